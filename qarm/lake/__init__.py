@@ -1,0 +1,1 @@
+"""Spark session, Delta tables, versioned model files, the record of runs."""

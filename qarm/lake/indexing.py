@@ -1,0 +1,33 @@
+"""Consecutive numbers for rows, without bringing the rows to one place."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+ROWS_PER_PARTITION = 33  # bits of monotonically_increasing_id that count within a partition
+
+
+def with_row_number(rows: DataFrame, key: str, name: str) -> DataFrame:
+    """Numbers rows 0, 1, 2, … in the order of a unique key.
+
+    Runs one job for the sizes of the partitions; the result is persisted, as the numbers must not change between uses.
+    Driver memory: one number a partition.
+
+    Args:
+        rows: the rows.
+        key: unique column that gives the order, so that equal rows get equal numbers in every run.
+        name: of the new LONG column.
+    """
+    ordered = rows.repartitionByRange(key).sortWithinPartitions(key)
+    placed = ordered.withColumn("_place", F.monotonically_increasing_id()).persist()
+    partition = F.shiftright("_place", ROWS_PER_PARTITION)
+    sizes = dict(placed.groupBy(partition.alias("part")).count().collect())
+    offsets, total = {}, 0
+    for part in sorted(sizes):
+        offsets[part] = total
+        total += sizes[part]
+    if not offsets:
+        return placed.withColumn(name, F.lit(0).cast("long")).drop("_place")
+    offset = F.create_map(*(F.lit(x).cast("long") for pair in offsets.items() for x in pair))[partition]
+    return placed.withColumn(name, offset + F.col("_place").bitwiseAND((1 << ROWS_PER_PARTITION) - 1)).drop("_place")

@@ -1,0 +1,278 @@
+"""What a job is, and the context it runs in."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+
+import qarm
+from qarm.lake.artifacts import Artifact, Artifacts
+from qarm.lake.hadoop import HadoopFiles
+from qarm.lake.ledger import Ledger, Measurement, RunRecord, stale_reason
+from qarm.lake.tables import Warehouse
+from qarm.schemas.contract import Contract
+from qarm.schemas.errors import UserError
+from qarm.schemas.settings import Settings
+
+log = logging.getLogger("qarm")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One verb of the product.
+
+    Attributes:
+        name: the verb.
+        steps: does the work.
+        sections: settings sections whose change makes the job run again.
+        reads: tables it reads.
+        uses: kinds of artifact it reads.
+        source_files: settings to URLs of input files it reads, for jobs that read such.
+    """
+
+    name: str
+    steps: Callable[[Run], None]
+    sections: tuple[str, ...]
+    reads: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
+    source_files: Callable[[Settings], Sequence[str]] = lambda _: ()
+
+
+@dataclass
+class Lake:
+    """Spark with one warehouse: what every job of a process shares."""
+
+    spark: SparkSession
+    settings: Settings
+    location: str
+
+    def __post_init__(self) -> None:
+        self.warehouse = Warehouse(self.spark, self.location)
+        self.files = HadoopFiles(self.spark)
+        self.artifacts = Artifacts(self.spark, self.warehouse.root)
+        self.ledger = Ledger(self.warehouse)
+
+
+@dataclass
+class Run:
+    """One run of one job: reads pinned snapshots, writes, measures.
+
+    Attributes:
+        lake: Spark and the warehouse.
+        job: the job.
+        run_id: the run; the same for all jobs of a nightly.
+    """
+
+    lake: Lake
+    job: Job
+    run_id: str
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    inputs: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+    measurements: list[Measurement] = field(default_factory=list)
+
+    @property
+    def spark(self) -> SparkSession:
+        """The Spark session."""
+        return self.lake.spark
+
+    @property
+    def settings(self) -> Settings:
+        """All settings."""
+        return self.lake.settings
+
+    def read(self, table: str) -> DataFrame:
+        """A table's snapshot as it was when the run first read it.
+
+        Raises:
+            UserError: there is no such table.
+        """
+        return self.lake.warehouse.read(table, int(self.version(table)))
+
+    def version(self, table: str) -> str:
+        """The version of a table that this run reads.
+
+        Raises:
+            UserError: there is no such table.
+        """
+        if table not in self.inputs:
+            version = self.lake.warehouse.version(table)
+            if version is None:
+                raise UserError(
+                    f"table {table} does not exist in {self.lake.location}; run the job that writes it, or nightly"
+                )
+            self.inputs[table] = str(version)
+        return self.inputs[table]
+
+    def use(self, kind: str, made_by: str) -> Artifact:
+        """The newest artifact of a kind.
+
+        Raises:
+            UserError: there is none.
+        """
+        artifact = self.lake.artifacts.require(kind, made_by)
+        self.inputs[kind] = artifact.version
+        return artifact
+
+    def overwrite(self, contract: Contract, rows: DataFrame) -> None:
+        """Replaces a table's rows."""
+        self.outputs[contract.name] = str(self.lake.warehouse.overwrite(contract, rows))
+
+    def append(self, contract: Contract, rows: DataFrame) -> None:
+        """Adds rows to a table."""
+        self.outputs[contract.name] = str(self.lake.warehouse.append(contract, rows))
+
+    def merge(self, contract: Contract, rows: DataFrame, compare: Sequence[str], keep: Sequence[str] = ()) -> None:
+        """Merges rows by key, see :meth:`qarm.lake.tables.Warehouse.merge`."""
+        self.outputs[contract.name] = str(self.lake.warehouse.merge(contract, rows, compare, keep))
+
+    def publish(self, kind: str, folder: Path, recipe: Mapping[str, Any], **card: Any) -> Artifact:
+        """Publishes an artifact.
+
+        Args:
+            kind: kind of artifact.
+            folder: local folder with its files.
+            recipe: what it was made from; equal recipes make equal artifacts.
+            card: what else is to be known of it.
+        """
+        artifact = self.lake.artifacts.publish(kind, folder, {"recipe": dict(recipe), **card})
+        self.outputs[kind] = artifact.version
+        return artifact
+
+    def standing(self, kind: str, recipe: Mapping[str, Any]) -> Artifact | None:
+        """The newest artifact of a kind, where it was made by this recipe."""
+        latest = self.lake.artifacts.latest(kind)
+        if latest is None or latest.card["recipe"] != dict(recipe):
+            return None
+        self.outputs[kind] = latest.version
+        return latest
+
+    def made_once(self, kind: str, recipe: Mapping[str, Any], make: Callable[[Path], None]) -> Artifact:
+        """The standing artifact of a recipe, made now where there is none.
+
+        Args:
+            kind: kind of artifact.
+            recipe: what it is made from.
+            make: writes its files to an empty folder.
+
+        Raises:
+            UserError: ``make`` did not find a file that the settings name.
+        """
+        standing = self.standing(kind, recipe)
+        if standing is not None:
+            return standing
+        with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
+            try:
+                make(Path(folder))
+            except FileNotFoundError as error:
+                raise UserError(str(error)) from None
+            return self.publish(kind, Path(folder), recipe)
+
+    def measure(self, name: str, value: float | None, slice: str = "all") -> None:
+        """Keeps one number for ``metrics``, ``runs`` and the job's closing line."""
+        self.measurements.append(Measurement(name, slice, None if value is None else float(value)))
+
+    @contextmanager
+    def step(self, what: str) -> Iterator[None]:
+        """Says on stderr what is going on, and how long it took."""
+        start = time.monotonic()
+        log.info("%s: %s", self.job.name, what)
+        yield
+        log.info("%s: %s: %.1f s", self.job.name, what, time.monotonic() - start)
+
+    @property
+    def headline(self) -> dict[str, float]:
+        """The measured numbers by ``name`` or ``name/slice``."""
+        return {
+            m.name if m.slice == "all" else f"{m.name}/{m.slice}": m.value
+            for m in self.measurements
+            if m.value is not None
+        }
+
+
+def new_run_id() -> str:
+    """A run ID that sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+def run_job(lake: Lake, job: Job, run_id: str) -> RunRecord:
+    """Runs a job and records it; a failure is recorded too, unless it is the first thing in an empty warehouse.
+
+    Raises:
+        UserError: the user's mistake.
+        Exception: whatever failed.
+    """
+    run = Run(lake, job, run_id)
+    try:
+        lake.files.ensure_writable(lake.warehouse.root)
+        run.inputs |= source_versions(lake, job)
+        job.steps(run)
+    except Exception as error:
+        if lake.warehouse.exists("runs"):
+            lake.ledger.record(_record(run, "failed", str(error)[:2000]), [])
+        raise
+    record = _record(run, "done", None)
+    lake.ledger.record(record, run.measurements)
+    return record
+
+
+def _record(run: Run, status: str, error: str | None) -> RunRecord:
+    return RunRecord(
+        run_id=run.run_id,
+        job=run.job.name,
+        status=status,
+        started_at=run.started_at,
+        ended_at=datetime.now(UTC),
+        input_versions=run.inputs,
+        output_versions=run.outputs,
+        settings_hash=run.settings.digest(run.job.sections),
+        code_version=qarm.__version__,
+        metrics=run.headline,
+        error=error,
+    )
+
+
+def why_stale(lake: Lake, job: Job, last: RunRecord | None) -> str | None:
+    """Why a job has to run now, or None where it is up to date."""
+    if last is None:
+        return "never run"
+    tables = {*job.reads, *last.output_versions} - {*job.uses}
+    now = {name: _now(lake, name) for name in {*tables, *job.uses, *last.output_versions}}
+    inputs = {name: now[name] or "" for name in (*job.reads, *job.uses)} | source_versions(lake, job)
+    return stale_reason(last, inputs, now, lake.settings.digest(job.sections))
+
+
+def _now(lake: Lake, name: str) -> str | None:
+    version = lake.warehouse.version(name)
+    if version is not None:
+        return str(version)
+    artifacts = lake.artifacts.versions(name)
+    return artifacts[-1] if artifacts else None
+
+
+def source_versions(lake: Lake, job: Job) -> dict[str, str]:
+    """A fingerprint of every input file: its paths, sizes and times.
+
+    Raises:
+        UserError: a file does not exist.
+    """
+    fingerprints = {}
+    for url in job.source_files(lake.settings):
+        if not lake.files.exists(url):
+            raise UserError(f"{url}: no such file or folder")
+        status = lake.files.status(url)
+        found = lake.files.list(url) if status.is_folder else [status]
+        text = "\n".join(f"{file.name} {file.size} {file.modified}" for file in found)
+        fingerprints[lake.files.qualify(url)] = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return fingerprints

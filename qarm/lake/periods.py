@@ -1,0 +1,68 @@
+"""The global time split: train, validation and test periods on whole UTC days."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from qarm.schemas.errors import UserError
+from qarm.schemas.settings import SplitSettings
+
+
+@dataclass(frozen=True)
+class Periods:
+    """First days of the later periods.
+
+    Attributes:
+        valid_from: first day of the validation period.
+        test_from: first day of the test period.
+    """
+
+    valid_from: date
+    test_from: date
+
+    @property
+    def in_train(self) -> Column:
+        """Condition on ``interactions``: the event lies in the train period."""
+        return F.col("event_date") < F.lit(self.valid_from)
+
+    @staticmethod
+    def microseconds(day: date) -> int:
+        """Start of a UTC day, in microseconds since 1970."""
+        return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 1_000_000
+
+
+def split_periods(interactions: DataFrame, settings: SplitSettings) -> Periods:
+    """Finds the days that part the log by the settings' shares of events.
+
+    Driver memory: one row a day.
+
+    Args:
+        interactions: the log.
+        settings: shares of the two later periods.
+
+    Raises:
+        UserError: the log does not span enough days for three periods.
+    """
+    days = sorted(interactions.groupBy("event_date").count().collect())
+    if len(days) < 3:
+        raise UserError(f"interactions: events on {len(days)} days; train, valid and test need at least 3 days")
+    total = sum(count for _, count in days)
+    test = _last_days(days, total * settings.test_share)
+    valid = _last_days(days[:-test], total * settings.valid_share)
+    if test + valid >= len(days):
+        raise UserError("split: valid_share and test_share leave no day for training; lower them")
+    return Periods(valid_from=days[-test - valid][0], test_from=days[-test][0])
+
+
+def _last_days(days: list[tuple[date, int]], events: float) -> int:
+    """How many of the last days together hold about so many events; at least one."""
+    best, seen = 1, 0
+    for n, (_, count) in enumerate(reversed(days), 1):
+        seen += count
+        if seen - count / 2 <= events:
+            best = n
+    return min(best, max(1, len(days) - 1))

@@ -1,0 +1,74 @@
+"""The Spark session, with Delta, in UTC."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from qarm.schemas.errors import UserError
+from qarm.schemas.settings import SparkSettings
+
+DELTA_PACKAGE = "io.delta:delta-spark_2.13:4.0.1"
+
+
+def spark_conf(settings: SparkSettings) -> dict[str, str]:
+    """The Spark configuration this project needs, with the user's own on top.
+
+    Args:
+        settings: the ``[spark]`` section.
+
+    Raises:
+        UserError: ``spark.jars`` names a folder that holds no Delta jars.
+    """
+    conf = {
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        # Readers outside Spark, Petastorm among them, would see rows that a deletion vector removed.
+        "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
+        "spark.ui.showConsoleProgress": "true",
+        "spark.log.level": "ERROR",
+    }
+    if settings.jars:
+        conf["spark.jars"] = ",".join(_delta_jars(settings.jars))
+    else:
+        conf["spark.jars.packages"] = DELTA_PACKAGE
+    return conf | settings.conf
+
+
+def _delta_jars(folder: str) -> list[str]:
+    jars = sorted(str(path.resolve()) for path in Path(folder).glob("*.jar"))
+    if not any(Path(jar).name.startswith("delta-spark_2.13") for jar in jars):
+        raise UserError(
+            f"spark.jars: {folder} holds no delta-spark_2.13 jar; put {DELTA_PACKAGE} with its dependencies there"
+        )
+    return jars
+
+
+def start_session(name: str, settings: SparkSettings) -> SparkSession:
+    """Starts Spark, or joins the session that spark-submit's options describe.
+
+    Args:
+        name: application name, shown in Spark's own pages.
+        settings: the ``[spark]`` section.
+
+    Raises:
+        UserError: see :func:`spark_conf`.
+    """
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder.appName(name)
+    for key, value in spark_conf(settings).items():
+        builder = builder.config(key, value)
+    spark = builder.getOrCreate()
+    # On one machine, Spark's 200 shuffle and 50 log partitions are nearly all overhead.
+    if spark.sparkContext.master.startswith("local"):
+        cores = spark.sparkContext.defaultParallelism
+        spark.conf.set("spark.sql.shuffle.partitions", str(settings.shuffle_partitions or 4 * cores))
+        spark.conf.set("spark.databricks.delta.snapshotPartitions", str(cores))
+    elif settings.shuffle_partitions:
+        spark.conf.set("spark.sql.shuffle.partitions", str(settings.shuffle_partitions))
+    return spark

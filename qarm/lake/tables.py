@@ -1,0 +1,272 @@
+"""Delta tables of one warehouse: snapshot reads, and writes that keep the contract."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from functools import reduce
+
+from delta.exceptions import ConcurrentModificationException
+from delta.tables import DeltaTable, DeltaTableBuilder
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import AnalysisException, PySparkException
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import DataType, _parse_datatype_string
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from qarm.lake.hadoop import HadoopFiles
+from qarm.schemas.contract import Contract
+from qarm.schemas.errors import ContractError, QarmError, UserError
+
+CATALOG_SCHEMA = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
+
+retry_on_conflict = retry(
+    retry=retry_if_exception_type(ConcurrentModificationException),
+    stop=stop_after_attempt(5),
+    wait=wait_random_exponential(multiplier=0.5, max=20),
+    reraise=True,
+)
+
+
+class Warehouse:
+    """The tables of a folder (``<warehouse>/<name>``) or of a catalog schema (``<catalog>.<schema>.<name>``).
+
+    Args:
+        spark: session with Delta.
+        location: URL of a folder on any Hadoop file system, or ``catalog.schema``.
+
+    Raises:
+        UserError: the catalog schema does not exist.
+    """
+
+    def __init__(self, spark: SparkSession, location: str) -> None:
+        self.spark = spark
+        self.location = location
+        self.files_system = HadoopFiles(spark)
+        self.in_catalog = bool(CATALOG_SCHEMA.fullmatch(location))
+        self.root = self._schema_folder() if self.in_catalog else self.files_system.qualify(location)
+
+    def _schema_folder(self) -> str:
+        try:
+            rows = self.spark.sql(f"DESCRIBE SCHEMA {self.location}").collect()
+        except AnalysisException:
+            raise UserError(
+                f"--warehouse {self.location}: no such catalog schema; for a folder, write ./{self.location}"
+            ) from None
+        return str(next(row[1] for row in rows if row[0] == "Location"))
+
+    def identifier(self, name: str) -> str:
+        """How SQL names a table."""
+        if self.in_catalog:
+            return f"{self.location}.{name}"
+        return f"delta.`{self.root}/{name}`"
+
+    def _table(self, name: str) -> DeltaTable:
+        if self.in_catalog:
+            return DeltaTable.forName(self.spark, f"{self.location}.{name}")
+        return DeltaTable.forPath(self.spark, f"{self.root}/{name}")
+
+    def exists(self, name: str) -> bool:
+        """Whether a table exists."""
+        if self.in_catalog:
+            return self.spark.catalog.tableExists(f"{self.location}.{name}")
+        return DeltaTable.isDeltaTable(self.spark, f"{self.root}/{name}")
+
+    def version(self, name: str) -> int | None:
+        """A table's newest version, or None where there is no table."""
+        if not self.exists(name):
+            return None
+        return int(self._table(name).history(1).select("version").collect()[0][0])
+
+    def read(self, name: str, version: int | None = None) -> DataFrame:
+        """One snapshot of a table.
+
+        Args:
+            name: the table.
+            version: the snapshot; None for the newest.
+
+        Raises:
+            UserError: there is no such table.
+        """
+        if not self.exists(name):
+            raise UserError(f"table {name} does not exist in {self.location}; run the job that writes it, or nightly")
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return reader.table(f"{self.location}.{name}") if self.in_catalog else reader.load(f"{self.root}/{name}")
+
+    def files(self, name: str, version: int, where: Column) -> list[str]:
+        """The Parquet files of one snapshot, for readers outside Spark.
+
+        Args:
+            name: the table.
+            version: the snapshot.
+            where: a condition on partition columns.
+
+        Raises:
+            QarmError: the snapshot has deletion vectors, which such readers would not see.
+        """
+        detail = self._table(name).detail().select("properties", "tableFeatures").collect()[0]
+        if "deletionVectors" in (detail["tableFeatures"] or []) or (
+            detail["properties"].get("delta.enableDeletionVectors", "false") == "true"
+        ):
+            raise QarmError(f"table {name} allows deletion vectors; drop the table feature deletionVectors first")
+        return sorted(self.read(name, version).where(where).inputFiles())
+
+    def create(self, contract: Contract) -> None:
+        """Creates a table with its comments and constraints, unless it is there."""
+        if self.exists(contract.name):
+            return
+        builder = self._locate(DeltaTable.createIfNotExists(self.spark), contract.name)
+        for column in contract.columns:
+            builder = builder.addColumn(column.name, column.type, nullable=column.nullable, comment=column.comment)
+        for name, condition in contract.checks.items():
+            builder = builder.property(f"delta.constraints.{name}", condition)
+        for key, value in contract.properties.items():
+            builder = builder.property(key, value)
+        builder = builder.property("delta.enableDeletionVectors", "false").comment(contract.comment)
+        if contract.partition_by:
+            builder = builder.partitionedBy(*contract.partition_by)
+        builder.execute()
+
+    def _locate(self, builder: DeltaTableBuilder, name: str) -> DeltaTableBuilder:
+        if self.in_catalog:
+            return builder.tableName(f"{self.location}.{name}")
+        return builder.location(f"{self.root}/{name}")
+
+    def overwrite(self, contract: Contract, rows: DataFrame) -> int:
+        """Replaces all rows by new ones in one version.
+
+        Returns:
+            The version written.
+
+        Raises:
+            ContractError: the rows break the contract; the table is as it was.
+        """
+        return self._save(contract, rows, "overwrite")
+
+    def append(self, contract: Contract, rows: DataFrame) -> int:
+        """Adds rows in one version.
+
+        Returns:
+            The version written.
+
+        Raises:
+            ContractError: the rows break the contract; the table is as it was.
+        """
+        return self._save(contract, rows, "append")
+
+    def _save(self, contract: Contract, rows: DataFrame, mode: str) -> int:
+        checked = conform(rows, contract)
+        if mode == "overwrite":
+            assert_unique(checked, contract)
+        self.create(contract)
+        writer = checked.write.format("delta").mode(mode)
+        if contract.partition_by:
+            writer = writer.partitionBy(*contract.partition_by)
+        target = f"{self.location}.{contract.name}" if self.in_catalog else f"{self.root}/{contract.name}"
+        _keeping_contract(contract, lambda: writer.saveAsTable(target) if self.in_catalog else writer.save(target))
+        return self._committed(contract.name)
+
+    def merge(
+        self, contract: Contract, rows: DataFrame, compare: Sequence[str], keep: Sequence[str] = ()
+    ) -> int | None:
+        """Inserts rows with new keys and updates rows whose compared columns differ; every other row is left alone.
+
+        Where nothing differs, no version is written. Memory: rows that differ are persisted (memory and disk) on the
+        executors for the length of the call.
+
+        Args:
+            contract: the table.
+            rows: the new rows, at most one a key.
+            compare: columns that say whether a row has changed.
+            keep: columns that an update leaves as they are.
+
+        Returns:
+            The version written, or the current one where nothing differed.
+
+        Raises:
+            ContractError: the rows break the contract; the table is as it was.
+        """
+        checked = conform(rows, contract)
+        assert_unique(checked, contract)
+        current = self.version(contract.name)
+        if current is None:
+            return self.append(contract, checked)
+        changes = self._changes(contract, checked, compare).persist()
+        try:
+            if changes.isEmpty():
+                return current
+            self._merge_changes(contract, changes, keep)
+        finally:
+            changes.unpersist()
+        return self._committed(contract.name)
+
+    def _changes(self, contract: Contract, rows: DataFrame, compare: Sequence[str]) -> DataFrame:
+        old = self.read(contract.name).select(
+            *contract.key, *(F.col(name).alias(f"_old_{name}") for name in compare), F.lit(True).alias("_known")
+        )
+        differs = reduce(lambda a, b: a | b, (~F.col(n).eqNullSafe(F.col(f"_old_{n}")) for n in compare), F.lit(False))
+        return (
+            rows.join(old, on=list(contract.key), how="left")
+            .where(F.col("_known").isNull() | differs)
+            .select(*contract.names)
+        )
+
+    @retry_on_conflict
+    def _merge_changes(self, contract: Contract, changes: DataFrame, keep: Sequence[str]) -> None:
+        on_key = " AND ".join(f"old.{name} = new.{name}" for name in contract.key)
+        updates = {n: F.col(f"new.{n}") for n in contract.names if n not in {*contract.key, *keep}}
+        merge = self._table(contract.name).alias("old").merge(changes.alias("new"), on_key)
+        _keeping_contract(contract, merge.whenMatchedUpdate(set=updates).whenNotMatchedInsertAll().execute)
+
+    def _committed(self, name: str) -> int:
+        version = self.spark.conf.get("spark.databricks.delta.lastCommitVersionInSession", None)
+        if version is None:
+            raise QarmError(f"table {name}: Delta reported no commit")
+        return int(version)
+
+
+def conform(rows: DataFrame, contract: Contract) -> DataFrame:
+    """Selects a contract's columns in its order.
+
+    Raises:
+        ContractError: a column is missing or of another type.
+    """
+    types: dict[str, DataType] = {field.name: field.dataType for field in rows.schema.fields}
+    complaints = []
+    for column in contract.columns:
+        expected = _parse_datatype_string(column.type).simpleString()
+        given = types.get(column.name)
+        if given is None:
+            complaints.append(f"{column.name} is missing")
+        elif given.simpleString() != expected:
+            complaints.append(f"{column.name} is {given.simpleString()}, not {expected}")
+    if complaints:
+        raise ContractError(f"table {contract.name}: " + "; ".join(complaints))
+    return rows.select(*contract.names)
+
+
+def assert_unique(rows: DataFrame, contract: Contract) -> None:
+    """Fails where two rows have the same key.
+
+    Raises:
+        ContractError: with one such key.
+    """
+    if not contract.key:
+        return
+    twice = rows.groupBy(*contract.key).count().where("count > 1").limit(1).collect()
+    if twice:
+        key = ", ".join(f"{name}={twice[0][name]}" for name in contract.key)
+        raise ContractError(f"table {contract.name}: {twice[0]['count']} rows have the key {key}")
+
+
+def _keeping_contract(contract: Contract, write: Callable[[], None]) -> None:
+    try:
+        write()
+    except (Py4JJavaError, PySparkException) as error:
+        broken = re.search(r"(CHECK constraint .*? violated|NOT NULL constraint violated for column: \S+)", str(error))
+        if broken:
+            raise ContractError(f"table {contract.name}: {broken.group(1).rstrip('.')}; nothing was written") from None
+        raise

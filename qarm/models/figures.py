@@ -1,0 +1,105 @@
+"""Numbers to SVG pictures for the report."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+matplotlib.rcParams.update(
+    {
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "qarm",
+    }
+)
+COLOURS = ("#2563eb", "#d97706", "#059669", "#dc2626")
+
+
+def _svg(figure: Figure) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+    text = buffer.getvalue()
+    return text[text.index("<svg") :]
+
+
+def code_use(levels: Mapping[str, Sequence[int]], sizes: Sequence[int]) -> str:
+    """How often each code of each level is used, most used first.
+
+    Args:
+        levels: level name to counts of its used codes.
+        sizes: codes that each level has.
+    """
+    figure = Figure(figsize=(9, 2.6))
+    for place, ((name, counts), size, colour) in enumerate(zip(levels.items(), sizes, COLOURS, strict=False), 1):
+        axes = figure.add_subplot(1, len(levels), place)
+        ordered = np.zeros(size)
+        ordered[: len(counts)] = sorted(counts, reverse=True)
+        axes.fill_between(np.arange(size), ordered, step="post", color=colour, alpha=0.85, linewidth=0)
+        axes.set_title(f"{name}: {len(counts)} of {size} codes used", fontsize=9)
+        axes.set_xlabel("code, most used first")
+        axes.set_ylim(bottom=0)
+        if place == 1:
+            axes.set_ylabel("distinct contents")
+    figure.tight_layout()
+    return _svg(figure)
+
+
+def bucket_sizes(sizes: Sequence[int], counts: Sequence[int]) -> str:
+    """How many semantic IDs hold how many distinct contents.
+
+    Args:
+        sizes: contents that share one SID.
+        counts: SIDs of that size.
+    """
+    figure = Figure(figsize=(4.4, 2.6))
+    axes = figure.add_subplot()
+    axes.bar(sizes, counts, color=COLOURS[0], width=0.8)
+    axes.set_yscale("log")
+    axes.set_xlabel("distinct contents that share one semantic ID")
+    axes.set_ylabel("semantic IDs")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    return _svg(figure)
+
+
+def training_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+    """Train loss and validation AUC over the steps.
+
+    Args:
+        curves: model name to its points, each with ``step``, ``loss`` and ``auc``.
+    """
+    figure = Figure(figsize=(9, 2.8))
+    for place, (key, title) in enumerate((("loss", "train loss"), ("auc", "validation AUC")), 1):
+        axes = figure.add_subplot(1, 2, place)
+        for (name, points), colour in zip(curves.items(), COLOURS, strict=False):
+            steps = [point["step"] for point in points]
+            axes.plot(steps, [point[key] for point in points], marker="o", markersize=3, color=colour, label=name)
+        axes.set_xlabel("step")
+        axes.set_title(title, fontsize=9)
+        axes.legend(frameon=False)
+    figure.tight_layout()
+    return _svg(figure)
+
+
+def verdict_scores(edges: Sequence[float], kept: Sequence[int], rejected: Sequence[int]) -> str:
+    """The judge's scores of kept and rejected pairs.
+
+    Args:
+        edges: left edges of the bins, evenly spaced.
+        kept: pairs kept in each bin.
+        rejected: pairs rejected in each bin.
+    """
+    figure = Figure(figsize=(4.4, 2.6))
+    axes = figure.add_subplot()
+    width = edges[1] - edges[0] if len(edges) > 1 else 1.0
+    axes.bar(edges, kept, width, align="edge", color=COLOURS[2], label="kept")
+    axes.bar(edges, rejected, width, align="edge", bottom=kept, color=COLOURS[3], label="rejected")
+    axes.set_xlabel("judge's score, nats per token")
+    axes.set_ylabel("pairs")
+    axes.legend(frameon=False)
+    return _svg(figure)

@@ -1,0 +1,46 @@
+"""Batches of token sequences: like lengths together, so that little is spent on padding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+
+
+def by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Parts sequences into batches of similar length.
+
+    Args:
+        lengths: tokens of every sequence.
+        batch_tokens: most tokens of a batch, padding included; a longer sequence is a batch of its own.
+
+    Yields:
+        Positions in ``lengths``; every position once.
+    """
+    batch: list[int] = []
+    for position in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
+        if batch and lengths[position] * (len(batch) + 1) > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(position)
+    if batch:
+        yield batch
+
+
+def pad(sequences: Sequence[Sequence[int]], padding: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pads sequences on the right.
+
+    Args:
+        sequences: token ids of every sequence.
+        padding: the token to pad with.
+
+    Returns:
+        Token ids and attention mask, both of shape (sequences, longest) and type int64.
+    """
+    width = max(len(sequence) for sequence in sequences)
+    ids = torch.full((len(sequences), width), padding, dtype=torch.long)
+    mask = torch.zeros((len(sequences), width), dtype=torch.long)
+    for row, sequence in enumerate(sequences):
+        ids[row, : len(sequence)] = torch.tensor(sequence, dtype=torch.long)
+        mask[row, : len(sequence)] = 1
+    return ids, mask

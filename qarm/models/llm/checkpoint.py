@@ -1,0 +1,133 @@
+"""Language models: found, converted to safetensors once, loaded."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a language model comes from.
+
+    Attributes:
+        name: what the settings say.
+        location: what transformers loads: a local folder or a Hugging Face id.
+        gguf: file name within the folder where the weights are GGUF, else None.
+    """
+
+    name: str
+    location: str
+    gguf: str | None
+
+
+def locate(name: str) -> Source:
+    """Finds a model by its name in the settings.
+
+    Args:
+        name: a local folder, a Hugging Face id, or ``package:NAME`` for an installed package that holds a model.
+
+    Raises:
+        FileNotFoundError: the package is not installed, or a folder holds no model.
+    """
+    if name.startswith("package:"):
+        package = name.removeprefix("package:")
+        # Not imported: only its files are wanted, and its own dependencies need not be there.
+        spec = importlib.util.find_spec(package)
+        if spec is None or not spec.submodule_search_locations:
+            raise FileNotFoundError(
+                f"language_model.model: no installed package {package}; pip install it, or name a folder"
+            )
+        folder = Path(next(iter(spec.submodule_search_locations)))
+        configs = sorted(folder.rglob("config.json"), key=lambda path: len(path.parts))
+        return _in_folder(name, configs[0].parent if configs else folder)
+    if Path(name).is_dir():
+        return _in_folder(name, Path(name))
+    if name.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise FileNotFoundError(
+            f"language_model.model: {name} is no folder, no owner/name of a hub and no package:NAME"
+        )
+    return Source(name, name, None)
+
+
+def _in_folder(name: str, folder: Path) -> Source:
+    if (folder / "config.json").is_file():
+        return Source(name, str(folder), None)
+    gguf = sorted(folder.glob("*.gguf"))
+    if not gguf:
+        raise FileNotFoundError(f"language_model.model: {folder} holds neither a config.json nor a .gguf file")
+    return Source(name, str(folder), gguf[0].name)
+
+
+def convert(name: str, dtype: str, folder: Path) -> None:
+    """Writes a model and its tokenizer as safetensors, so that processes can share the weights by memory map.
+
+    Args:
+        name: the model, see :func:`locate`.
+        dtype: ``float32`` or ``bfloat16``.
+        folder: an existing folder to write to.
+
+    Raises:
+        FileNotFoundError: the model cannot be found or read.
+    """
+    source = locate(name)
+    gguf: dict[str, Any] = {"gguf_file": source.gguf} if source.gguf else {}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source.location, **gguf)
+        config = AutoConfig.from_pretrained(source.location, **gguf)
+        loader = AutoModelForCausalLM if _has_language_model_head(config) else AutoModel
+        weights = gguf or {"use_safetensors": True}  # never pickled weights
+        model = loader.from_pretrained(source.location, dtype=DTYPES[dtype], **weights)
+    except OSError as error:
+        raise FileNotFoundError(f"language_model.model: {name}: {str(error).splitlines()[0]}") from None
+    if source.gguf:
+        model = _plain(model)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _has_language_model_head(config: Any) -> bool:
+    return any(name.endswith("ForCausalLM") for name in config.architectures or [])
+
+
+def _plain(model: Any) -> Any:
+    """The same model without the GGUF quantization it was read from, which transformers cannot save."""
+    config = model.config
+    if hasattr(config, "quantization_config"):
+        del config.quantization_config
+    plain = type(model)(config).to(model.dtype)
+    plain.load_state_dict(model.state_dict())
+    plain.tie_weights()
+    return plain
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer of a converted model, able to pad."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_language_model(folder: Path, dtype: str) -> Any:
+    """A converted model with its language-model head, in evaluation mode.
+
+    Raises:
+        ValueError: the model has no such head.
+    """
+    config = AutoConfig.from_pretrained(folder)
+    if not _has_language_model_head(config):
+        raise ValueError(f"{config.architectures} has no language-model head, which a likelihood needs")
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=DTYPES[dtype], use_safetensors=True).eval()
+
+
+def load_backbone(folder: Path, dtype: str) -> Any:
+    """A converted model without a head, in evaluation mode."""
+    return AutoModel.from_pretrained(folder, dtype=DTYPES[dtype], use_safetensors=True).eval()

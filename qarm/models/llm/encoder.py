@@ -1,0 +1,90 @@
+"""Texts to vectors: the mean of one layer's hidden states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from qarm.models.llm.batches import by_length, pad
+from qarm.models.llm.checkpoint import load_backbone, load_tokenizer
+
+
+@dataclass(frozen=True)
+class EncoderParameters:
+    """How a backbone is read.
+
+    Attributes:
+        layer: hidden state that is averaged: 0 = token embeddings, n = after the n-th layer, -1 = the last.
+        max_tokens: longer texts are cut.
+        batch_tokens: tokens of one forward pass, padding included.
+        dtype: ``float32`` or ``bfloat16``.
+    """
+
+    layer: int
+    max_tokens: int
+    batch_tokens: int
+    dtype: str
+
+
+class Encoder:
+    """Reads a language model as an encoder.
+
+    Layers above the one that is read are never run. Position 0 is an attention sink in causal models and stays out of
+    the mean, unless it is all there is.
+
+    Args:
+        folder: a converted model, see :func:`qarm.models.llm.checkpoint.convert`.
+        parameters: how it is read.
+
+    Raises:
+        ValueError: the model has no such layer.
+    """
+
+    def __init__(self, folder: Path, parameters: EncoderParameters) -> None:
+        self._parameters = parameters
+        self._tokenizer = load_tokenizer(folder)
+        self._backbone = load_backbone(folder, parameters.dtype)
+        depth = int(self._backbone.config.num_hidden_layers)
+        layer = parameters.layer if parameters.layer >= 0 else depth + 1 + parameters.layer
+        if not 0 <= layer <= depth:
+            raise ValueError(f"embed.layer: the model has hidden states 0 to {depth}, not {parameters.layer}")
+        self._cut_above(layer, depth)
+        self.dimension = int(self._backbone.config.hidden_size)
+
+    def _cut_above(self, layer: int, depth: int) -> None:
+        if layer == depth:
+            return
+        stack = self._backbone if hasattr(self._backbone, "layers") else self._backbone.encoder
+        name = "layers" if hasattr(stack, "layers") else "layer"
+        setattr(stack, name, getattr(stack, name)[:layer])
+        if hasattr(self._backbone, "norm"):  # the final norm belongs to the last layer only
+            self._backbone.norm = torch.nn.Identity()
+
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embeds texts, neither centred nor normalised.
+
+        Args:
+            texts: any number of texts.
+
+        Returns:
+            Shape (texts, dimension).
+        """
+        vectors = np.empty((len(texts), self.dimension), np.float32)
+        if not texts:
+            return vectors
+        tokens = self._tokenizer(list(texts), truncation=True, max_length=self._parameters.max_tokens)["input_ids"]
+        tokens = [sequence or [self._tokenizer.pad_token_id] for sequence in tokens]
+        for batch in by_length([len(sequence) for sequence in tokens], self._parameters.batch_tokens):
+            ids, mask = pad([tokens[i] for i in batch], self._tokenizer.pad_token_id)
+            states = self._backbone(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+            counted = mask.clone()
+            counted[mask.sum(1) > 1, 0] = 0
+            mean = (states * counted[..., None]).sum(1) / counted.sum(1, keepdim=True)
+            vectors[batch] = mean.numpy()
+        return vectors

@@ -1,0 +1,1 @@
+"""Embeddings to semantic IDs, and how good the codes are."""

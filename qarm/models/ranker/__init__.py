@@ -1,0 +1,1 @@
+"""The GSU/ESU ranker, its search, its training and its metrics."""

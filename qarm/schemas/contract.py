@@ -1,0 +1,63 @@
+"""What a table promises: columns, key, constraints and comments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        name: column name.
+        type: Spark SQL type, e.g. ``ARRAY<FLOAT>``.
+        comment: what the column holds, stored in the table.
+        nullable: whether nulls are allowed; Delta enforces it at every write.
+    """
+
+    name: str
+    type: str
+    comment: str
+    nullable: bool = True
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A Delta table's contract.
+
+    Attributes:
+        name: table name, the folder under the warehouse or the name in its catalog schema.
+        comment: what a row is.
+        columns: in the order they are stored.
+        key: columns whose values name one row; empty where rows have no key.
+        checks: constraint name to SQL condition; Delta enforces them at every write, also by other writers.
+        partition_by: partition columns.
+        properties: further Delta table properties.
+    """
+
+    name: str
+    comment: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+    checks: Mapping[str, str] = field(default_factory=dict)
+    partition_by: tuple[str, ...] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [column.name for column in self.columns]
+        if len(names) != len(set(names)):
+            raise ValueError(f"{self.name}: a column is named twice in {names}")
+        strangers = {*self.key, *self.partition_by} - set(names)
+        if strangers:
+            raise ValueError(f"{self.name}: key or partition columns {sorted(strangers)} are not columns")
+
+    @property
+    def names(self) -> list[str]:
+        """Column names in stored order."""
+        return [column.name for column in self.columns]
+
+    def type_of(self, name: str) -> str:
+        """The Spark SQL type of one column."""
+        return next(column.type for column in self.columns if column.name == name)

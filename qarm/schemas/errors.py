@@ -1,0 +1,19 @@
+"""The two kinds of failure a job tells apart."""
+
+from __future__ import annotations
+
+
+class QarmError(Exception):
+    """A failure this project names itself; ends a job with exit code 1."""
+
+
+class UserError(QarmError):
+    """A mistake of the user's: a file, column or setting that is wrong.
+
+    A job ends with exit code 2 and the message as its only line, so the message names the file, column or setting and
+    the way out.
+    """
+
+
+class ContractError(QarmError):
+    """Rows that a table's contract does not allow; the write did not happen."""

@@ -1,0 +1,277 @@
+"""The settings' contract: every section of ``conf/default.toml``, typed and checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from qarm.schemas.errors import UserError
+
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+TaskName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class Section(BaseModel):
+    """A section of the settings: immutable, and refuses names it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SparkSettings(Section):
+    """How Spark is started."""
+
+    jars: str
+    driver_memory: str
+    shuffle_partitions: Annotated[int, Field(ge=0)]
+    conf: dict[str, str]
+
+
+class IngestSettings(Section):
+    """Where the input is and how it is read."""
+
+    interactions: str
+    items: str
+    format: Literal["", "parquet", "csv", "json", "delta"]
+    rename: dict[str, str]
+    default_action: Annotated[str, Field(min_length=1)]
+    earliest: datetime
+    max_future_days: NotNegative
+
+
+class SplitSettings(Section):
+    """The global time split."""
+
+    valid_share: Annotated[float, Field(gt=0, lt=1)]
+    test_share: Annotated[float, Field(gt=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _leaves_a_train_period(self) -> SplitSettings:
+        if self.valid_share + self.test_share >= 1:
+            raise ValueError("valid_share + test_share must leave a train period: less than 1")
+        return self
+
+
+class RankingSettings(Section):
+    """What the actions of the log mean."""
+
+    impression: str
+    tasks: Annotated[dict[TaskName, Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
+
+    @property
+    def task_names(self) -> list[str]:
+        """Task names in the order of the settings."""
+        return list(self.tasks)
+
+    @property
+    def positive_actions(self) -> list[str]:
+        """Actions that are positive for any task."""
+        return sorted({action for actions in self.tasks.values() for action in actions})
+
+
+class MineSettings(Section):
+    """Swing and its caps."""
+
+    alpha1: NotNegative
+    alpha2: NotNegative
+    beta: NotNegative
+    top_k: Count
+    min_user_items: Count
+    max_user_items: Count
+    max_item_users: Count
+    rows_per_task: Count
+
+    @model_validator(mode="after")
+    def _caps_in_order(self) -> MineSettings:
+        if self.max_user_items < self.min_user_items:
+            raise ValueError("max_user_items must not be less than min_user_items")
+        return self
+
+
+class JudgeSettings(Section):
+    """The language model as judge of pairs."""
+
+    max_pairs: Count
+    reject_share: Share
+    batch_tokens: Count
+
+
+class LanguageModelSettings(Section):
+    """The language model."""
+
+    model: Annotated[str, Field(min_length=1)]
+    dtype: Literal["float32", "bfloat16"]
+    max_tokens: Annotated[int, Field(ge=4)]
+
+
+class EmbedSettings(Section):
+    """How items are embedded."""
+
+    layer: int
+    batch_tokens: Count
+    search_dim: Count
+
+
+class CodebookSettings(Section):
+    """Res-KmeansFSQ."""
+
+    kmeans_sizes: Annotated[list[Count], Field(min_length=2, max_length=2)]
+    kmeans_iterations: Count
+    fsq_levels: Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=1)]
+    fsq_hidden: Count
+    fsq_epochs: Count
+    fsq_batch_size: Count
+    fsq_learning_rate: Positive
+    sample_size: Count
+    neighbours: Count
+    neighbours_limit: Count
+    quality_sample: Count
+    seed: int
+
+    @model_validator(mode="after")
+    def _level_fits_an_int(self) -> CodebookSettings:
+        if math.prod(self.fsq_levels) > 2**31 - 1:
+            raise ValueError("the product of fsq_levels must fit an INT column")
+        return self
+
+
+class ExamplesSettings(Section):
+    """Ranking examples and the GSU."""
+
+    recent_length: Count
+    found_length: Count
+    negatives: Count
+    negative_power: NotNegative
+    min_item_events: Count
+    attribution_minutes: NotNegative
+    train_share: Share
+    valid_share: Share
+    test_share: Share
+    events_per_task: Count
+    max_items: Count
+
+
+class RankerSettings(Section):
+    """The ranker and its training."""
+
+    item_dim: Count
+    sid_dim: Count
+    hidden: Annotated[list[Count], Field(min_length=1)]
+    heads: Count
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    batch_size: Count
+    learning_rate: Positive
+    weight_decay: NotNegative
+    max_epochs: Count
+    patience: Count
+    validations_per_epoch: Count
+    seed: int
+    shuffle_rows: Count
+
+
+class DemoSettings(Section):
+    """The bundled demo."""
+
+    households: Annotated[int, Field(ge=0)]
+
+
+class Settings(Section):
+    """All settings of a run."""
+
+    spark: SparkSettings
+    ingest: IngestSettings
+    split: SplitSettings
+    ranking: RankingSettings
+    mine: MineSettings
+    judge: JudgeSettings
+    language_model: LanguageModelSettings
+    embed: EmbedSettings
+    codebook: CodebookSettings
+    examples: ExamplesSettings
+    ranker: RankerSettings
+    demo: DemoSettings
+
+    def digest(self, sections: Iterable[str]) -> str:
+        """A short hash of some sections, equal where and only where their values are.
+
+        Args:
+            sections: names of the sections a job depends on.
+        """
+        values = {name: getattr(self, name).model_dump(mode="json") for name in sorted(sections)}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def load_settings(configs: Iterable[str | Path] = (), assignments: Iterable[str] = ()) -> Settings:
+    """Reads the defaults, then every config file, then every ``section.key=value``; later wins.
+
+    Args:
+        configs: TOML files.
+        assignments: ``section.key=value``; the value is read as TOML, or as text where it is none.
+
+    Raises:
+        UserError: a file that is missing or no TOML, an unknown section or key, a value of the wrong kind.
+    """
+    default = resources.files("qarm").joinpath("conf", "default.toml").read_text(encoding="utf-8")
+    values: dict[str, Any] = tomllib.loads(default)
+    for config in configs:
+        _merge(values, _read_toml(Path(config)))
+    for assignment in assignments:
+        _merge(values, _parse_assignment(assignment))
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise UserError("settings: " + "; ".join(_complaint(item) for item in error.errors())) from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"--config {path}: {error.strerror or error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"--config {path}: not valid TOML: {error}") from None
+
+
+def _parse_assignment(assignment: str) -> dict[str, Any]:
+    match = re.fullmatch(r"(\w+)\.([\w.]+)=(.*)", assignment, flags=re.DOTALL)
+    if not match:
+        raise UserError(f"--set {assignment}: expected section.key=value")
+    section, key, text = match.groups()
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    nested: Any = value
+    for part in reversed(key.split(".")):
+        nested = {part: nested}
+    return {section: nested}
+
+
+def _merge(values: dict[str, Any], extra: Mapping[str, Any]) -> None:
+    for section, content in extra.items():
+        if not isinstance(content, Mapping) or not isinstance(values.get(section), dict):
+            values[section] = content
+            continue
+        for key, value in content.items():
+            values[section][key] = value
+
+
+def _complaint(error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"]) or "settings"
+    if error["type"] == "extra_forbidden":
+        return f"{place} is not a setting; conf/default.toml lists all of them"
+    message = error["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(error["input"], Mapping) else f" (got {error['input']!r})"
+    return f"{place}: {message[0].lower()}{message[1:]}{given}"

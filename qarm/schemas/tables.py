@@ -1,0 +1,255 @@
+"""The contracts of every table. Names and columns are public: users' SQL depends on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qarm.schemas.contract import Column, Contract
+
+ITEM_PAIR_SOURCES = ("item2item", "user2item")
+
+INTERACTIONS = Contract(
+    name="interactions",
+    comment="The interaction log: who did what to which item, when",
+    columns=(
+        Column("user_id", "STRING", "Who acted", nullable=False),
+        Column("item_id", "STRING", "What they acted on; always an item of items", nullable=False),
+        Column("event_time", "TIMESTAMP", "When, UTC", nullable=False),
+        Column("action", "STRING", "What they did, free text; settings say which actions are positive", nullable=False),
+        Column("weight", "DOUBLE", "Strength of the event, 1 where the log has none", nullable=False),
+        Column("event_date", "DATE", "UTC day of event_time", nullable=False),
+    ),
+    key=("user_id", "item_id", "event_time", "action"),
+    checks={"weight_is_a_number": "weight >= 0 AND NOT isnan(weight)", "date_of_time": "event_date = DATE(event_time)"},
+    partition_by=("event_date",),
+)
+
+ITEMS = Contract(
+    name="items",
+    comment="The item catalogue",
+    columns=(
+        Column("item_id", "STRING", "The item", nullable=False),
+        Column("title", "STRING", "Its title"),
+        Column("category", "STRING", "Its category"),
+        Column("attributes", "MAP<STRING,STRING>", "Every further column of the input, by name"),
+        Column("description", "STRING", "Longer text"),
+        Column("image", "BINARY", "Encoded image, where the input has one"),
+        Column("content_hash", "STRING", "SHA-256 of all of the item's content", nullable=False),
+        Column("first_seen", "TIMESTAMP", "When the item was first ingested", nullable=False),
+        Column("updated_at", "TIMESTAMP", "When its content last changed", nullable=False),
+    ),
+    key=("item_id",),
+    checks={
+        "has_content": "title IS NOT NULL OR category IS NOT NULL OR description IS NOT NULL OR size(attributes) > 0"
+    },
+)
+
+REJECTED_ROWS = Contract(
+    name="rejected_rows",
+    comment="Every input row that was not taken, with the reason",
+    columns=(
+        Column("source", "STRING", "interactions or items", nullable=False),
+        Column("reason", "STRING", "Why the row was not taken", nullable=False),
+        Column("row", "STRING", "The row as JSON", nullable=False),
+        Column("run_id", "STRING", "The run that rejected it", nullable=False),
+    ),
+)
+
+ITEM_PAIRS = Contract(
+    name="item_pairs",
+    comment="Item pairs mined from the log's train period, and what a language model says of them",
+    columns=(
+        Column("source", "STRING", "item2item (Swing) or user2item (two-tower)", nullable=False),
+        Column("trigger_item_id", "STRING", "The item one comes from", nullable=False),
+        Column("target_item_id", "STRING", "The item one goes to", nullable=False),
+        Column("score", "DOUBLE", "The miner's score, higher is closer", nullable=False),
+        Column("support", "LONG", "How many users (item2item) or events (user2item) stand behind it", nullable=False),
+        Column("verdict", "STRING", "keep, reject, or null where not judged"),
+        Column("judge_score", "DOUBLE", "The judge's score, higher is more related"),
+        Column("judge", "STRING", "Which judge and model gave the verdict"),
+        Column("run_id", "STRING", "The run that mined the pair", nullable=False),
+    ),
+    key=("source", "trigger_item_id", "target_item_id"),
+    checks={
+        "known_source": "source IN ('item2item', 'user2item')",
+        "known_verdict": "verdict IS NULL OR verdict IN ('keep', 'reject')",
+        "two_items": "trigger_item_id <> target_item_id",
+        "score_is_a_number": "NOT isnan(score)",
+    },
+)
+
+ITEM_QUESTIONS = Contract(
+    name="item_questions",
+    comment="Questions about items with their answers, for alignment",
+    columns=(
+        Column("item_id", "STRING", "The item", nullable=False),
+        Column("question", "STRING", "A question about it", nullable=False),
+        Column("answer", "STRING", "The answer", nullable=False),
+        Column("writer", "STRING", "The model or template that wrote it", nullable=False),
+    ),
+    key=("item_id", "question"),
+)
+
+ITEM_EMBEDDINGS = Contract(
+    name="item_embeddings",
+    comment="The language model's embedding of every item",
+    columns=(
+        Column("item_id", "STRING", "The item", nullable=False),
+        Column("embedding", "ARRAY<FLOAT>", "Embedding, L2 norm 1", nullable=False),
+        Column("search_embedding", "ARRAY<FLOAT>", "PCA-reduced embedding for the GSU, L2 norm 1", nullable=False),
+        Column("content_hash", "STRING", "items.content_hash the embedding was made from", nullable=False),
+        Column("encoder_version", "STRING", "The encoder artifact that made it", nullable=False),
+    ),
+    key=("item_id",),
+    checks={"unit_norm": "abs(aggregate(embedding, 0D, (s, x) -> s + x * x) - 1) < 1e-3"},
+)
+
+SEMANTIC_IDS = Contract(
+    name="semantic_ids",
+    comment="The semantic ID of every item",
+    columns=(
+        Column("item_id", "STRING", "The item", nullable=False),
+        Column("sid_1", "INT", "Code of level 1 (k-means)", nullable=False),
+        Column("sid_2", "INT", "Code of level 2 (k-means on the residual)", nullable=False),
+        Column("sid_3", "INT", "Code of level 3 (FSQ of the residual)", nullable=False),
+        Column("sid", "STRING", "The three codes, a-b-c", nullable=False),
+        Column("neighbours", "ARRAY<STRING>", "QARM V1's VQ code: the nearest items of other content, nearest first"),
+        Column(
+            "reconstruction_error", "FLOAT", "Squared distance to the reconstruction / squared norm", nullable=False
+        ),
+        Column("encoder_version", "STRING", "The encoder artifact behind the embedding", nullable=False),
+        Column("codebook_version", "STRING", "The codebook artifact that assigned the codes", nullable=False),
+        Column("assigned_at", "TIMESTAMP", "When the codes were assigned", nullable=False),
+    ),
+    key=("item_id",),
+    checks={
+        "codes_not_negative": "sid_1 >= 0 AND sid_2 >= 0 AND sid_3 >= 0",
+        "sid_is_its_codes": "sid = concat_ws('-', sid_1, sid_2, sid_3)",
+        "error_not_negative": "reconstruction_error >= 0",
+    },
+    properties={"delta.enableChangeDataFeed": "true"},
+)
+
+METRICS = Contract(
+    name="metrics",
+    comment="Every number a run measured",
+    columns=(
+        Column("run_id", "STRING", "The run", nullable=False),
+        Column("name", "STRING", "Metric, e.g. click.auc or codes.collision_rate", nullable=False),
+        Column("slice", "STRING", "Split or group, e.g. test or distinct_contents", nullable=False),
+        Column("value", "DOUBLE", "Its value; null where it is not defined on this slice"),
+        Column("created_at", "TIMESTAMP", "When it was measured", nullable=False),
+    ),
+    key=("run_id", "name", "slice"),
+)
+
+RUNS = Contract(
+    name="runs",
+    comment="The record of runs: one row a job and run",
+    columns=(
+        Column("run_id", "STRING", "The run; a nightly gives all of its jobs the same", nullable=False),
+        Column("job", "STRING", "The job", nullable=False),
+        Column("status", "STRING", "done, skipped or failed", nullable=False),
+        Column("started_at", "TIMESTAMP", "Start", nullable=False),
+        Column("ended_at", "TIMESTAMP", "End", nullable=False),
+        Column(
+            "input_versions",
+            "MAP<STRING,STRING>",
+            "Tables, files and artifacts read, with their versions",
+            nullable=False,
+        ),
+        Column(
+            "output_versions", "MAP<STRING,STRING>", "Tables and artifacts written, with their versions", nullable=False
+        ),
+        Column("settings_hash", "STRING", "Hash of the settings the job depends on", nullable=False),
+        Column("code_version", "STRING", "Package version", nullable=False),
+        Column("metrics", "MAP<STRING,DOUBLE>", "The job's headline numbers", nullable=False),
+        Column("error", "STRING", "The error of a failed run"),
+    ),
+    key=("run_id", "job"),
+    checks={"known_status": "status IN ('done', 'skipped', 'failed')"},
+)
+
+SEQUENCE_FIELDS = ("item", "sid_1", "sid_2", "sid_3", "gap")
+"""What every history event of an example carries, as arrays ``recent_<field>`` and ``found_<field>``."""
+
+CONTEXT_FIELDS = ("hour", "weekday", "history_length")
+"""Context features of an example."""
+
+
+def _labels(tasks: Sequence[str]) -> tuple[Column, ...]:
+    return tuple(
+        Column(f"label_{task}", "FLOAT", f"1 where the {task} happened, else 0", nullable=False) for task in tasks
+    )
+
+
+def ranker_examples(tasks: Sequence[str]) -> Contract:
+    """The contract of ``ranker_examples`` for the settings' tasks.
+
+    Args:
+        tasks: task names, in the order of the settings.
+    """
+    words = {
+        "item": "item_index of the event's item",
+        "sid_1": "sid_1 + 1",
+        "sid_2": "sid_2 + 1",
+        "sid_3": "sid_3 + 1",
+        "gap": "bucket of the time between the event and the example",
+    }
+    sequences = tuple(
+        Column(f"{kind}_{field}", "ARRAY<INT>", f"{title}: {words[field]}; 0 is padding", nullable=False)
+        for kind, title in (("recent", "Last events, latest first"), ("found", "Events found by the GSU, best first"))
+        for field in SEQUENCE_FIELDS
+    )
+    return Contract(
+        name="ranker_examples",
+        comment="Ranking examples whose lifelong history has already been searched",
+        columns=(
+            Column("example_id", "STRING", "Hash of user, item, time and kind", nullable=False),
+            Column("user_id", "STRING", "The user", nullable=False),
+            Column("item_id", "STRING", "The target item", nullable=False),
+            Column("event_time", "TIMESTAMP", "When; the history ends strictly before it", nullable=False),
+            Column("split", "STRING", "train, valid or test, by global time", nullable=False),
+            *_labels(tasks),
+            Column("item_index", "INT", "Index of the target item; 1 = not seen in the train period", nullable=False),
+            Column("sid_1", "INT", "The target's sid_1 + 1; 0 where it has none", nullable=False),
+            Column("sid_2", "INT", "The target's sid_2 + 1; 0 where it has none", nullable=False),
+            Column("sid_3", "INT", "The target's sid_3 + 1; 0 where it has none", nullable=False),
+            Column("hour", "INT", "UTC hour of event_time", nullable=False),
+            Column("weekday", "INT", "Day of the week of event_time, 0 = Monday", nullable=False),
+            Column("history_length", "INT", "Positive events of the user before event_time", nullable=False),
+            *sequences,
+            Column("found_score", "ARRAY<FLOAT>", "Search score of every found event; 0 is padding", nullable=False),
+            Column("recent_length", "INT", "Real events in the recent arrays", nullable=False),
+            Column("found_length", "INT", "Real events in the found arrays", nullable=False),
+        ),
+        key=("example_id",),
+        checks={"known_split": "split IN ('train', 'valid', 'test')"},
+        partition_by=("split",),
+    )
+
+
+def predictions(tasks: Sequence[str]) -> Contract:
+    """The contract of ``predictions`` for the settings' tasks."""
+    return Contract(
+        name="predictions",
+        comment="The ranker's score of every valid and test example",
+        columns=(
+            Column("example_id", "STRING", "ranker_examples.example_id", nullable=False),
+            Column("user_id", "STRING", "The user", nullable=False),
+            Column("item_id", "STRING", "The target item", nullable=False),
+            Column("split", "STRING", "valid or test", nullable=False),
+            *_labels(tasks),
+            *(Column(f"score_{task}", "FLOAT", f"Probability of the {task}", nullable=False) for task in tasks),
+        ),
+        key=("example_id",),
+        checks={f"score_{task}_is_a_probability": f"score_{task} BETWEEN 0 AND 1" for task in tasks},
+    )
+
+
+def all_contracts(tasks: Sequence[str]) -> list[Contract]:
+    """Every table, in the order the jobs write them."""
+    return [
+        INTERACTIONS, ITEMS, REJECTED_ROWS, ITEM_PAIRS, ITEM_QUESTIONS, ITEM_EMBEDDINGS, SEMANTIC_IDS,
+        ranker_examples(tasks), predictions(tasks), METRICS, RUNS,
+    ]  # fmt: skip

@@ -1,0 +1,27 @@
+"""The SQL views that analysts start from. ``{name}`` stands for a table."""
+
+from __future__ import annotations
+
+VIEWS: dict[str, str] = {
+    "item_codes": """
+        SELECT i.item_id, i.title, i.category, s.sid, s.sid_1, s.sid_2, s.sid_3,
+               count(*) OVER (PARTITION BY s.sid) AS items_with_this_sid,
+               s.reconstruction_error, s.codebook_version, s.assigned_at
+        FROM {items} i LEFT JOIN {semantic_ids} s ON i.item_id = s.item_id
+    """,
+    "sid_occupancy": """
+        SELECT codebook_version, level, prefix, count(*) AS items, count(DISTINCT content_hash) AS contents,
+               min_by(title, s.item_id) AS example_title
+        FROM {semantic_ids} s JOIN {items} i ON s.item_id = i.item_id
+        LATERAL VIEW stack(3, 1, concat('', sid_1), 2, concat_ws('-', sid_1, sid_2), 3, sid) p AS level, prefix
+        GROUP BY codebook_version, level, prefix
+    """,
+    "judged_pairs": """
+        SELECT p.source, p.trigger_item_id, a.title AS trigger_title, p.target_item_id, b.title AS target_title,
+               p.score, p.support, p.verdict, p.judge_score, p.judge
+        FROM {item_pairs} p
+        JOIN {items} a ON p.trigger_item_id = a.item_id
+        JOIN {items} b ON p.target_item_id = b.item_id
+    """,
+}
+"""Name to query: items with their codes and titles; occupancy by code prefix; pairs with titles and verdicts."""

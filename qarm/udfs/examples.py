@@ -1,0 +1,181 @@
+"""Users' events to ranking examples, on the executors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from qarm.models.ranker.examples import (
+    Catalogue,
+    ExampleParameters,
+    Histories,
+    Targets,
+    UserEvents,
+    draw_negatives,
+    histories_of,
+    targets_of,
+)
+from qarm.models.ranker.hashing import uniform
+from qarm.udfs.arrays import list_column
+from qarm.udfs.batches import Batches
+from qarm.udfs.workers import shipped
+
+SPLITS = ("train", "valid", "test")
+KEEP = 2
+"""Salt of the draw that says whether a positive is kept."""
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """Where the splits begin and how much of each is kept.
+
+    Attributes:
+        valid_from: first microsecond of the validation period.
+        test_from: first microsecond of the test period.
+        shares: share of train, valid and test targets that is kept.
+    """
+
+    valid_from: int
+    test_from: int
+    shares: tuple[float, float, float]
+
+    def split_of(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
+        """0, 1 or 2 for train, valid or test; shape (n,)."""
+        return (times >= self.valid_from).astype(np.int64) + (times >= self.test_from)
+
+    def keeps(self, targets: Targets) -> NDArray[np.bool_]:
+        """Which targets are kept, by hash; shape (n,)."""
+        return uniform(targets.keys, KEEP) < np.array(self.shares)[self.split_of(targets.times)]
+
+
+@cache
+def load_catalogue(folder: Path) -> Catalogue:
+    """A catalogue from the files of its artifact, memory-mapped: one copy for all workers of a host."""
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in Catalogue.__annotations__}
+    return Catalogue(**arrays)
+
+
+@cache
+def _drawing_weights(folder: Path, power: float) -> NDArray[np.float64]:
+    popularity = load_catalogue(folder).popularity.astype(np.float64)
+    return np.cumsum(np.where(popularity > 0, popularity**power, 0))
+
+
+def build_examples(catalogue: str, parameters: ExampleParameters, plan: SplitPlan, tasks: Sequence[str]) -> Batches:
+    """Makes the function for ``mapInArrow`` over partitions sorted by user, time and item row.
+
+    Its input has one row per event: ``user_id``, ``item_row``, ``time``, ``labels`` (one bit per task), ``impression``
+    and ``key``. A user's events lie in one partition. Memory: one user's events and examples, whatever the partition's
+    size.
+
+    Args:
+        catalogue: the shipped catalogue.
+        parameters: lengths and sampling.
+        plan: the time split.
+        tasks: in the order of the labels.
+    """
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        folder = shipped(catalogue)
+        weights = _drawing_weights(folder, parameters.negative_power)
+        for rows in _users(batches):
+            events = _events(rows, len(tasks))
+            built = examples_of_user(events, load_catalogue(folder), weights, parameters, plan)
+            if built is not None:
+                yield _to_arrow(rows["user_id"][0].as_py(), *built, load_catalogue(folder), plan, tasks)
+
+    return run
+
+
+def _users(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """One table per user, from batches sorted by user."""
+    pending: list[pa.RecordBatch] = []
+    for batch in batches:
+        if batch.num_rows == 0:
+            continue
+        users = np.asarray(batch.column("user_id").to_numpy(zero_copy_only=False), dtype=object)
+        edges = [0, *(np.flatnonzero(users[1:] != users[:-1]) + 1).tolist(), len(users)]
+        for start, stop in zip(edges[:-1], edges[1:], strict=True):
+            if pending and pending[-1].column("user_id")[0].as_py() != users[start]:
+                yield pa.Table.from_batches(pending)
+                pending = []
+            pending.append(batch.slice(start, stop - start))
+    if pending:
+        yield pa.Table.from_batches(pending)
+
+
+def examples_of_user(
+    events: UserEvents,
+    catalogue: Catalogue,
+    weights: NDArray[np.float64],
+    parameters: ExampleParameters,
+    plan: SplitPlan,
+) -> tuple[Targets, Histories] | None:
+    """All kept examples of one user, with their histories; None where there are none.
+
+    Args:
+        events: the user's events, oldest first.
+        catalogue: what is known of the items.
+        weights: running sum of the negatives' drawing weights.
+        parameters: lengths and sampling.
+        plan: the time split.
+    """
+    targets = targets_of(events, parameters.attribution_gap)
+    targets = _take(targets, plan.keeps(targets))
+    if parameters.negatives:
+        owned = np.unique(events.rows[events.positive])
+        drawn = draw_negatives(targets, owned, weights, parameters.negatives)
+        targets = Targets(
+            *(np.concatenate([a, b]) for a, b in zip(vars(targets).values(), vars(drawn).values(), strict=True))
+        )
+    if len(targets.rows) == 0:
+        return None
+    return targets, histories_of(events, targets, catalogue, parameters)
+
+
+def _take(targets: Targets, rows: NDArray[np.bool_]) -> Targets:
+    return Targets(*(values[rows] for values in vars(targets).values()))
+
+
+def _events(rows: pa.Table, tasks: int) -> UserEvents:
+    flags = rows["labels"].to_numpy()
+    return UserEvents(
+        rows=rows["item_row"].to_numpy().astype(np.int64),
+        times=rows["time"].to_numpy(),
+        labels=((flags[:, None] >> np.arange(tasks)) & 1).astype(bool),
+        impressions=rows["impression"].to_numpy().astype(bool),
+        keys=rows["key"].to_numpy().view(np.uint64),
+    )
+
+
+def _to_arrow(
+    user: str, targets: Targets, histories: Histories, catalogue: Catalogue, plan: SplitPlan, tasks: Sequence[str]
+) -> pa.RecordBatch:
+    n = len(targets.rows)
+    codes = catalogue.codes[targets.rows]
+    seconds = targets.times // 1_000_000
+    columns: dict[str, pa.Array] = {
+        "user_id": pa.array([user] * n, pa.string()),
+        "item_row": pa.array(targets.rows),
+        "key": pa.array(targets.keys.view(np.int64)),
+        "event_time": pa.array(targets.times, pa.timestamp("us", tz="UTC")),
+        "split": pa.array(np.array(SPLITS)[plan.split_of(targets.times)].tolist(), pa.string()),
+        **{f"label_{task}": pa.array(targets.labels[:, i].astype(np.float32)) for i, task in enumerate(tasks)},
+        "item_index": pa.array(catalogue.item_index[targets.rows]),
+        **{f"sid_{i + 1}": pa.array(np.ascontiguousarray(codes[:, i])) for i in range(3)},
+        "hour": pa.array((seconds // 3600 % 24).astype(np.int32)),
+        "weekday": pa.array(((seconds // 86_400 + 3) % 7).astype(np.int32)),  # 1 January 1970 was a Thursday
+        "history_length": pa.array(histories.history_length),
+        **{f"recent_{name}": list_column(values) for name, values in histories.recent.items()},
+        **{f"found_{name}": list_column(values) for name, values in histories.found.items()},
+        "found_score": list_column(histories.found_score),
+        "recent_length": pa.array(histories.recent_length),
+        "found_length": pa.array(histories.found_length),
+    }
+    return pa.RecordBatch.from_pydict(columns)

@@ -1,0 +1,23 @@
+"""What a Python worker sets up once, before its first batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from pyspark import SparkFiles, TaskContext
+
+
+def shipped(name: str) -> Path:
+    """The local folder of an artifact that the driver shipped.
+
+    Args:
+        name: what ``Artifacts.ship`` returned.
+    """
+    return Path(SparkFiles.get(name))
+
+
+def use_task_cores() -> None:
+    """Keeps torch to the cores that Spark gave the task."""
+    context = TaskContext.get()
+    torch.set_num_threads(context.cpus() if context else 1)

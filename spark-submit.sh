@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Runs one job of qarm with spark-submit:  ./spark-submit.sh JOB [options of spark-submit and of the job]
+# QARM_PYTHON names another Python than .venv's; QARM_SPARK_HOME another Spark than the installed wheel's.
+set -euo pipefail
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+python=${QARM_PYTHON:-$here/.venv/bin/python}
+if [ ! -x "$python" ]; then
+  echo "spark-submit.sh: $python is missing; run 'make setup', or set QARM_PYTHON to a Python that has qarm installed" >&2
+  exit 2
+fi
+PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}" exec "$python" -m qarm.lake.submit "$@"
