@@ -27,14 +27,17 @@ FIRST_INDEX = 2
 """Item index 0 is padding, 1 is an item that the train period does not know well enough."""
 
 
-def item_rows(embeddings: DataFrame, codes: DataFrame, train_positives: DataFrame) -> DataFrame:
-    """Every embedded item with its codes and its popularity in the train period, numbered by ``item_row``."""
-    popularity = train_positives.groupBy("item_id").agg(F.count("*").alias("popularity"))
+def item_rows(embeddings: DataFrame, codes: DataFrame, positives: DataFrame, periods: Periods) -> DataFrame:
+    """Every embedded item with its codes and its popularity in each period, numbered by ``item_row``."""
+    in_test = F.col("event_date") >= F.lit(periods.test_from)
+    in_period = (periods.in_train, ~periods.in_train & ~in_test, in_test)
+    counts = F.array(*(F.count(F.when(condition, 1)) for condition in in_period))
+    popularity = positives.groupBy("item_id").agg(counts.alias("popularity"))
     rows = (
         embeddings.select("item_id", "search_embedding")
         .join(codes.select("item_id", "sid_1", "sid_2", "sid_3"), "item_id", "left")
         .join(popularity, "item_id", "left")
-        .fillna(0, ["popularity"])
+        .withColumn("popularity", F.coalesce("popularity", F.array(*[F.lit(0).cast("long")] * 3)))
     )
     return with_row_number(rows, "item_id", "item_row")
 
@@ -48,10 +51,11 @@ def write_catalogue(rows: DataFrame, min_item_events: int, folder: Path) -> dict
         Sizes of the ranker's tables: ``items`` and ``codes``.
     """
     table = rows.toArrow().sort_by("item_row")
-    popularity = table["popularity"].to_numpy()
-    known = popularity >= min_item_events
+    popularity = column_matrix(table["popularity"])
+    in_train = popularity[:, 0]
+    known = in_train >= min_item_events
     # Index by popularity, so that hot rows of the item table lie together.
-    order = np.lexsort((np.arange(len(known)), -popularity))
+    order = np.lexsort((np.arange(len(known)), -in_train))
     index = np.ones(len(known), np.int32)
     index[order] = np.where(known[order], FIRST_INDEX + np.arange(len(known)), 1)
     codes = np.stack([table[f"sid_{i}"].fill_null(-1).to_numpy() + 1 for i in (1, 2, 3)], axis=1).astype(np.int32)
@@ -125,8 +129,8 @@ def steps(run: Run) -> None:
     settings, ranking = run.settings.examples, run.settings.ranking
     interactions = run.read(INTERACTIONS.name)
     periods = split_periods(interactions, run.settings.split)
-    in_train = interactions.where(periods.in_train & F.col("action").isin(ranking.positive_actions))
-    items = item_rows(run.read(ITEM_EMBEDDINGS.name), run.read(SEMANTIC_IDS.name), in_train)
+    positives = interactions.where(F.col("action").isin(ranking.positive_actions))
+    items = item_rows(run.read(ITEM_EMBEDDINGS.name), run.read(SEMANTIC_IDS.name), positives, periods)
     with run.step("ship the catalogue"):
         catalogue = publish_catalogue(run, items)
         shipped = run.lake.artifacts.ship(catalogue)

@@ -16,7 +16,7 @@ from qarm.lake.command import main
 from qarm.lake.job import Job, Run
 from qarm.models.feed import Feed
 from qarm.models.ranker.checkpoint import save_ranker
-from qarm.models.ranker.ranker import Ranker, RankerParameters
+from qarm.models.ranker.ranker import Ranker, RankerShape
 from qarm.models.ranker.training import TrainingParameters, TrainingRecord, train_ranker
 
 log = logging.getLogger("qarm")
@@ -46,7 +46,7 @@ def train_one(run: Run, name: str, sizes: dict[str, object], rows: int) -> tuple
         rows: of the train split.
     """
     settings = run.settings.ranker
-    parameters = RankerParameters(
+    shape = RankerShape(
         tasks=run.settings.ranking.task_names,
         item_dim=settings.item_dim,
         sid_dim=settings.sid_dim,
@@ -58,9 +58,9 @@ def train_one(run: Run, name: str, sizes: dict[str, object], rows: int) -> tuple
     )
     training = TrainingParameters(**{key: getattr(settings, key) for key in TrainingParameters.__annotations__})
     torch.manual_seed(settings.seed)
-    ranker = Ranker(parameters)
-    train = feed_of(run, "train", parameters.columns, settings.shuffle_rows)
-    valid = feed_of(run, "valid", parameters.columns, 0)
+    ranker = Ranker(shape)
+    train = feed_of(run, "train", shape.columns, settings.shuffle_rows)
+    valid = feed_of(run, "valid", shape.columns, 0)
     steps_per_epoch = math.ceil(rows / settings.batch_size)
     record = train_ranker(ranker, train.epoch, lambda: valid.epoch(0), steps_per_epoch, training, name)
     return ranker, record

@@ -11,6 +11,9 @@ from pyspark.sql import SparkSession
 from qarm.schemas.errors import UserError
 from qarm.schemas.settings import SparkSettings
 
+LAUNCHED = "QARM_LAUNCHED"
+"""Set by spark-submit.sh: the configuration has been given on spark-submit's command line."""
+
 DELTA_PACKAGE = "io.delta:delta-spark_2.13:4.0.1"
 
 
@@ -61,8 +64,9 @@ def start_session(name: str, settings: SparkSettings) -> SparkSession:
     """
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = SparkSession.builder.appName(name)
-    for key, value in spark_conf(settings).items():
-        builder = builder.config(key, value)
+    if LAUNCHED not in os.environ:
+        for key, value in spark_conf(settings).items():
+            builder = builder.config(key, value)
     spark = builder.getOrCreate()
     # On one machine, Spark's 200 shuffle and 50 log partitions are nearly all overhead.
     if spark.sparkContext.master.startswith("local"):

@@ -2,146 +2,151 @@
 
 from __future__ import annotations
 
+import argparse
+import getpass
+import hashlib
 import os
-import shutil
+import shlex
 import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyspark
 
 import qarm
-from qarm.lake.session import spark_conf
+from qarm.lake.session import LAUNCHED, spark_conf
 from qarm.schemas.errors import UserError
-from qarm.schemas.settings import load_settings
+from qarm.schemas.settings import SparkSettings, load_settings
 
-WITH_VALUE = {
-    "--master", "--deploy-mode", "--name", "--jars", "--packages", "--exclude-packages", "--repositories", "--py-files",
-    "--files", "--archives", "--conf", "-c", "--properties-file", "--driver-memory", "--driver-java-options",
-    "--driver-library-path", "--driver-class-path", "--driver-cores", "--executor-memory", "--executor-cores",
-    "--total-executor-cores", "--num-executors", "--proxy-user", "--principal", "--keytab", "--queue", "--remote",
-}  # fmt: skip
-ALONE = {"--supervise", "--verbose", "-v"}
+USAGE = "usage: ./spark-submit.sh JOB [options of spark-submit and of the job]; JOB --help lists the job's"
+WITH_VALUE = (
+    "--master --deploy-mode --name --jars --packages --exclude-packages --repositories --py-files --files --archives"
+    " --conf --properties-file --driver-memory --driver-java-options --driver-library-path --driver-class-path"
+    " --driver-cores --executor-memory --executor-cores --total-executor-cores --num-executors --proxy-user --principal"
+    " --keytab --queue"
+).split()
+ALONE = ["--supervise", "--verbose"]
 
 
-def split_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+def split_options(arguments: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
     """Parts spark-submit's own options from the job's.
 
     Args:
         arguments: everything behind the job's name.
 
     Returns:
-        spark-submit's options, and the job's.
+        spark-submit's options with their values (none for a flag), and the job's arguments in order.
     """
-    spark: list[str] = []
-    job: list[str] = []
-    rest = iter(arguments)
-    for argument in rest:
-        if argument in WITH_VALUE:
-            spark += [argument, next(rest, "")]
-        elif argument in ALONE or argument.partition("=")[0] in WITH_VALUE:
-            spark.append(argument)
-        else:
-            job.append(argument)
-    return spark, job
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for option in WITH_VALUE:
+        parser.add_argument(option, action="append", dest=option)
+    for option in ALONE:
+        parser.add_argument(option, action="store_const", const=[], dest=option)
+    known, job = parser.parse_known_args(arguments)
+    return {option: values for option, values in vars(known).items() if values is not None}, job
 
 
-def _values(arguments: Sequence[str], option: str) -> list[str]:
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
-    inline = [a.partition("=")[2] for a in arguments if a.startswith(f"{option}=")]
-    return [value for name, value in pairs if name == option] + inline
+def _settings_of(job: Sequence[str]) -> SparkSettings:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", action="append", default=[])
+    parser.add_argument("--set", action="append", default=[])
+    known, _ = parser.parse_known_args(job)
+    return load_settings(known.config, known.set).spark
 
 
 def pack(folder: Path) -> Path:
-    """Packs this package into a zip for ``--py-files``.
+    """Packs this package into a zip for ``--py-files``, named by its content.
 
     Args:
-        folder: where to write ``qarm.zip``.
+        folder: where to write it; an earlier zip of the same content is used again.
     """
     root = Path(qarm.__file__).parent
-    target = folder / "qarm.zip"
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(root.rglob("*")):
-            inside = path.relative_to(root.parent)
-            if path.is_file() and "__pycache__" not in inside.parts:
-                archive.write(path, inside)
-        for path in sorted((root / "conf").glob("*.toml")):  # a link in a checkout, which rglob does not follow
-            name = Path("qarm", "conf", path.name)
-            if str(name) not in archive.namelist():
-                archive.write(path, name)
+    files = sorted({*root.rglob("*.py"), *root.rglob("*.j2"), *(root / "conf").glob("*.toml")})
+    digest = hashlib.sha256(b"".join(str(path).encode() + path.read_bytes() for path in files)).hexdigest()[:16]
+    target = folder / f"qarm-{digest}.zip"
+    if not target.exists():
+        partial = folder / f"qarm-{digest}-{os.getpid()}.partial"
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in files:
+                archive.write(path, path.relative_to(root.parent))
+        partial.rename(target)
     return target
 
 
-def command_line(job: str, arguments: Sequence[str], packed: Path) -> list[str]:
-    """The spark-submit command line that runs a job.
-
-    Args:
-        job: the job's name.
-        arguments: options of spark-submit and of the job, in any order.
-        packed: the package as a zip.
+def entry_of(job: str) -> Path:
+    """The file of a job.
 
     Raises:
-        UserError: no such job, or a setting is wrong.
+        UserError: no such job.
     """
     entry = Path(qarm.__file__).parent / "jobs" / f"{job}.py"
     if job.startswith("_") or not entry.is_file():
         known = sorted(path.stem for path in entry.parent.glob("*.py") if not path.stem.startswith("_"))
         raise UserError(f"{job} is not a job; the jobs are {', '.join(known)}")
-    spark, job_options = split_options(arguments)
-    settings = load_settings(_values(job_options, "--config"), _values(job_options, "--set")).spark
-    line = [shutil.which("spark-submit", path=str(Path(pyspark.__file__).parent / "bin")) or "spark-submit"]
-    if not _values(spark, "--master"):
-        line += ["--master", "local[*]"]
-    if not _values(spark, "--driver-memory"):
-        line += ["--driver-memory", settings.driver_memory]
-    for key, value in spark_conf(settings).items():
-        if key == "spark.jars.packages":
-            line += ["--packages", ",".join([value, *_values(spark, "--packages")])]
-        elif key == "spark.jars":
-            line += ["--jars", ",".join([value, *_values(spark, "--jars")])]
-        else:
-            line += ["--conf", f"{key}={value}"]
-    line += ["--py-files", ",".join([str(packed), *_values(spark, "--py-files")])]
-    line += _without(spark, {"--packages" if not settings.jars else "--jars", "--py-files"})
-    return [*line, str(entry), *job_options]
+    return entry
 
 
-def _without(arguments: Sequence[str], options: set[str]) -> list[str]:
-    kept: list[str] = []
-    rest = iter(arguments)
-    for argument in rest:
-        if argument in options:
-            next(rest, None)
-        elif argument.partition("=")[0] not in options:
-            kept.append(argument)
-    return kept
+def spark_options(given: Mapping[str, list[str]], settings: SparkSettings, packed: Path) -> list[str]:
+    """spark-submit's options: ours, with the user's on top.
+
+    Args:
+        given: the user's, see :func:`split_options`.
+        settings: the ``[spark]`` section.
+        packed: the package as a zip.
+
+    Raises:
+        UserError: see :func:`qarm.lake.session.spark_conf`.
+    """
+    spark, ours = dict(given), spark_conf(settings)
+    for option, key in (("--packages", "spark.jars.packages"), ("--jars", "spark.jars")):
+        if key in ours:
+            spark[option] = [",".join([ours.pop(key), *spark.get(option, [])])]
+    spark["--py-files"] = [",".join([str(packed), *spark.get("--py-files", [])])]
+    spark["--conf"] = [*(f"{key}={value}" for key, value in ours.items()), *spark.get("--conf", [])]
+    spark.setdefault("--master", ["local[*]"])
+    spark.setdefault("--driver-memory", [settings.driver_memory])
+    line = []
+    for option, values in spark.items():
+        line += [part for value in values for part in (option, value)] if values else [option]
+    return line
+
+
+def spark_home() -> str:
+    """The Spark that came with the installed wheel, which is the one that was tested, unless QARM_SPARK_HOME is set."""
+    return os.environ.get("QARM_SPARK_HOME", str(Path(pyspark.__file__).parent))
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Replaces this process by spark-submit running a job.
+    """Replaces this process by the job's driver, or by spark-submit where the driver runs in the cluster.
+
+    In client mode the driver is Python itself, which starts spark-submit's JVM by ``PYSPARK_SUBMIT_ARGS``: run the
+    other way round, spark-submit would send the driver's stderr to stdout.
 
     Args:
         arguments: the job's name, then options.
     """
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(
-            "usage: ./spark-submit.sh JOB [options of spark-submit and of the job]; JOB --help lists the latter",
-            file=sys.stderr,
-        )
+        print(USAGE, file=sys.stderr)
         return 0 if arguments else 2
     try:
-        folder = Path(tempfile.mkdtemp(prefix="qarm-"))
-        line = command_line(arguments[0], arguments[1:], pack(folder))
+        entry = entry_of(arguments[0])
+        given, job_options = split_options(arguments[1:])
+        folder = Path(tempfile.gettempdir()) / f"qarm-packages-{getpass.getuser()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        options = spark_options(given, _settings_of(job_options), pack(folder))
     except UserError as error:
         print(f"spark-submit.sh: {error}", file=sys.stderr)
         return 2
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
-    # Whatever Spark is installed elsewhere, the wheel's own is the one that was tested.
-    os.environ["SPARK_HOME"] = os.environ.get("QARM_SPARK_HOME", str(Path(pyspark.__file__).parent))
-    os.execv(line[0], line)
+    os.environ["SPARK_HOME"] = spark_home()
+    os.environ[LAUNCHED] = "1"
+    if given.get("--deploy-mode") == ["cluster"]:
+        submit = str(Path(spark_home()) / "bin" / "spark-submit")
+        return os.execv(submit, [submit, *options, str(entry), *job_options])
+    os.environ["PYSPARK_SUBMIT_ARGS"] = shlex.join([*options, "pyspark-shell"])
+    return os.execv(sys.executable, [sys.executable, "-m", f"qarm.jobs.{entry.stem}", *job_options])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,13 @@ import re
 from collections.abc import Callable, Sequence
 from functools import reduce
 
-from delta.exceptions import ConcurrentModificationException
+from delta.exceptions import (
+    ConcurrentAppendException,
+    ConcurrentDeleteDeleteException,
+    ConcurrentDeleteReadException,
+    ConcurrentTransactionException,
+    ConcurrentWriteException,
+)
 from delta.tables import DeltaTable, DeltaTableBuilder
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException, PySparkException
@@ -21,8 +27,16 @@ from qarm.schemas.errors import ContractError, QarmError, UserError
 
 CATALOG_SCHEMA = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
 
+CONFLICTS = (
+    ConcurrentAppendException,
+    ConcurrentDeleteDeleteException,
+    ConcurrentDeleteReadException,
+    ConcurrentTransactionException,
+    ConcurrentWriteException,
+)
+
 retry_on_conflict = retry(
-    retry=retry_if_exception_type(ConcurrentModificationException),
+    retry=retry_if_exception_type(CONFLICTS),
     stop=stop_after_attempt(5),
     wait=wait_random_exponential(multiplier=0.5, max=20),
     reraise=True,

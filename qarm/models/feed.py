@@ -8,10 +8,13 @@ from dataclasses import dataclass
 
 import torch
 
-with warnings.catch_warnings():  # Petastorm imports modules that pyarrow has deprecated
+with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from petastorm import make_batch_reader
     from petastorm.pytorch import BatchedDataLoader
+
+# Petastorm works with what pyarrow 14 deprecates; its users can do nothing about it.
+warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,8 @@ class Feed:
         seed = self.seed * 1_000_003 + number
         if self.shuffle_rows:
             torch.manual_seed(seed)  # the loader's shuffling buffer draws from torch's global generator
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            # One worker: with more, the order of row groups depends on which is faster.
-            reader = make_batch_reader(
+        # One worker: with more, the order of row groups depends on which is faster.
+        reader = make_batch_reader(
                 list(self.files), schema_fields=list(self.columns), num_epochs=1, workers_count=1,
                 shuffle_row_groups=self.shuffle_rows > 0, seed=seed % 2**32, reader_pool_type="thread",
             )  # fmt: skip

@@ -63,8 +63,8 @@ def load_catalogue(folder: Path) -> Catalogue:
 
 @cache
 def _drawing_weights(folder: Path, power: float) -> NDArray[np.float64]:
-    popularity = load_catalogue(folder).popularity.astype(np.float64)
-    return np.cumsum(np.where(popularity > 0, popularity**power, 0))
+    popularity = load_catalogue(folder).popularity.astype(np.float64).T
+    return np.cumsum(np.where(popularity > 0, popularity**power, 0), axis=1)
 
 
 def build_examples(catalogue: str, parameters: ExampleParameters, plan: SplitPlan, tasks: Sequence[str]) -> Batches:
@@ -122,7 +122,7 @@ def examples_of_user(
     Args:
         events: the user's events, oldest first.
         catalogue: what is known of the items.
-        weights: running sum of the negatives' drawing weights.
+        weights: running sum of the negatives' drawing weights of each period, shape (3, items).
         parameters: lengths and sampling.
         plan: the time split.
     """
@@ -130,7 +130,7 @@ def examples_of_user(
     targets = _take(targets, plan.keeps(targets))
     if parameters.negatives:
         owned = np.unique(events.rows[events.positive])
-        drawn = draw_negatives(targets, owned, weights, parameters.negatives)
+        drawn = draw_negatives(targets, plan.split_of(targets.times), owned, weights, parameters.negatives)
         targets = Targets(
             *(np.concatenate([a, b]) for a, b in zip(vars(targets).values(), vars(drawn).values(), strict=True))
         )

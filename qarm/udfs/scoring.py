@@ -44,7 +44,7 @@ def score(artifact: str, models: Sequence[str], kept: Sequence[str]) -> Batches:
                 ranker = _ranker(shipped(artifact), model)
                 with torch.inference_mode():
                     output = torch.sigmoid(ranker(_tensors(batch, ranker))).numpy()
-                scores |= {f"{model}_{t}": pa.array(output[:, i].copy()) for i, t in enumerate(ranker.parameters.tasks)}
+                scores |= {f"{model}_{t}": pa.array(output[:, i].copy()) for i, t in enumerate(ranker.shape.tasks)}
             columns = [*(batch.column(name) for name in kept), *scores.values()]
             yield pa.RecordBatch.from_arrays(columns, [*kept, *scores])
 
@@ -53,7 +53,7 @@ def score(artifact: str, models: Sequence[str], kept: Sequence[str]) -> Batches:
 
 def _tensors(batch: pa.RecordBatch, ranker: Ranker) -> dict[str, torch.Tensor]:
     tensors = {}
-    for name in ranker.parameters.columns:
+    for name in ranker.shape.columns:
         column = batch.column(name)
         is_list = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
         values = column_matrix(column) if is_list else column.to_numpy(zero_copy_only=False)

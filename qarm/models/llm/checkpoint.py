@@ -81,8 +81,9 @@ def convert(name: str, dtype: str, folder: Path) -> None:
     gguf: dict[str, Any] = {"gguf_file": source.gguf} if source.gguf else {}
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.location, **gguf)
-        config = AutoConfig.from_pretrained(source.location, **gguf)
-        loader = AutoModelForCausalLM if _has_language_model_head(config) else AutoModel
+        # A GGUF file names no architecture, takes seconds to parse, and always holds a causal model.
+        causal = bool(gguf) or _has_language_model_head(AutoConfig.from_pretrained(source.location))
+        loader = AutoModelForCausalLM if causal else AutoModel
         weights = gguf or {"use_safetensors": True}  # never pickled weights
         model = loader.from_pretrained(source.location, dtype=DTYPES[dtype], **weights)
     except OSError as error:

@@ -78,9 +78,13 @@ class LikelihoodRatioJudge:
         likelihoods = np.zeros(len(sequences))
         for batch in by_length([len(sequence) for sequence in sequences], self._parameters.batch_tokens):
             ids, mask = pad([sequences[i] for i in batch], self._tokenizer.pad_token_id)
-            logits = self._model(input_ids=ids, attention_mask=mask).logits[:, :-1].float()
-            chosen = logits.log_softmax(-1).gather(-1, ids[:, 1:, None])[..., 0]
+            states = self._model.get_decoder()(input_ids=ids, attention_mask=mask).last_hidden_state
+            # The vocabulary is most of a small model's work: only the target's own positions need it.
+            asked = torch.zeros_like(mask, dtype=torch.bool)
             for row, position in enumerate(batch):
-                start = len(heads[position]) - 1
-                likelihoods[position] = chosen[row, start : len(sequences[position]) - 1].mean().item()
+                asked[row, len(heads[position]) - 1 : len(sequences[position]) - 1] = True
+            logits = self._model.get_output_embeddings()(states[asked]).float()
+            surprise = torch.nn.functional.cross_entropy(logits, ids.roll(-1, 1)[asked], reduction="none")
+            per_row = torch.zeros(len(batch)).index_add(0, asked.nonzero()[:, 0], surprise)
+            likelihoods[batch] = (-per_row / asked.sum(1)).numpy()
         return likelihoods

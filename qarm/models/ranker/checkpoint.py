@@ -8,18 +8,18 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-from qarm.models.ranker.ranker import Ranker, RankerParameters
+from qarm.models.ranker.ranker import Ranker, RankerShape
 
 
 def save_ranker(ranker: Ranker, folder: Path, name: str) -> None:
     """Writes ``<name>.safetensors`` and ``<name>.json`` to a folder."""
     save_file(ranker.state_dict(), folder / f"{name}.safetensors")
-    (folder / f"{name}.json").write_text(json.dumps(asdict(ranker.parameters), indent=1), encoding="utf-8")
+    (folder / f"{name}.json").write_text(json.dumps(asdict(ranker.shape), indent=1), encoding="utf-8")
 
 
 def load_ranker(folder: Path, name: str) -> Ranker:
     """Reads what :func:`save_ranker` wrote, in evaluation mode."""
-    parameters = RankerParameters(**json.loads((folder / f"{name}.json").read_text(encoding="utf-8")))
-    ranker = Ranker(parameters)
+    shape = RankerShape(**json.loads((folder / f"{name}.json").read_text(encoding="utf-8")))
+    ranker = Ranker(shape)
     ranker.load_state_dict(load_file(folder / f"{name}.safetensors"))
     return ranker.eval()

@@ -21,13 +21,13 @@ ROUNDS = 8
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What is known of every item at the end of the train period; rows are items.
+    """What is known of every item; rows are items.
 
     Attributes:
         search_embeddings: for the GSU, shape (items, d); may be memory-mapped.
         codes: semantic IDs + 1, 0 where an item has none, shape (items, 3).
         item_index: index in the ranker's item table: 1 = unknown, from 2 on its own, shape (items,).
-        popularity: positive events in the train period, shape (items,).
+        popularity: positive events in the train, validation and test period, shape (items, 3).
     """
 
     search_embeddings: NDArray[np.float32]
@@ -134,17 +134,25 @@ def targets_of(events: UserEvents, attribution_gap: int) -> Targets:
 
 
 def draw_negatives(
-    positives: Targets, owned: NDArray[np.int64], cumulative: NDArray[np.float64], per_positive: int
+    positives: Targets,
+    period: NDArray[np.int64],
+    owned: NDArray[np.int64],
+    cumulative: NDArray[np.float64],
+    per_positive: int,
 ) -> Targets:
-    """Draws items the user never took, at the time of each positive, by popularity.
+    """Draws items the user never took, at the time of each positive, by popularity in the positive's own period.
+
+    Drawn by another period's popularity, an item that is new in the test period could only ever be a positive there,
+    and being unknown would give the answer away.
 
     Every draw depends on its own target's key alone. A draw that hits one of the user's positives is drawn anew, and
     given up after eight rounds.
 
     Args:
         positives: the user's positive targets.
+        period: 0, 1 or 2 for the period of each positive, shape (n,).
         owned: item rows of all of the user's positives, ascending.
-        cumulative: running sum of the drawing weights, shape (items,).
+        cumulative: running sum of the drawing weights of each period, shape (3, items).
         per_positive: negatives wanted for each.
     """
     source = np.repeat(np.arange(len(positives.rows)), per_positive)
@@ -153,9 +161,12 @@ def draw_negatives(
     rows = np.full(len(source), -1, np.int64)
     for attempt in range(ROUNDS):
         missing = np.flatnonzero(rows < 0)
-        if len(missing) == 0 or cumulative[-1] <= 0:
+        if len(missing) == 0:
             break
-        drawn = np.searchsorted(cumulative, uniform(keys[missing], attempt) * cumulative[-1], side="right")
+        drawn = np.empty(len(missing), np.int64)
+        for number, weights in enumerate(cumulative):
+            here = period[source[missing]] == number
+            drawn[here] = np.searchsorted(weights, uniform(keys[missing[here]], attempt) * weights[-1], side="right")
         fresh = ~np.isin(drawn, owned)
         rows[missing[fresh]] = drawn[fresh]
     taken = rows >= 0

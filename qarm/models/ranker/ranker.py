@@ -16,7 +16,7 @@ LENGTH_BUCKETS = 16
 
 
 @dataclass(frozen=True)
-class RankerParameters:
+class RankerShape:
     """The shape of a ranker.
 
     Attributes:
@@ -61,12 +61,12 @@ class Ranker(nn.Module):
     bucket of their age. Attention outputs, the target, their products and the context go through one head per task.
 
     Args:
-        parameters: the shape.
+        shape: tables, histories and widths.
     """
 
-    def __init__(self, parameters: RankerParameters) -> None:
+    def __init__(self, shape: RankerShape) -> None:
         super().__init__()
-        self.parameters = p = parameters
+        self.shape = p = shape
         self.item = nn.Embedding(p.items, p.item_dim, padding_idx=0)
         self.code = nn.ModuleList(nn.Embedding(size, p.sid_dim, padding_idx=0) for size in p.codes if p.use_codes)
         for table in (self.item, *self.code):
@@ -89,14 +89,14 @@ class Ranker(nn.Module):
         """Logits of a batch.
 
         Args:
-            batch: the columns of :attr:`RankerParameters.columns`.
+            batch: the columns of :attr:`RankerShape.columns`.
 
         Returns:
             Shape (batch, tasks).
         """
         target = self._embed(batch["item_index"], [batch[f"sid_{i + 1}"] for i in range(len(self.code))])
         parts = [target]
-        for history in self.parameters.histories:
+        for history in self.shape.histories:
             there = batch[f"{history}_gap"] > 0
             events = self._embed(
                 batch[f"{history}_item"], [batch[f"{history}_sid_{i + 1}"] for i in range(len(self.code))]
@@ -105,7 +105,7 @@ class Ranker(nn.Module):
             scores = batch["found_score"] if history == "found" else torch.zeros_like(there, dtype=torch.float32)
             seen = self.attention[history](target, events, there, scores)
             parts += [seen, seen * target]
-        if "found" in self.parameters.histories:
+        if "found" in self.shape.histories:
             parts.append(_summary(batch["found_score"], batch["found_gap"] > 0))
         length = (batch["history_length"].float() + 1).log2().long().clamp_max(LENGTH_BUCKETS - 1)
         parts += [self.hour(batch["hour"]), self.weekday(batch["weekday"]), self.length(length)]
@@ -121,7 +121,7 @@ class Ranker(nn.Module):
 
     def labels(self, batch: Batch) -> torch.Tensor:
         """Labels of a batch, shape (batch, tasks)."""
-        return torch.stack([batch[f"label_{task}"] for task in self.parameters.tasks], dim=-1)
+        return torch.stack([batch[f"label_{task}"] for task in self.shape.tasks], dim=-1)
 
 
 def _summary(scores: torch.Tensor, there: torch.Tensor) -> torch.Tensor:

