@@ -85,7 +85,7 @@ def require_columns(rows: DataFrame, needed: Sequence[str], option: str, path: s
     if missing:
         there = ", ".join(rows.columns)
         raise UserError(
-            f"{option} {path}: no column {', '.join(missing)} (it has {there}); map it with --rename theirs={missing[0]}"
+            f"{option} {path}: no column {', '.join(missing)} (it has {there}); map it: --rename theirs={missing[0]}"
         )
 
 

@@ -39,7 +39,7 @@ class HadoopFiles:
 
     def __init__(self, spark: SparkSession) -> None:
         self._jvm: Any = spark._jvm
-        self._conf: Any = spark._jsc.hadoopConfiguration()  # type: ignore[attr-defined]
+        self._conf: Any = spark._jsc.hadoopConfiguration()
 
     def _open(self, url: str) -> tuple[Any, Any]:
         path = self._jvm.org.apache.hadoop.fs.Path(url)

@@ -22,11 +22,12 @@ def with_row_number(rows: DataFrame, key: str, name: str) -> DataFrame:
     ordered = rows.repartitionByRange(key).sortWithinPartitions(key)
     placed = ordered.withColumn("_place", F.monotonically_increasing_id()).persist()
     partition = F.shiftright("_place", ROWS_PER_PARTITION)
-    sizes = dict(placed.groupBy(partition.alias("part")).count().collect())
-    offsets, total = {}, 0
-    for part in sorted(sizes):
+    sizes = sorted((row[0], row[1]) for row in placed.groupBy(partition).count().collect())
+    offsets: dict[int, int] = {}
+    total = 0
+    for part, size in sizes:
         offsets[part] = total
-        total += sizes[part]
+        total += size
     if not offsets:
         return placed.withColumn(name, F.lit(0).cast("long")).drop("_place")
     offset = F.create_map(*(F.lit(x).cast("long") for pair in offsets.items() for x in pair))[partition]

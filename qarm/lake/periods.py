@@ -47,7 +47,8 @@ def split_periods(interactions: DataFrame, settings: SplitSettings) -> Periods:
     Raises:
         UserError: the log does not span enough days for three periods.
     """
-    days = sorted(interactions.groupBy("event_date").count().collect())
+    counts = interactions.groupBy("event_date").count().collect()
+    days: list[tuple[date, int]] = sorted((row[0], row[1]) for row in counts)
     if len(days) < 3:
         raise UserError(f"interactions: events on {len(days)} days; train, valid and test need at least 3 days")
     total = sum(count for _, count in days)

@@ -69,7 +69,7 @@ def start_session(name: str, settings: SparkSettings) -> SparkSession:
             builder = builder.config(key, value)
     spark = builder.getOrCreate()
     # On one machine, Spark's 200 shuffle and 50 log partitions are nearly all overhead.
-    if spark.sparkContext.master.startswith("local"):
+    if (spark.sparkContext.master or "").startswith("local"):
         cores = spark.sparkContext.defaultParallelism
         spark.conf.set("spark.sql.shuffle.partitions", str(settings.shuffle_partitions or 4 * cores))
         spark.conf.set("spark.databricks.delta.snapshotPartitions", str(cores))

@@ -21,12 +21,33 @@ from qarm.schemas.errors import UserError
 from qarm.schemas.settings import SparkSettings, load_settings
 
 USAGE = "usage: ./spark-submit.sh JOB [options of spark-submit and of the job]; JOB --help lists the job's"
-WITH_VALUE = (
-    "--master --deploy-mode --name --jars --packages --exclude-packages --repositories --py-files --files --archives"
-    " --conf --properties-file --driver-memory --driver-java-options --driver-library-path --driver-class-path"
-    " --driver-cores --executor-memory --executor-cores --total-executor-cores --num-executors --proxy-user --principal"
-    " --keytab --queue"
-).split()
+WITH_VALUE = [
+    "--master",
+    "--deploy-mode",
+    "--name",
+    "--jars",
+    "--packages",
+    "--exclude-packages",
+    "--repositories",
+    "--py-files",
+    "--files",
+    "--archives",
+    "--conf",
+    "--properties-file",
+    "--driver-memory",
+    "--driver-java-options",
+    "--driver-library-path",
+    "--driver-class-path",
+    "--driver-cores",
+    "--executor-memory",
+    "--executor-cores",
+    "--total-executor-cores",
+    "--num-executors",
+    "--proxy-user",
+    "--principal",
+    "--keytab",
+    "--queue",
+]
 ALONE = ["--supervise", "--verbose"]
 
 

@@ -85,7 +85,7 @@ class Warehouse:
         """Whether a table exists."""
         if self.in_catalog:
             return self.spark.catalog.tableExists(f"{self.location}.{name}")
-        return DeltaTable.isDeltaTable(self.spark, f"{self.root}/{name}")
+        return bool(DeltaTable.isDeltaTable(self.spark, f"{self.root}/{name}"))
 
     def version(self, name: str) -> int | None:
         """A table's newest version, or None where there is no table."""

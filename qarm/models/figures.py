@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 matplotlib.rcParams.update(
     {
@@ -63,7 +64,7 @@ def bucket_sizes(sizes: Sequence[int], counts: Sequence[int]) -> str:
     axes.set_yscale("log")
     axes.set_xlabel("distinct contents that share one semantic ID")
     axes.set_ylabel("semantic IDs")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return _svg(figure)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -101,7 +102,7 @@ def _users(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
             continue
         users = np.asarray(batch.column("user_id").to_numpy(zero_copy_only=False), dtype=object)
         edges = [0, *(np.flatnonzero(users[1:] != users[:-1]) + 1).tolist(), len(users)]
-        for start, stop in zip(edges[:-1], edges[1:], strict=True):
+        for start, stop in pairwise(edges):
             if pending and pending[-1].column("user_id")[0].as_py() != users[start]:
                 yield pa.Table.from_batches(pending)
                 pending = []

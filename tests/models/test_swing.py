@@ -45,7 +45,9 @@ def test_scores_equal_the_formula(alpha2: float) -> None:
     assert found.keys() == expected.keys()
     assert all(found[key] == pytest.approx(expected[key], rel=1e-9) for key in expected)
     support = {(i, j): sum(i in b and j in b for b in baskets) for i, j in expected}
-    assert {(int(i), int(j)): int(n) for i, j, n in zip(pairs.trigger, pairs.target, pairs.support, strict=True)} == support
+    assert {
+        (int(i), int(j)): int(n) for i, j, n in zip(pairs.trigger, pairs.target, pairs.support, strict=True)
+    } == support
 
 
 def test_hand_computed_case() -> None:

@@ -142,5 +142,6 @@ def _assert_finite(embeddings: NDArray[np.float32]) -> None:
     bad = ~np.isfinite(embeddings).all(axis=1)
     if bad.any():
         raise ValueError(
-            f"{int(bad.sum())} of {len(embeddings)} embeddings hold NaN or infinity, the first at row {int(bad.argmax())}"
+            f"{int(bad.sum())} of {len(embeddings)} embeddings hold NaN or infinity,"
+            f" the first at row {int(bad.argmax())}"
         )

@@ -90,7 +90,8 @@ class FsqAutoencoder(nn.Module):
         super().__init__()
         self.quantizer = FsqQuantizer(levels)
         n = len(levels)
-        self.encoder = nn.Sequential(nn.Linear(dimension, hidden), nn.ReLU(), nn.Linear(hidden, n))
+        self.project = nn.Linear(hidden, n)
+        self.encoder = nn.Sequential(nn.Linear(dimension, hidden), nn.ReLU(), self.project)
         self.decoder = nn.Sequential(nn.Linear(n, hidden), nn.ReLU(), nn.Linear(hidden, dimension))
         self.register_buffer("mean", torch.zeros(dimension))
         self.register_buffer("scale", torch.ones(()))
@@ -124,7 +125,7 @@ class FsqAutoencoder(nn.Module):
         """
         self.mean.copy_(vectors.mean(0))
         self.scale.copy_((vectors - self.mean).pow(2).mean().sqrt().clamp_min(1e-12))
-        last = self.encoder[-1]
+        last = self.project
         z = self.encoder(self.standardise(vectors))
         spread = z.std(0, correction=0).clamp_min(1e-6)
         last.weight /= spread[:, None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -204,7 +205,7 @@ def histories_of(
 
 
 def _fields(
-    positions: NDArray[np.integer],
+    positions: NDArray[Any],
     rows: NDArray[np.int64],
     times: NDArray[np.int64],
     now: NDArray[np.int64],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-def auc(labels: NDArray[np.floating], scores: NDArray[np.floating]) -> float:
+def auc(labels: NDArray[Any], scores: NDArray[Any]) -> float:
     """Area under the ROC curve; NaN where a class is missing.
 
     Args:
@@ -34,7 +35,7 @@ class GroupAuc:
     count: NDArray[np.int64]
 
 
-def auc_per_group(groups: NDArray[np.int64], labels: NDArray[np.floating], scores: NDArray[np.floating]) -> GroupAuc:
+def auc_per_group(groups: NDArray[np.int64], labels: NDArray[Any], scores: NDArray[Any]) -> GroupAuc:
     """AUC within every group, by the sum of the positives' mid-ranks.
 
     Args:
