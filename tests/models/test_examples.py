@@ -83,10 +83,8 @@ def test_an_event_moved_to_the_future_changes_nothing_before_it() -> None:
 
 
 def test_an_event_moved_into_the_past_does_change_the_history() -> None:
-    late, early = (
-        histories_of(u, targets_of(u, 0), catalogue(), PARAMETERS)
-        for u in (events([0, 1], [5, 9]), events([1, 0], [3, 5]))
-    )
+    users = events([0, 1], [5, 9]), events([1, 0], [3, 5])
+    late, early = (histories_of(user, targets_of(user, 0), catalogue(), PARAMETERS) for user in users)
     assert late.history_length.tolist() == [0, 1]
     assert early.recent["item"].tolist() != late.recent["item"].tolist()
 

@@ -85,9 +85,8 @@ def test_training_learns_a_planted_signal_and_keeps_the_best_weights() -> None:
     valid = [batch(512, seed=99)]
     before = validation_auc(ranker, valid)
     parameters = TrainingParameters(1e-2, 0.0, max_epochs=6, patience=2, validations_per_epoch=2, seed=0)
-    record = train_ranker(
-        ranker, lambda e: (batch(256, seed=e * 30 + i) for i in range(30)), lambda: valid, 30, parameters, "test"
-    )
+    epochs = lambda e: (batch(256, seed=e * 30 + i) for i in range(30))  # noqa: E731
+    record = train_ranker(ranker, epochs, lambda: valid, 30, parameters, "test")
     assert before < 0.6
     assert record.best_auc > 0.85
     assert record.best_auc == max(point["auc"] for point in record.points)
