@@ -6,6 +6,7 @@ import argparse
 import logging
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -119,9 +120,18 @@ def command(lake: Lake, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-if __name__ == "__main__":
-    parser = job_parser("nightly", __doc__ or "")
+def options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Adds nightly's own options."""
     ingest_options(parser)
     parser.add_argument("--until", metavar="JOB", help="end after this job")
     parser.add_argument("--force", action="store_true", help="run every job, up to date or not")
-    raise SystemExit(run_command(parser, command))
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the nightly from the command line and gives its exit code."""
+    return run_command(options(job_parser("nightly", __doc__ or "")), command, arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

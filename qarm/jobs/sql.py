@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import cmd
 import sys
+from collections.abc import Sequence
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
@@ -81,8 +82,13 @@ def command(lake: Lake, options: argparse.Namespace) -> None:
     shell.cmdloop(f"Tables and views: {', '.join(names)}\nEnd a statement with ; and the shell with exit.")
 
 
-if __name__ == "__main__":
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the shell from the command line and gives its exit code."""
     parser = job_parser("sql", __doc__ or "")
     parser.add_argument("-e", action="append", metavar="SQL", help="run this statement and leave; repeatable")
     parser.add_argument("--rows", type=int, default=1000, metavar="N", help="rows printed at most (default 1000)")
-    raise SystemExit(run_command(parser, command))
+    return run_command(parser, command, arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

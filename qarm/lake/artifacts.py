@@ -66,7 +66,7 @@ class Artifacts:
         files = {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.is_file()}
         now = datetime.now(UTC)
         digest = hashlib.sha256(json.dumps([files, card], sort_keys=True).encode()).hexdigest()[:8]
-        version = f"{kind}-{now:%Y%m%dT%H%M%S}-{digest}"
+        version = f"{kind}-{now:%Y%m%dT%H%M%S%f}-{digest}"
         url = f"{self._root}/{kind}/{version}"
         self._files.upload(folder, url)
         manifest = {"kind": kind, "version": version, "created_at": now.isoformat(), "card": card, "files": files}

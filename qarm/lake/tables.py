@@ -13,7 +13,7 @@ from delta.exceptions import (
     ConcurrentTransactionException,
     ConcurrentWriteException,
 )
-from delta.tables import DeltaTable, DeltaTableBuilder
+from delta.tables import DeltaTable
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -76,11 +76,6 @@ class Warehouse:
             return f"{self.location}.{name}"
         return f"delta.`{self.root}/{name}`"
 
-    def _table(self, name: str) -> DeltaTable:
-        if self.in_catalog:
-            return DeltaTable.forName(self.spark, f"{self.location}.{name}")
-        return DeltaTable.forPath(self.spark, f"{self.root}/{name}")
-
     def exists(self, name: str) -> bool:
         """Whether a table exists."""
         if self.in_catalog:
@@ -91,7 +86,8 @@ class Warehouse:
         """A table's newest version, or None where there is no table."""
         if not self.exists(name):
             return None
-        return int(self._table(name).history(1).select("version").collect()[0][0])
+        newest = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(name)} LIMIT 1").collect()[0]
+        return int(newest["version"])
 
     def read(self, name: str, version: int | None = None) -> DataFrame:
         """One snapshot of a table.
@@ -121,7 +117,7 @@ class Warehouse:
         Raises:
             QarmError: the snapshot has deletion vectors, which such readers would not see.
         """
-        detail = self._table(name).detail().select("properties", "tableFeatures").collect()[0]
+        detail = self.spark.sql(f"DESCRIBE DETAIL {self.identifier(name)}").collect()[0]
         if "deletionVectors" in (detail["tableFeatures"] or []) or (
             detail["properties"].get("delta.enableDeletionVectors", "false") == "true"
         ):
@@ -132,22 +128,18 @@ class Warehouse:
         """Creates a table with its comments and constraints, unless it is there."""
         if self.exists(contract.name):
             return
-        builder = self._locate(DeltaTable.createIfNotExists(self.spark), contract.name)
-        for column in contract.columns:
-            builder = builder.addColumn(column.name, column.type, nullable=column.nullable, comment=column.comment)
-        for name, condition in contract.checks.items():
-            builder = builder.property(f"delta.constraints.{name}", condition)
-        for key, value in contract.properties.items():
-            builder = builder.property(key, value)
-        builder = builder.property("delta.enableDeletionVectors", "false").comment(contract.comment)
-        if contract.partition_by:
-            builder = builder.partitionedBy(*contract.partition_by)
-        builder.execute()
-
-    def _locate(self, builder: DeltaTableBuilder, name: str) -> DeltaTableBuilder:
-        if self.in_catalog:
-            return builder.tableName(f"{self.location}.{name}")
-        return builder.location(f"{self.root}/{name}")
+        columns = ", ".join(
+            f"{c.name} {c.type}{'' if c.nullable else ' NOT NULL'} COMMENT {_literal(c.comment)}"
+            for c in contract.columns
+        )
+        partitions = f"PARTITIONED BY ({', '.join(contract.partition_by)})" if contract.partition_by else ""
+        checks = {f"delta.constraints.{name}": condition for name, condition in contract.checks.items()}
+        properties = {**checks, **contract.properties, "delta.enableDeletionVectors": "false"}
+        listed = ", ".join(f"{_literal(key)} = {_literal(value)}" for key, value in properties.items())
+        self.spark.sql(
+            f"CREATE TABLE IF NOT EXISTS {self.identifier(contract.name)} ({columns}) USING delta {partitions}"
+            f" COMMENT {_literal(contract.comment)} TBLPROPERTIES ({listed})"
+        )
 
     def overwrite(self, contract: Contract, rows: DataFrame) -> int:
         """Replaces all rows by new ones in one version.
@@ -230,10 +222,16 @@ class Warehouse:
 
     @retry_on_conflict
     def _merge_changes(self, contract: Contract, changes: DataFrame, keep: Sequence[str]) -> None:
+        view = f"_changes_of_{contract.name}"
+        changes.createOrReplaceTempView(view)
         on_key = " AND ".join(f"old.{name} = new.{name}" for name in contract.key)
-        updates = {n: F.col(f"new.{n}") for n in contract.names if n not in {*contract.key, *keep}}
-        merge = self._table(contract.name).alias("old").merge(changes.alias("new"), on_key)
-        _keeping_contract(contract, merge.whenMatchedUpdate(set=updates).whenNotMatchedInsertAll().execute)
+        updates = ", ".join(f"{n} = new.{n}" for n in contract.names if n not in {*contract.key, *keep})
+        statement = (
+            f"MERGE INTO {self.identifier(contract.name)} AS old USING {view} AS new ON {on_key}"
+            f" WHEN MATCHED THEN UPDATE SET {updates} WHEN NOT MATCHED THEN INSERT *"
+        )
+        _keeping_contract(contract, lambda: self.spark.sql(statement))
+        self.spark.catalog.dropTempView(view)
 
     def _committed(self, name: str) -> int:
         version = self.spark.conf.get("spark.databricks.delta.lastCommitVersionInSession", None)
@@ -276,7 +274,13 @@ def assert_unique(rows: DataFrame, contract: Contract) -> None:
         raise ContractError(f"table {contract.name}: {twice[0]['count']} rows have the key {key}")
 
 
-def _keeping_contract(contract: Contract, write: Callable[[], None]) -> None:
+def _literal(text: str) -> str:
+    """A SQL string literal."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _keeping_contract(contract: Contract, write: Callable[[], object]) -> None:
     try:
         write()
     except (Py4JJavaError, PySparkException) as error:

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pyspark import SparkFiles
+
+from qarm.lake.artifacts import MANIFEST, Artifacts
+from qarm.lake.job import Lake, Run
+from qarm.schemas.errors import QarmError, UserError
+
+
+@pytest.fixture(params=["folder", "viewfs"])
+def artifacts(request: pytest.FixtureRequest, make_lake: Callable[..., Lake]) -> Artifacts:
+    elsewhere = f"viewfs://test/data/{abs(hash(request.node.name))}"
+    return make_lake(location=elsewhere if request.param == "viewfs" else None).artifacts
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "made"
+    made.mkdir()
+    (made / "weights.bin").write_bytes(bytes(range(256)) * 10)
+    return made
+
+
+def test_comes_back_as_it_was_and_reaches_the_executors(artifacts: Artifacts, folder: Path, run: Run) -> None:
+    published = artifacts.publish("model", folder, {"recipe": {"a": 1}})
+    assert artifacts.latest("model") == published
+    assert (artifacts.fetch(published) / "weights.bin").read_bytes() == (folder / "weights.bin").read_bytes()
+    name = artifacts.ship(published)
+    sizes = run.spark.sparkContext.parallelize(range(2), 2).map(
+        lambda _: len((Path(SparkFiles.get(name)) / "weights.bin").read_bytes())
+    )
+    assert sizes.collect() == [2560, 2560]
+
+
+def test_without_its_manifest_it_is_not_there(artifacts: Artifacts, folder: Path) -> None:
+    published = artifacts.publish("model", folder, {})
+    artifacts._files.delete(f"{published.url}/{MANIFEST}")
+    assert artifacts.latest("model") is None
+    with pytest.raises(QarmError, match=f"{published.version} is not complete"):
+        artifacts.get("model", published.version)
+
+
+def test_a_damaged_file_is_named(artifacts: Artifacts, folder: Path) -> None:
+    published = artifacts.publish("model", folder, {})
+    artifacts._files.delete(f"{published.url}/weights.bin")
+    artifacts._files.write_text(f"{published.url}/weights.bin", "truncated")
+    with pytest.raises(QarmError, match=r"weights\.bin is damaged"):
+        artifacts.fetch(published)
+
+
+def test_newer_versions_come_later(artifacts: Artifacts, folder: Path) -> None:
+    first = artifacts.publish("model", folder, {"n": 1})
+    second = artifacts.publish("model", folder, {"n": 2})
+    assert artifacts.versions("model") == [first.version, second.version]
+    assert artifacts.get("model", first.version).card == {"n": 1}
+
+
+def test_none_yet_names_the_job_that_makes_it(artifacts: Artifacts) -> None:
+    with pytest.raises(UserError, match="run fit_codebook first"):
+        artifacts.require("codebook", "fit_codebook")
+
+
+def test_made_once_per_recipe(run: Run) -> None:
+    made: list[str] = []
+
+    def make(folder: Path) -> None:
+        made.append("x")
+        (folder / "file").write_text(json.dumps(len(made)))
+
+    one = run.made_once("thing", {"size": 1}, make)
+    assert run.made_once("thing", {"size": 1}, make) == one
+    assert run.made_once("thing", {"size": 2}, make) != one
+    assert len(made) == 2
+    assert run.outputs["thing"].startswith("thing-")

@@ -1,0 +1,158 @@
+"""Ledger, periods, row numbers, session and the spark-submit command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from qarm.lake.indexing import with_row_number
+from qarm.lake.job import Job, Lake, run_job, why_stale
+from qarm.lake.ledger import RunRecord, stale_reason
+from qarm.lake.periods import split_periods
+from qarm.lake.session import spark_conf
+from qarm.lake.submit import entry_of, pack, spark_options, split_options
+from qarm.schemas.errors import UserError
+from qarm.schemas.settings import load_settings
+from qarm.schemas.tables import METRICS
+
+NOW = datetime(2025, 1, 1, tzinfo=UTC)
+LAST = RunRecord("r", "judge", "done", NOW, NOW, {"pairs": "3", "items": "1"}, {"pairs": "4"}, "hash", "0")
+
+
+@pytest.mark.parametrize(
+    ("last", "inputs", "outputs", "settings", "reason"),
+    [
+        (None, {}, {}, "hash", "never run"),
+        (LAST, {"pairs": "4", "items": "1"}, {"pairs": "4"}, "hash", None),
+        (LAST, {"pairs": "3", "items": "1"}, {"pairs": "4"}, "hash", None),
+        (LAST, {"pairs": "5", "items": "1"}, {"pairs": "5"}, "hash", "pairs changed"),
+        (LAST, {"pairs": "4", "items": "2"}, {"pairs": "4"}, "hash", "items changed"),
+        (LAST, {"pairs": "4", "items": "1"}, {"pairs": "4"}, "other", "settings changed"),
+        (LAST, {"pairs": "4", "items": "1"}, {"pairs": None}, "hash", "pairs is gone"),
+    ],
+)
+def test_stale_reason(last, inputs, outputs, settings, reason) -> None:
+    assert stale_reason(last, inputs, outputs, settings) == reason
+
+
+def test_a_run_is_recorded_and_goes_stale(make_lake: Callable[..., Lake], tmp_path: Path) -> None:
+    source = tmp_path / "input.txt"
+    source.write_text("one")
+    files = lambda _: [str(source)]  # noqa: E731
+    job = Job("measure", lambda run: run.measure("x.y", 1.5, "test"), sections=("mine",), source_files=files)
+    lake = make_lake()
+    assert why_stale(lake, job, None) == "never run"
+    record = run_job(lake, job, "run-1")
+    assert record.metrics == {"x.y/test": 1.5}
+    assert lake.warehouse.read(METRICS.name).select("run_id", "name", "slice", "value").collect() == [
+        ("run-1", "x.y", "test", 1.5)
+    ]
+    last = lake.ledger.last_done()["measure"]
+    assert why_stale(lake, job, last) is None
+    assert why_stale(make_lake("mine.top_k=3"), job, last) == "settings changed"
+    source.write_text("another")
+    assert why_stale(lake, job, last) == f"file:{source} changed"
+
+
+def test_a_failure_is_recorded_but_not_in_an_empty_warehouse(make_lake: Callable[..., Lake]) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("out of luck")
+
+    lake, job = make_lake(), Job("fails", fail, sections=())
+    with pytest.raises(RuntimeError):
+        run_job(lake, job, "run-1")
+    assert not lake.warehouse.exists("runs")
+    run_job(lake, Job("works", lambda _: None, sections=()), "run-2")
+    with pytest.raises(RuntimeError):
+        run_job(lake, job, "run-3")
+    rows = {row["job"]: row for row in lake.warehouse.read("runs").collect()}
+    assert rows["fails"]["status"] == "failed"
+    assert "out of luck" in rows["fails"]["error"]
+    assert set(lake.ledger.last_done()) == {"works"}
+
+
+def events_on(spark: SparkSession, counts: list[int]):
+    days = [(date(2025, 1, 1) + timedelta(days=i),) for i, count in enumerate(counts) for _ in range(count)]
+    return spark.createDataFrame(days, "event_date DATE")
+
+
+def test_periods_take_the_share_of_events_in_whole_days(spark: SparkSession) -> None:
+    split = load_settings((), ["split.valid_share=0.2", "split.test_share=0.3"]).split
+    periods = split_periods(events_on(spark, [10] * 10), split)
+    assert (periods.valid_from, periods.test_from) == (date(2025, 1, 6), date(2025, 1, 8))
+    busy_end = split_periods(events_on(spark, [5] * 10 + [50]), split)
+    assert busy_end.test_from == date(2025, 1, 11)
+
+
+def test_periods_need_three_days(spark: SparkSession) -> None:
+    with pytest.raises(UserError, match="events on 2 days"):
+        split_periods(events_on(spark, [5, 5]), load_settings().split)
+
+
+@pytest.mark.parametrize("partitions", [1, 7])
+def test_row_numbers_follow_the_key_whatever_the_partitions(spark: SparkSession, partitions: int) -> None:
+    keys = (
+        spark.range(100).select(F.format_string("k%03d", (F.col("id") * 37) % 100).alias("key")).repartition(partitions)
+    )
+    numbered = {row["key"]: row["n"] for row in with_row_number(keys, "key", "n").collect()}
+    assert numbered == {f"k{i:03d}": i for i in range(100)}
+
+
+def test_row_numbers_of_nothing(spark: SparkSession) -> None:
+    assert with_row_number(spark.createDataFrame([], "key STRING"), "key", "n").count() == 0
+
+
+def test_a_folder_of_jars_replaces_the_packages(tmp_path: Path) -> None:
+    spark = load_settings((), [f"spark.jars={tmp_path}"]).spark
+    with pytest.raises(UserError, match=r"spark\.jars: .* holds no delta-spark"):
+        spark_conf(spark)
+    for name in ("delta-spark_2.13-4.0.1.jar", "delta-storage-4.0.1.jar"):
+        (tmp_path / name).touch()
+    conf = spark_conf(spark)
+    assert "spark.jars.packages" not in conf
+    assert [Path(jar).name for jar in conf["spark.jars"].split(",")] == [
+        "delta-spark_2.13-4.0.1.jar",
+        "delta-storage-4.0.1.jar",
+    ]
+
+
+def test_options_are_parted_between_spark_and_the_job() -> None:
+    spark, job = split_options(["--master", "yarn", "--items", "a b", "--conf", "x=1", "--conf=y=2", "-e", "SELECT 1"])
+    assert spark == {"--master": ["yarn"], "--conf": ["x=1", "y=2"]}
+    assert job == ["--items", "a b", "-e", "SELECT 1"]
+
+
+def test_the_users_options_add_to_ours(tmp_path: Path) -> None:
+    packed = tmp_path / "qarm.zip"
+    given = {"--packages": ["a:b:1"], "--py-files": ["mine.zip"], "--conf": ["spark.ui.enabled=false"], "--verbose": []}
+    line = spark_options(given, load_settings().spark, packed)
+    assert line[line.index("--packages") + 1] == "io.delta:delta-spark_2.13:4.0.1,a:b:1"
+    assert line[line.index("--py-files") + 1] == f"{packed},mine.zip"
+    assert "spark.ui.enabled=false" in line
+    assert line[line.index("--master") + 1] == "local[*]"
+    assert "--verbose" in line
+
+
+def test_the_packed_zip_imports_without_the_checkout(tmp_path: Path) -> None:
+    packed = pack(tmp_path)
+    assert pack(tmp_path) == packed
+    script = (
+        f"import sys; sys.path.insert(0, {str(packed)!r}); import qarm.jobs.nightly as n, qarm.schemas.settings as s;"
+        "assert '.zip' in n.__file__, n.__file__; print(s.load_settings().mine.top_k)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.stdout.strip() == "100", done.stderr
+
+
+def test_an_unknown_job_is_named() -> None:
+    with pytest.raises(UserError, match=r"ingset is not a job; the jobs are .*ingest"):
+        entry_of("ingset")

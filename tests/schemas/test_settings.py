@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from qarm.schemas.errors import UserError
+from qarm.schemas.settings import load_settings
+
+
+def test_later_files_and_assignments_win(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.toml", tmp_path / "two.toml"
+    one.write_text("[mine]\ntop_k = 5\nbeta = 0.5\n")
+    two.write_text("[mine]\ntop_k = 7\n")
+    settings = load_settings([one, two], ["mine.max_item_users=9", "language_model.model=some/model"])
+    assert (settings.mine.top_k, settings.mine.beta, settings.mine.max_item_users) == (7, 0.5, 9)
+    assert settings.language_model.model == "some/model"
+    assert settings.mine.alpha1 == 15.0
+
+
+def test_defaults_of_swing_are_flink_mls() -> None:
+    mine = load_settings().mine
+    assert (mine.alpha1, mine.alpha2, mine.beta, mine.top_k) == (15, 0, 0.3, 100)
+    assert (mine.min_user_items, mine.max_user_items, mine.max_item_users) == (10, 1000, 1000)
+
+
+def test_tasks_are_replaced_whole() -> None:
+    assert load_settings((), ['ranking.tasks={buy = ["purchase"]}']).ranking.tasks == {"buy": ["purchase"]}
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("mine.topk=1", r"mine\.topk is not a setting"),
+        ("mine.top_k=many", r"mine\.top_k: .*integer.*got 'many'"),
+        ("mine.top_k=0", r"mine\.top_k: .*greater than or equal to 1"),
+        ("nothing.here=1", "nothing is not a setting"),
+        ("split.test_share=0.95", "leave a train period"),
+        ("mine.max_user_items=3", "max_user_items must not be less than min_user_items"),
+        ("nonsense", "expected section.key=value"),
+        ('ranking.tasks={"Bad Name" = ["x"]}', "ranking.tasks"),
+    ],
+)
+def test_mistakes_are_named(assignment: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_settings((), [assignment])
+
+
+def test_files_that_are_missing_or_broken_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"--config .*none\.toml: No such file"):
+        load_settings([tmp_path / "none.toml"])
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[mine\n")
+    with pytest.raises(UserError, match=r"broken\.toml: not valid TOML"):
+        load_settings([broken])
+
+
+def test_digest_changes_with_its_sections_alone() -> None:
+    one, two = load_settings(), load_settings((), ["mine.top_k=5"])
+    assert one.digest(["mine", "split"]) != two.digest(["mine", "split"])
+    assert one.digest(["split"]) == two.digest(["split"])
+
+
+@pytest.mark.parametrize("name", ["demo.toml"])
+def test_shipped_configs_load(name: str) -> None:
+    load_settings([Path(__file__).parents[2] / "conf" / name])
