@@ -40,13 +40,13 @@ ITEM_COLUMNS = ("title", "category", "description", "image", "attributes")
 
 
 def read_input(spark: SparkSession, path: str, option: str, settings: IngestSettings) -> DataFrame:
-    """Reads a file or folder and renames its columns to ours.
+    """Reads a file or folder.
 
     Args:
         spark: the session.
         path: of the input.
         option: the option that named it, for messages.
-        settings: format and renames.
+        settings: the format.
 
     Raises:
         UserError: the format is not known, or the input cannot be read as that.
@@ -62,10 +62,9 @@ def read_input(spark: SparkSession, path: str, option: str, settings: IngestSett
             reader.option("header", True).option("sep", "\t" if path.endswith(".tsv") else ",").option("escape", '"')
         )
     try:
-        rows = reader.load(path)
+        return reader.load(path)
     except (AnalysisException, PySparkException) as error:
         raise UserError(f"{option} {path}: cannot be read as {form}: {str(error).splitlines()[0]}") from None
-    return rows.withColumnsRenamed({theirs: ours for theirs, ours in settings.rename.items() if theirs in rows.columns})
 
 
 def _format_of(spark: SparkSession, path: str) -> str | None:
@@ -73,6 +72,19 @@ def _format_of(spark: SparkSession, path: str) -> str | None:
     if by_name:
         return by_name
     return "delta" if DeltaTable.isDeltaTable(spark, path) else None
+
+
+def rename_columns(rows: DataFrame, rename: Mapping[str, str]) -> DataFrame:
+    """Gives columns our names; a rename of a column that is not there is for the other input.
+
+    Raises:
+        UserError: our name is taken by another column.
+    """
+    mine = {theirs: ours for theirs, ours in rename.items() if theirs in rows.columns and theirs != ours}
+    for theirs, ours in mine.items():
+        if ours in rows.columns and ours not in mine:
+            raise UserError(f"--rename {theirs}={ours}: the input has a column {ours} already")
+    return rows.withColumnsRenamed(mine)
 
 
 def require_columns(rows: DataFrame, needed: Sequence[str], option: str, path: str) -> None:
@@ -216,9 +228,12 @@ def steps(run: Run) -> None:
             raise UserError(f"{option} PATH is missing; give it, or set ingest.{option[2:]}")
     log = read_input(run.spark, settings.interactions, "--interactions", settings)
     catalogue = read_input(run.spark, settings.items, "--items", settings)
+    unused = [f"{a}={b}" for a, b in settings.rename.items() if a not in {*log.columns, *catalogue.columns}]
+    if unused:
+        raise UserError(f"--rename {unused[0]}: neither input has a column {unused[0].partition('=')[0]}")
+    log, catalogue = rename_columns(log, settings.rename), rename_columns(catalogue, settings.rename)
     require_columns(log, ["user_id", "item_id", "event_time"], "--interactions", settings.interactions)
     require_columns(catalogue, ["item_id", "title"], "--items", settings.items)
-    _refuse_unused_renames(settings, log, catalogue)
 
     items = shape_items(catalogue, run.started_at).withColumn("complaint", item_complaint()).persist()
     with run.step("read items"):
@@ -247,12 +262,6 @@ def steps(run: Run) -> None:
     _measure(run, items, counts, folded.count())
     for frame in (items, interactions, folded):
         frame.unpersist()
-
-
-def _refuse_unused_renames(settings: IngestSettings, log: DataFrame, catalogue: DataFrame) -> None:
-    unused = [f"{a}={b}" for a, b in settings.rename.items() if b not in log.columns and b not in catalogue.columns]
-    if unused:
-        raise UserError(f"--rename {unused[0]}: neither input has a column {unused[0].split('=')[0]}")
 
 
 def _refuse_hopeless_items(items: DataFrame, path: str) -> None:

@@ -1,0 +1,273 @@
+"""The whole nightly on a small log with planted clusters, with the real language model."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import deltalake
+import numpy as np
+import pandas as pd
+import pytest
+from pyspark.sql import SparkSession
+
+from qarm.jobs import build_examples, mine_pairs, nightly, sql
+from qarm.lake.job import Lake, run_job
+from qarm.schemas.settings import load_settings
+from tests import generate
+from tests.generate import cluster_of
+
+
+@dataclass
+class Night:
+    closing: dict
+    log: str
+
+
+@dataclass
+class World:
+    folder: Path
+    warehouse: Path
+    inputs: list[str]
+    capsys_run: Callable[..., Night]
+
+    def read(self, table: str) -> pd.DataFrame:
+        return deltalake.DeltaTable(str(self.warehouse / table)).to_pandas()
+
+    def metric(self, name: str, slice: str) -> float:
+        rows = self.read("metrics")
+        rows = rows[(rows["name"] == name) & (rows["slice"] == slice)].sort_values("created_at")
+        return float(rows["value"].iloc[-1])
+
+    def settings(self) -> list[str]:
+        return [part for assignment in generate.SMALL for part in ("--set", assignment)]
+
+    def night(self, *more: str) -> Night:
+        return self.capsys_run(["--warehouse", str(self.warehouse), *self.inputs, *self.settings(), *more])
+
+
+@pytest.fixture(scope="module")
+def world(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> World:
+    folder = tmp_path_factory.mktemp("nightly")
+    log, items = generate.write(folder / "input")
+    inputs = ["--interactions", log, "--items", items, "--rename", generate.RENAME]
+
+    def run(arguments: list[str]) -> Night:
+        import contextlib
+        import io
+
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = nightly.main(arguments)
+        assert code == 0, err.getvalue()[-3000:]
+        return Night(json.loads(out.getvalue().strip().splitlines()[-1]), err.getvalue())
+
+    made = World(folder, folder / "warehouse", inputs, run)
+    first = made.night()
+    assert first.closing["status"] == "done"
+    return made
+
+
+def test_every_table_is_there_and_opens_without_spark(world: World) -> None:
+    for table in (
+        "interactions",
+        "items",
+        "item_pairs",
+        "item_embeddings",
+        "semantic_ids",
+        "ranker_examples",
+        "predictions",
+    ):
+        assert len(world.read(table)) > 0, table
+    runs = world.read("runs")
+    assert set(runs["job"]) == {job.name for job in nightly.JOBS}
+    assert set(runs["status"]) == {"done"}
+    assert runs["run_id"].nunique() == 1
+
+
+def test_pairs_recover_the_planted_clusters(world: World) -> None:
+    pairs = world.read("item_pairs")
+    best = pairs.sort_values("score", ascending=False).groupby("trigger_item_id").head(5)
+    same = best["trigger_item_id"].map(cluster_of) == best["target_item_id"].map(cluster_of)
+    assert same.mean() > 0.7, "chance is one in six"
+    assert set(pairs["verdict"].dropna()) == {"keep", "reject"}
+    assert pairs["verdict"].notna().sum() == 40
+    assert (pairs["verdict"] == "reject").sum() == 4
+
+
+def test_codes_recover_the_planted_clusters(world: World) -> None:
+    codes = world.read("semantic_ids")
+    clusters = codes["item_id"].map(cluster_of)
+    purity = clusters.groupby(codes["sid_1"]).agg(lambda c: c.value_counts().iloc[0]).sum() / len(codes)
+    generator = np.random.default_rng(0)
+    by_chance = [
+        pd.Series(generator.permutation(clusters)).groupby(codes["sid_1"]).agg(lambda c: c.value_counts().iloc[0]).sum()
+        / len(codes)
+        for _ in range(20)
+    ]
+    assert purity > 0.6 > max(by_chance) + 0.2
+    neighbours = codes.set_index("item_id")["neighbours"].explode()
+    assert (neighbours.index.map(cluster_of) == neighbours.map(cluster_of)).mean() > 0.6
+
+
+def test_codes_and_numbers_are_what_the_tables_say(world: World) -> None:
+    codes = world.read("semantic_ids")
+    bucket = codes.groupby("sid")["item_id"].transform("size")
+    assert world.metric("codes.collision_rate", "items") == pytest.approx((bucket > 1).mean())
+    assert world.metric("codes.unique_rate", "items") == pytest.approx(codes["sid"].nunique() / len(codes))
+    assert world.metric("codes.items_per_sid", "items") == pytest.approx(bucket.mean())
+
+
+def test_the_ranker_beats_its_baselines(world: World) -> None:
+    auc = world.metric("click.auc", "test")
+    assert auc > world.metric("click.auc.popularity", "test") + 0.03
+    assert auc > 0.65
+    assert world.metric("click.auc.recent_din", "test") > 0.5
+
+
+def test_reported_metrics_equal_those_of_the_predictions(world: World) -> None:
+    from qarm.models.ranker.metrics import auc, auc_per_group
+
+    rows = world.read("predictions")
+    rows = rows[rows["split"] == "test"]
+    labels, scores = rows["label_click"].to_numpy(), rows["score_click"].to_numpy()
+    assert world.metric("click.auc", "test") == pytest.approx(auc(labels, scores), abs=1e-6)
+    users = auc_per_group(rows["user_id"].astype("category").cat.codes.to_numpy().astype(np.int64), labels, scores)
+    there = ~np.isnan(users.auc)
+    assert world.metric("click.uauc", "test") == pytest.approx(users.auc[there].mean(), abs=1e-6)
+    gauc = np.average(users.auc[there], weights=users.count[there])
+    assert world.metric("click.gauc", "test") == pytest.approx(gauc, abs=1e-6)
+    assert world.metric("click.users_left_out", "test") == (~there).sum()
+
+
+def test_histories_hold_only_the_past_and_splits_follow_time(world: World) -> None:
+    examples, log = world.read("ranker_examples"), world.read("interactions")
+    times = {user: np.sort(rows["event_time"].to_numpy()) for user, rows in log.groupby("user_id")}
+    expected = [
+        np.searchsorted(times[u], t, side="left")
+        for u, t in zip(examples["user_id"], examples["event_time"].to_numpy(), strict=True)
+    ]
+    assert examples["history_length"].tolist() == expected
+    spans = examples.groupby("split")["event_time"].agg(["min", "max"])
+    assert spans.loc["train", "max"] < spans.loc["valid", "min"] <= spans.loc["valid", "max"] < spans.loc["test", "min"]
+    assert examples["found_item"].map(len).eq(8).all()
+    assert examples["found_length"].tolist() == [sum(i > 0 for i in gaps) for gaps in examples["found_gap"]]
+
+
+def test_negatives_are_never_the_users_own(world: World) -> None:
+    examples, log = world.read("ranker_examples"), world.read("interactions")
+    own = set(zip(log["user_id"], log["item_id"], strict=True))
+    pairs = list(zip(examples["user_id"], examples["item_id"], examples["label_click"], strict=True))
+    assert all(((user, item) in own) == bool(label) for user, item, label in pairs)
+    assert examples["label_click"].mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_moving_an_event_to_the_future_changes_nothing_before_it(world: World, spark: SparkSession) -> None:
+    """DESIGN's point-in-time proof, through Spark: pairs and examples before the moved event are bit-identical."""
+    copy = world.folder / "moved"
+    shutil.copytree(world.warehouse, copy)
+    log = world.read("interactions").sort_values("event_time")
+    test_from = world.read("ranker_examples").query("split == 'test'")["event_time"].min()
+    moved = log[log["event_time"] > test_from + pd.Timedelta(hours=6)].iloc[0]
+    when = moved["event_time"]
+    later = when + pd.Timedelta(days=1)
+    spark.sql(
+        f"UPDATE delta.`{copy}/interactions` SET event_time = TIMESTAMP'{later}', event_date = DATE'{later.date()}'"
+        f" WHERE user_id = '{moved['user_id']}' AND event_time = TIMESTAMP'{when}'"
+    )
+    lake = Lake(spark, load_settings((), generate.SMALL), str(copy))
+    for job in (mine_pairs.JOB, build_examples.JOB):
+        run_job(lake, job, "moved")
+    keys = ["trigger_item_id", "target_item_id", "score", "support"]
+    before, after = (
+        deltalake.DeltaTable(str(folder / "item_pairs")).to_pandas()[keys].sort_values(keys[:2]).reset_index(drop=True)
+        for folder in (world.warehouse, copy)
+    )
+    pd.testing.assert_frame_equal(before, after, check_exact=True)
+    old, new = (
+        deltalake.DeltaTable(str(folder / "ranker_examples"))
+        .to_pandas()
+        .sort_values("example_id")
+        .reset_index(drop=True)
+        for folder in (world.warehouse, copy)
+    )
+    assert len(old[old["event_time"] < when]) > 500
+    pd.testing.assert_frame_equal(
+        old[old["event_time"] < when].reset_index(drop=True),
+        new[new["event_time"] < when].reset_index(drop=True),
+        check_exact=True,
+    )
+    user = old["user_id"] == moved["user_id"]
+    assert not old[user & (old["event_time"] >= when)]["example_id"].isin(new["example_id"]).all(), (
+        "the move did happen"
+    )
+
+
+def test_a_second_night_skips_every_job(world: World) -> None:
+    versions = {
+        table: deltalake.DeltaTable(str(world.warehouse / table)).version() for table in ("items", "runs", "metrics")
+    }
+    night = world.night()
+    assert night.closing["status"] == "skipped"
+    assert night.closing["outputs"] == {}
+    assert len(re.findall(r"^\w+ +skipped +0\.0  up to date$", night.log, flags=re.MULTILINE)) == len(nightly.JOBS)
+    assert versions == {table: deltalake.DeltaTable(str(world.warehouse / table)).version() for table in versions}
+
+
+def test_new_items_get_codes_and_no_other_code_moves(world: World) -> None:
+    copy = World(world.folder, world.folder / "grown", world.inputs, world.capsys_run)
+    shutil.copytree(world.warehouse, copy.warehouse)
+    before = copy.read("semantic_ids").set_index("item_id")
+    items = generate.catalogue()
+    items.loc[items["sku"] == "wine_0_0", "title"] = "lager beer six pack"
+    items.loc[len(items)] = {"sku": "wine_9_9", "title": "mulled wine", "category": "wine", "maker": "maker 9"}
+    path = world.folder / "grown.csv"
+    items.to_csv(path, index=False)
+    copy.inputs = [path if part.endswith("items.csv") else part for part in map(str, world.inputs)]
+    night = copy.night("--until", "assign_semantic_ids")
+    assert night.closing["metrics"]["embed.contents"] == 2
+    assert "codebook" in night.closing["outputs"]
+    after = copy.read("semantic_ids").set_index("item_id")
+    unchanged = before.index.drop("wine_0_0")
+    for column in ("sid", "codebook_version", "assigned_at"):
+        assert (after.loc[unchanged, column] == before.loc[unchanged, column]).all(), column
+    assert set(after.index) - set(before.index) == {"wine_9_9"}
+    assert after.loc["wine_0_0", "assigned_at"] > before.loc["wine_0_0", "assigned_at"]
+
+
+def test_only_what_a_setting_touches_runs_again(world: World) -> None:
+    copy = World(world.folder, world.folder / "tuned", world.inputs, world.capsys_run)
+    shutil.copytree(world.warehouse, copy.warehouse)
+    log = copy.night("--set", "ranker.max_epochs=1").log
+    statuses = dict(re.findall(r"^(\w+) +(done|skipped) ", log, flags=re.MULTILINE))
+    assert [job for job, status in statuses.items() if status == "done"] == ["train_ranker", "evaluate", "report"]
+    page = (copy.warehouse / "report.html").read_text()
+    assert re.search(r"[+-]0\.\d{4} (better|worse|same)", page), "the report compares with the night before"
+
+
+def test_the_report_is_one_page_that_needs_nothing_else(world: World) -> None:
+    page = (world.warehouse / "report.html").read_text()
+    assert page.count("<svg") == 4
+    assert not re.search(r'(src|href)="(?!#)', page)
+    for words in ("validation AUC", "codes used", "semantic IDs", "rejected", "popularity", "wine"):
+        assert words in page
+
+
+def test_sql_sees_tables_and_views(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    queries = [
+        "SELECT sid, count(*) AS n FROM semantic_ids GROUP BY sid ORDER BY 2 DESC LIMIT 5",
+        "SELECT count(*) AS judged FROM judged_pairs WHERE verdict IS NOT NULL",
+        "SELECT sum(items) AS all_items FROM sid_occupancy WHERE level = 1",
+        "SELECT title FROM item_codes WHERE sid IS NULL OR title = 'red wine bottle small'",
+    ]
+    assert sql.main(["--warehouse", str(world.warehouse), *(part for query in queries for part in ("-e", query))]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"judged\|\n.*\n\|40 ", out)
+    assert re.search(r"all_items\|\n.*\n\|120 ", out)
+    assert "red wine bottle small" in out
+    assert sql.main(["--warehouse", str(world.warehouse), "-e", "SELECT nothing FROM nowhere"]) == 2
+    assert "nowhere" in capsys.readouterr().err

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pyspark.sql import SparkSession
+
+from qarm.jobs import ingest, mine_pairs
+from qarm.lake.command import ingest_options, main
+from qarm.lake.job import Lake, run_job
+
+ITEMS = pd.DataFrame(
+    {
+        "item_id": ["a", "b", "c"],
+        "title": ["Apple", "Bread", None],
+        "category": ["fruit", None, "dairy"],
+        "size": ["1", None, "2"],
+    }
+)
+LOG = pd.DataFrame(
+    {
+        "user_id": ["u1", "u1", "u2", None, "u2", "u2", "u1", "u2"],
+        "item_id": ["a", "a", "b", "a", None, "zzz", "b", "c"],
+        "event_time": ["2025-01-01 10:00:00"] * 2 + ["2025-01-02T00:00:00Z"] + ["2025-01-01"] * 3 + ["1901-01-01", "soon"],
+        "weight": [1.0, 3.0, -1.0, 1.0, 1.0, 1.0, 1.0, 1.0],
+    }
+)  # fmt: skip
+
+
+def write(folder: Path, log: pd.DataFrame, items: pd.DataFrame) -> list[str]:
+    folder.mkdir(exist_ok=True)
+    log.to_csv(folder / "log.csv", index=False)
+    items.to_json(folder / "items.json", orient="records", lines=True)
+    return [f'ingest.interactions="{folder}/log.csv"', f'ingest.items="{folder}/items.json"']
+
+
+@pytest.fixture
+def ingested(make_lake: Callable[..., Lake], tmp_path: Path) -> Lake:
+    lake = make_lake(*write(tmp_path / "input", LOG, ITEMS))
+    run_job(lake, ingest.JOB, "run-1")
+    return lake
+
+
+def test_good_rows_are_taken_and_folded(ingested: Lake) -> None:
+    rows = ingested.warehouse.read("interactions").orderBy("user_id")
+    texts = rows.selectExpr("user_id", "item_id", "string(event_time)", "action", "weight", "string(event_date)")
+    assert [tuple(row) for row in texts.collect()] == [
+        ("u1", "a", "2025-01-01 10:00:00", "click", 3.0, "2025-01-01"),
+        ("u2", "b", "2025-01-02 00:00:00", "click", 1.0, "2025-01-02"),
+    ]  # fmt: skip
+
+
+def test_every_other_row_is_kept_with_its_reason(ingested: Lake) -> None:
+    rows = ingested.warehouse.read("rejected_rows").collect()
+    reasons = {row["reason"]: json.loads(row["row"]) for row in rows}
+    assert set(reasons) == {"null_user_id", "null_item_id", "unknown_item", "impossible_time", "unreadable_time"}
+    assert reasons["unknown_item"]["item_id"] == "zzz"
+    assert reasons["unreadable_time"]["event_time"] == "soon"
+    metrics = {(r["name"], r["slice"]): r["value"] for r in ingested.warehouse.read("metrics").collect()}
+    assert metrics["ingest.interactions", "all"] + metrics["ingest.duplicates_folded", "all"] + len(rows) == len(LOG)
+
+
+def test_items_take_unknown_columns_as_attributes(ingested: Lake) -> None:
+    rows = {row["item_id"]: row for row in ingested.warehouse.read("items").collect()}
+    assert rows["a"]["attributes"] == {"size": "1"}
+    assert rows["b"]["attributes"] == {}
+    assert rows["c"]["title"] is None
+    assert len({row["content_hash"] for row in rows.values()}) == 3
+
+
+def test_ingesting_again_changes_nothing_and_a_new_title_only_its_item(
+    ingested: Lake, make_lake: Callable[..., Lake], tmp_path: Path
+) -> None:
+    before = {r["item_id"]: r for r in ingested.warehouse.read("items").collect()}
+    versions = [ingested.warehouse.version(name) for name in ("items", "interactions")]
+    run_job(ingested, ingest.JOB, "run-2")
+    assert [ingested.warehouse.version(name) for name in ("items", "interactions")] == versions
+    changed = ITEMS.assign(title=["Apple", "Brown bread", None])
+    run_job(make_lake(*write(tmp_path / "second", LOG, changed)), ingest.JOB, "run-3")
+    after = {r["item_id"]: r for r in ingested.warehouse.read("items").collect()}
+    assert after["a"] == before["a"]
+    assert after["b"]["title"] == "Brown bread"
+    assert after["b"]["first_seen"] == before["b"]["first_seen"] < after["b"]["updated_at"]
+
+
+def test_nothing_is_deleted_when_the_next_log_lacks_it(
+    ingested: Lake, make_lake: Callable[..., Lake], tmp_path: Path
+) -> None:
+    later = pd.DataFrame({"user_id": ["u3"], "item_id": ["c"], "event_time": ["2025-01-05"]})
+    run_job(make_lake(*write(tmp_path / "later", later, ITEMS[:1])), ingest.JOB, "run-2")
+    assert ingested.warehouse.read("interactions").count() == 3
+    assert ingested.warehouse.read("items").count() == 3
+
+
+@pytest.mark.parametrize("form", ["parquet", "csv", "json", "delta"])
+def test_every_format_gives_the_same_rows(
+    form: str, make_lake: Callable[..., Lake], spark: SparkSession, tmp_path: Path
+) -> None:
+    log = spark.createDataFrame(
+        [("u1", "a", "2025-01-01 10:00:00"), ("u2", "b", "2025-01-02 10:00:00")],
+        "shopper STRING, sku STRING, at STRING",
+    )
+    items = spark.createDataFrame([("a", "Apple"), ("b", "Bread")], "sku STRING, name STRING")
+    for name, frame in (("log", log), ("items", items)):
+        frame.write.format(form).options(header=True).save(f"{tmp_path}/{name}.{form}")
+    lake = make_lake(
+        f'ingest.interactions="{tmp_path}/log.{form}"',
+        f'ingest.items="{tmp_path}/items.{form}"',
+        f'ingest.format="{form}"',
+        'ingest.rename={shopper = "user_id", sku = "item_id", at = "event_time", name = "title"}',
+    )
+    run_job(lake, ingest.JOB, "run-1")
+    rows = {(r["user_id"], r["item_id"], str(r["event_time"])) for r in lake.warehouse.read("interactions").collect()}
+    assert rows == {("u1", "a", "2025-01-01 10:00:00"), ("u2", "b", "2025-01-02 10:00:00")}
+    assert {r["title"] for r in lake.warehouse.read("items").collect()} == {"Apple", "Bread"}
+
+
+def test_labels_become_actions_and_numbers_become_times_and_ids(spark: SparkSession, settings) -> None:
+    log = spark.createDataFrame(
+        [(7.0, 1, 1735725600, 1), (7.0, 2, 1735725600000, 0)], "user_id DOUBLE, item_id INT, event_time LONG, label INT"
+    )
+    ranking = settings.ranking.model_copy(update={"tasks": {"buy": ["purchase"]}})
+    rows = ingest.shape_interactions(log, settings.ingest, ranking).collect()
+    assert [(r["user_id"], r["item_id"], str(r["event_time"]), r["action"]) for r in rows] == [
+        ("7", "1", "2025-01-01 10:00:00", "purchase"),
+        ("7", "2", "2025-01-01 10:00:00", "impression"),
+    ]
+
+
+def fails(capsys: pytest.CaptureFixture[str], warehouse: Path | str, *arguments: str) -> str:
+    capsys.readouterr()
+    code = main(ingest.JOB, ["--warehouse", str(warehouse), *arguments], options=ingest_options)
+    lines = [line for line in capsys.readouterr().err.splitlines() if not line[:2].isdigit()]
+    assert code == 2
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+GOOD = pd.DataFrame({"user_id": ["u1", "u2"], "item_id": ["a", "b"], "event_time": ["2025-01-01", "2025-01-02"]})
+
+
+@pytest.mark.parametrize(
+    ("log", "items", "message"),
+    [
+        (GOOD[:0], ITEMS, r"log\.csv: holds no rows"),
+        (GOOD.drop(columns="event_time"), ITEMS, r"no column event_time \(it has user_id, item_id\)"),
+        (GOOD, ITEMS.drop(columns="title"), "no column title"),
+        (GOOD[:1], ITEMS, "all events are of one user, u1"),
+        (GOOD, ITEMS.assign(title=None), "column title is null in all 3 rows"),
+        (GOOD.assign(event_time="soon"), ITEMS, "none of the 2 rows can be taken: 2 unreadable_time"),
+        (GOOD, ITEMS.assign(item_id=None), "none of the 3 rows has an item_id"),
+    ],
+)
+def test_hopeless_input_is_one_line_and_nothing_is_written(
+    log: pd.DataFrame,
+    items: pd.DataFrame,
+    message: str,
+    tmp_path: Path,
+    spark: SparkSession,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log.to_csv(tmp_path / "log.csv", index=False)
+    items.to_csv(tmp_path / "items.csv", index=False)
+    line = fails(capsys, tmp_path / "wh", "--interactions", f"{tmp_path}/log.csv", "--items", f"{tmp_path}/items.csv")
+    assert re.search(message, line), line
+    assert not (tmp_path / "wh").exists()
+
+
+def test_mistakes_on_the_command_line_are_one_line(
+    tmp_path: Path, spark: SparkSession, capsys: pytest.CaptureFixture[str]
+) -> None:
+    GOOD.to_csv(tmp_path / "log.csv", index=False)
+    ITEMS.to_csv(tmp_path / "items.csv", index=False)
+    inputs = ["--interactions", f"{tmp_path}/log.csv", "--items", f"{tmp_path}/items.csv"]
+    missing = ["--interactions", f"{tmp_path}/none.csv", "--items", f"{tmp_path}/items.csv"]
+    assert "none.csv: no such file or folder" in fails(capsys, tmp_path / "wh", *missing)
+    assert "--interactions PATH is missing" in fails(capsys, tmp_path / "wh")
+    assert "--rename shop=user_id: neither input has a column shop" in fails(
+        capsys, tmp_path / "wh", *inputs, "--rename", "shop=user_id"
+    )
+    taken = fails(capsys, tmp_path / "wh", *inputs, "--rename", "item_id=user_id")
+    assert "--rename item_id=user_id: the input has a column user_id already" in taken
+    assert "--rename nonsense: expected theirs=ours" in fails(capsys, tmp_path / "wh", *inputs, "--rename", "nonsense")
+    assert "mine.topk is not a setting" in fails(capsys, tmp_path / "wh", *inputs, "--set", "mine.topk=1")
+    assert "cannot tell the format" in fails(capsys, tmp_path / "wh", "--interactions", str(tmp_path), *inputs[2:])
+    (tmp_path / "file").touch()
+    assert "cannot be written" in fails(capsys, tmp_path / "file" / "wh", *inputs)
+    assert not (tmp_path / "wh").exists()
+
+
+def test_a_job_before_its_inputs_names_what_to_run(
+    tmp_path: Path, spark: SparkSession, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(mine_pairs.JOB, ["--warehouse", str(tmp_path / "wh")]) == 2
+    assert "table interactions does not exist" in capsys.readouterr().err
