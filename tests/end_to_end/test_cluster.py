@@ -81,10 +81,11 @@ def test_ingest_to_semantic_ids_on_two_workers(cluster: tuple[str, Path], tmp_pa
     arguments += ["--warehouse", str(tmp_path / "warehouse"), "--interactions", log, "--items", items]
     arguments += ["--rename", generate.RENAME, "--until", "assign_semantic_ids"]
     arguments += [part for assignment in generate.SMALL for part in ("--set", assignment)]
+    command = [str(ROOT / "spark-submit.sh"), "nightly", *arguments]
+    environment = {**os.environ, "QARM_PYTHON": sys.executable}
     done = subprocess.run(
-        [str(ROOT / "spark-submit.sh"), "nightly", *arguments],
-        env={**os.environ, "QARM_PYTHON": sys.executable}, capture_output=True, text=True, cwd=tmp_path, timeout=540, check=False,
-    )  # fmt: skip
+        command, env=environment, capture_output=True, text=True, cwd=tmp_path, timeout=540, check=False
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     closing = json.loads(done.stdout.strip().splitlines()[-1])
     assert closing["status"] == "done"

@@ -227,7 +227,7 @@ def test_new_items_get_codes_and_no_other_code_moves(world: World) -> None:
     items.loc[len(items)] = {"sku": "wine_9_9", "title": "mulled wine", "category": "wine", "maker": "maker 9"}
     path = world.folder / "grown.csv"
     items.to_csv(path, index=False)
-    copy.inputs = [path if part.endswith("items.csv") else part for part in map(str, world.inputs)]
+    copy.inputs = [str(path) if part.endswith("items.csv") else part for part in map(str, world.inputs)]
     night = copy.night("--until", "assign_semantic_ids")
     assert night.closing["metrics"]["embed.contents"] == 2
     assert "codebook" in night.closing["outputs"]

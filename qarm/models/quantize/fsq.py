@@ -90,8 +90,8 @@ class FsqAutoencoder(nn.Module):
         super().__init__()
         self.quantizer = FsqQuantizer(levels)
         n = len(levels)
+        self.encoder = nn.Sequential(nn.Linear(dimension, hidden), nn.ReLU())
         self.project = nn.Linear(hidden, n)
-        self.encoder = nn.Sequential(nn.Linear(dimension, hidden), nn.ReLU(), self.project)
         self.decoder = nn.Sequential(nn.Linear(n, hidden), nn.ReLU(), nn.Linear(hidden, dimension))
         self.register_buffer("mean", torch.zeros(dimension))
         self.register_buffer("scale", torch.ones(()))
@@ -102,12 +102,12 @@ class FsqAutoencoder(nn.Module):
 
     def forward(self, vectors: torch.Tensor) -> torch.Tensor:
         """Reconstruction of standardised vectors, shape (batch, d)."""
-        return self.decoder(self.quantizer(self.encoder(vectors)))
+        return self.decoder(self.quantizer(self.project(self.encoder(vectors))))
 
     @torch.inference_mode()
     def encode(self, vectors: NDArray[np.float32]) -> NDArray[np.int32]:
         """Codes of vectors of shape (n, d)."""
-        z = self.encoder(self.standardise(torch.from_numpy(vectors)))
+        z = self.project(self.encoder(self.standardise(torch.from_numpy(vectors))))
         return self.quantizer.codes(z).numpy().astype(np.int32)
 
     @torch.inference_mode()
@@ -126,7 +126,7 @@ class FsqAutoencoder(nn.Module):
         self.mean.copy_(vectors.mean(0))
         self.scale.copy_((vectors - self.mean).pow(2).mean().sqrt().clamp_min(1e-12))
         last = self.project
-        z = self.encoder(self.standardise(vectors))
+        z = last(self.encoder(self.standardise(vectors)))
         spread = z.std(0, correction=0).clamp_min(1e-6)
         last.weight /= spread[:, None]
         last.bias.copy_((last.bias - z.mean(0)) / spread - self.quantizer.shift)
