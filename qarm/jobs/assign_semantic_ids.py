@@ -18,7 +18,7 @@ from qarm.models.quantize.codebook import Codebook
 from qarm.models.quantize.quality import collision_numbers, entropy, hit_rates
 from qarm.schemas.tables import ITEM_EMBEDDINGS, SEMANTIC_IDS
 from qarm.udfs.arrays import column_matrix
-from qarm.udfs.codes import CODES_SCHEMA, EMBEDDINGS, NEIGHBOURS_SCHEMA, assign, neighbours
+from qarm.udfs.codes import CODES_SCHEMA, NEIGHBOURS_SCHEMA, assign, neighbours
 
 CODES = ["sid_1", "sid_2", "sid_3"]
 
@@ -104,10 +104,11 @@ def nearest_items(run: Run, contents: DataFrame, count: int, folder: Path) -> Da
         return run.spark.createDataFrame([], "content_hash STRING, neighbours ARRAY<STRING>")
     run.measure("codes.without_neighbours", 0)
     table = contents.select("position", "item_id", "embedding").toArrow().sort_by("position")
-    np.save(folder / EMBEDDINGS, column_matrix(table["embedding"]))
-    run.spark.sparkContext.addFile(str(folder), recursive=True)
+    matrix = folder / f"embeddings-{run.run_id}.npy"
+    np.save(matrix, column_matrix(table["embedding"]))
+    run.spark.sparkContext.addFile(str(matrix))
     positions = contents.select("content_hash", "position").mapInArrow(
-        neighbours(folder.name, settings.neighbours), NEIGHBOURS_SCHEMA
+        neighbours(matrix.name, settings.neighbours), NEIGHBOURS_SCHEMA
     )
     names = contents.select(F.col("position").alias("near"), F.col("item_id").alias("neighbour"))
     return (

@@ -137,11 +137,16 @@ class Artifacts:
         return target
 
     def ship(self, artifact: Artifact) -> str:
-        """Sends the artifact to every executor, one copy a host, through Spark's own file distribution.
+        """Makes the artifact's files readable on every executor.
+
+        A ``file:`` warehouse is a folder that all hosts see, or Delta could not read it either: its files are used in
+        place. From any other file system each host takes one copy, through Spark's own file distribution.
 
         Returns:
-            The name to give ``SparkFiles.get`` on an executor.
+            What :func:`qarm.udfs.workers.shipped` takes: a path, or a name for ``SparkFiles``.
         """
+        if artifact.url.startswith("file:"):
+            return str(self.fetch(artifact))
         self._spark.sparkContext.addFile(artifact.url, recursive=True)
         return artifact.version
 

@@ -18,7 +18,6 @@ from qarm.udfs.workers import shipped, use_task_cores
 
 CODES_SCHEMA = "content_hash STRING, sid_1 INT, sid_2 INT, sid_3 INT, reconstruction_error FLOAT"
 NEIGHBOURS_SCHEMA = "content_hash STRING, neighbours ARRAY<LONG>"
-EMBEDDINGS = "embeddings.npy"
 
 
 @cache
@@ -54,13 +53,13 @@ def neighbours(matrix: str, k: int) -> Batches:
     """Finds the nearest other contents.
 
     Args:
-        matrix: the shipped folder with all contents' embeddings, in the order of ``position``.
+        matrix: the shipped file with all contents' embeddings, in the order of ``position``.
         k: neighbours wanted.
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         use_task_cores()
-        embeddings = np.load(shipped(matrix) / EMBEDDINGS, mmap_mode="r")
+        embeddings = np.load(shipped(matrix), mmap_mode="r")
         for batch in batches:
             own = batch.column("position").to_numpy()
             found = nearest_others(np.ascontiguousarray(embeddings[own]), embeddings, own, k)

@@ -9,12 +9,12 @@ from pyspark import SparkFiles, TaskContext
 
 
 def shipped(name: str) -> Path:
-    """The local folder of an artifact that the driver shipped.
+    """The local path of files that the driver shipped.
 
     Args:
-        name: what ``Artifacts.ship`` returned.
+        name: what ``Artifacts.ship`` returned, or the name of a file given to ``SparkContext.addFile``.
     """
-    return Path(SparkFiles.get(name))
+    return Path(name) if Path(name).is_absolute() else Path(SparkFiles.get(name))
 
 
 def use_task_cores() -> None:

@@ -73,11 +73,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
 
 
 @pytest.mark.cluster
-def test_ingest_to_semantic_ids_on_two_workers(cluster: tuple[str, Path], tmp_path: Path) -> None:
+def test_ingest_to_semantic_ids_on_two_workers(cluster: tuple[str, Path], smollm: Path, tmp_path: Path) -> None:
     master, folder = cluster
     log, items = generate.write(tmp_path / "input", users=30, days=20)
     arguments = ["--master", master, "--executor-memory", "1g", "--conf", "spark.driver.host=127.0.0.1"]
     arguments += ["--conf", "spark.executor.cores=1", "--conf", "spark.sql.shuffle.partitions=4"]
+    arguments += ["--conf", "spark.databricks.delta.snapshotPartitions=2", "--set", f"language_model.model={smollm}"]
     arguments += ["--warehouse", str(tmp_path / "warehouse"), "--interactions", log, "--items", items]
     arguments += ["--rename", generate.RENAME, "--until", "assign_semantic_ids"]
     arguments += [part for assignment in generate.SMALL for part in ("--set", assignment)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
 import shutil
@@ -17,6 +19,7 @@ from pyspark.sql import SparkSession
 
 from qarm.jobs import build_examples, mine_pairs, nightly, sql
 from qarm.lake.job import Lake, run_job
+from qarm.models.ranker.metrics import auc, auc_per_group
 from qarm.schemas.settings import load_settings
 from tests import generate
 from tests.generate import cluster_of
@@ -51,15 +54,13 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> World:
+def world(spark: SparkSession, smollm: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
     folder = tmp_path_factory.mktemp("nightly")
     log, items = generate.write(folder / "input")
     inputs = ["--interactions", log, "--items", items, "--rename", generate.RENAME]
+    inputs += ["--set", f"language_model.model={smollm}"]
 
     def run(arguments: list[str]) -> Night:
-        import contextlib
-        import io
-
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = nightly.main(arguments)
@@ -130,8 +131,6 @@ def test_the_ranker_beats_its_baselines(world: World) -> None:
 
 
 def test_reported_metrics_equal_those_of_the_predictions(world: World) -> None:
-    from qarm.models.ranker.metrics import auc, auc_per_group
-
     rows = world.read("predictions")
     rows = rows[rows["split"] == "test"]
     labels, scores = rows["label_click"].to_numpy(), rows["score_click"].to_numpy()

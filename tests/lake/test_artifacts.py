@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from pyspark import SparkFiles
 
 from qarm.lake.artifacts import MANIFEST, Artifacts
 from qarm.lake.job import Lake, Run
 from qarm.schemas.errors import QarmError, UserError
+from qarm.udfs.workers import shipped
 
 
 @pytest.fixture(params=["folder", "viewfs"])
@@ -32,7 +32,7 @@ def test_comes_back_as_it_was_and_reaches_the_executors(artifacts: Artifacts, fo
     assert (artifacts.fetch(published) / "weights.bin").read_bytes() == (folder / "weights.bin").read_bytes()
     name = artifacts.ship(published)
     sizes = run.spark.sparkContext.parallelize(range(2), 2).map(
-        lambda _: len((Path(SparkFiles.get(name)) / "weights.bin").read_bytes())
+        lambda _: len((shipped(name) / "weights.bin").read_bytes())
     )
     assert sizes.collect() == [2560, 2560]
 
