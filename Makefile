@@ -47,7 +47,8 @@ format: setup
 	$(BIN)/ruff format .
 
 bench: setup
-	@set -e; for file in benchmarks/[!_]*.py; do echo "== $$file" >&2; $(BIN)/python $$file; done
+	@set -e; for file in benchmarks/[!_]*.py; do \
+	  name=$$(basename $$file .py); echo "== $$name" >&2; $(BIN)/python -m benchmarks.$$name; done
 
 clean:
 	rm -rf $(VENV) $(WAREHOUSE) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

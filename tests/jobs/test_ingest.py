@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 from qarm.jobs import ingest, mine_pairs
 from qarm.lake.command import ingest_options, main
 from qarm.lake.job import Lake, run_job
+from qarm.schemas.settings import Settings, load_settings
 
 ITEMS = pd.DataFrame(
     {
@@ -38,9 +39,11 @@ def write(folder: Path, log: pd.DataFrame, items: pd.DataFrame) -> list[str]:
     return [f'ingest.interactions="{folder}/log.csv"', f'ingest.items="{folder}/items.json"']
 
 
-@pytest.fixture
-def ingested(make_lake: Callable[..., Lake], tmp_path: Path) -> Lake:
-    lake = make_lake(*write(tmp_path / "input", LOG, ITEMS))
+@pytest.fixture(scope="module")
+def ingested(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """One ingest of the log above; its tests only read."""
+    folder = tmp_path_factory.mktemp("ingested")
+    lake = Lake(spark, load_settings((), write(folder / "input", LOG, ITEMS)), str(folder / "warehouse"))
     run_job(lake, ingest.JOB, "run-1")
     return lake
 
@@ -72,54 +75,37 @@ def test_items_take_unknown_columns_as_attributes(ingested: Lake) -> None:
     assert len({row["content_hash"] for row in rows.values()}) == 3
 
 
-def test_ingesting_again_changes_nothing_and_a_new_title_only_its_item(
-    ingested: Lake, make_lake: Callable[..., Lake], tmp_path: Path
-) -> None:
-    before = {r["item_id"]: r for r in ingested.warehouse.read("items").collect()}
-    versions = [ingested.warehouse.version(name) for name in ("items", "interactions")]
-    run_job(ingested, ingest.JOB, "run-2")
-    assert [ingested.warehouse.version(name) for name in ("items", "interactions")] == versions
-    changed = ITEMS.assign(title=["Apple", "Brown bread", None])
-    run_job(make_lake(*write(tmp_path / "second", LOG, changed)), ingest.JOB, "run-3")
-    after = {r["item_id"]: r for r in ingested.warehouse.read("items").collect()}
-    assert after["a"] == before["a"]
+def test_later_nights_change_what_differs_and_delete_nothing(make_lake: Callable[..., Lake], tmp_path: Path) -> None:
+    first = make_lake(*write(tmp_path / "first", LOG, ITEMS))
+    run_job(first, ingest.JOB, "run-1")
+    before = {r["item_id"]: r for r in first.warehouse.read("items").collect()}
+    versions = [first.warehouse.version(name) for name in ("items", "interactions")]
+    run_job(first, ingest.JOB, "run-2")
+    assert [first.warehouse.version(name) for name in ("items", "interactions")] == versions
+    later = pd.DataFrame({"user_id": ["u3"], "item_id": ["c"], "event_time": ["2025-01-05"]})
+    changed = ITEMS.assign(title=["Apple", "Brown bread", None])[:2]
+    run_job(make_lake(*write(tmp_path / "second", later, changed)), ingest.JOB, "run-3")
+    after = {r["item_id"]: r for r in first.warehouse.read("items").collect()}
+    assert (after["a"], after["c"]) == (before["a"], before["c"])
     assert after["b"]["title"] == "Brown bread"
     assert after["b"]["first_seen"] == before["b"]["first_seen"] < after["b"]["updated_at"]
-
-
-def test_nothing_is_deleted_when_the_next_log_lacks_it(
-    ingested: Lake, make_lake: Callable[..., Lake], tmp_path: Path
-) -> None:
-    later = pd.DataFrame({"user_id": ["u3"], "item_id": ["c"], "event_time": ["2025-01-05"]})
-    run_job(make_lake(*write(tmp_path / "later", later, ITEMS[:1])), ingest.JOB, "run-2")
-    assert ingested.warehouse.read("interactions").count() == 3
-    assert ingested.warehouse.read("items").count() == 3
+    assert first.warehouse.read("interactions").count() == 3
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv", "json", "delta"])
-def test_every_format_gives_the_same_rows(
-    form: str, make_lake: Callable[..., Lake], spark: SparkSession, tmp_path: Path
-) -> None:
-    log = spark.createDataFrame(
-        [("u1", "a", "2025-01-01 10:00:00"), ("u2", "b", "2025-01-02 10:00:00")],
-        "shopper STRING, sku STRING, at STRING",
-    )
-    items = spark.createDataFrame([("a", "Apple"), ("b", "Bread")], "sku STRING, name STRING")
-    for name, frame in (("log", log), ("items", items)):
-        frame.write.format(form).options(header=True).save(f"{tmp_path}/{name}.{form}")
-    lake = make_lake(
-        f'ingest.interactions="{tmp_path}/log.{form}"',
-        f'ingest.items="{tmp_path}/items.{form}"',
-        f'ingest.format="{form}"',
-        'ingest.rename={shopper = "user_id", sku = "item_id", at = "event_time", name = "title"}',
-    )
-    run_job(lake, ingest.JOB, "run-1")
-    rows = {(r["user_id"], r["item_id"], str(r["event_time"])) for r in lake.warehouse.read("interactions").collect()}
-    assert rows == {("u1", "a", "2025-01-01 10:00:00"), ("u2", "b", "2025-01-02 10:00:00")}
-    assert {r["title"] for r in lake.warehouse.read("items").collect()} == {"Apple", "Bread"}
+def test_every_format_gives_the_same_rows(form: str, spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
+    log = spark.createDataFrame([("u1", "a", "2025-01-01 10:00:00")], "shopper STRING, sku STRING, at STRING")
+    log.write.format(form).options(header=True).save(f"{tmp_path}/log.{form}")
+    rename = {"shopper": "user_id", "sku": "item_id", "at": "event_time"}
+    named = settings.ingest.model_copy(update={"format": "delta" if form == "delta" else ""})
+    read = ingest.read_input(spark, f"{tmp_path}/log.{form}", "--interactions", named)
+    rows = ingest.shape_interactions(ingest.rename_columns(read, rename), settings.ingest, settings.ranking)
+    assert [tuple(r) for r in rows.selectExpr("user_id", "item_id", "string(event_time)", "action").collect()] == [
+        ("u1", "a", "2025-01-01 10:00:00", "click")
+    ]
 
 
-def test_labels_become_actions_and_numbers_become_times_and_ids(spark: SparkSession, settings) -> None:
+def test_labels_become_actions_and_numbers_become_times_and_ids(spark: SparkSession, settings: Settings) -> None:
     log = spark.createDataFrame(
         [(7.0, 1, 1735725600, 1), (7.0, 2, 1735725600000, 0)], "user_id DOUBLE, item_id INT, event_time LONG, label INT"
     )

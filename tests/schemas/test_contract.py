@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from qarm.schemas.contract import Column, Contract
+from qarm.schemas.docs import tables_page
 from qarm.schemas.tables import all_contracts
 
 
@@ -25,3 +28,8 @@ def test_a_contract_that_contradicts_itself_is_refused() -> None:
         Contract("t", "", (Column("a", "INT", "x"), Column("a", "INT", "x")))
     with pytest.raises(ValueError, match=r"\['b'\] are not columns"):
         Contract("t", "", (Column("a", "INT", "x"),), key=("b",))
+
+
+def test_the_page_on_tables_is_current() -> None:
+    written = (Path(__file__).parents[2] / "docs" / "tables.md").read_text(encoding="utf-8")
+    assert written == tables_page(), "run: python -m qarm.schemas.docs > docs/tables.md"

@@ -1,0 +1,49 @@
+"""Writes a benchmark's table into docs/benchmarks.md, with the machine, the versions and the commit."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+PACKAGES = ("pyspark", "torch", "transformers", "faiss-cpu", "numpy")
+
+
+def write_table(title: str, command: str, header: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> None:
+    """Replaces or appends one section of the page, and prints it.
+
+    Args:
+        title: of the section.
+        command: that repeats it.
+        header: column names.
+        rows: cells as text.
+        note: what was measured.
+    """
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=PAGE.parent
+    )
+    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    lines = [
+        f"## {title}",
+        "",
+        note,
+        "",
+        f"`{command}`; {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {versions};"
+        f" commit {commit.stdout.strip() or 'unknown'}",
+        "",
+        "| " + " | ".join(header) + " |",
+        "|" + "---|" * len(header),
+        *("| " + " | ".join(row) + " |" for row in rows),
+        "",
+    ]
+    section = "\n".join(lines)
+    page = PAGE.read_text(encoding="utf-8") if PAGE.exists() else "# Benchmarks\n\nWritten by `make bench`.\n\n"
+    pattern = re.compile(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", flags=re.DOTALL | re.MULTILINE)
+    page = pattern.sub(lambda _: section, page) if pattern.search(page) else page.rstrip() + "\n\n" + section
+    PAGE.write_text(page, encoding="utf-8")
+    print(section)
