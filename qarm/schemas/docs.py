@@ -14,9 +14,9 @@ def tables_page() -> str:
     lines = [
         "# Tables",
         "",
-        "Written from the contracts by `python -m qarm.schemas.docs > docs/tables.md`; the same comments are stored in the",
-        "tables. `<task>` stands for each task of `ranking.tasks`. Ids are STRING, times TIMESTAMP in UTC. Delta enforces",
-        "`NOT NULL` and the constraints at every write, whoever writes.",
+        "Written from the contracts by `python -m qarm.schemas.docs > docs/tables.md`; the same comments are stored in",
+        "the tables. `<task>` stands for each task of `ranking.tasks`. Ids are STRING, times TIMESTAMP in UTC. Delta",
+        "enforces `NOT NULL` and the constraints at every write, whoever writes.",
     ]
     for contract in all_contracts(["<task>"]):
         lines += _section(contract)
