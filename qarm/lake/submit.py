@@ -20,6 +20,7 @@ from qarm.lake.session import LAUNCHED, spark_conf
 from qarm.schemas.errors import UserError
 from qarm.schemas.settings import SparkSettings, load_settings
 
+RUN_JOB = Path(__file__).parent / "entry" / "run_job.py"
 USAGE = "usage: ./spark-submit.sh JOB [options of spark-submit and of the job]; JOB --help lists the job's"
 WITH_VALUE = [
     *("--master", "--deploy-mode", "--name", "--jars", "--packages", "--exclude-packages", "--repositories"),
@@ -145,7 +146,7 @@ def main(arguments: Sequence[str]) -> int:
     os.environ[LAUNCHED] = "1"
     if given.get("--deploy-mode") == ["cluster"]:
         submit = str(Path(spark_home()) / "bin" / "spark-submit")
-        return os.execv(submit, [submit, *options, str(entry), *job_options])
+        return os.execv(submit, [submit, *options, str(RUN_JOB), entry.stem, *job_options])
     os.environ["PYSPARK_SUBMIT_ARGS"] = shlex.join([*options, "pyspark-shell"])
     return os.execv(sys.executable, [sys.executable, "-m", f"qarm.jobs.{entry.stem}", *job_options])
 

@@ -124,9 +124,14 @@ class Warehouse:
             raise QarmError(f"table {name} allows deletion vectors; drop the table feature deletionVectors first")
         return sorted(self.read(name, version).where(where).inputFiles())
 
-    def create(self, contract: Contract) -> None:
-        """Creates a table with its comments and constraints, unless it is there."""
-        if self.exists(contract.name):
+    def create(self, contract: Contract, replace: bool = False) -> None:
+        """Creates a table with its comments and constraints, unless it is there.
+
+        Args:
+            contract: the table.
+            replace: replaces a table of other columns by an empty one; its older versions stay readable.
+        """
+        if self.exists(contract.name) and (not replace or self.read(contract.name).columns == contract.names):
             return
         columns = ", ".join(
             f"{c.name} {c.type}{'' if c.nullable else ' NOT NULL'} COMMENT {_literal(c.comment)}"
@@ -137,7 +142,8 @@ class Warehouse:
         properties = {**checks, **contract.properties, "delta.enableDeletionVectors": "false"}
         listed = ", ".join(f"{_literal(key)} = {_literal(value)}" for key, value in properties.items())
         self.spark.sql(
-            f"CREATE TABLE IF NOT EXISTS {self.identifier(contract.name)} ({columns}) USING delta {partitions}"
+            f"CREATE {'OR REPLACE TABLE' if replace else 'TABLE IF NOT EXISTS'} {self.identifier(contract.name)}"
+            f" ({columns}) USING delta {partitions}"
             f" COMMENT {_literal(contract.comment)} TBLPROPERTIES ({listed})"
         )
 
@@ -167,7 +173,7 @@ class Warehouse:
         checked = conform(rows, contract)
         if mode == "overwrite":
             assert_unique(checked, contract)
-        self.create(contract)
+        self.create(contract, replace=mode == "overwrite")
         writer = checked.write.format("delta").mode(mode)
         if contract.partition_by:
             writer = writer.partitionBy(*contract.partition_by)

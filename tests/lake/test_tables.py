@@ -91,6 +91,18 @@ def test_missing_and_mistyped_columns_are_all_named(make_lake: Callable[..., Lak
         make_lake().warehouse.append(PRICES, new)
 
 
+def test_other_columns_replace_the_table_and_keep_its_past(make_lake: Callable[..., Lake], spark: SparkSession) -> None:
+    warehouse = make_lake().warehouse
+    old = warehouse.overwrite(PRICES, rows(spark, ("a", 1.0, 1)))
+    wider = Contract("prices", "", (*PRICES.columns, Column("shop", "STRING", "Where", nullable=False)), key=("sku",))
+    new = rows(spark, ("b", 2.0, 2)).selectExpr("*", "'here' AS shop")
+    warehouse.overwrite(wider, new)
+    assert [tuple(row) for row in warehouse.read("prices").collect()] == [("b", 2.0, 2, "here")]
+    assert content(warehouse, old) == {("a", 1.0, 1)}
+    with pytest.raises(ContractError, match="column: shop"):
+        warehouse.overwrite(wider, new.selectExpr("sku", "price", "since", "string(null) AS shop"))
+
+
 def test_merge_rewrites_no_file_without_a_change(make_lake: Callable[..., Lake], spark: SparkSession) -> None:
     contract = Contract(
         "parts", "", (*PRICES.columns[:2], Column("day", "INT", "Day")), key=("sku",), partition_by=("day",)
