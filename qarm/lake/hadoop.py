@@ -61,10 +61,13 @@ class HadoopFiles:
         except Py4JJavaError as error:
             raise UserError(f"{url}: {_reason(error)}") from None
 
-    def status(self, url: str) -> FileStatus:
-        """One file's or folder's status."""
+    def walk(self, url: str) -> list[FileStatus]:
+        """Every file of a folder and its subfolders, by path; a file itself."""
         system, path = self._open(url)
-        return _status(system.getFileStatus(path))
+        found, files = [], system.listFiles(path, True)
+        while files.hasNext():
+            found.append(_status(files.next()))
+        return sorted(found, key=lambda status: status.path)
 
     def list(self, url: str) -> list[FileStatus]:
         """What a folder holds, by name; nothing where there is no such folder."""

@@ -247,8 +247,7 @@ def why_stale(lake: Lake, job: Job, last: RunRecord | None) -> str | None:
     """Why a job has to run now, or None where it is up to date."""
     if last is None:
         return "never run"
-    tables = {*job.reads, *last.output_versions} - {*job.uses}
-    now = {name: _now(lake, name) for name in {*tables, *job.uses, *last.output_versions}}
+    now = {name: _now(lake, name) for name in {*job.reads, *job.uses, *last.output_versions}}
     inputs = {name: now[name] or "" for name in (*job.reads, *job.uses)} | source_versions(lake, job)
     return stale_reason(last, inputs, now, lake.settings.digest(job.sections))
 
@@ -271,8 +270,6 @@ def source_versions(lake: Lake, job: Job) -> dict[str, str]:
     for url in job.source_files(lake.settings):
         if not lake.files.exists(url):
             raise UserError(f"{url}: no such file or folder")
-        status = lake.files.status(url)
-        found = lake.files.list(url) if status.is_folder else [status]
-        text = "\n".join(f"{file.name} {file.size} {file.modified}" for file in found)
+        text = "\n".join(f"{file.path} {file.size} {file.modified}" for file in lake.files.walk(url))
         fingerprints[lake.files.qualify(url)] = hashlib.sha256(text.encode()).hexdigest()[:16]
     return fingerprints
