@@ -45,7 +45,7 @@ def spark_conf(settings: SparkSettings) -> dict[str, str]:
 
 def _delta_jars(folder: str) -> list[str]:
     jars = sorted(str(path.resolve()) for path in Path(folder).glob("*.jar"))
-    if not any(Path(jar).name.startswith("delta-spark_2.13") for jar in jars):
+    if not any("delta-spark_2.13" in Path(jar).name for jar in jars):
         raise UserError(
             f"spark.jars: {folder} holds no delta-spark_2.13 jar; put {DELTA_PACKAGE} with its dependencies there"
         )
