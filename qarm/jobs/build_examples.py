@@ -23,6 +23,9 @@ from qarm.schemas.tables import INTERACTIONS, ITEM_EMBEDDINGS, SEMANTIC_IDS, ran
 from qarm.udfs.arrays import column_matrix
 from qarm.udfs.examples import SplitPlan, build_examples
 
+CATALOGUES_KEPT = 2
+"""Versions of the catalogue that stay: tonight's, and last night's for whoever still reads it."""
+
 FIRST_INDEX = 2
 """Item index 0 is padding, 1 is an item that the train period does not know well enough."""
 
@@ -161,6 +164,7 @@ def steps(run: Run) -> None:
     _refuse_empty_splits(counts, periods)
     with run.step("write ranker_examples"):
         run.overwrite(contract, examples)
+    run.lake.artifacts.prune("catalogue", CATALOGUES_KEPT)
     for frame in (examples, items):
         frame.unpersist()
 

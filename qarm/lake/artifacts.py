@@ -95,6 +95,16 @@ class Artifacts:
         versions = self.versions(kind)
         return self.get(kind, versions[-1]) if versions else None
 
+    def prune(self, kind: str, keep: int) -> None:
+        """Removes all but the newest versions of a kind that only its own night needs.
+
+        Args:
+            kind: kind of artifact.
+            keep: versions to keep, at least 1.
+        """
+        for version in self.versions(kind)[: -max(keep, 1)]:
+            self._files.delete(f"{self._root}/{kind}/{version}")
+
     def require(self, kind: str, made_by: str) -> Artifact:
         """The newest complete version.
 

@@ -60,6 +60,12 @@ def test_newer_versions_come_later(artifacts: Artifacts, folder: Path) -> None:
     assert artifacts.get("model", first.version).card == {"n": 1}
 
 
+def test_pruning_keeps_the_newest(artifacts: Artifacts, folder: Path) -> None:
+    versions = [artifacts.publish("model", folder, {"n": n}).version for n in range(3)]
+    artifacts.prune("model", keep=2)
+    assert artifacts.versions("model") == versions[1:]
+
+
 def test_none_yet_names_the_job_that_makes_it(artifacts: Artifacts) -> None:
     with pytest.raises(UserError, match="run fit_codebook first"):
         artifacts.require("codebook", "fit_codebook")

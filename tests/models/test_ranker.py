@@ -84,7 +84,7 @@ def test_training_learns_a_planted_signal_and_keeps_the_best_weights() -> None:
     ranker = Ranker(SHAPE)
     valid = [batch(512, seed=99)]
     before = validation_auc(ranker, valid)
-    parameters = TrainingParameters(1e-2, 0.0, max_epochs=6, patience=2, validations_per_epoch=2, seed=0)
+    parameters = TrainingParameters(1e-2, 0.0, max_epochs=6, patience=2, validations_per_epoch=2)
     epochs = lambda e: (batch(256, seed=e * 30 + i) for i in range(30))  # noqa: E731
     record = train_ranker(ranker, epochs, lambda: valid, 30, parameters, "test")
     assert before < 0.6
@@ -96,7 +96,7 @@ def test_training_learns_a_planted_signal_and_keeps_the_best_weights() -> None:
 def test_training_stops_early_where_nothing_improves() -> None:
     torch.manual_seed(0)
     noise = [batch(64, seed=i) | {"label_click": torch.randint(0, 2, (64,)).float()} for i in range(4)]
-    parameters = TrainingParameters(0.05, 0.0, max_epochs=50, patience=1, validations_per_epoch=1, seed=0)
+    parameters = TrainingParameters(0.05, 0.0, max_epochs=50, patience=1, validations_per_epoch=1)
     record = train_ranker(Ranker(SHAPE), lambda _: noise[:3], lambda: noise[3:], 3, parameters, "noise")
     assert record.points[-1]["step"] < 150
 
@@ -104,7 +104,7 @@ def test_training_stops_early_where_nothing_improves() -> None:
 def test_a_loss_that_is_no_number_is_an_error() -> None:
     bad = batch() | {"found_score": torch.full((64, 4), float("nan"))}
     with pytest.raises(FloatingPointError, match=r"ranker\.learning_rate"):
-        train_ranker(Ranker(SHAPE), lambda _: [bad], lambda: [bad], 1, TrainingParameters(1e-3, 0, 1, 1, 1, 0), "bad")
+        train_ranker(Ranker(SHAPE), lambda _: [bad], lambda: [bad], 1, TrainingParameters(1e-3, 0, 1, 1, 1), "bad")
 
 
 def test_checkpoint_gives_the_same_scores(tmp_path: Path) -> None:

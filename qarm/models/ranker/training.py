@@ -26,7 +26,6 @@ class TrainingParameters:
         max_epochs: passes over the train split, at most.
         patience: epochs without a better validation AUC before training stops.
         validations_per_epoch: how often the AUC is measured.
-        seed: of everything random.
     """
 
     learning_rate: float
@@ -34,7 +33,6 @@ class TrainingParameters:
     max_epochs: int
     patience: int
     validations_per_epoch: int
-    seed: int
 
 
 @dataclass
