@@ -21,6 +21,7 @@ from qarm.udfs.arrays import column_matrix
 from qarm.udfs.codes import CODES_SCHEMA, NEIGHBOURS_SCHEMA, assign, neighbours
 
 CODES = ["sid_1", "sid_2", "sid_3"]
+COMPARED = ["sid", "neighbours", "reconstruction_error", "encoder_version", "codebook_version"]
 
 
 def distinct_embeddings(embeddings: DataFrame) -> DataFrame:
@@ -78,7 +79,7 @@ def steps(run: Run) -> None:
         if run.lake.warehouse.exists(SEMANTIC_IDS.name):
             rows = keep_assignment_times(rows, run.lake.warehouse.read(SEMANTIC_IDS.name))
         with run.step("write semantic_ids"):
-            run.merge(SEMANTIC_IDS, rows, compare=["sid", "neighbours", "encoder_version", "codebook_version"])
+            run.merge(SEMANTIC_IDS, rows, compare=COMPARED)
     with run.step("measure the codes"):
         measure_codes(run, run.lake.warehouse.read(SEMANTIC_IDS.name), codes, codebook)
         measure_hits(run, contents, codebook, settings.quality_sample)

@@ -48,7 +48,7 @@ def item_rows(embeddings: DataFrame, codes: DataFrame, positives: DataFrame, per
 def write_catalogue(rows: DataFrame, min_item_events: int, folder: Path) -> dict[str, object]:
     """Writes what the executors need of every item as memory-mappable arrays, ordered by ``item_row``.
 
-    Driver memory: ``search_dim * 4 + 32`` bytes an item; the caller has checked their number.
+    Driver memory: about three times ``search_dim * 4 + 60`` bytes an item; the caller has checked their number.
 
     Returns:
         Sizes of the ranker's tables: ``items`` and ``codes``.
@@ -162,6 +162,7 @@ def steps(run: Run) -> None:
     with run.step("search histories"):
         counts = measure_examples(run, examples)
     _refuse_empty_splits(counts, periods)
+    _refuse_one_class(run)
     with run.step("write ranker_examples"):
         run.overwrite(contract, examples)
     run.lake.artifacts.prune("catalogue", CATALOGUES_KEPT)
@@ -224,6 +225,17 @@ def _refuse_empty_splits(counts: dict[str, int], periods: Periods) -> None:
             f"no {empty[0]} examples: train ends {periods.valid_from}, test begins {periods.test_from};"
             " check ranking.tasks against the log's actions, and the shares under split and examples"
         )
+
+
+def _refuse_one_class(run: Run) -> None:
+    """Without both classes the train split teaches nothing and the valid split stops nothing."""
+    for m in run.measurements:
+        task, _, number = m.name.rpartition(".")
+        if number == "positive_share" and m.slice != "test" and m.value in (0, 1):
+            raise UserError(
+                f"the {m.slice} examples of task {task} are all of one class; a log with impressions needs them in every"
+                " period, and each task needs its positive actions there"
+            )
 
 
 JOB = Job(

@@ -14,9 +14,9 @@ from pyspark.sql import functions as F
 
 from qarm.lake.artifacts import Artifact
 from qarm.lake.command import main
-from qarm.lake.job import Job, Run
-from qarm.models.llm.checkpoint import convert
-from qarm.models.llm.encoder import EncoderParameters
+from qarm.lake.job import Job, Run, user_mistakes
+from qarm.models.llm.checkpoint import convert, hidden_layers, recipe_of
+from qarm.models.llm.encoder import EncoderParameters, hidden_state
 from qarm.models.llm.projection import Moments, Projection
 from qarm.models.llm.prompts import PROMPT_VERSION
 from qarm.schemas.errors import UserError
@@ -82,10 +82,8 @@ def fit_projection(raw: DataFrame, search_dim: int) -> Projection:
         moments = part if moments is None else moments + part
     if moments is None:
         raise UserError("table items holds no items; run ingest first")
-    try:
+    with user_mistakes():
         return Projection.fit(moments, search_dim)
-    except ValueError as error:
-        raise UserError(str(error)) from None
 
 
 def steps(run: Run) -> None:
@@ -94,11 +92,12 @@ def steps(run: Run) -> None:
     Executor memory: one copy of the language model a worker. Driver memory: see :func:`fit_projection`.
     """
     settings, llm = run.settings.embed, run.settings.language_model
-    with run.step("prepare the language model"):
-        model_recipe = {"model": llm.model, "dtype": llm.dtype}
+    with run.step("prepare the language model"), user_mistakes():
+        model_recipe = recipe_of(llm.model, llm.dtype)
         model = run.made_once("language_model", model_recipe, partial(convert, llm.model, llm.dtype))
+        hidden_state(settings.layer, hidden_layers(run.lake.artifacts.fetch(model)))
     recipe = {
-        "language_model": model.version,
+        "language_model": model.digest,
         "layer": settings.layer,
         "max_tokens": llm.max_tokens,
         "search_dim": settings.search_dim,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -64,7 +66,8 @@ def per_user(scored: DataFrame, slices: dict[str, DataFrame], tasks: list[str], 
     for name, rows in slices.items():
         part = rows.withColumn("slice", F.lit(name))
         tagged = part if tagged is None else tagged.unionByName(part)
-    buckets = scored.sparkSession.sparkContext.defaultParallelism * 2
+    users = scored.agg(F.approx_count_distinct("user_id")).collect()[0][0]
+    buckets = max(scored.sparkSession.sparkContext.defaultParallelism * 2, math.ceil(users / USERS_PER_TASK))
     columns = ["slice", "user_id", *(f"label_{t}" for t in tasks), *(f"{m}_{t}" for m in models for t in tasks)]
     aucs = (
         tagged.select(*columns, F.pmod(F.xxhash64("user_id"), F.lit(buckets)).alias("bucket"))

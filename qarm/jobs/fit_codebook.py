@@ -45,7 +45,7 @@ def parameters_of(settings: CodebookSettings) -> CodebookParameters:
 def steps(run: Run) -> None:
     """Fits on a sample of distinct contents, or keeps the codebook that was fitted for the same encoder and settings.
 
-    Driver memory: ``codebook.sample_size`` embeddings, twice.
+    Driver memory: ``codebook.sample_size`` embeddings, three times.
     """
     settings = run.settings.codebook
     embeddings = run.read(ITEM_EMBEDDINGS.name)

@@ -12,7 +12,6 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import (
     DateType,
-    DecimalType,
     DoubleType,
     FloatType,
     MapType,
@@ -59,7 +58,10 @@ def read_input(spark: SparkSession, path: str, option: str, settings: IngestSett
     reader = spark.read.format(form)
     if form == "csv":
         reader = (
-            reader.option("header", True).option("sep", "\t" if path.endswith(".tsv") else ",").option("escape", '"')
+            reader.option("header", True)
+            .option("multiLine", option == "--items")
+            .option("sep", "\t" if path.endswith(".tsv") else ",")
+            .option("escape", '"')
         )
     try:
         return reader.load(path)
@@ -75,15 +77,8 @@ def _format_of(spark: SparkSession, path: str) -> str | None:
 
 
 def rename_columns(rows: DataFrame, rename: Mapping[str, str]) -> DataFrame:
-    """Gives columns our names; a rename of a column that is not there is for the other input.
-
-    Raises:
-        UserError: our name is taken by another column.
-    """
-    mine = {theirs: ours for theirs, ours in rename.items() if theirs in rows.columns and theirs != ours}
-    for theirs, ours in mine.items():
-        if ours in rows.columns and ours not in mine:
-            raise UserError(f"--rename {theirs}={ours}: the input has a column {ours} already")
+    """Gives columns our names; a rename is for the other input where its column is missing or our name is there."""
+    mine = {a: b for a, b in rename.items() if a in rows.columns and (b not in rows.columns or b in rename)}
     return rows.withColumnsRenamed(mine)
 
 
@@ -102,13 +97,19 @@ def require_columns(rows: DataFrame, needed: Sequence[str], option: str, path: s
 
 
 def as_time(column: Column, kind: object) -> Column:
-    """A TIMESTAMP from a timestamp, date, ISO text, or seconds or milliseconds since 1970; null where it is none."""
+    """A TIMESTAMP from a timestamp, date, ISO text or a number since 1970; null where it is none."""
     if isinstance(kind, (TimestampType, TimestampNTZType, DateType)):
         return column.cast("timestamp")
     if isinstance(kind, NumericType):
-        seconds = column.cast("double")
-        return F.timestamp_micros((F.when(F.abs(seconds) < 1e11, seconds * 1e6).otherwise(seconds * 1e3)).cast("long"))
-    return column.try_cast("timestamp")
+        return _since_1970(column.cast("double"))
+    return F.coalesce(column.try_cast("timestamp"), _since_1970(column.try_cast("double")))
+
+
+def _since_1970(number: Column) -> Column:
+    """A TIMESTAMP from seconds, milliseconds, microseconds or nanoseconds, told apart by their size."""
+    size = F.abs(number)
+    micros = F.when(size < 1e11, number * 1e6).when(size < 1e14, number * 1e3).when(size < 1e17, number)
+    return F.timestamp_micros(micros.otherwise(number / 1e3).try_cast("long"))
 
 
 def shape_interactions(rows: DataFrame, ingest: IngestSettings, ranking: RankingSettings) -> DataFrame:
@@ -121,7 +122,8 @@ def shape_interactions(rows: DataFrame, ingest: IngestSettings, ranking: Ranking
         action = F.coalesce(F.col("action").cast("string"), F.lit(ingest.default_action))
     elif "label" in types:
         positive = next(iter(ranking.tasks.values()))[0]
-        action = F.when(F.col("label").cast("double") > 0, F.lit(positive)).otherwise(F.lit(ranking.impression))
+        label = F.col("label").try_cast("double")
+        action = F.when(label > 0, F.lit(positive)).when(label <= 0, F.lit(ranking.impression))
     else:
         action = F.lit(ingest.default_action)
     weight = F.col("weight").try_cast("double") if "weight" in types else F.lit(None).cast("double")
@@ -133,15 +135,16 @@ def shape_interactions(rows: DataFrame, ingest: IngestSettings, ranking: Ranking
         action.alias("action"),
         F.when((weight >= 0) & ~F.isnan(weight), weight).otherwise(F.lit(1.0)).alias("weight"),
         F.to_date(time).alias("event_date"),
-        F.to_json(F.struct(*rows.columns)).alias("row"),
+        F.to_json(F.struct(*(F.col(f"`{name}`") for name in rows.columns))).alias("row"),
     )
 
 
 def as_id(column: Column, kind: object) -> Column:
     """An ID as text: blanks are null, and a whole number read as a float loses its ``.0``."""
-    if isinstance(kind, (DoubleType, FloatType, DecimalType)):
-        column = column.cast("long")
     text = F.trim(column.cast("string"))
+    if isinstance(kind, (DoubleType, FloatType)):
+        whole = column.try_cast("long")
+        text = F.when(whole == column, whole.cast("string")).when(~F.isnan(column), text)
     return F.when(text != "", text)
 
 
@@ -151,6 +154,7 @@ def interaction_complaint(earliest: datetime, latest: datetime) -> Column:
         F.when(F.col("user_id").isNull(), "null_user_id")
         .when(F.col("item_id").isNull(), "null_item_id")
         .when(F.col("event_time").isNull(), "unreadable_time")
+        .when(F.col("action").isNull(), "unreadable_label")
         .when(~F.col("event_time").between(F.lit(earliest), F.lit(latest)), "impossible_time")
     )
 
@@ -167,11 +171,12 @@ def shape_items(rows: DataFrame, now: datetime) -> DataFrame:
     types = {field.name: field.dataType for field in rows.schema.fields}
     extra = [name for name in rows.columns if name not in {"item_id", *ITEM_COLUMNS}]
     if isinstance(types.get("attributes"), MapType):
-        given = F.col("attributes").cast("map<string,string>")
+        given = F.coalesce(F.col("attributes").cast("map<string,string>"), F.create_map().cast("map<string,string>"))
+        given = F.map_filter(given, lambda key, _: ~key.isin(extra))
     else:
         extra = [name for name in rows.columns if name not in {"item_id", *ITEM_COLUMNS[:-1]}]
         given = F.create_map().cast("map<string,string>")
-    pairs = [x for name in extra for x in (F.lit(name), _text(F.col(name)))]
+    pairs = [x for name in extra for x in (F.lit(name), _text(F.col(f"`{name}`")))]
     named = F.create_map(*pairs).cast("map<string,string>") if pairs else F.create_map().cast("map<string,string>")
     attributes = F.map_filter(F.map_concat(given, named), lambda _, value: value.isNotNull())
     image = F.col("image").cast("binary") if "image" in types else F.lit(None).cast("binary")
@@ -183,7 +188,7 @@ def shape_items(rows: DataFrame, now: datetime) -> DataFrame:
         ),
         attributes.alias("attributes"),
         image.alias("image"),
-        F.to_json(F.struct(*[name for name in rows.columns if name != "image"])).alias("row"),
+        F.to_json(F.struct(*(F.col(f"`{name}`") for name in rows.columns if name != "image"))).alias("row"),
     )
     entries = F.to_json(F.array_sort(F.map_entries("attributes")))
     content = F.to_json(F.struct("title", "category", "description", entries, F.sha2("image", 256)))
@@ -308,6 +313,8 @@ def _measure(run: Run, items: DataFrame, counts: Mapping[str | None, int], folde
     run.measure("ingest.interactions", folded)
     run.measure("ingest.items", items.where("complaint IS NULL").count())
     run.measure("ingest.duplicates_folded", (counts.get(None) or 0) - folded)
+    taken = items.where("complaint IS NULL")
+    run.measure("ingest.items_folded", taken.count() - taken.select("item_id").distinct().count())
     for source, rejections in (("interactions", counts), ("items", refused_items)):
         for reason, count in rejections.items():
             if reason is not None:

@@ -8,24 +8,25 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from qarm.lake.command import main
-from qarm.lake.job import Job, Run
-from qarm.models.llm.checkpoint import convert
+from qarm.lake.job import Job, Run, user_mistakes
+from qarm.models.llm.checkpoint import convert, has_language_model_head, recipe_of
 from qarm.models.llm.judge import JUDGE_NAME, JudgeParameters
+from qarm.schemas.errors import UserError
 from qarm.schemas.tables import ITEM_PAIRS, ITEMS
 from qarm.udfs.judge import JUDGED_SCHEMA, judge
 
 CONTENT = ("title", "category", "attributes", "description")
 
 
-def pairs_to_judge(pairs: DataFrame, most: int) -> DataFrame:
-    """The unjudged pairs that matter most: every trigger's best target before any trigger's second, by score.
+def pairs_to_judge(pairs: DataFrame, judge_name: str, most: int) -> DataFrame:
+    """The pairs that matter most of those this judge has not scored.
 
-    Ties are broken by a hash of the ids.
+    Every trigger's best target comes before any trigger's second, by score. Ties are broken by a hash of the ids.
     """
     tie = F.xxhash64("trigger_item_id", "target_item_id")
     within = Window.partitionBy("source", "trigger_item_id").orderBy(F.col("score").desc(), tie, "target_item_id")
     return (
-        pairs.where("verdict IS NULL")
+        pairs.where(~F.col("judge").eqNullSafe(judge_name))
         .withColumn("place", F.row_number().over(within))
         .orderBy("place", F.col("score").desc(), tie, "trigger_item_id", "target_item_id")
         .limit(most)
@@ -42,17 +43,23 @@ def with_contents(pairs: DataFrame, items: DataFrame) -> DataFrame:
 
 
 def with_verdicts(pairs: DataFrame, scores: DataFrame, reject_share: float, judge_name: str) -> DataFrame:
-    """Rejects the lowest-scored share of the judged pairs; the rest is kept."""
-    place = F.percent_rank().over(
-        Window.partitionBy("source").orderBy("judge_score", F.xxhash64("trigger_item_id", "target_item_id"))
-    )
-    verdicts = scores.withColumn("verdict", F.when(place < reject_share, "reject").otherwise("keep"))
-    return (
-        pairs.drop("verdict", "judge_score", "judge")
-        .join(verdicts, ["source", "trigger_item_id", "target_item_id"], "inner")
-        .withColumn("judge", F.lit(judge_name))
-        .select(*ITEM_PAIRS.names)
-    )
+    """Rejects the lowest-scored share of all pairs that this judge has scored, tonight or before; keeps the rest.
+
+    Args:
+        pairs: ``item_pairs``.
+        scores: tonight's, by source, trigger and target.
+        reject_share: share rejected, per source.
+        judge_name: the judge.
+    """
+    key = ["source", "trigger_item_id", "target_item_id"]
+    tonight = pairs.drop("judge_score").join(scores, key, "inner").select(*ITEM_PAIRS.names)
+    scored = pairs.where(F.col("judge") == judge_name).unionByName(tonight)
+    by_source = Window.partitionBy("source")
+    place = F.row_number().over(by_source.orderBy("judge_score", F.xxhash64(*key[1:]), *key[1:]))
+    lowest = place <= F.floor(F.lit(reject_share) * F.count("*").over(by_source))
+    return scored.withColumns(
+        {"verdict": F.when(lowest, "reject").otherwise("keep"), "judge": F.lit(judge_name)}
+    ).select(*ITEM_PAIRS.names)
 
 
 def steps(run: Run) -> None:
@@ -62,11 +69,21 @@ def steps(run: Run) -> None:
     """
     settings = run.settings
     llm = settings.language_model
-    with run.step("prepare the language model"):
-        recipe = {"model": llm.model, "dtype": llm.dtype}
+    pairs = run.read(ITEM_PAIRS.name)
+    if settings.judge.max_pairs == 0:
+        run.measure("pairs.judged", 0)
+        return
+    with run.step("prepare the language model"), user_mistakes():
+        recipe = recipe_of(llm.model, llm.dtype)
         model = run.made_once("language_model", recipe, partial(convert, llm.model, llm.dtype))
+    if not has_language_model_head(run.lake.artifacts.fetch(model)):
+        raise UserError(
+            f"language_model.model: {llm.model} has no language-model head to judge pairs with; name a model that has"
+            " one, or set judge.max_pairs=0"
+        )
+    judge_name = f"{JUDGE_NAME}/{llm.model}"
     name = run.lake.artifacts.ship(model)
-    chosen = pairs_to_judge(run.read(ITEM_PAIRS.name), settings.judge.max_pairs).persist()
+    chosen = pairs_to_judge(pairs, judge_name, settings.judge.max_pairs).persist()
     parameters = JudgeParameters(llm.max_tokens, settings.judge.batch_tokens, llm.dtype)
     cores = run.spark.sparkContext.defaultParallelism
     scores = (
@@ -77,14 +94,13 @@ def steps(run: Run) -> None:
     )
     with run.step(f"judge {chosen.count()} pairs"):
         judged = scores.count()
-    judge_name = f"{JUDGE_NAME}/{llm.model}"
-    verdicts = with_verdicts(chosen, scores, settings.judge.reject_share, judge_name)
+    verdicts = with_verdicts(pairs, scores, settings.judge.reject_share, judge_name).persist()
     with run.step("write verdicts"):
         run.merge(ITEM_PAIRS, verdicts, compare=["verdict", "judge_score", "judge"])
     rejected = verdicts.where("verdict = 'reject'").count()
     run.measure("pairs.judged", judged)
     run.measure("pairs.rejected", rejected)
-    for frame in (scores, chosen):
+    for frame in (verdicts, scores, chosen):
         frame.unpersist()
 
 

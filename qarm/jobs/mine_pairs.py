@@ -69,8 +69,27 @@ def bucket_count(users: DataFrame, settings: MineSettings) -> int:
         return 0
     # A user's items travel once per bucket that holds one of them: at most |I_u| times, at most once a bucket.
     cores = users.sparkSession.sparkContext.defaultParallelism
-    wanted = max(math.ceil(min(pairs, occurrences * 200.0) / settings.rows_per_task), 4 * cores)
+    wanted = max(math.ceil(pairs / settings.rows_per_task), 4 * cores)
     return int(min(wanted, occurrences))
+
+
+def keep_verdicts(mined: DataFrame, standing: DataFrame | None) -> DataFrame:
+    """Gives pairs the verdicts they had before; pairs that are new have none.
+
+    Args:
+        mined: tonight's pairs.
+        standing: ``item_pairs`` as it stands, or None.
+    """
+    verdict = {"verdict": "string", "judge_score": "double", "judge": "string"}
+    if standing is None:
+        return mined.withColumns({name: F.lit(None).cast(kind) for name, kind in verdict.items()})
+    key = ["source", "trigger_item_id", "target_item_id"]
+    return mined.join(standing.where("judge IS NOT NULL").select(*key, *verdict), key, "left")
+
+
+def _standing_pairs(run: Run) -> DataFrame | None:
+    warehouse = run.lake.warehouse
+    return warehouse.read(ITEM_PAIRS.name) if warehouse.exists(ITEM_PAIRS.name) else None
 
 
 def steps(run: Run) -> None:
@@ -101,11 +120,9 @@ def steps(run: Run) -> None:
             "target_item_id",
             "score",
             "support",
-            F.lit(None).cast("string").alias("verdict"),
-            F.lit(None).cast("double").alias("judge_score"),
-            F.lit(None).cast("string").alias("judge"),
             F.lit(run.run_id).alias("run_id"),
         )
+        .transform(lambda mined: keep_verdicts(mined, _standing_pairs(run)))
         .persist()
     )
     with run.step("score pairs"):

@@ -60,7 +60,9 @@ def run_nightly(lake: Lake, jobs: tuple[Job, ...], run_id: str, force: bool) -> 
     last = lake.ledger.last_done()
     rows: list[dict[str, Any]] = []
     for number, job in enumerate(jobs, 1):
-        why = "--force" if force else why_stale(lake, job, last.get(job.name))
+        nothing_to_take = job is ingest.JOB and not job.source_files(lake.settings) and job.name in last
+        stale = "--force" if force else why_stale(lake, job, last.get(job.name))
+        why = None if nothing_to_take else stale
         if why is None:
             log.info("[%d/%d] %s: up to date", number, len(jobs), job.name)
             rows.append(

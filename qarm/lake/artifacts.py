@@ -22,6 +22,7 @@ from qarm.lake.hadoop import HadoopFiles
 from qarm.schemas.errors import QarmError, UserError
 
 MANIFEST = "MANIFEST.json"
+CURRENT = "CURRENT"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class Artifact:
     url: str
     card: Mapping[str, Any]
     files: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """A hash of the files' contents, equal where they are, whenever they were published."""
+        return hashlib.sha256(json.dumps(dict(self.files), sort_keys=True).encode()).hexdigest()[:16]
 
 
 class Artifacts:
@@ -71,7 +77,13 @@ class Artifacts:
         self._files.upload(folder, url)
         manifest = {"kind": kind, "version": version, "created_at": now.isoformat(), "card": card, "files": files}
         self._files.write_text(f"{url}/{MANIFEST}", json.dumps(manifest, indent=1, sort_keys=True))
-        return Artifact(kind, version, url, card, files)
+        artifact = Artifact(kind, version, url, card, files)
+        self.make_current(artifact)
+        return artifact
+
+    def make_current(self, artifact: Artifact) -> None:
+        """Makes a version the one that :meth:`latest` gives."""
+        self._files.write_text(f"{self._root}/{artifact.kind}/{CURRENT}", artifact.version)
 
     def get(self, kind: str, version: str) -> Artifact:
         """One version.
@@ -91,9 +103,18 @@ class Artifacts:
         return [f.name for f in folders if self._files.exists(f"{f.path}/{MANIFEST}")]
 
     def latest(self, kind: str) -> Artifact | None:
-        """The newest complete version, or None."""
+        """The complete version that was published or made current last, or None."""
         versions = self.versions(kind)
-        return self.get(kind, versions[-1]) if versions else None
+        if not versions:
+            return None
+        pointer = f"{self._root}/{kind}/{CURRENT}"
+        named = self._files.read_text(pointer) if self._files.exists(pointer) else ""
+        return self.get(kind, named if named in versions else versions[-1])
+
+    def by_recipe(self, kind: str, recipe: Mapping[str, Any]) -> Artifact | None:
+        """The newest complete version whose card has this recipe, or None."""
+        found = (self.get(kind, version) for version in reversed(self.versions(kind)))
+        return next((artifact for artifact in found if artifact.card.get("recipe") == dict(recipe)), None)
 
     def prune(self, kind: str, keep: int) -> None:
         """Removes all but the newest versions of a kind that only its own night needs.

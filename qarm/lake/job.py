@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import secrets
 import tempfile
 import time
@@ -151,15 +152,15 @@ class Run:
         return artifact
 
     def standing(self, kind: str, recipe: Mapping[str, Any]) -> Artifact | None:
-        """The newest artifact of a kind, where it was made by this recipe."""
-        latest = self.lake.artifacts.latest(kind)
-        if latest is None or latest.card["recipe"] != dict(recipe):
-            return None
-        self.outputs[kind] = latest.version
-        return latest
+        """The artifact that was made by this recipe, made current again; None where there is none yet."""
+        standing = self.lake.artifacts.by_recipe(kind, recipe)
+        if standing is not None:
+            self.lake.artifacts.make_current(standing)
+            self.outputs[kind] = standing.version
+        return standing
 
     def made_once(self, kind: str, recipe: Mapping[str, Any], make: Callable[[Path], None]) -> Artifact:
-        """The standing artifact of a recipe, made now where there is none.
+        """An input that is made from something outside the warehouse: the one of this recipe, made now if need be.
 
         Args:
             kind: kind of artifact.
@@ -169,19 +170,19 @@ class Run:
         Raises:
             UserError: ``make`` did not find a file that the settings name.
         """
-        standing = self.standing(kind, recipe)
-        if standing is not None:
-            return standing
-        with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
-            try:
-                make(Path(folder))
-            except FileNotFoundError as error:
-                raise UserError(str(error)) from None
-            return self.publish(kind, Path(folder), recipe)
+        artifact = self.lake.artifacts.by_recipe(kind, recipe)
+        if artifact is None:
+            with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
+                with user_mistakes():
+                    make(Path(folder))
+                artifact = self.lake.artifacts.publish(kind, Path(folder), {"recipe": dict(recipe)})
+        self.inputs[kind] = artifact.version
+        return artifact
 
     def measure(self, name: str, value: float | None, slice: str = "all") -> None:
         """Keeps one number for ``metrics``, ``runs`` and the job's closing line."""
-        self.measurements.append(Measurement(name, slice, None if value is None else float(value)))
+        known = value is not None and not math.isnan(value)
+        self.measurements.append(Measurement(name, slice, float(value) if known and value is not None else None))
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
@@ -199,6 +200,19 @@ class Run:
             for m in self.measurements
             if m.value is not None
         }
+
+
+@contextmanager
+def user_mistakes() -> Iterator[None]:
+    """Around a call that fails only where the settings name something wrong or missing.
+
+    Raises:
+        UserError: in place of a ValueError or FileNotFoundError.
+    """
+    try:
+        yield
+    except (ValueError, FileNotFoundError) as error:
+        raise UserError(str(error)) from None
 
 
 def new_run_id() -> str:
@@ -249,15 +263,15 @@ def why_stale(lake: Lake, job: Job, last: RunRecord | None) -> str | None:
         return "never run"
     now = {name: _now(lake, name) for name in {*job.reads, *job.uses, *last.output_versions}}
     inputs = {name: now[name] or "" for name in (*job.reads, *job.uses)} | source_versions(lake, job)
-    return stale_reason(last, inputs, now, lake.settings.digest(job.sections))
+    return stale_reason(last, inputs, now, lake.settings.digest(job.sections), qarm.__version__)
 
 
 def _now(lake: Lake, name: str) -> str | None:
     version = lake.warehouse.version(name)
     if version is not None:
         return str(version)
-    artifacts = lake.artifacts.versions(name)
-    return artifacts[-1] if artifacts else None
+    artifact = lake.artifacts.latest(name)
+    return artifact.version if artifact else None
 
 
 def source_versions(lake: Lake, job: Job) -> dict[str, str]:

@@ -33,6 +33,8 @@ def spark_conf(settings: SparkSettings) -> dict[str, str]:
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         # Readers outside Spark, Petastorm among them, would see rows that a deletion vector removed.
         "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
+        # What the driver gathers is bounded by this project's own settings.
+        "spark.driver.maxResultSize": "0",
         "spark.ui.showConsoleProgress": "true",
         "spark.log.level": "ERROR",
     }

@@ -103,7 +103,7 @@ class MineSettings(Section):
 class JudgeSettings(Section):
     """The language model as judge of pairs."""
 
-    max_pairs: Count
+    max_pairs: Annotated[int, Field(ge=0)]
     reject_share: Share
     batch_tokens: Count
 
@@ -179,6 +179,13 @@ class RankerSettings(Section):
     validations_per_epoch: Count
     seed: int
     shuffle_rows: Count
+
+    @model_validator(mode="after")
+    def _heads_divide_the_widths(self) -> RankerSettings:
+        for width, words in ((self.item_dim, "item_dim"), (self.item_dim + 3 * self.sid_dim, "item_dim + 3 * sid_dim")):
+            if width % self.heads:
+                raise ValueError(f"heads must divide {words}, {width} is no multiple of {self.heads}")
+        return self
 
 
 class DemoSettings(Section):

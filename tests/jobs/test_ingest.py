@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
@@ -117,6 +118,41 @@ def test_labels_become_actions_and_numbers_become_times_and_ids(spark: SparkSess
     ]
 
 
+def test_numbers_texts_and_labels_of_any_kind_are_read_or_refused(spark: SparkSession, settings: Settings) -> None:
+    times = [
+        "1735725600",
+        "1735725600000",
+        "1735725600000000",
+        "1735725600000000000",
+        "2025-01-01T10:00:00Z",
+        "NaN",
+        "x",
+    ]
+    log = spark.createDataFrame([(1.5, "a", t, label) for t, label in zip(times, ["1", "0", "yes", "1", "1", "1", "1"], strict=True)],
+                                "user_id DOUBLE, item_id STRING, event_time STRING, label STRING")  # fmt: skip
+    rows = ingest.shape_interactions(log, settings.ingest, settings.ranking)
+    texts = [tuple(r) for r in rows.selectExpr("user_id", "string(event_time)", "action").collect()]
+    ten = "2025-01-01 10:00:00"
+    assert texts[:5] == [("1.5", ten, a) for a in ("click", "impression", None, "click", "click")]
+    assert [time for _, time, _ in texts[5:]] == [None, None]
+
+
+def test_attributes_survive_null_maps_and_equal_names(spark: SparkSession) -> None:
+    items = spark.createDataFrame(
+        [("a", "A", None, "x"), ("b", "B", {"brand": "old", "size": "1"}, "y")],
+        "item_id STRING, title STRING, attributes MAP<STRING,STRING>, brand STRING",
+    )
+    rows = {r["item_id"]: r["attributes"] for r in ingest.shape_items(items, datetime(2025, 1, 1)).collect()}
+    assert rows == {"a": {"brand": "x"}, "b": {"size": "1", "brand": "y"}}
+
+
+def test_a_rename_is_for_the_input_that_lacks_our_name(spark: SparkSession) -> None:
+    log = spark.createDataFrame([("e1", "i1")], "id STRING, item_id STRING")
+    items = spark.createDataFrame([("i1", "A")], "id STRING, title STRING")
+    assert ingest.rename_columns(log, {"id": "item_id"}).columns == ["id", "item_id"]
+    assert ingest.rename_columns(items, {"id": "item_id"}).columns == ["item_id", "title"]
+
+
 def fails(capsys: pytest.CaptureFixture[str], warehouse: Path | str, *arguments: str) -> str:
     capsys.readouterr()
     code = main(ingest.JOB, ["--warehouse", str(warehouse), *arguments], options=ingest_options)
@@ -168,8 +204,6 @@ def test_mistakes_on_the_command_line_are_one_line(
     assert "--rename shop=user_id: neither input has a column shop" in fails(
         capsys, tmp_path / "wh", *inputs, "--rename", "shop=user_id"
     )
-    taken = fails(capsys, tmp_path / "wh", *inputs, "--rename", "item_id=user_id")
-    assert "--rename item_id=user_id: the input has a column user_id already" in taken
     assert "--rename nonsense: expected theirs=ours" in fails(capsys, tmp_path / "wh", *inputs, "--rename", "nonsense")
     assert "mine.topk is not a setting" in fails(capsys, tmp_path / "wh", *inputs, "--set", "mine.topk=1")
     assert "cannot tell the format" in fails(capsys, tmp_path / "wh", "--interactions", str(tmp_path), *inputs[2:])

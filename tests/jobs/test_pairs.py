@@ -6,11 +6,13 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from qarm.jobs.judge_pairs import pairs_to_judge, with_verdicts
-from qarm.jobs.mine_pairs import bucket_count, by_bucket, sampled_users, user_items
+from qarm.jobs.mine_pairs import bucket_count, by_bucket, keep_verdicts, sampled_users, user_items
 from qarm.models.pairs.swing import SwingParameters
 from qarm.schemas.settings import MineSettings, load_settings
 from qarm.udfs.swing import SWING_SCHEMA, swing_bucket
 from tests.models.test_swing import brute_force
+
+VERDICT = ("verdict", "judge_score", "judge")
 
 
 def mine_settings(**changes: float) -> MineSettings:
@@ -82,15 +84,15 @@ def pairs(spark: SparkSession, rows: list[tuple[str, str, float]]) -> DataFrame:
 
 def test_every_triggers_best_pair_is_judged_before_any_second(spark: SparkSession) -> None:
     mined = pairs(spark, [("a", "x", 9.0), ("a", "y", 8.0), ("a", "z", 7.0), ("b", "x", 1.0), ("c", "x", 2.0)])
-    chosen = [(r["trigger_item_id"], r["target_item_id"]) for r in pairs_to_judge(mined, 4).collect()]
+    chosen = [(r["trigger_item_id"], r["target_item_id"]) for r in pairs_to_judge(mined, "judge", 4).collect()]
     assert set(chosen) == {("a", "x"), ("c", "x"), ("b", "x"), ("a", "y")}
 
 
 def test_a_judged_pair_is_not_judged_again(spark: SparkSession) -> None:
     mined = pairs(spark, [("a", "x", 9.0), ("b", "y", 8.0)]).withColumn(
-        "verdict", F.when(F.col("trigger_item_id") == "a", "keep")
+        "judge", F.when(F.col("trigger_item_id") == "a", "judge").otherwise("another judge")
     )
-    assert [r["trigger_item_id"] for r in pairs_to_judge(mined, 5).collect()] == ["b"]
+    assert [r["trigger_item_id"] for r in pairs_to_judge(mined, "judge", 5).collect()] == ["b"]
 
 
 def test_the_lowest_share_is_rejected(spark: SparkSession) -> None:
@@ -104,3 +106,15 @@ def test_the_lowest_share_is_rejected(spark: SparkSession) -> None:
     verdicts = {r["trigger_item_id"]: r["verdict"] for r in with_verdicts(mined, scores, 0.1, "judge").collect()}
     assert {trigger for trigger, verdict in verdicts.items() if verdict == "reject"} == {"t0", "t1"}
     assert len(verdicts) == 20
+
+
+def test_verdicts_outlive_the_night_and_follow_a_new_share(spark: SparkSession) -> None:
+    first = keep_verdicts(pairs(spark, [(f"t{i}", "x", 1.0) for i in range(10)]).drop(*VERDICT), None)
+    score = F.substring("trigger_item_id", 2, 9).cast("double").alias("judge_score")
+    key = ("source", "trigger_item_id", "target_item_id")
+    judged = with_verdicts(first, first.select(*key, score), 0.1, "judge")
+    mined = pairs(spark, [(f"t{i}", "x", 2.0) for i in range(5, 12)]).drop(*VERDICT)
+    kept = {r["trigger_item_id"]: r["judge_score"] for r in keep_verdicts(mined, judged).collect()}
+    assert kept == {**{f"t{i}": float(i) for i in range(5, 10)}, "t10": None, "t11": None}
+    again = with_verdicts(judged, judged.limit(0).select(*key, "judge_score"), 0.3, "judge").collect()
+    assert {r["trigger_item_id"] for r in again if r["verdict"] == "reject"} == {"t0", "t1", "t2"}

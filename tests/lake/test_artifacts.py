@@ -82,4 +82,14 @@ def test_made_once_per_recipe(run: Run) -> None:
     assert run.made_once("thing", {"size": 1}, make) == one
     assert run.made_once("thing", {"size": 2}, make) != one
     assert len(made) == 2
-    assert run.outputs["thing"].startswith("thing-")
+    assert run.made_once("thing", {"size": 1}, make) == one, "an older version of the same recipe is found again"
+    assert run.inputs["thing"] == one.version
+
+
+def test_going_back_to_a_recipe_makes_its_artifact_current_again(run: Run, folder: Path) -> None:
+    first = run.publish("book", folder, {"size": 1})
+    second = run.publish("book", folder, {"size": 2})
+    assert run.use("book", "fit") == second
+    assert run.standing("book", {"size": 1}) == first
+    assert run.use("book", "fit") == first
+    assert run.standing("book", {"size": 3}) is None

@@ -39,7 +39,16 @@ LAST = RunRecord("r", "judge", "done", NOW, NOW, {"pairs": "3", "items": "1"}, {
     ],
 )
 def test_stale_reason(last, inputs, outputs, settings, reason) -> None:
-    assert stale_reason(last, inputs, outputs, settings) == reason
+    assert stale_reason(last, inputs, outputs, settings, "0") == reason
+
+
+def test_other_code_and_an_artifact_of_a_failed_run_make_stale() -> None:
+    made = RunRecord("r", "fit", "done", NOW, NOW, {}, {"codebook": "codebook-1"}, "hash", "0")
+    assert stale_reason(made, {}, {"codebook": "codebook-1"}, "hash", "0") is None
+    assert (
+        stale_reason(made, {}, {"codebook": "codebook-2"}, "hash", "0") == "codebook is not the one this job made last"
+    )
+    assert stale_reason(made, {}, {"codebook": "codebook-1"}, "hash", "1") == "code changed from 0 to 1"
 
 
 def test_a_run_is_recorded_and_goes_stale(make_lake: Callable[..., Lake], tmp_path: Path) -> None:

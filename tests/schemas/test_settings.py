@@ -37,6 +37,7 @@ def test_tasks_are_replaced_whole() -> None:
         ("nothing.here=1", "nothing is not a setting"),
         ("split.test_share=0.95", "leave a train period"),
         ("mine.max_user_items=3", "max_user_items must not be less than min_user_items"),
+        ("ranker.heads=3", r"ranker: heads must divide item_dim, 32 is no multiple of 3"),
         ("nonsense", "expected section.key=value"),
         ('ranking.tasks={"Bad Name" = ["x"]}', "ranking.tasks"),
     ],

@@ -57,6 +57,35 @@ def locate(name: str) -> Source:
     return Source(name, name, None)
 
 
+def recipe_of(name: str, dtype: str) -> dict[str, object]:
+    """What a conversion is made from: equal recipes give equal files.
+
+    Args:
+        name: the model, see :func:`locate`.
+        dtype: ``float32`` or ``bfloat16``.
+
+    Returns:
+        Name, dtype and the sizes of the model's files where they are on this machine.
+
+    Raises:
+        FileNotFoundError: the model cannot be found.
+    """
+    folder = Path(locate(name).location)
+    kinds = (".safetensors", ".gguf", ".json")
+    files = {path.name: path.stat().st_size for path in sorted(folder.glob("*")) if path.suffix in kinds}
+    return {"model": name, "dtype": dtype, "files": files}
+
+
+def hidden_layers(folder: Path) -> int:
+    """How many layers a converted model has."""
+    return int(AutoConfig.from_pretrained(folder).num_hidden_layers)
+
+
+def has_language_model_head(folder: Path) -> bool:
+    """Whether a converted model can tell the likelihood of a text."""
+    return _has_language_model_head(AutoConfig.from_pretrained(folder))
+
+
 def _in_folder(name: str, folder: Path) -> Source:
     if (folder / "config.json").is_file():
         return Source(name, str(folder), None)

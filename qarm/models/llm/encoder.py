@@ -31,6 +31,22 @@ class EncoderParameters:
     dtype: str
 
 
+def hidden_state(layer: int, depth: int) -> int:
+    """The number of a hidden state, counted from the front.
+
+    Args:
+        layer: as in the settings, negative from the end.
+        depth: layers of the model.
+
+    Raises:
+        ValueError: the model has no such hidden state.
+    """
+    place = layer if layer >= 0 else depth + 1 + layer
+    if not 0 <= place <= depth:
+        raise ValueError(f"embed.layer: the model has hidden states 0 to {depth}, not {layer}")
+    return place
+
+
 class Encoder:
     """Reads a language model as an encoder.
 
@@ -50,10 +66,7 @@ class Encoder:
         self._tokenizer = load_tokenizer(folder)
         self._backbone = load_backbone(folder, parameters.dtype)
         depth = int(self._backbone.config.num_hidden_layers)
-        layer = parameters.layer if parameters.layer >= 0 else depth + 1 + parameters.layer
-        if not 0 <= layer <= depth:
-            raise ValueError(f"embed.layer: the model has hidden states 0 to {depth}, not {parameters.layer}")
-        self._cut_above(layer, depth)
+        self._cut_above(hidden_state(parameters.layer, depth), depth)
         self.dimension = int(self._backbone.config.hidden_size)
 
     def _cut_above(self, layer: int, depth: int) -> None:
