@@ -228,13 +228,13 @@ def _refuse_empty_splits(counts: dict[str, int], periods: Periods) -> None:
 
 
 def _refuse_one_class(run: Run) -> None:
-    """Without both classes the train split teaches nothing and the valid split stops nothing."""
+    """Without both classes the train split teaches nothing, and the valid split stops nothing."""
     for m in run.measurements:
         task, _, number = m.name.rpartition(".")
         if number == "positive_share" and m.slice != "test" and m.value in (0, 1):
             raise UserError(
-                f"the {m.slice} examples of task {task} are all of one class; a log with impressions needs them in every"
-                " period, and each task needs its positive actions there"
+                f"the {m.slice} examples of task {task} are all of one class; a log with impressions needs them in"
+                " every period, and each task needs its positive actions there"
             )
 
 

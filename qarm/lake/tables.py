@@ -124,28 +124,36 @@ class Warehouse:
             raise QarmError(f"table {name} allows deletion vectors; drop the table feature deletionVectors first")
         return sorted(self.read(name, version).where(where).inputFiles())
 
-    def create(self, contract: Contract, replace: bool = False) -> None:
-        """Creates a table with its comments and constraints, unless it is there.
-
-        Args:
-            contract: the table.
-            replace: replaces a table of other columns by an empty one; its older versions stay readable.
-        """
-        if self.exists(contract.name) and (not replace or self.read(contract.name).columns == contract.names):
+    def create(self, contract: Contract) -> None:
+        """Creates a table with its comments and constraints, unless it is there."""
+        if self.exists(contract.name):
             return
         columns = ", ".join(
             f"{c.name} {c.type}{'' if c.nullable else ' NOT NULL'} COMMENT {_literal(c.comment)}"
             for c in contract.columns
         )
         partitions = f"PARTITIONED BY ({', '.join(contract.partition_by)})" if contract.partition_by else ""
-        checks = {f"delta.constraints.{name}": condition for name, condition in contract.checks.items()}
-        properties = {**checks, **contract.properties, "delta.enableDeletionVectors": "false"}
-        listed = ", ".join(f"{_literal(key)} = {_literal(value)}" for key, value in properties.items())
+        listed = ", ".join(f"{_literal(key)} = {_literal(value)}" for key, value in _properties(contract).items())
         self.spark.sql(
-            f"CREATE {'OR REPLACE TABLE' if replace else 'TABLE IF NOT EXISTS'} {self.identifier(contract.name)}"
-            f" ({columns}) USING delta {partitions}"
+            f"CREATE TABLE IF NOT EXISTS {self.identifier(contract.name)} ({columns}) USING delta {partitions}"
             f" COMMENT {_literal(contract.comment)} TBLPROPERTIES ({listed})"
         )
+
+    def _replace(self, contract: Contract) -> None:
+        """Replaces a table by an empty one of other columns, where settings changed them.
+
+        In a folder its older versions stay readable; in a catalog schema the table is dropped and made anew.
+        """
+        if self.in_catalog:
+            self.spark.sql(f"DROP TABLE {self.identifier(contract.name)}")
+            return self.create(contract)
+        builder = DeltaTable.replace(self.spark).location(f"{self.root}/{contract.name}").comment(contract.comment)
+        for column in contract.columns:
+            builder = builder.addColumn(column.name, column.type, nullable=column.nullable, comment=column.comment)
+        for key, value in _properties(contract).items():
+            builder = builder.property(key, value)
+        builder.partitionedBy(*contract.partition_by).execute()
+        return None
 
     def overwrite(self, contract: Contract, rows: DataFrame) -> int:
         """Replaces all rows by new ones in one version.
@@ -173,7 +181,9 @@ class Warehouse:
         checked = conform(rows, contract)
         if mode == "overwrite":
             assert_unique(checked, contract)
-        self.create(contract, replace=mode == "overwrite")
+        self.create(contract)
+        if mode == "overwrite" and self.read(contract.name).columns != contract.names:
+            self._replace(contract)
         writer = checked.write.format("delta").mode(mode)
         if contract.partition_by:
             writer = writer.partitionBy(*contract.partition_by)
@@ -278,6 +288,11 @@ def assert_unique(rows: DataFrame, contract: Contract) -> None:
     if twice:
         key = ", ".join(f"{name}={twice[0][name]}" for name in contract.key)
         raise ContractError(f"table {contract.name}: {twice[0]['count']} rows have the key {key}")
+
+
+def _properties(contract: Contract) -> dict[str, str]:
+    checks = {f"delta.constraints.{name}": condition for name, condition in contract.checks.items()}
+    return {**checks, **contract.properties, "delta.enableDeletionVectors": "false"}
 
 
 def _literal(text: str) -> str:

@@ -119,17 +119,14 @@ def test_labels_become_actions_and_numbers_become_times_and_ids(spark: SparkSess
 
 
 def test_numbers_texts_and_labels_of_any_kind_are_read_or_refused(spark: SparkSession, settings: Settings) -> None:
-    times = [
-        "1735725600",
-        "1735725600000",
-        "1735725600000000",
-        "1735725600000000000",
+    times = ["1735725600" + zeros for zeros in ("", "000", "000000", "000000000")] + [
         "2025-01-01T10:00:00Z",
         "NaN",
         "x",
     ]
-    log = spark.createDataFrame([(1.5, "a", t, label) for t, label in zip(times, ["1", "0", "yes", "1", "1", "1", "1"], strict=True)],
-                                "user_id DOUBLE, item_id STRING, event_time STRING, label STRING")  # fmt: skip
+    labels = ["1", "0", "yes", "1", "1", "1", "1"]
+    given = [(1.5, "a", time, label) for time, label in zip(times, labels, strict=True)]
+    log = spark.createDataFrame(given, "user_id DOUBLE, item_id STRING, event_time STRING, label STRING")
     rows = ingest.shape_interactions(log, settings.ingest, settings.ranking)
     texts = [tuple(r) for r in rows.selectExpr("user_id", "string(event_time)", "action").collect()]
     ten = "2025-01-01 10:00:00"

@@ -76,7 +76,7 @@ def test_the_encoder_is_loaded_once_a_worker(
     rows = contents.repartition(8).mapInArrow(counted, embed.RAW_SCHEMA).collect()
     marks = [row["content_hash"] for row in rows if row["content_hash"].startswith("pid=")]
     assert len(marks) == 8
-    assert all(mark.endswith("loads=1") for mark in marks), marks
+    assert len(set(marks)) == len({mark.split()[0] for mark in marks}) <= 2, "no worker loaded between two of its tasks"
     vectors = {row["content_hash"]: row["raw"] for row in rows if not row["content_hash"].startswith("pid=")}
     assert len(vectors) == 40
     assert all(len(vector) == 384 for vector in vectors.values())
