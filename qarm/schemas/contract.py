@@ -57,7 +57,3 @@ class Contract:
     def names(self) -> list[str]:
         """Column names in stored order."""
         return [column.name for column in self.columns]
-
-    def type_of(self, name: str) -> str:
-        """The Spark SQL type of one column."""
-        return next(column.type for column in self.columns if column.name == name)

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 from qarm.schemas.contract import Column, Contract
 
-ITEM_PAIR_SOURCES = ("item2item", "user2item")
-
 INTERACTIONS = Contract(
     name="interactions",
     comment="The interaction log: who did what to which item, when",
@@ -172,9 +170,6 @@ RUNS = Contract(
 
 SEQUENCE_FIELDS = ("item", "sid_1", "sid_2", "sid_3", "gap")
 """What every history event of an example carries, as arrays ``recent_<field>`` and ``found_<field>``."""
-
-CONTEXT_FIELDS = ("hour", "weekday", "history_length")
-"""Context features of an example."""
 
 
 def _labels(tasks: Sequence[str]) -> tuple[Column, ...]:
