@@ -62,6 +62,8 @@ RENAME = "shopper=user_id,sku=item_id,at=event_time"
 
 SMALL = [
     "mine.min_user_items=3",
+    "mine.user2item.steps=60",
+    "mine.user2item.batch_size=256",
     "judge.max_pairs=40",
     "embed.layer=12",
     "embed.search_dim=16",

@@ -67,7 +67,7 @@ def steps(run: Run) -> None:
     settings = run.settings.codebook
     codebook = run.use("codebook", "fit_codebook")
     embeddings = run.read(ITEM_EMBEDDINGS.name).where(F.col("encoder_version") == codebook.card["recipe"]["encoder"])
-    contents = with_row_number(distinct_embeddings(embeddings), "content_hash", "position")
+    contents = with_row_number(distinct_embeddings(embeddings), "position", "content_hash")
     shipped = run.lake.artifacts.ship(codebook)
     codes = contents.select("content_hash", "embedding").mapInArrow(assign(shipped), CODES_SCHEMA).persist()
     with run.step("assign codes"):

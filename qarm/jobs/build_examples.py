@@ -42,7 +42,7 @@ def item_rows(embeddings: DataFrame, codes: DataFrame, positives: DataFrame, per
         .join(popularity, "item_id", "left")
         .withColumn("popularity", F.coalesce("popularity", F.array(*[F.lit(0).cast("long")] * 3)))
     )
-    return with_row_number(rows, "item_id", "item_row")
+    return with_row_number(rows, "item_row", "item_id")
 
 
 def write_catalogue(rows: DataFrame, min_item_events: int, folder: Path) -> dict[str, object]:

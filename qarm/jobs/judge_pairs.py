@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Mapping
+from functools import partial, reduce
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
@@ -15,23 +16,24 @@ from qarm.schemas.errors import UserError
 from qarm.schemas.tables import ITEM_PAIRS, ITEMS
 from qarm.udfs.judge import JUDGED_SCHEMA, judge
 
+SOURCES = ("item2item", "user2item")
 CONTENT = ("title", "category", "attributes", "description")
 
 
 def pairs_to_judge(pairs: DataFrame, judge_name: str, most: int) -> DataFrame:
     """The pairs that matter most of those this judge has not scored.
 
-    Every trigger's best target comes before any trigger's second, by score. Ties are broken by a hash of the ids.
+    Every trigger's best target comes before any trigger's second, by score. The sources take turns, as their scores do
+    not compare. Ties are broken by a hash of the ids.
     """
     tie = F.xxhash64("trigger_item_id", "target_item_id")
     within = Window.partitionBy("source", "trigger_item_id").orderBy(F.col("score").desc(), tie, "target_item_id")
-    return (
-        pairs.where(~F.col("judge").eqNullSafe(judge_name))
-        .withColumn("place", F.row_number().over(within))
-        .orderBy("place", F.col("score").desc(), tie, "trigger_item_id", "target_item_id")
-        .limit(most)
-        .drop("place")
-    )
+    best_first = ("place", F.col("score").desc(), tie, "trigger_item_id", "target_item_id")
+    placed = pairs.where(~F.col("judge").eqNullSafe(judge_name)).withColumn("place", F.row_number().over(within))
+    candidates = [placed.where(F.col("source") == source).orderBy(*best_first).limit(most) for source in SOURCES]
+    turn = F.row_number().over(Window.partitionBy("source").orderBy(*best_first))
+    both = reduce(DataFrame.unionByName, candidates).withColumn("turn", turn)
+    return both.orderBy("turn", "source").limit(most).drop("place", "turn")
 
 
 def with_contents(pairs: DataFrame, items: DataFrame) -> DataFrame:
@@ -42,13 +44,13 @@ def with_contents(pairs: DataFrame, items: DataFrame) -> DataFrame:
     return pairs.select("source", "trigger_item_id", "target_item_id", "trigger", "target")
 
 
-def with_verdicts(pairs: DataFrame, scores: DataFrame, reject_share: float, judge_name: str) -> DataFrame:
+def with_verdicts(pairs: DataFrame, scores: DataFrame, reject_share: Mapping[str, float], judge_name: str) -> DataFrame:
     """Rejects the lowest-scored share of all pairs that this judge has scored, tonight or before; keeps the rest.
 
     Args:
         pairs: ``item_pairs``.
         scores: tonight's, by source, trigger and target.
-        reject_share: share rejected, per source.
+        reject_share: share rejected, by source.
         judge_name: the judge.
     """
     key = ["source", "trigger_item_id", "target_item_id"]
@@ -56,7 +58,8 @@ def with_verdicts(pairs: DataFrame, scores: DataFrame, reject_share: float, judg
     scored = pairs.where(F.col("judge") == judge_name).unionByName(tonight)
     by_source = Window.partitionBy("source")
     place = F.row_number().over(by_source.orderBy("judge_score", F.xxhash64(*key[1:]), *key[1:]))
-    lowest = place <= F.floor(F.lit(reject_share) * F.count("*").over(by_source))
+    share = F.create_map(*(F.lit(value) for pair in reject_share.items() for value in pair))[F.col("source")]
+    lowest = place <= F.floor(share * F.count("*").over(by_source))
     return scored.withColumns(
         {"verdict": F.when(lowest, "reject").otherwise("keep"), "judge": F.lit(judge_name)}
     ).select(*ITEM_PAIRS.names)
@@ -97,9 +100,8 @@ def steps(run: Run) -> None:
     verdicts = with_verdicts(pairs, scores, settings.judge.reject_share, judge_name).persist()
     with run.step("write verdicts"):
         run.merge(ITEM_PAIRS, verdicts, compare=["verdict", "judge_score", "judge"])
-    rejected = verdicts.where("verdict = 'reject'").count()
     run.measure("pairs.judged", judged)
-    run.measure("pairs.rejected", rejected)
+    run.measure("pairs.rejected", verdicts.where("verdict = 'reject'").count())
     for frame in (verdicts, scores, chosen):
         frame.unpersist()
 

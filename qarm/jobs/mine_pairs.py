@@ -1,76 +1,49 @@
-"""Mines item-to-item pairs from the log's train period with Swing."""
+"""Mines item pairs from the log's train period: item-to-item by Swing, user-to-item by a two-tower model or ALS."""
 
 from __future__ import annotations
 
-import math
-
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from qarm.jobs.pairs.histories import capped_histories, item_codes, item_keys, positives_of, small_side
+from qarm.jobs.pairs.item2item import bucket_count, by_bucket, swing_pairs, user_rows
+from qarm.jobs.pairs.user2item import (
+    als_vectors,
+    events_in_order,
+    item_features,
+    triggers_of,
+    two_tower_vectors,
+    user2item_pairs,
+)
 from qarm.lake.command import main
 from qarm.lake.job import Job, Run
 from qarm.lake.periods import split_periods
-from qarm.models.pairs.swing import SwingParameters
 from qarm.schemas.errors import UserError
-from qarm.schemas.settings import MineSettings
-from qarm.schemas.tables import INTERACTIONS, ITEM_PAIRS
-from qarm.udfs.swing import SWING_SCHEMA, swing_bucket
+from qarm.schemas.tables import INTERACTIONS, ITEM_PAIRS, ITEMS
+
+PAIR_COLUMNS = ("source", "trigger", "target", "score", "support")
 
 
-def user_items(positives: DataFrame, settings: MineSettings) -> DataFrame:
-    """Every user's distinct items: the latest ``max_user_items``, users with fewer than ``min_user_items`` left out.
+def shares_by_popularity(pairs: DataFrame, item_count: int) -> DataFrame:
+    """How the pairs' targets spread over the items' popularity.
 
-    Ties in time are broken by a hash of the ids. Memory: Spark spills both windows; a user's kept items fit a row.
-
-    Returns:
-        user_id, items ARRAY<STRING>.
-    """
-    latest = positives.groupBy("user_id", "item_id").agg(F.max("event_time").alias("last_time"))
-    order = Window.partitionBy("user_id").orderBy(
-        F.col("last_time").desc(), F.xxhash64("user_id", "item_id"), "item_id"
-    )
-    kept = latest.withColumn("place", F.row_number().over(order)).where(F.col("place") <= settings.max_user_items)
-    grouped = kept.groupBy("user_id").agg(F.collect_list("item_id").alias("items"))
-    return grouped.where(F.size("items") >= settings.min_user_items)
-
-
-def sampled_users(users: DataFrame, settings: MineSettings) -> DataFrame:
-    """The users each item is scored on: all of them, or ``max_item_users`` by hash where it has more.
+    Args:
+        pairs: source, target: item numbers in the order of popularity.
+        item_count: items that have a number.
 
     Returns:
-        user_id, item_id.
+        source, decile INT (1 = the least popular tenth of the items, 10 = the most), pairs LONG.
     """
-    order = Window.partitionBy("item_id").orderBy(F.xxhash64("item_id", "user_id"), "user_id")
-    return (
-        users.select("user_id", F.explode("items").alias("item_id"))
-        .withColumn("place", F.row_number().over(order))
-        .where(F.col("place") <= settings.max_item_users)
-        .select("user_id", "item_id")
-    )
+    decile = (10 - F.floor(F.col("target") * 10 / F.lit(item_count))).cast("int").alias("decile")
+    return pairs.groupBy("source", decile).agg(F.count("*").alias("pairs"))
 
 
-def by_bucket(users: DataFrame, sample: DataFrame, buckets: int) -> DataFrame:
-    """One row per bucket of trigger items and user that has any of them.
-
-    Returns:
-        bucket INT, user_id, items ARRAY<STRING>, triggers ARRAY<STRING>.
-    """
-    bucket = F.pmod(F.xxhash64("item_id"), F.lit(buckets)).cast("int")
-    held = sample.groupBy(bucket.alias("bucket"), "user_id").agg(F.collect_list("item_id").alias("triggers"))
-    return held.join(users, "user_id", "inner").select("bucket", "user_id", "items", "triggers")
-
-
-def bucket_count(users: DataFrame, settings: MineSettings) -> int:
-    """How many buckets keep each under ``rows_per_task`` item occurrences, were every user in every bucket."""
-    occurrences, pairs, n = users.agg(
-        F.sum(F.size("items")), F.sum(F.pow(F.size("items").cast("double"), 2.0)), F.count("*")
-    ).collect()[0]
-    if not n:
-        return 0
-    # A user's items travel once per bucket that holds one of them: at most |I_u| times, at most once a bucket.
-    cores = users.sparkSession.sparkContext.defaultParallelism
-    wanted = max(math.ceil(pairs / settings.rows_per_task), 4 * cores)
-    return int(min(wanted, occurrences))
+def with_item_ids(pairs: DataFrame, codes: DataFrame, count: int) -> DataFrame:
+    """Gives pairs of item numbers the ids of the items, as ``trigger_item_id`` and ``target_item_id``."""
+    for side in ("trigger", "target"):
+        names = codes.select(F.col("item").alias(side), F.col("item_id").alias(f"{side}_item_id"))
+        pairs = pairs.join(small_side(names, count), side, "inner")
+    return pairs.drop("trigger", "target")
 
 
 def keep_verdicts(mined: DataFrame, standing: DataFrame | None) -> DataFrame:
@@ -92,50 +65,82 @@ def _standing_pairs(run: Run) -> DataFrame | None:
     return warehouse.read(ITEM_PAIRS.name) if warehouse.exists(ITEM_PAIRS.name) else None
 
 
+def mine_item2item(run: Run, users: DataFrame) -> DataFrame:
+    """Swing over users' rows, bucket by bucket."""
+    mine = run.settings.mine
+    buckets, total_users = bucket_count(users, mine.rows_per_task)
+    return swing_pairs(by_bucket(users, buckets), mine, total_users, buckets)
+
+
+def mine_user2item(run: Run, positives: DataFrame, codes: DataFrame, count: int, keyed_items: DataFrame) -> DataFrame:
+    """Positives with their triggers, by the model that the settings name."""
+    settings = run.settings.mine.user2item
+    events = events_in_order(positives, codes, count).persist()
+    features = item_features(codes, keyed_items, settings).persist()
+    with run.step(f"fit {settings.model}"):
+        if settings.model == "als":
+            vectors = als_vectors(events, features, settings)
+        else:
+            vectors = two_tower_vectors(run, events, features, count)
+    return user2item_pairs(triggers_of(events, vectors, count, settings.history), settings)
+
+
+def measure_pairs(run: Run, pairs: DataFrame, item_count: int) -> None:
+    """Counts of pairs and triggers, and the share of pairs by the target's popularity, per source."""
+    for source, count, triggers in (
+        pairs.groupBy("source").agg(F.count("*"), F.countDistinct("trigger")).orderBy("source").collect()
+    ):
+        run.measure("pairs.count", count, source)
+        run.measure("pairs.triggers", triggers, source)
+    found = shares_by_popularity(pairs, item_count).collect()
+    for source in sorted({row["source"] for row in found}):
+        counts = {row["decile"]: row["pairs"] for row in found if row["source"] == source}
+        for decile in range(1, 11):
+            share = counts.get(decile, 0) / sum(counts.values())
+            run.measure("pairs.share_by_popularity", share, f"{source}/decile_{decile}")
+
+
 def steps(run: Run) -> None:
-    """Caps histories, buckets them by trigger item, scores each bucket.
+    """Caps histories, numbers items, mines both kinds of pairs, gives them back their ids.
 
-    Executor memory: a bucket's users with their items. Driver memory: one row a day of the log.
+    Executor memory: a bucket's users with their items, ``mine.rows_per_task`` item occurrences at most; the two-tower
+    model. Driver memory: one row a day of the log, one number a partition, and what
+    :func:`qarm.jobs.pairs.user2item.two_tower_vectors` says.
     """
-    settings = run.settings.mine
+    mine = run.settings.mine
     interactions = run.read(INTERACTIONS.name)
+    keyed_items = item_keys(run.read(ITEMS.name))
     periods = split_periods(interactions, run.settings.split)
-    positives = interactions.where(periods.in_train & F.col("action").isin(run.settings.ranking.positive_actions))
-    users = user_items(positives, settings).persist()
+    positives = positives_of(interactions, periods, mine, run.settings.ranking)
     with run.step("cap histories"):
-        buckets = bucket_count(users, settings)
-    if buckets == 0:
+        histories = capped_histories(positives, mine).persist()
+        codes = item_codes(histories, keyed_items).persist()
+        count = codes.count()
+    if not count:
         raise UserError(
-            f"mine.min_user_items: no user has {settings.min_user_items} distinct positive items before"
-            f" {periods.valid_from}; lower it, or check ranking.tasks"
+            f"mine.min_user_items: no user has {mine.min_user_items} distinct positive items before"
+            f" {periods.valid_from}; lower it, or check ranking.tasks and mine.window_days"
         )
-    parameters = SwingParameters(settings.alpha1, settings.alpha2, settings.beta, settings.top_k)
-    pairs = (
-        by_bucket(users, sampled_users(users, settings), buckets)
-        .groupBy("bucket")
-        .applyInArrow(swing_bucket(parameters), SWING_SCHEMA)
-        .select(
-            F.lit("item2item").alias("source"),
-            "trigger_item_id",
-            "target_item_id",
-            "score",
-            "support",
-            F.lit(run.run_id).alias("run_id"),
-        )
-        .transform(lambda mined: keep_verdicts(mined, _standing_pairs(run)))
-        .persist()
-    )
-    with run.step("score pairs"):
-        count, triggers = pairs.agg(F.count("*"), F.countDistinct("trigger_item_id")).collect()[0]
+    with run.step("mine item2item"):
+        users = user_rows(histories, codes, count, mine, periods.valid_from).persist()
+        pairs = mine_item2item(run, users).select(F.lit("item2item").alias("source"), "*").select(*PAIR_COLUMNS)
+        if mine.user2item.model == "none":
+            pairs = pairs.persist()
+            pairs.count()
+    if mine.user2item.model != "none":
+        found = mine_user2item(run, positives, codes, count, keyed_items)
+        pairs = pairs.unionByName(found.select(F.lit("user2item").alias("source"), "*").select(*PAIR_COLUMNS))
+        pairs = pairs.persist()
+        with run.step("mine pairs"):
+            pairs.count()
     with run.step("write item_pairs"):
-        run.overwrite(ITEM_PAIRS, pairs)
-    run.measure("pairs.count", count, "item2item")
-    run.measure("pairs.triggers", triggers, "item2item")
-    pairs.unpersist()
-    users.unpersist()
+        named = with_item_ids(pairs, codes, count).withColumn("run_id", F.lit(run.run_id))
+        run.overwrite(ITEM_PAIRS, keep_verdicts(named, _standing_pairs(run)))
+        measure_pairs(run, pairs, count)
+    run.spark.catalog.clearCache()
 
 
-JOB = Job("mine_pairs", steps, sections=("mine", "split", "ranking"), reads=("interactions",))
+JOB = Job("mine_pairs", steps, sections=("mine", "split", "ranking"), reads=("interactions", "items"))
 
 if __name__ == "__main__":
     raise SystemExit(main(JOB))

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 ROWS_PER_PARTITION = 33  # bits of monotonically_increasing_id that count within a partition
 
 
-def with_row_number(rows: DataFrame, key: str, name: str) -> DataFrame:
-    """Numbers rows 0, 1, 2, … in the order of a unique key.
+def with_row_number(rows: DataFrame, name: str, *order: str | Column) -> DataFrame:
+    """Numbers rows 0, 1, 2, … in an order without ties.
 
     Runs one job for the sizes of the partitions; the result is persisted, as the numbers must not change between uses.
     Driver memory: one number a partition.
 
     Args:
         rows: the rows.
-        key: unique column that gives the order, so that equal rows get equal numbers in every run.
         name: of the new LONG column.
+        order: columns that no two rows agree in, so that equal rows get equal numbers in every run.
     """
-    ordered = rows.repartitionByRange(key).sortWithinPartitions(key)
+    ordered = rows.repartitionByRange(*order).sortWithinPartitions(*order)
     placed = ordered.withColumn("_place", F.monotonically_increasing_id()).persist()
     partition = F.shiftright("_place", ROWS_PER_PARTITION)
     sizes = sorted((row[0], row[1]) for row in placed.groupBy(partition).count().collect())

@@ -81,17 +81,49 @@ class RankingSettings(Section):
         return sorted({action for actions in self.tasks.values() for action in actions})
 
 
+class User2ItemSettings(Section):
+    """User-to-item pairs: the model whose space says which earlier item led to a positive, and its training."""
+
+    model: Literal["two_tower", "als", "none"]
+    history: Count
+    top_k: Count
+    min_support: Count
+    min_similarity: Annotated[float, Field(ge=-1, le=1)]
+    dim: Count
+    item_rows: Count
+    feature_rows: Count
+    features: Annotated[int, Field(ge=0)]
+    recent_length: Count
+    examples: Count
+    batch_size: Annotated[int, Field(ge=2)]
+    steps: Count
+    learning_rate: Positive
+    temperature: Positive
+    shuffle_rows: Count
+    als_iterations: Count
+    als_regularization: NotNegative
+    als_confidence: Positive
+    seed: int
+
+
 class MineSettings(Section):
-    """Swing and its caps."""
+    """Swing, its caps, and the user-to-item pairs beside it."""
 
     alpha1: NotNegative
     alpha2: NotNegative
     beta: NotNegative
     top_k: Count
+    min_support: Count
+    significance: NotNegative
+    popularity_power: NotNegative
+    window_days: Annotated[int, Field(ge=0)]
+    half_life_days: NotNegative
+    exclude_same_content: bool
     min_user_items: Count
     max_user_items: Count
     max_item_users: Count
     rows_per_task: Count
+    user2item: User2ItemSettings
 
     @model_validator(mode="after")
     def _caps_in_order(self) -> MineSettings:
@@ -104,8 +136,14 @@ class JudgeSettings(Section):
     """The language model as judge of pairs."""
 
     max_pairs: Annotated[int, Field(ge=0)]
-    reject_share: Share
+    reject_share: dict[Literal["item2item", "user2item"], Share]
     batch_tokens: Count
+
+    @model_validator(mode="after")
+    def _every_source_has_a_share(self) -> JudgeSettings:
+        if len(self.reject_share) != 2:
+            raise ValueError("reject_share needs a share for item2item and one for user2item")
+        return self
 
 
 class LanguageModelSettings(Section):
@@ -266,13 +304,15 @@ def _parse_assignment(assignment: str) -> dict[str, Any]:
     return {section: nested}
 
 
-def _merge(values: dict[str, Any], extra: Mapping[str, Any]) -> None:
-    for section, content in extra.items():
-        if not isinstance(content, Mapping) or not isinstance(values.get(section), dict):
-            values[section] = content
-            continue
-        for key, value in content.items():
-            values[section][key] = value
+def _merge(values: dict[str, Any], extra: Mapping[str, Any], section: type[Section] = Settings) -> None:
+    """Sections are merged key by key, anything else is replaced."""
+    for key, value in extra.items():
+        field = section.model_fields.get(key)
+        kind = field.annotation if field else None
+        if isinstance(kind, type) and issubclass(kind, Section) and isinstance(value, Mapping):
+            _merge(values[key], value, kind)
+        else:
+            values[key] = value
 
 
 def _complaint(error: Any) -> str:

@@ -110,12 +110,12 @@ def test_row_numbers_follow_the_key_whatever_the_partitions(spark: SparkSession,
     keys = (
         spark.range(100).select(F.format_string("k%03d", (F.col("id") * 37) % 100).alias("key")).repartition(partitions)
     )
-    numbered = {row["key"]: row["n"] for row in with_row_number(keys, "key", "n").collect()}
+    numbered = {row["key"]: row["n"] for row in with_row_number(keys, "n", "key").collect()}
     assert numbered == {f"k{i:03d}": i for i in range(100)}
 
 
 def test_row_numbers_of_nothing(spark: SparkSession) -> None:
-    assert with_row_number(spark.createDataFrame([], "key STRING"), "key", "n").count() == 0
+    assert with_row_number(spark.createDataFrame([], "key STRING"), "n", "key").count() == 0
 
 
 def test_a_folder_of_jars_replaces_the_packages(tmp_path: Path) -> None:

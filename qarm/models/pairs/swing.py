@@ -3,6 +3,11 @@
 ``s(i, j) = sum over user pairs {u, v} in U_i ∩ U_j of w_u w_v / (alpha2 + |I_u ∩ I_v|)`` with
 ``w_u = (|I_u| + alpha1)^-beta`` (Yang et al., arXiv 2010.05525; defaults are Flink ML's). QARM V2 exports its
 Item2Item pairs from such a model.
+
+The kernel scores one trigger at a time and meets each of its user pairs once: users are added in order, and every item
+keeps the list of those added so far that hold it. One pass over the new user's items counts its overlap with all the
+earlier users, a second adds the shares. A trigger thus costs the sum over its user pairs of their overlap, which is
+what the formula itself has to add up, and not the length of their histories.
 """
 
 from __future__ import annotations
@@ -23,16 +28,50 @@ class SwingParameters:
         alpha2: smooths the overlap of two users.
         beta: how much an active user counts for less.
         top_k: targets kept per trigger.
+        min_support: users that must hold both items of a pair.
+        significance: a pair's support less so many of its standard errors (its square root) must exceed what chance
+            would give two items so popular; 0 keeps every pair.
+        popularity_power: a score is divided by the target's popularity to this power; 0 leaves it.
     """
 
     alpha1: float = 15.0
     alpha2: float = 0.0
     beta: float = 0.3
     top_k: int = 100
+    min_support: int = 2
+    significance: float = 0.0
+    popularity_power: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.alpha1, self.alpha2, self.beta) < 0 or self.top_k < 1:
-            raise ValueError(f"Swing needs alpha1, alpha2, beta >= 0 and top_k >= 1, not {self}")
+        if min(self.alpha1, self.alpha2, self.beta, self.significance, self.popularity_power) < 0:
+            raise ValueError(f"Swing needs constants that are not negative, not {self}")
+        if min(self.top_k, self.min_support) < 1:
+            raise ValueError(f"Swing needs top_k and min_support of at least 1, not {self}")
+
+
+@dataclass(frozen=True)
+class UserItems:
+    """The compact layout: users' items one after the other, and of each item what the kernel has to know.
+
+    Attributes:
+        start: where each user's items begin in ``items``, shape (users + 1,).
+        items: item codes, distinct within a user, shape (occurrences,).
+        is_trigger: whether the item is scored, and on this user, shape (occurrences,).
+        tie_break: a hash per item; of two equal scores the smaller hash comes first, shape (items,).
+        popularity: how many of all users hold an item, shape (items,).
+        total_users: how many users there are, in this layout and elsewhere.
+        contents: a code per item; items of one code never pair, shape (items,). None: an item pairs with all others.
+        decay: weight of each occurrence by its age, shape (occurrences,). None: age does not matter.
+    """
+
+    start: NDArray[np.int64]
+    items: NDArray[np.int32]
+    is_trigger: NDArray[np.bool_]
+    tie_break: NDArray[np.uint64]
+    popularity: NDArray[np.int64]
+    total_users: int
+    contents: NDArray[np.int32] | None = None
+    decay: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +82,7 @@ class SwingPairs:
         trigger: item codes, shape (pairs,).
         target: item codes, shape (pairs,).
         score: Swing scores, shape (pairs,).
-        support: users of both items, shape (pairs,).
+        support: users of both items, of those the trigger was scored on, shape (pairs,).
     """
 
     trigger: NDArray[np.int32]
@@ -52,111 +91,180 @@ class SwingPairs:
     support: NDArray[np.int64]
 
 
-def swing(
-    user_start: NDArray[np.int64],
-    user_items: NDArray[np.int32],
-    trigger_items: NDArray[np.int32],
-    trigger_start: NDArray[np.int64],
-    trigger_users: NDArray[np.int32],
-    tie_break: NDArray[np.uint64],
-    parameters: SwingParameters,
-) -> SwingPairs:
-    """Scores every item against a set of triggers.
+def swing(layout: UserItems, parameters: SwingParameters) -> SwingPairs:
+    """Scores every item against the triggers of a layout.
 
-    Users are summed in the order given, so equal input gives equal bits. Memory: the input, one score and one counter
-    per item, and ``top_k`` pairs per trigger.
+    With decay, user u's part in the pair (i, j) is weighted by the product of the decays of u's two occurrences. Users
+    are added in the layout's order, so equal input gives equal bits. Memory: the input, the item lists of one trigger's
+    users (as long as their histories together, 12 bytes an occurrence), a few numbers per item, and ``top_k`` pairs per
+    trigger.
 
     Args:
-        user_start: where each user's items begin in ``user_items``, shape (users + 1,).
-        user_items: item codes, ascending and distinct within a user, shape (occurrences,).
-        trigger_items: codes of the items to score, shape (triggers,).
-        trigger_start: where each trigger's users begin in ``trigger_users``, shape (triggers + 1,).
-        trigger_users: positions of the users that have the trigger, ascending within a trigger.
-        tie_break: a hash per item code; of two equal scores the smaller hash comes first, shape (items,).
+        layout: users, items and triggers.
         parameters: the constants.
     """
-    sizes = np.diff(user_start)
-    weights = (sizes + parameters.alpha1) ** -parameters.beta
+    weights = (np.diff(layout.start) + parameters.alpha1) ** -parameters.beta
+    items = np.arange(len(layout.tie_break), dtype=np.int32)
     outputs = _swing(
-        user_start, user_items, weights, trigger_items, trigger_start, trigger_users, tie_break,
-        parameters.alpha2, parameters.top_k,
-    )  # fmt: skip
+        layout.start,
+        layout.items,
+        weights,
+        *_holders(layout.start, layout.items, layout.is_trigger, len(items)),
+        layout.tie_break,
+        items if layout.contents is None else layout.contents,
+        np.empty(0) if layout.decay is None else layout.decay,
+        layout.popularity / layout.total_users,
+        layout.popularity.astype(np.float64) ** -parameters.popularity_power,
+        parameters.alpha2,
+        parameters.top_k,
+        parameters.min_support,
+        parameters.significance,
+    )
     return SwingPairs(*outputs)
 
 
 @numba.njit(cache=True, nogil=True)
-def _swing(user_start, user_items, weights, trigger_items, trigger_start, trigger_users, tie_break, alpha2, top_k):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    n_items = tie_break.shape[0]
-    scores = np.zeros(n_items, np.float64)
-    paired = np.zeros(n_items, np.bool_)
-    holders = np.zeros(n_items, np.int64)
-    mine = np.zeros(n_items, np.bool_)
-    touched = np.empty(n_items, np.int32)
-    common = np.empty(n_items, np.int32)
+def _holders(start, items, is_trigger, n_items):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """For each item, the users it is scored on, in order: a counting sort."""
+    begin = np.zeros(n_items + 1, np.int64)
+    for p in range(items.shape[0]):
+        if is_trigger[p]:
+            begin[items[p] + 1] += 1
+    for item in range(n_items):
+        begin[item + 1] += begin[item]
+    place = begin[:-1].copy()
+    users = np.empty(begin[n_items], np.int32)
+    for u in range(start.shape[0] - 1):
+        for p in range(start[u], start[u + 1]):
+            if is_trigger[p]:
+                users[place[items[p]]] = u
+                place[items[p]] += 1
+    return begin, users
 
-    capacity = 1024
-    out_trigger = np.empty(capacity, np.int32)
-    out_target = np.empty(capacity, np.int32)
-    out_score = np.empty(capacity, np.float64)
-    out_support = np.empty(capacity, np.int64)
+
+@numba.njit(cache=True, nogil=True)
+def _swing(  # type: ignore[no-untyped-def] # noqa: ANN202
+    start, items, weights, holder_start, holders, tie_break, contents, decay, chance, factors, alpha2, top_k,  # noqa: ANN001
+    min_support, significance,  # noqa: ANN001
+):  # fmt: skip
+    n_items = tie_break.shape[0]
+    support = np.zeros(n_items, np.int64)
+    scores = np.zeros(n_items, np.float64)
+    begin = np.empty(n_items, np.int64)
+    length = np.empty(n_items, np.int64)
+    wanted = np.empty(n_items, np.bool_)
+    touched = np.empty(n_items, np.int32)
+    lists, list_decay = np.empty(0, np.int32), np.empty(0, np.float64)
+
+    out_trigger, out_target = np.empty(1024, np.int32), np.empty(1024, np.int32)
+    out_score, out_support = np.empty(1024, np.float64), np.empty(1024, np.int64)
     filled = 0
 
-    for t in range(trigger_items.shape[0]):
-        trigger = trigger_items[t]
-        users = trigger_users[trigger_start[t] : trigger_start[t + 1]]
-        n_touched = 0
-        for a in range(users.shape[0]):
-            u = users[a]
-            for p in range(user_start[u], user_start[u + 1]):
-                item = user_items[p]
-                mine[item] = True
-                if holders[item] == 0:
-                    touched[n_touched] = item
-                    n_touched += 1
-                holders[item] += 1
-            for b in range(a):
-                v = users[b]
-                n_common = 0
-                for p in range(user_start[v], user_start[v + 1]):
-                    if mine[user_items[p]]:
-                        common[n_common] = user_items[p]
-                        n_common += 1
-                share = weights[u] * weights[v] / (alpha2 + n_common)
-                for c in range(n_common):
-                    scores[common[c]] += share
-                    paired[common[c]] = True
-            for p in range(user_start[u], user_start[u + 1]):
-                mine[user_items[p]] = False
-
+    for trigger in range(n_items):
+        users = holders[holder_start[trigger] : holder_start[trigger + 1]]
+        if users.shape[0] < max(2, min_support):
+            continue
+        seen = touched[: _count_holders(users, start, items, support, touched)]
+        needed = 0
+        for item in seen:
+            # An item that one user alone holds adds to no overlap; the trigger itself adds one to every overlap.
+            n = support[item]
+            begin[item] = needed
+            length[item] = 0 if n > 1 and item != trigger else -1
+            needed += n if length[item] == 0 else 0
+            wanted[item] = length[item] == 0 and n >= min_support and contents[item] != contents[trigger]
+            if significance > 0 and n - significance * np.sqrt(n) <= users.shape[0] * chance[item]:
+                wanted[item] = False
+        if needed > lists.shape[0]:
+            lists = np.empty(2 * needed, np.int32)
+            list_decay = np.empty(2 * needed if decay.shape[0] else 0, np.float64)
+        _add_user_pairs(
+            trigger, users, start, items, weights, decay, alpha2, wanted, begin, length, lists, list_decay, scores
+        )
         n_found = 0
-        for p in range(n_touched):
-            item = touched[p]
-            if paired[item] and item != trigger:
-                common[n_found] = item
+        for q in range(seen.shape[0]):
+            item = seen[q]
+            if wanted[item]:
+                scores[item] *= factors[item]
+                seen[n_found], seen[q] = item, seen[n_found]
                 n_found += 1
-        found = common[:n_found].copy()
-        order = np.argsort(tie_break[found], kind="mergesort")
-        found = found[order]
-        found = found[np.argsort(-scores[found], kind="mergesort")][:top_k]
-
-        while filled + found.shape[0] > capacity:
-            capacity *= 2
-            out_trigger = _grown(out_trigger, capacity)
-            out_target = _grown(out_target, capacity)
-            out_score = _grown(out_score, capacity)
-            out_support = _grown(out_support, capacity)
-        for item in found:
-            out_trigger[filled] = trigger
-            out_target[filled] = item
-            out_score[filled] = scores[item]
-            out_support[filled] = holders[item]
+        best = _best(seen[:n_found], scores, tie_break, top_k)
+        if filled + best.shape[0] > out_trigger.shape[0]:
+            capacity = 2 * (filled + best.shape[0])
+            out_trigger, out_target = _grown(out_trigger, capacity), _grown(out_target, capacity)
+            out_score, out_support = _grown(out_score, capacity), _grown(out_support, capacity)
+        for item in best:
+            out_trigger[filled], out_target[filled] = trigger, item
+            out_score[filled], out_support[filled] = scores[item], support[item]
             filled += 1
-        for p in range(n_touched):
-            item = touched[p]
+        for item in seen:
             scores[item] = 0.0
-            paired[item] = False
-            holders[item] = 0
+            support[item] = 0
     return out_trigger[:filled], out_target[:filled], out_score[:filled], out_support[:filled]
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_holders(users, start, items, support, touched):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Counts which of the users hold each item; returns how many items were touched."""
+    n_touched = 0
+    for u in users:
+        for p in range(start[u], start[u + 1]):
+            if support[items[p]] == 0:
+                touched[n_touched] = items[p]
+                n_touched += 1
+            support[items[p]] += 1
+    return n_touched
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_user_pairs(  # type: ignore[no-untyped-def] # noqa: ANN202
+    trigger, users, start, items, weights, decay, alpha2, wanted, begin, length, lists, list_decay, scores  # noqa: ANN001
+):  # fmt: skip
+    """Adds one user after the other; ``lists`` holds, from ``begin[item]`` on, those added so far that hold an item."""
+    overlap = np.empty(users.shape[0], np.int64)
+    share = np.empty(users.shape[0], np.float64)
+    own = weights[users]
+    for a in range(users.shape[0]):
+        first, last = start[users[a]], start[users[a] + 1]
+        overlap[:a] = 1
+        for p in range(first, last):
+            item = items[p]
+            for q in range(begin[item], begin[item] + length[item]):
+                overlap[lists[q]] += 1
+            if item == trigger and decay.shape[0]:
+                own[a] *= decay[p]
+        for b in range(a):
+            share[b] = own[a] * own[b] / (alpha2 + overlap[b])
+        for p in range(first, last):
+            item = items[p]
+            if length[item] < 0:
+                continue
+            end = begin[item] + length[item]
+            if wanted[item]:
+                added = 0.0
+                if decay.shape[0]:
+                    for q in range(begin[item], end):
+                        added += share[lists[q]] * list_decay[q]
+                    added *= decay[p]
+                else:
+                    for q in range(begin[item], end):
+                        added += share[lists[q]]
+                scores[item] += added
+            lists[end] = a
+            if decay.shape[0]:
+                list_decay[end] = decay[p]
+            length[item] += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _best(found, scores, tie_break, top_k):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """The ``top_k`` best of the found items, best first."""
+    if found.shape[0] > top_k:
+        values = scores[found]
+        worst = np.partition(values, found.shape[0] - top_k)[found.shape[0] - top_k]
+        found = found[values >= worst]
+    found = found[np.argsort(tie_break[found], kind="mergesort")]
+    return found[np.argsort(-scores[found], kind="mergesort")][:top_k]
 
 
 @numba.njit(cache=True, nogil=True)

@@ -1,0 +1,44 @@
+"""Peak memory of this process and all it started."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+
+import psutil
+
+
+class PeakMemory:
+    """Samples the proportional set size of the process tree: pages that processes share count once."""
+
+    def __init__(self, interval: float = 0.5) -> None:
+        self.peak = 0
+        self._interval = interval
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> PeakMemory:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    @property
+    def gigabytes(self) -> float:
+        """The peak so far, in GiB."""
+        return self.peak / 2**30
+
+    def _watch(self) -> None:
+        own = psutil.Process()
+        while not self._stop.wait(self._interval):
+            total = 0
+            for process in [own, *own.children(recursive=True)]:
+                try:
+                    total += process.memory_full_info().pss
+                except psutil.Error:  # it ended meanwhile
+                    continue
+            self.peak = max(self.peak, total)

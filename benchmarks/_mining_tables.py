@@ -1,0 +1,85 @@
+"""The tables that benchmarks.mine_pairs writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks._table import write_table
+
+COMMAND = "python -m benchmarks.mine_pairs"
+CORES = 2
+
+
+def write_tables(results: dict[str, Any], sizes: Sequence[int]) -> None:
+    """Writes the tables."""
+    sql = results["against_sql"]
+    write_table(
+        "Swing against SQL joins",
+        COMMAND,
+        ["events", "job, s", "SQL joins, s", "times faster", "pairs", "pairs of both", "largest relative difference"],
+        [[
+            f"{sizes[0]:,}", f"{sql['job']:.1f}", f"{sql['sql']:.1f}", f"{sql['sql'] / sql['job']:.1f}",
+            f"{sql['pairs']:,}", f"{sql['matched']:,}", f"{sql['difference']:.1e}",
+        ]],
+        "Plain Swing (`mine.significance = 0`) from the same capped and sampled histories. Pairs of both can be fewer"
+        " where the 100th and 101st target score the same: the two break ties differently.",
+    )  # fmt: skip
+    growth_rows, times = [], []
+    for events in sizes:
+        one = results[f"growth_{events}"]
+        times.append(one["seconds"])
+        bare = {int(threads): value for threads, value in one["bare"].items()}
+        growth_rows.append(
+            [
+                f"{events:,}", f"{one['seconds']:.1f}", f"{one['memory']:.1f}", f"{one['pairs']:,}",
+                f"{bare[1]['kernel']:.1f}", f"{bare[1]['all']:.1f}", f"{one['seconds'] / bare[1]['all']:.2f}",
+                f"{bare[CORES]['all']:.1f}", f"{one['seconds'] / bare[CORES]['all']:.2f}",
+                f"{one['in_cluster']:.4f}", f"{one['hits']['qarm']:.4f}", f"{one['hits']['cosine']:.4f}",
+            ]
+        )  # fmt: skip
+    exponents = [np.log(times[i + 1] / times[i]) / np.log(sizes[i + 1] / sizes[i]) for i in range(len(sizes) - 1)]
+    write_table(
+        "Swing: growth, and the bare kernel",
+        COMMAND,
+        ["events", "job, s", "peak GiB", "pairs", "bare, 1 thread: kernel, s", "all, s", "job / bare",
+         "bare, 2 threads: all, s", "job / bare", "pairs within clusters", "HR@20", "HR@20 of implicit's cosine"],
+        growth_rows,
+        "100 events a user, as many items as users, Zipf 1, 10 % stray events; settings as they come, without"
+        " user2item. The job: `interactions` to `item_pairs`, contract checks and commit included. Bare: one process"
+        " that reads the same files by pyarrow, codes and caps by numpy, scores by the same kernel, writes Parquet."
+        f" Growth exponents of the job's time from size to size: {', '.join(f'{e:.2f}' for e in exponents)}.",
+    )  # fmt: skip
+    both = results["both_sources"]
+    write_table(
+        "Both sources of pairs",
+        COMMAND,
+        ["events", "job, s", "peak GiB", "item2item pairs", "within clusters", "user2item pairs", "within clusters"],
+        [[
+            f"{sizes[-1]:,}", f"{both['seconds']:.1f}", f"{both['memory']:.1f}",
+            *(cell for source in ("item2item", "user2item")
+              for cell in (f"{both['pairs'][source]:,}", f"{both['in_cluster'][source]:.4f}")),
+        ]],
+        "All settings as they come: Swing, and the two-tower model trained on 500,000 positives.",
+    )  # fmt: skip
+    stages = results["skew"]["stages"]
+    write_table(
+        "Swing under skew",
+        COMMAND,
+        ["tasks of the stage", "median task, s", "longest task, s", "longest / median"],
+        [[str(n), f"{median:.2f}", f"{longest:.2f}", f"{ratio:.1f}"] for ratio, n, median, longest in stages[:5]],
+        f"{sizes[1]:,} events, Zipf 1.2, one item in half of all histories. Run times of the tasks as Spark's own"
+        " service reports them; stages whose longest task took a second or more, the five most uneven.",
+    )
+    journey = results["complete_journey"]
+    write_table(
+        "Item pairs of Complete Journey's last month",
+        COMMAND,
+        ["", "HR@20"],
+        [[name, f"{rate:.4f}"] for name, rate in journey["hits"].items()],
+        f"Share of pairs, of items one household bought on one day from {journey['from']} on, whose target is among the"
+        f" trigger's first 20. All households; settings as they come; the others are the `implicit` package's, with its"
+        " defaults, on the same households' distinct items.",
+    )

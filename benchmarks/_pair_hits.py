@@ -1,0 +1,76 @@
+"""How many of the following period's pairs a miner finds, ours beside the neighbours of the ``implicit`` package."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pandas as pd
+from implicit.nearest_neighbours import BM25Recommender, CosineRecommender, TFIDFRecommender
+from pyspark.sql import DataFrame
+from scipy import sparse
+
+from qarm.lake.job import Lake
+from qarm.lake.periods import split_periods
+
+K = 20
+PAIRS_A_DAY = 200
+
+
+def hit_rates(lake: Lake, pairs: DataFrame, others: tuple[str, ...]) -> dict[str, float]:
+    """HR@20 of ours and of implicit's neighbours: items that one user took on one day of the following period.
+
+    Of every user and day at most 200 ordered pairs count, drawn with a seed. ``others`` see each user's distinct items
+    of the whole train period.
+    """
+    log = lake.warehouse.read("interactions").select("user_id", "item_id", "event_date").toPandas()
+    users, items = log["user_id"].astype("category"), log["item_id"].astype("category")
+    log = pd.DataFrame({"user": users.cat.codes, "item": items.cat.codes, "day": log["event_date"]})
+    periods = split_periods(lake.warehouse.read("interactions"), lake.settings.split)
+    train = log[log["day"] < periods.valid_from][["user", "item"]].drop_duplicates()
+    later = log[(log["day"] >= periods.valid_from) & (log["day"] < periods.test_from)].drop_duplicates()
+    held_out = _later_pairs(later)
+    found = pairs.where("source = 'item2item'").select("trigger_item_id", "target_item_id", "score").toPandas()
+    place = {item: n for n, item in enumerate(items.cat.categories)}
+    ours = pd.DataFrame(
+        {
+            "trigger": found["trigger_item_id"].map(place),
+            "target": found["target_item_id"].map(place),
+            "score": found["score"],
+        }
+    )
+    rates = {"qarm": _hit_rate(ours, held_out, len(place))}
+    for name in others:
+        rates[name] = _hit_rate(_implicit(name, train, len(place)), held_out, len(place))
+    return rates
+
+
+def _later_pairs(later: pd.DataFrame) -> np.ndarray:
+    generator = np.random.default_rng(0)
+    drawn = []
+    for _, group in later.groupby(["user", "day"], sort=True)["item"]:
+        basket = np.sort(group.to_numpy())
+        n = min(len(basket) * (len(basket) - 1), PAIRS_A_DAY)
+        if n:
+            pair = generator.integers(0, len(basket), (2, n))
+            drawn.append(basket[pair[:, pair[0] != pair[1]]])
+    return np.concatenate(drawn, axis=1).astype(np.int64)
+
+
+def _hit_rate(found: pd.DataFrame, held_out: np.ndarray, n_items: int) -> float:
+    best = found.sort_values(["trigger", "score"], ascending=[True, False]).groupby("trigger").head(K)
+    keys = best["trigger"].to_numpy(np.int64) * n_items + best["target"].to_numpy(np.int64)
+    return float(np.isin(held_out[0] * n_items + held_out[1], keys).mean())
+
+
+def _implicit(name: str, train: pd.DataFrame, n_items: int) -> pd.DataFrame:
+    kind = {"cosine": CosineRecommender, "bm25": BM25Recommender, "tfidf": TFIDFRecommender}[name]
+    ones = np.ones(len(train), np.float32)
+    matrix = sparse.csr_matrix((ones, (train["user"], train["item"])), shape=(train["user"].max() + 1, n_items))
+    model = kind(K=K + 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(matrix, show_progress=False)
+    similar = model.similarity.tocoo()
+    found = pd.DataFrame({"trigger": similar.row, "target": similar.col, "score": similar.data})
+    return found[found["trigger"] != found["target"]]

@@ -1,0 +1,257 @@
+"""Swing in the mine_pairs job: against SQL joins, the bare kernel, its own growth, skew, and what users pick instead.
+
+    python -m benchmarks.mine_pairs
+
+Each part runs in a process of its own, after a warm-up on a small log. Times are those of the whole job, from the
+``interactions`` table to ``item_pairs``. Memory is the proportional set size of the driver, its JVM and the Python
+workers, sampled twice a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from benchmarks import _mining_tables
+from benchmarks._bare_swing import read_histories, score, write
+from benchmarks._generated import write_generated, write_tables
+from benchmarks._memory import PeakMemory
+from benchmarks._mining_tables import CORES
+from benchmarks._pair_hits import hit_rates
+from benchmarks._sql_swing import sql_swing
+from benchmarks.generate_log import LogShape, cluster_of
+from demo.complete_journey import package_data
+from qarm.jobs import mine_pairs
+from qarm.lake.job import Lake, Run
+from qarm.lake.periods import Periods, split_periods
+from qarm.lake.session import start_session
+from qarm.models.pairs.swing import SwingParameters
+from qarm.schemas.settings import load_settings
+
+PLAIN = ("mine.user2item.model=none",)
+SIZES = (1_000_000, 3_000_000, 10_000_000)
+
+
+def shape_of(events: int) -> LogShape:
+    """A log of so many events: 100 a user, as many items as users, 100 items a cluster."""
+    return LogShape(events=events, users=events // 100, items=events // 100, clusters=max(events // 10_000, 5))
+
+
+def session() -> SparkSession:
+    """Spark on two cores, with its web service for the tasks' metrics."""
+    conf = {
+        "spark.master": f"local[{CORES}]",
+        "spark.driver.memory": "3g",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.log.level": "OFF",
+    }
+    settings = load_settings().spark
+    return start_session("benchmark", settings.model_copy(update={"conf": conf}))
+
+
+def lake_of(spark: SparkSession, shape: LogShape, *assignments: str) -> Lake:
+    """A new warehouse with a generated log."""
+    lake = Lake(spark, load_settings((), assignments), tempfile.mkdtemp(prefix="qarm-bench-"))
+    write_generated(lake, shape)
+    return lake
+
+
+def run_job(lake: Lake) -> tuple[float, DataFrame]:
+    """Runs the job; its seconds, and the pairs it wrote."""
+    run = Run(lake, mine_pairs.JOB, "benchmark")
+    start = time.perf_counter()
+    mine_pairs.steps(run)
+    return time.perf_counter() - start, lake.warehouse.read("item_pairs", int(run.outputs["item_pairs"]))
+
+
+def warm_up(spark: SparkSession, *assignments: str) -> None:
+    """Compiles what is compiled on first use, in the JVM and in the workers."""
+    run_job(lake_of(spark, shape_of(100_000), *assignments))
+
+
+def periods_of(lake: Lake) -> Periods:
+    """The split of a lake's log."""
+    return split_periods(lake.warehouse.read("interactions"), lake.settings.split)
+
+
+def against_sql(events: int) -> dict[str, Any]:
+    """The job against the same Swing as SQL joins, from the same capped and sampled histories."""
+    plain = (*PLAIN, "mine.significance=0", "mine.exclude_same_content=false")
+    spark = session()
+    warm_up(spark, *plain)
+    lake = lake_of(spark, shape_of(events), *plain)
+    seconds, pairs = run_job(lake)
+    start = time.perf_counter()
+    joined = sql_swing(lake).persist()
+    rows = joined.count()
+    sql_seconds = time.perf_counter() - start
+    key = ["trigger_item_id", "target_item_id"]
+    ours = pairs.where("source = 'item2item'")
+    both = ours.join(joined, key, "inner").select(F.count("*"), F.max(F.abs(ours["score"] / joined["sql_score"] - 1)))
+    matched, difference = both.collect()[0]
+    return {
+        "job": seconds, "sql": sql_seconds, "pairs": ours.count(), "sql_pairs": rows, "matched": matched,
+        "difference": difference,
+    }  # fmt: skip
+
+
+def growth(events: int) -> dict[str, Any]:
+    """Time and memory of the job, and of the bare kernel on the same files."""
+    spark = session()
+    warm_up(spark, *PLAIN)
+    lake = lake_of(spark, shape_of(events), *PLAIN)
+    with PeakMemory() as memory:
+        seconds, pairs = run_job(lake)
+    in_cluster = cluster_share(pairs, shape_of(events))
+    count = pairs.count()
+    hits = hit_rates(lake, pairs, ("cosine",))
+    files = [path.removeprefix("file:") for path in lake.warehouse.read("interactions").inputFiles()]
+    until = datetime.combine(periods_of(lake).valid_from, datetime.min.time())
+    spark.stop()
+    mine = lake.settings.mine
+    parameters = SwingParameters(**{name: getattr(mine, name) for name in SwingParameters.__annotations__})
+    bare = {}
+    for threads in (1, CORES):
+        steps: list[float] = [time.perf_counter()]
+        histories = read_histories(files, until, mine)
+        steps.append(time.perf_counter())
+        found = score(histories, parameters, threads)
+        steps.append(time.perf_counter())
+        write(found, f"{tempfile.mkdtemp()}/pairs.parquet")
+        steps.append(time.perf_counter())
+        bare[threads] = {"all": steps[3] - steps[0], "kernel": steps[2] - steps[1], "pairs": len(found)}
+    return {
+        "seconds": seconds, "memory": memory.gigabytes, "pairs": count, "bare": bare, "in_cluster": in_cluster,
+        "hits": hits,
+    }  # fmt: skip
+
+
+def both_sources(events: int) -> dict[str, Any]:
+    """The job with its defaults: Swing and the two-tower model."""
+    spark = session()
+    warm_up(spark)
+    lake = lake_of(spark, shape_of(events))
+    with PeakMemory() as memory:
+        seconds, pairs = run_job(lake)
+    counts = dict(pairs.groupBy("source").count().collect())
+    shares = {source: cluster_share(pairs.where(F.col("source") == source), shape_of(events)) for source in counts}
+    return {"seconds": seconds, "memory": memory.gigabytes, "pairs": counts, "in_cluster": shares}
+
+
+def skew(events: int) -> dict[str, Any]:
+    """Zipf 1.2 and one item in half of all histories: each stage's longest task against its median."""
+    spark = session()
+    warm_up(spark, *PLAIN)
+    lake = lake_of(spark, replace(shape_of(events), zipf=1.2, hit_share=0.5), *PLAIN)
+    before = {stage["stageId"] for stage in _stages(spark)}
+    seconds, _ = run_job(lake)
+    ratios = []
+    for stage in _stages(spark):
+        if stage["stageId"] in before or stage["status"] != "COMPLETE" or stage["numTasks"] < 2:
+            continue
+        quantiles = _api(spark, f"stages/{stage['stageId']}/{stage['attemptId']}/taskSummary?quantiles=0.5,1.0")
+        median, longest = quantiles["executorRunTime"]
+        if longest >= 1000:  # milliseconds; shorter tasks are start-up and noise
+            ratios.append((longest / max(median, 1), stage["numTasks"], median / 1000, longest / 1000))
+    return {"seconds": seconds, "stages": sorted(ratios, reverse=True)}
+
+
+def _stages(spark: SparkSession) -> list[dict[str, Any]]:
+    return list(_api(spark, "stages"))
+
+
+def _api(spark: SparkSession, path: str) -> Any:
+    context = spark.sparkContext
+    url = f"{context.uiWebUrl}/api/v1/applications/{context.applicationId}/{path}"
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return json.load(answer)
+
+
+def complete_journey(_: int) -> dict[str, Any]:
+    """Hit rates on the last month's pairs of Complete Journey, every household."""
+    spark = session()
+    log = pd.read_parquet(package_data() / "transactions.parquet")
+    month = log["transaction_timestamp"] >= pd.Timestamp("2017-12-01")
+    last_day = log["transaction_timestamp"] >= log["transaction_timestamp"].max().normalize()
+    shares = (f"split.valid_share={(month & ~last_day).mean()}", f"split.test_share={last_day.mean()}")
+    lake = Lake(spark, load_settings((), (*PLAIN, *shares)), tempfile.mkdtemp(prefix="qarm-bench-"))
+    table = spark.read.parquet(str(package_data() / "transactions.parquet"))
+    events = table.select(
+        F.col("household_id").cast("string").alias("user_id"),
+        F.col("product_id").cast("string").alias("item_id"),
+        F.col("transaction_timestamp").cast("timestamp").alias("event_time"),
+        F.lit("click").alias("action"),
+    ).distinct()
+    products = spark.read.parquet(str(package_data() / "products.parquet")).select(
+        F.col("product_id").cast("string").alias("item_id"),
+        F.col("product_type").alias("title"),
+        F.col("product_category").alias("category"),
+        "department",
+        "brand",
+        "package_size",
+    )
+    write_tables(lake, events, products)
+    seconds, pairs = run_job(lake)
+    return {
+        "from": str(periods_of(lake).valid_from), "seconds": seconds, "pairs": pairs.count(),
+        "hits": hit_rates(lake, pairs, ("cosine", "bm25", "tfidf")),
+    }  # fmt: skip
+
+
+def cluster_share(pairs: DataFrame, shape: LogShape) -> float:
+    """Share of pairs within a planted cluster."""
+    same = cluster_of(F.col("trigger_item_id"), shape) == cluster_of(F.col("target_item_id"), shape)
+    return float(pairs.agg(F.avg(same.cast("int"))).collect()[0][0])
+
+
+PARTS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "against_sql": against_sql,
+    "growth": growth,
+    "both_sources": both_sources,
+    "skew": skew,
+    "complete_journey": complete_journey,
+}
+
+
+def in_own_process(part: str, events: int) -> dict[str, Any]:
+    """Runs one part, by its name, in a new process."""
+    command = [sys.executable, "-m", "benchmarks.mine_pairs", "--part", part, "--events", str(events)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=Path(__file__).parents[1])
+    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    print(f"{part} {events}: {result}", file=sys.stderr, flush=True)
+    return result
+
+
+def main() -> None:
+    """Runs every part, or one of them."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--part", choices=PARTS, help="only this part, in this process; prints JSON")
+    parser.add_argument("--events", type=int, default=SIZES[0])
+    options = parser.parse_args()
+    if options.part:
+        print(json.dumps(PARTS[options.part](options.events)))
+        return
+    results = {"against_sql": in_own_process("against_sql", SIZES[0])}
+    results |= {f"growth_{events}": in_own_process("growth", events) for events in SIZES}
+    results["both_sources"] = in_own_process("both_sources", SIZES[-1])
+    results["skew"] = in_own_process("skew", SIZES[1])
+    results["complete_journey"] = in_own_process("complete_journey", 0)
+    _mining_tables.write_tables(results, SIZES)
+
+
+if __name__ == "__main__":
+    main()

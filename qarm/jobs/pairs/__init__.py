@@ -1,0 +1,1 @@
+"""What mine_pairs is made of: transforms from DataFrame to DataFrame."""

@@ -1,0 +1,112 @@
+"""Item-to-item pairs by Swing, in buckets of trigger items that each fit one task."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from qarm.jobs.pairs.histories import sample_limits, sampling_hash, small_side
+from qarm.lake.periods import Periods
+from qarm.models.pairs.swing import SwingParameters
+from qarm.schemas.settings import MineSettings
+from qarm.udfs.swing import SWING_SCHEMA, swing_bucket
+
+TASKS_PER_CORE = 2
+MOST_BUCKETS = 2**16
+
+
+def user_rows(histories: DataFrame, codes: DataFrame, code_count: int, mine: MineSettings, until: date) -> DataFrame:
+    """One row a user: its items as numbers, beside what the settings make the kernel need of each.
+
+    Args:
+        histories: see :func:`qarm.jobs.pairs.histories.capped_histories`.
+        codes: see :func:`qarm.jobs.pairs.histories.item_codes`.
+        code_count: number of codes.
+        mine: the settings.
+        until: end of the train period, which ages are counted from.
+
+    Returns:
+        user LONG; items ARRAY<INT>, an item that is not to be scored on this user as its complement; popularity
+        ARRAY<INT>; contents ARRAY<INT> where same contents are not to pair; decay ARRAY<DOUBLE> where age matters.
+    """
+    limits = sample_limits(histories, codes, mine.max_item_users)
+    sampled = codes.join(small_side(limits, code_count), "item_key", "left")
+    is_trigger = F.col("sample_limit").isNull() | (sampling_hash() <= F.col("sample_limit"))
+    columns = {
+        "items": F.when(is_trigger, F.col("item")).otherwise(F.bitwise_not("item")),
+        "popularity": F.col("popularity"),
+    }
+    if mine.exclude_same_content:
+        columns["contents"] = F.col("content")
+    if mine.half_life_days:
+        days = (F.lit(Periods.microseconds(until)) - F.col("time")) / F.lit(86_400e6)
+        # Each of a pair's two occurrences gives the root: a user's part in it halves as both grow a half-life older.
+        columns["decay"] = F.pow(F.lit(0.5), days / F.lit(2 * mine.half_life_days))
+    held = F.arrays_zip(F.col("items").alias("item_key"), F.col("times").alias("time"))
+    return (
+        histories.select("user", F.inline(held))
+        .join(small_side(sampled, code_count), "item_key", "inner")
+        .select("user", *(column.alias(name) for name, column in columns.items()))
+        .groupBy("user")
+        .agg(*(F.collect_list(name).alias(name) for name in columns))
+    )
+
+
+def triggers_held() -> Column:
+    """A user's items that are to be scored on it."""
+    return F.filter("items", lambda item: item >= 0)
+
+
+def bucket_count(users: DataFrame, rows_per_task: int) -> tuple[int, int]:
+    """How many buckets keep each within ``rows_per_task`` item occurrences.
+
+    A user's items travel to every bucket that holds one of its triggers: with B buckets and t triggers, to
+    ``1 - (1 - 1/B)^t`` of them.
+
+    Returns:
+        The number of buckets, 0 where there are no users; the number of users.
+    """
+    smallest = TASKS_PER_CORE * users.sparkSession.sparkContext.defaultParallelism
+    candidates = [smallest << n for n in range(MOST_BUCKETS.bit_length()) if smallest << n <= MOST_BUCKETS]
+    held = F.size(triggers_held())
+    loads = [F.sum(F.size("items") * (1 - F.pow(F.lit(1 - 1 / buckets), held))) for buckets in candidates]
+    count, *totals = users.agg(F.count("*"), *loads).collect()[0]
+    if not count:
+        return 0, 0
+    fitting = (buckets for buckets, total in zip(candidates, totals, strict=True) if total <= rows_per_task)
+    return next(fitting, candidates[-1]), int(count)
+
+
+def by_bucket(users: DataFrame, buckets: int) -> DataFrame:
+    """Sends every user's row to each bucket that holds one of its triggers; each bucket is one partition.
+
+    An item's bucket is its number modulo the buckets: numbers follow popularity, so hot items are dealt out evenly.
+
+    Returns:
+        The columns of ``users`` and bucket INT.
+    """
+    held = F.array_distinct(F.transform(triggers_held(), lambda item: F.pmod(item, F.lit(buckets))))
+    rows = users.withColumn("bucket", F.explode(held))
+    return rows.repartition(buckets, F.element_at(F.lit(_partition_keys(users, buckets)), F.col("bucket") + 1))
+
+
+def _partition_keys(frame: DataFrame, partitions: int) -> list[int]:
+    """For each partition the first number that Spark's hash partitioner sends there. Driver memory: one a partition."""
+    wide = int(partitions * (partitions.bit_length() + 12))
+    numbers = frame.sparkSession.range(wide).select(F.col("id").cast("int").alias("key"))
+    place = F.pmod(F.hash("key"), F.lit(partitions)).alias("place")
+    rows = numbers.groupBy(place).agg(F.min("key").alias("key")).collect()
+    keys = {row["place"]: row["key"] for row in rows}
+    return [keys[place] for place in range(partitions)]
+
+
+def swing_pairs(buckets: DataFrame, mine: MineSettings, total_users: int, bucket_count: int) -> DataFrame:
+    """Scores every bucket.
+
+    Returns:
+        trigger INT, target INT, score DOUBLE, support LONG.
+    """
+    parameters = SwingParameters(**{name: getattr(mine, name) for name in SwingParameters.__annotations__})
+    return buckets.mapInArrow(swing_bucket(parameters, total_users, bucket_count), SWING_SCHEMA)
