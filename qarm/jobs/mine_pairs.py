@@ -137,7 +137,6 @@ def steps(run: Run) -> None:
         named = with_item_ids(pairs, codes, count).withColumn("run_id", F.lit(run.run_id))
         run.overwrite(ITEM_PAIRS, keep_verdicts(named, _standing_pairs(run)))
         measure_pairs(run, pairs, count)
-    run.spark.catalog.clearCache()
 
 
 JOB = Job("mine_pairs", steps, sections=("mine", "split", "ranking"), reads=("interactions", "items"))

@@ -284,8 +284,9 @@ def assert_unique(rows: DataFrame, contract: Contract) -> None:
     """
     if not contract.key:
         return
-    # Eight bytes a row travel; the keys themselves only where two rows have the same hash.
-    if rows.groupBy(F.xxhash64(*contract.key).alias("hash")).count().where("count > 1").isEmpty():
+    # Eight bytes a row travel, and are counted once they have; the keys themselves only where two hashes are equal.
+    hashes = rows.select(F.xxhash64(*contract.key).alias("hash")).repartition("hash")
+    if hashes.groupBy("hash").count().where("count > 1").isEmpty():
         return
     twice = rows.groupBy(*contract.key).count().where("count > 1").limit(1).collect()
     if twice:

@@ -74,6 +74,7 @@ ITEM_PAIRS = Contract(
         "two_items": "trigger_item_id <> target_item_id",
         "score_is_a_number": "NOT isnan(score)",
     },
+    properties={"delta.dataSkippingNumIndexedCols": "3"},  # the key: statistics of the rest cost a third of the write
 )
 
 ITEM_QUESTIONS = Contract(

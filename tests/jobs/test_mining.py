@@ -128,6 +128,8 @@ def test_a_small_limit_of_rows_makes_more_buckets_and_the_same_pairs(
     loads = [row["n"] for row in rows]
     assert sum(loads) / many <= held // 3
     assert max(loads) <= 2 * (held // 3)
+    with pytest.raises(UserError, match=r"mine\.rows_per_task"):
+        bucket_count(users, 1)
     small = mine_settings(rows_per_task=held // 3)
     assert mine(positives, catalogue, small) == mine(positives, catalogue, settings)
 
@@ -246,6 +248,7 @@ def planted(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> st
 def run_job(spark: SparkSession, location: str, *assignments: str) -> tuple[Run, DataFrame]:
     run = Run(Lake(spark, load_settings((), assignments), location), mine_pairs.JOB, "run-1")
     mine_pairs.steps(run)
+    spark.catalog.clearCache()  # or a second run would find the first one's results
     return run, run.lake.warehouse.read("item_pairs", int(run.outputs["item_pairs"]))
 
 

@@ -53,20 +53,24 @@ def item_keys(items: DataFrame) -> DataFrame:
 def capped_histories(positives: DataFrame, mine: MineSettings) -> DataFrame:
     """Every user's distinct items: the latest ``max_user_items``, users with fewer than ``min_user_items`` left out.
 
-    Ties in time are broken by a hash. One shuffle, by user. Executor memory: Spark's, which spills, and one user's
-    distinct items at a time, 40 bytes each, before they are cut.
+    Ties in time are broken by the items' keys. One shuffle, by user. Executor memory: Spark's, which spills, and one
+    user's distinct items at a time, 32 bytes each, before they are cut.
 
     Returns:
-        user LONG; items ARRAY<LONG>, their keys; times ARRAY<LONG>, of the last event on each; partitioned by user.
+        user LONG; items ARRAY<LONG>, their keys; with a half-life also times ARRAY<LONG>, of the last event on each;
+        partitioned by user.
     """
     latest = positives.repartition("user").groupBy("user", "item_key").agg(F.max("time").alias("time"))
-    event = F.struct((-F.col("time")).alias("age"), F.xxhash64("user", "item_key").alias("tie"), "item_key")
+    event = F.struct((-F.col("time")).alias("age"), "item_key")
     held = latest.groupBy("user").agg(F.collect_list(event).alias("held"))
     newest = F.slice(F.sort_array("held"), 1, mine.max_user_items)
+    columns = [F.col("held.item_key").alias("items")]
+    if mine.half_life_days:
+        columns.append(F.transform("held.age", lambda age: -age).alias("times"))
     return (
         held.where(F.size("held") >= mine.min_user_items)
         .withColumn("held", F.when(F.size("held") > mine.max_user_items, newest).otherwise(F.col("held")))
-        .select("user", F.col("held.item_key").alias("items"), F.transform("held.age", lambda age: -age).alias("times"))
+        .select("user", *columns)
     )
 
 

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from qarm.jobs.pairs.histories import sample_limits, sampling_hash, small_side
 from qarm.lake.periods import Periods
 from qarm.models.pairs.swing import SwingParameters
+from qarm.schemas.errors import UserError
 from qarm.schemas.settings import MineSettings
 from qarm.udfs.swing import SWING_SCHEMA, swing_bucket
 
@@ -44,9 +45,11 @@ def user_rows(histories: DataFrame, codes: DataFrame, code_count: int, mine: Min
         days = (F.lit(Periods.microseconds(until)) - F.col("time")) / F.lit(86_400e6)
         # Each of a pair's two occurrences gives the root: a user's part in it halves as both grow a half-life older.
         columns["decay"] = F.pow(F.lit(0.5), days / F.lit(2 * mine.half_life_days))
-    held = F.arrays_zip(F.col("items").alias("item_key"), F.col("times").alias("time"))
+    held = F.explode("items").alias("item_key")
+    if mine.half_life_days:
+        held = F.inline(F.arrays_zip(F.col("items").alias("item_key"), F.col("times").alias("time")))
     return (
-        histories.select("user", F.inline(held))
+        histories.select("user", held)
         .join(small_side(sampled, code_count), "item_key", "inner")
         .select("user", *(column.alias(name) for name, column in columns.items()))
         .groupBy("user")
@@ -66,17 +69,23 @@ def bucket_count(users: DataFrame, rows_per_task: int) -> tuple[int, int]:
     ``1 - (1 - 1/B)^t`` of them.
 
     Returns:
-        The number of buckets, 0 where there are no users; the number of users.
+        The number of buckets; the number of users.
+
+    Raises:
+        UserError: no number of buckets does.
     """
     smallest = TASKS_PER_CORE * users.sparkSession.sparkContext.defaultParallelism
     candidates = [smallest << n for n in range(MOST_BUCKETS.bit_length()) if smallest << n <= MOST_BUCKETS]
     held = F.size(triggers_held())
     loads = [F.sum(F.size("items") * (1 - F.pow(F.lit(1 - 1 / buckets), held))) for buckets in candidates]
     count, *totals = users.agg(F.count("*"), *loads).collect()[0]
-    if not count:
-        return 0, 0
-    fitting = (buckets for buckets, total in zip(candidates, totals, strict=True) if total <= rows_per_task)
-    return next(fitting, candidates[-1]), int(count)
+    for buckets, total in zip(candidates, totals, strict=True):
+        if total <= rows_per_task:
+            return buckets, int(count)
+    raise UserError(
+        f"mine.rows_per_task: one of {candidates[-1]} buckets would still hold {totals[-1]:.0f} item occurrences; raise"
+        " it, or lower mine.max_user_items or mine.max_item_users"
+    )
 
 
 def by_bucket(users: DataFrame, buckets: int) -> DataFrame:

@@ -15,6 +15,7 @@ from qarm.lake.job import Run
 from qarm.lake.staging import staged
 from qarm.models.feed import Feed
 from qarm.models.pairs.two_tower import TowerShape, TowerTraining, save_two_tower, train_two_tower
+from qarm.schemas.errors import UserError
 from qarm.schemas.settings import User2ItemSettings
 from qarm.udfs.user2item import (
     EXAMPLE_SCHEMA,
@@ -97,6 +98,12 @@ def two_tower_vectors(run: Run, events: DataFrame, features: DataFrame, count: i
     settings = run.settings.mine.user2item
     examples = tower_examples(events, features, count, settings)
     with staged(run, "two_tower", examples) as files, tempfile.TemporaryDirectory(prefix="qarm-") as folder:
+        rows = run.spark.read.parquet(*files).count()
+        if rows < 2:
+            raise UserError(
+                "mine.user2item: no user has a positive strictly before another, so there is nothing to train on; set"
+                " mine.user2item.model=none"
+            )
         feed = Feed(
             files, ["item", "features", "recent", "log_q"], settings.batch_size, settings.shuffle_rows, settings.seed
         )
@@ -108,6 +115,7 @@ def two_tower_vectors(run: Run, events: DataFrame, features: DataFrame, count: i
         artifact = run.publish("two_tower", Path(folder), recipe, losses=losses)
     run.lake.artifacts.prune("two_tower", TOWERS_KEPT)
     run.measure("two_tower.loss", losses[-1])
+    run.measure("two_tower.examples", rows)
     return features.mapInArrow(item_vectors(run.lake.artifacts.ship(artifact)), VECTOR_SCHEMA)
 
 
