@@ -9,6 +9,7 @@ STAMP := $(VENV)/.qarm-installed
 WAREHOUSE ?= warehouse
 # make demo HOUSEHOLDS=0 takes all 2,469 households
 HOUSEHOLDS ?=
+BENCHMARKS := encoder_layers mine_pairs
 DEMO_SET := $(if $(HOUSEHOLDS),--set demo.households=$(HOUSEHOLDS))
 
 .PHONY: setup java demo test lint format bench clean
@@ -47,8 +48,7 @@ format: setup
 	$(BIN)/ruff format .
 
 bench: setup
-	@set -e; for file in benchmarks/[!_]*.py; do \
-	  name=$$(basename $$file .py); echo "== $$name" >&2; $(BIN)/python -m benchmarks.$$name; done
+	@set -e; for name in $(BENCHMARKS); do echo "== $$name" >&2; $(BIN)/python -m benchmarks.$$name; done
 
 clean:
 	rm -rf $(VENV) $(WAREHOUSE) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -5,29 +5,20 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from qarm.jobs.pairs.histories import capped_histories, item_codes, item_keys, positives_of
-from qarm.jobs.pairs.item2item import user_rows
-from qarm.lake.job import Lake
-from qarm.lake.periods import split_periods
+from qarm.schemas.settings import MineSettings
 
 
-def sql_swing(lake: Lake) -> DataFrame:
-    """Swing by joins: user pairs by item, their overlap, each pair of items in it."""
-    mine, spark = lake.settings.mine, lake.spark
-    interactions = lake.warehouse.read("interactions")
-    periods = split_periods(interactions, lake.settings.split)
-    histories = capped_histories(positives_of(interactions, periods, mine, lake.settings.ranking), mine).persist()
-    codes = item_codes(histories, item_keys(lake.warehouse.read("items")))
-    users = user_rows(histories, codes, codes.count(), mine, periods.valid_from)
+def held_items(users: DataFrame) -> DataFrame:
+    """One row per user and item: user, n (items of the user), item, is_trigger."""
     held = users.select("user", F.size("items").alias("n"), F.explode("items").alias("code"))
-    held.withColumns(
-        {
-            "item": F.when(F.col("code") < 0, F.bitwise_not("code")).otherwise(F.col("code")),
-            "is_trigger": F.expr("code >= 0"),
-        }
-    ).persist().createOrReplaceTempView("held")
-    codes.createOrReplaceTempView("codes")
-    return spark.sql(f"""
+    item = F.when(F.col("code") < 0, F.bitwise_not("code")).otherwise(F.col("code"))
+    return held.select("user", "n", item.alias("item"), (F.col("code") >= 0).alias("is_trigger"))
+
+
+def sql_swing(held: DataFrame, mine: MineSettings) -> DataFrame:
+    """User pairs by item, their overlap, each pair of items in it: trigger, target, sql_score."""
+    held.createOrReplaceTempView("held")
+    return held.sparkSession.sql(f"""
         WITH shared AS (
           SELECT a.user AS u, b.user AS v, a.n AS n_u, b.n AS n_v, a.item, a.is_trigger AND b.is_trigger AS scored
           FROM held a JOIN held b ON a.item = b.item AND a.user < b.user
@@ -41,9 +32,8 @@ def sql_swing(lake: Lake) -> DataFrame:
           FROM (SELECT share, items, explode(triggers) AS trigger FROM overlaps)
           LATERAL VIEW explode(items) AS target
           WHERE trigger <> target GROUP BY trigger, target
-        ), ranked AS (
-          SELECT *, row_number() OVER (PARTITION BY trigger ORDER BY sql_score DESC) AS place FROM scores
         )
-        SELECT a.item_id AS trigger_item_id, b.item_id AS target_item_id, sql_score
-        FROM ranked JOIN codes a ON a.item = trigger JOIN codes b ON b.item = target WHERE place <= {mine.top_k}
+        SELECT trigger, target, sql_score
+        FROM (SELECT *, row_number() OVER (PARTITION BY trigger ORDER BY sql_score DESC) AS place FROM scores)
+        WHERE place <= {mine.top_k}
     """)

@@ -3,7 +3,8 @@
     python -m benchmarks.generate_log --events 1000000 --users 20000 --items 20000 --out FOLDER
 
 Every user keeps to a few home clusters that change over the days, takes their popular items more often (Zipf), and
-now and then takes any item of the catalogue, again by popularity. Titles name the cluster. Every number is drawn from a
+now and then takes any item of the catalogue, again by popularity. Titles name the cluster (beyond
+1,920 clusters names come again). Every number is drawn from a
 hash of the seed, the event's number and what is drawn, so neither partitions nor cores matter.
 """
 

@@ -22,6 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -32,14 +33,16 @@ from benchmarks._generated import write_generated, write_tables
 from benchmarks._memory import PeakMemory
 from benchmarks._mining_tables import CORES
 from benchmarks._pair_hits import hit_rates
-from benchmarks._sql_swing import sql_swing
+from benchmarks._sql_swing import held_items, sql_swing
 from benchmarks.generate_log import LogShape, cluster_of
 from demo.complete_journey import package_data
 from qarm.jobs import mine_pairs
+from qarm.jobs.pairs.histories import capped_histories, item_codes, item_keys, positives_of
+from qarm.jobs.pairs.item2item import bucket_count, by_bucket, swing_pairs, user_rows
 from qarm.lake.job import Lake, Run
 from qarm.lake.periods import Periods, split_periods
 from qarm.lake.session import start_session
-from qarm.models.pairs.swing import SwingParameters, swing
+from qarm.models.pairs.swing import SwingParameters, UserItems, swing
 from qarm.schemas.settings import load_settings
 
 PLAIN = ("mine.user2item.model=none",)
@@ -91,22 +94,33 @@ def periods_of(lake: Lake) -> Periods:
 
 
 def against_sql(events: int) -> dict[str, Any]:
-    """The job against the same Swing as SQL joins, from the same capped and sampled histories."""
+    """Our Swing against the same Swing as SQL joins, both from the same capped and sampled histories in memory."""
     plain = (*PLAIN, "mine.significance=0", "mine.exclude_same_content=false")
     spark = session()
     warm_up(spark, *plain)
     lake = lake_of(spark, shape_of(events), *plain)
-    seconds, pairs = run_job(lake)
+    mine, interactions = lake.settings.mine, lake.warehouse.read("interactions")
+    periods = periods_of(lake)
+    histories = capped_histories(positives_of(interactions, periods, mine, lake.settings.ranking), mine).persist()
+    codes = item_codes(histories, item_keys(lake.warehouse.read("items"))).persist()
+    count = codes.count()
+    users = user_rows(histories, codes, count, mine, periods.valid_from).persist()
+    users.count()
     start = time.perf_counter()
-    joined = sql_swing(lake).persist()
+    buckets, total = bucket_count(users, count, mine.rows_per_task)
+    ours = swing_pairs(by_bucket(users, buckets), mine, total, buckets).persist()
+    pairs = ours.count()
+    seconds = time.perf_counter() - start
+    held = held_items(users).persist()
+    held.count()
+    start = time.perf_counter()
+    joined = sql_swing(held, mine).persist()
     rows = joined.count()
     sql_seconds = time.perf_counter() - start
-    key = ["trigger_item_id", "target_item_id"]
-    ours = pairs.where("source = 'item2item'")
-    both = ours.join(joined, key, "inner").select(F.count("*"), F.max(F.abs(ours["score"] / joined["sql_score"] - 1)))
-    matched, difference = both.collect()[0]
+    both = ours.join(joined, ["trigger", "target"], "inner")
+    matched, difference = both.select(F.count("*"), F.max(F.abs(ours["score"] / joined["sql_score"] - 1))).collect()[0]
     return {
-        "job": seconds, "sql": sql_seconds, "pairs": ours.count(), "sql_pairs": rows, "matched": matched,
+        "ours": seconds, "sql": sql_seconds, "pairs": pairs, "sql_pairs": rows, "matched": matched,
         "difference": difference,
     }  # fmt: skip
 
@@ -139,7 +153,9 @@ def bare_times(lake: Lake, files: list[str], until: datetime) -> dict[int, dict[
     """Seconds of the kernel in this process, on one thread and on as many as Spark has cores."""
     mine = lake.settings.mine
     parameters = SwingParameters(**{name: getattr(mine, name) for name in SwingParameters.__annotations__})
-    swing(read_histories(files[:1], until, mine).layout, parameters)  # compiles
+    two = np.array([0, 1, 0, 1], np.int32)
+    shared = UserItems(np.array([0, 2, 4]), two, two >= 0, two[:2].astype(np.uint64), np.array([2, 2]), 2)
+    swing(shared, parameters)  # compiles
     bare = {}
     for threads in (1, CORES):
         start = time.perf_counter()
@@ -220,14 +236,14 @@ def complete_journey(_: int) -> dict[str, Any]:
     warm_up(spark, *PLAIN)
     with PeakMemory() as memory:
         seconds, pairs = run_job(lake)
-    count = pairs.count()
+    count, events_in = pairs.count(), events.count()
     hits = hit_rates(lake, pairs, ("cosine", "bm25", "tfidf"))
     first_day = str(periods_of(lake).valid_from)
     files, until = input_of(lake)
     spark.stop()
     return {
         "from": first_day, "seconds": seconds, "memory": memory.gigabytes, "pairs": count,
-        "events": int((~month).sum()), "hits": hits,
+        "events": events_in, "hits": hits,
         "bare": bare_times(lake, files, until),
     }  # fmt: skip
 

@@ -97,7 +97,7 @@ def steps(run: Run) -> None:
     )
     with run.step(f"judge {chosen.count()} pairs"):
         judged = scores.count()
-    verdicts = with_verdicts(pairs, scores, settings.judge.reject_share, judge_name).persist()
+    verdicts = with_verdicts(pairs, scores, settings.judge.reject_share.model_dump(), judge_name).persist()
     with run.step("write verdicts"):
         run.merge(ITEM_PAIRS, verdicts, compare=["verdict", "judge_score", "judge"])
     run.measure("pairs.judged", judged)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from datetime import date
+from functools import reduce
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -21,6 +25,8 @@ from qarm.lake.periods import split_periods
 from qarm.schemas.errors import UserError
 from qarm.schemas.tables import INTERACTIONS, ITEM_PAIRS, ITEMS
 
+log = logging.getLogger("qarm")
+
 PAIR_COLUMNS = ("source", "trigger", "target", "score", "support")
 
 
@@ -28,14 +34,14 @@ def shares_by_popularity(pairs: DataFrame, item_count: int) -> DataFrame:
     """How the pairs' targets spread over the items' popularity.
 
     Args:
-        pairs: source, target: item numbers in the order of popularity.
+        pairs: target: item numbers in the order of popularity.
         item_count: items that have a number.
 
     Returns:
-        source, decile INT (1 = the least popular tenth of the items, 10 = the most), pairs LONG.
+        decile INT (1 = the least popular tenth of the items, 10 = the most), pairs LONG.
     """
     decile = (10 - F.floor(F.col("target") * 10 / F.lit(item_count))).cast("int").alias("decile")
-    return pairs.groupBy("source", decile).agg(F.count("*").alias("pairs"))
+    return pairs.groupBy(decile).agg(F.count("*").alias("pairs"))
 
 
 def with_item_ids(pairs: DataFrame, codes: DataFrame, count: int) -> DataFrame:
@@ -65,47 +71,53 @@ def _standing_pairs(run: Run) -> DataFrame | None:
     return warehouse.read(ITEM_PAIRS.name) if warehouse.exists(ITEM_PAIRS.name) else None
 
 
-def mine_item2item(run: Run, users: DataFrame) -> DataFrame:
-    """Swing over users' rows, bucket by bucket."""
+def mine_item2item(run: Run, histories: DataFrame, codes: DataFrame, count: int, until: date) -> DataFrame:
+    """Swing over the users' histories, bucket by bucket; persisted."""
     mine = run.settings.mine
-    buckets, total_users = bucket_count(users, mine.rows_per_task)
-    return swing_pairs(by_bucket(users, buckets), mine, total_users, buckets)
+    users = user_rows(histories, codes, count, mine, until).persist()
+    buckets, total_users = bucket_count(users, count, mine.rows_per_task)
+    pairs = swing_pairs(by_bucket(users, buckets), mine, total_users, buckets)
+    return _of_source(run, "item2item", pairs)
 
 
-def mine_user2item(run: Run, positives: DataFrame, codes: DataFrame, count: int, keyed_items: DataFrame) -> DataFrame:
-    """Positives with their triggers, by the model that the settings name."""
+def mine_user2item(run: Run, events: DataFrame, codes: DataFrame, count: int, keyed_items: DataFrame) -> DataFrame:
+    """Positives with their triggers, by the model that the settings name; persisted."""
     settings = run.settings.mine.user2item
-    events = events_in_order(positives, codes, count).persist()
-    features = item_features(codes, keyed_items, settings).persist()
+    contents = codes if run.settings.mine.exclude_same_content else codes.withColumn("content", F.col("item"))
+    features = item_features(contents, keyed_items, settings).persist()
     with run.step(f"fit {settings.model}"):
         if settings.model == "als":
             vectors = als_vectors(events, features, settings)
         else:
             vectors = two_tower_vectors(run, events, features, count)
-    return user2item_pairs(triggers_of(events, vectors, count, settings.history), settings)
+    triggers = triggers_of(events, vectors, count, settings.dim, settings.history)
+    return _of_source(run, "user2item", user2item_pairs(triggers, settings))
 
 
-def measure_pairs(run: Run, pairs: DataFrame, item_count: int) -> None:
-    """Counts of pairs and triggers, and the share of pairs by the target's popularity, per source."""
-    for source, count, triggers in (
-        pairs.groupBy("source").agg(F.count("*"), F.countDistinct("trigger")).orderBy("source").collect()
-    ):
-        run.measure("pairs.count", count, source)
-        run.measure("pairs.triggers", triggers, source)
-    found = shares_by_popularity(pairs, item_count).collect()
-    for source in sorted({row["source"] for row in found}):
-        counts = {row["decile"]: row["pairs"] for row in found if row["source"] == source}
-        for decile in range(1, 11):
-            share = counts.get(decile, 0) / sum(counts.values())
-            run.measure("pairs.share_by_popularity", share, f"{source}/decile_{decile}")
+def _of_source(run: Run, source: str, pairs: DataFrame) -> DataFrame:
+    pairs = pairs.withColumn("source", F.lit(source)).select(*PAIR_COLUMNS).persist()
+    with run.step(f"pair {source}"):
+        if not pairs.count():
+            log.warning("mine_pairs: no %s pairs; lower mine.significance or the minima under mine", source)
+    return pairs
+
+
+def measure_pairs(run: Run, pairs: DataFrame, source: str, item_count: int) -> None:
+    """Counts of pairs and triggers of a source, and their share by the target's popularity."""
+    count, triggers = pairs.agg(F.count("*"), F.countDistinct("trigger")).collect()[0]
+    run.measure("pairs.count", count, source)
+    run.measure("pairs.triggers", triggers, source)
+    counts = dict(shares_by_popularity(pairs, item_count).collect())
+    for decile in range(1, 11) if count else ():
+        run.measure("pairs.share_by_popularity", counts.get(decile, 0) / count, f"{source}/decile_{decile}")
 
 
 def steps(run: Run) -> None:
     """Caps histories, numbers items, mines both kinds of pairs, gives them back their ids.
 
-    Executor memory: a bucket's users with their items, ``mine.rows_per_task`` item occurrences at most; the two-tower
-    model. Driver memory: one row a day of the log, one number a partition, and what
-    :func:`qarm.jobs.pairs.user2item.two_tower_vectors` says.
+    Executor memory: a bucket's users with their items, ``mine.rows_per_task`` item occurrences on average; the
+    two-tower model. Driver memory: one row a day of the log, one number a partition or bucket, what is broadcast (at
+    most 128 MB a join), and what :func:`qarm.jobs.pairs.user2item.two_tower_vectors` says.
     """
     mine = run.settings.mine
     interactions = run.read(INTERACTIONS.name)
@@ -114,29 +126,23 @@ def steps(run: Run) -> None:
     positives = positives_of(interactions, periods, mine, run.settings.ranking)
     with run.step("cap histories"):
         histories = capped_histories(positives, mine).persist()
+        if histories.isEmpty():
+            raise UserError(
+                f"mine.min_user_items: no user has {mine.min_user_items} distinct positive items before"
+                f" {periods.valid_from}; lower it, or check ranking.tasks and mine.window_days"
+            )
         codes = item_codes(histories, keyed_items).persist()
         count = codes.count()
-    if not count:
-        raise UserError(
-            f"mine.min_user_items: no user has {mine.min_user_items} distinct positive items before"
-            f" {periods.valid_from}; lower it, or check ranking.tasks and mine.window_days"
-        )
-    with run.step("mine item2item"):
-        users = user_rows(histories, codes, count, mine, periods.valid_from).persist()
-        pairs = mine_item2item(run, users).select(F.lit("item2item").alias("source"), "*").select(*PAIR_COLUMNS)
-        if mine.user2item.model == "none":
-            pairs = pairs.persist()
-            pairs.count()
+    sources = {"item2item": mine_item2item(run, histories, codes, count, periods.valid_from)}
     if mine.user2item.model != "none":
-        found = mine_user2item(run, positives, codes, count, keyed_items)
-        pairs = pairs.unionByName(found.select(F.lit("user2item").alias("source"), "*").select(*PAIR_COLUMNS))
-        pairs = pairs.persist()
-        with run.step("mine pairs"):
-            pairs.count()
+        events = events_in_order(positives, histories, codes, count).persist()
+        sources["user2item"] = mine_user2item(run, events, codes, count, keyed_items)
     with run.step("write item_pairs"):
-        named = with_item_ids(pairs, codes, count).withColumn("run_id", F.lit(run.run_id))
-        run.overwrite(ITEM_PAIRS, keep_verdicts(named, _standing_pairs(run)))
-        measure_pairs(run, pairs, count)
+        named = with_item_ids(reduce(DataFrame.unionByName, sources.values()), codes, count)
+        mined = named.withColumn("run_id", F.lit(run.run_id))
+        run.overwrite(ITEM_PAIRS, keep_verdicts(mined, _standing_pairs(run)))
+    for source, pairs in sources.items():
+        measure_pairs(run, pairs, source, count)
 
 
 JOB = Job("mine_pairs", steps, sections=("mine", "split", "ranking"), reads=("interactions", "items"))

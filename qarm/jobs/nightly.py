@@ -78,7 +78,6 @@ def run_nightly(lake: Lake, jobs: tuple[Job, ...], run_id: str, force: bool) -> 
             continue
         log.info("[%d/%d] %s: %s", number, len(jobs), job.name, why)
         record = run_job(lake, job, run_id)
-        lake.spark.catalog.clearCache()
         rows.append(
             {
                 "job": job.name,

@@ -236,8 +236,7 @@ def run_job(lake: Lake, job: Job, run_id: str) -> RunRecord:
         if lake.warehouse.exists("runs"):
             lake.ledger.record(_record(run, "failed", str(error)[:2000]), [])
         raise
-    finally:
-        lake.spark.catalog.clearCache()  # what the job persisted
+    lake.spark.catalog.clearCache()  # what the job persisted
     record = _record(run, "done", None)
     lake.ledger.record(record, run.measurements)
     return record

@@ -92,7 +92,7 @@ class User2ItemSettings(Section):
     dim: Count
     item_rows: Count
     feature_rows: Count
-    features: Annotated[int, Field(ge=0)]
+    features: Count
     recent_length: Count
     examples: Count
     batch_size: Annotated[int, Field(ge=2)]
@@ -113,7 +113,7 @@ class MineSettings(Section):
     alpha2: NotNegative
     beta: NotNegative
     top_k: Count
-    min_support: Count
+    min_support: Annotated[int, Field(ge=2)]
     significance: NotNegative
     popularity_power: NotNegative
     window_days: Annotated[int, Field(ge=0)]
@@ -132,18 +132,19 @@ class MineSettings(Section):
         return self
 
 
+class RejectShares(Section):
+    """What share of the judged pairs is rejected, by their source."""
+
+    item2item: Share
+    user2item: Share
+
+
 class JudgeSettings(Section):
     """The language model as judge of pairs."""
 
     max_pairs: Annotated[int, Field(ge=0)]
-    reject_share: dict[Literal["item2item", "user2item"], Share]
+    reject_share: RejectShares
     batch_tokens: Count
-
-    @model_validator(mode="after")
-    def _every_source_has_a_share(self) -> JudgeSettings:
-        if len(self.reject_share) != 2:
-            raise ValueError("reject_share needs a share for item2item and one for user2item")
-        return self
 
 
 class LanguageModelSettings(Section):
@@ -309,7 +310,8 @@ def _merge(values: dict[str, Any], extra: Mapping[str, Any], section: type[Secti
     for key, value in extra.items():
         field = section.model_fields.get(key)
         kind = field.annotation if field else None
-        if isinstance(kind, type) and issubclass(kind, Section) and isinstance(value, Mapping):
+        both = isinstance(value, Mapping) and isinstance(values.get(key), dict)
+        if both and isinstance(kind, type) and issubclass(kind, Section):
             _merge(values[key], value, kind)
         else:
             values[key] = value

@@ -186,9 +186,9 @@ def test_moving_an_event_to_the_future_changes_nothing_before_it(world: World, s
     lake = Lake(spark, load_settings((), generate.SMALL), str(copy))
     for job in (mine_pairs.JOB, build_examples.JOB):
         run_job(lake, job, "moved")
-    keys = ["trigger_item_id", "target_item_id", "score", "support"]
+    keys = ["source", "trigger_item_id", "target_item_id", "score", "support"]
     before, after = (
-        deltalake.DeltaTable(str(folder / "item_pairs")).to_pandas()[keys].sort_values(keys[:2]).reset_index(drop=True)
+        deltalake.DeltaTable(str(folder / "item_pairs")).to_pandas()[keys].sort_values(keys[:3]).reset_index(drop=True)
         for folder in (world.warehouse, copy)
     )
     pd.testing.assert_frame_equal(before, after, check_exact=True)

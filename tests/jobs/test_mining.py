@@ -14,7 +14,7 @@ from qarm.jobs.pairs.histories import capped_histories, item_codes, item_keys, p
 from qarm.jobs.pairs.item2item import bucket_count, by_bucket, swing_pairs, user_rows
 from qarm.jobs.pairs.user2item import item_features, user2item_pairs
 from qarm.lake.job import Lake, Run
-from qarm.lake.periods import Periods
+from qarm.lake.periods import Periods, split_periods
 from qarm.models.pairs.swing import SwingParameters
 from qarm.schemas.errors import UserError
 from qarm.schemas.settings import MineSettings, load_settings
@@ -57,7 +57,7 @@ def mine(
     histories = capped_histories(positives, settings)
     codes = item_codes(histories, catalogue)
     users = user_rows(histories, codes, codes.count(), settings, UNTIL)
-    fitting, total = bucket_count(users, settings.rows_per_task)
+    fitting, total = bucket_count(users, codes.count(), settings.rows_per_task)
     pairs = swing_pairs(by_bucket(users, buckets or fitting), settings, total, buckets or fitting)
     for side in ("trigger", "target"):
         pairs = pairs.join(codes.select(F.col("item").alias(side), F.col("item_id").alias(f"{side}_id")), side)
@@ -120,17 +120,17 @@ def test_a_small_limit_of_rows_makes_more_buckets_and_the_same_pairs(
     codes = item_codes(histories, catalogue)
     users = user_rows(histories, codes, codes.count(), settings, UNTIL).cache()
     held = users.agg(F.sum(F.size("items"))).collect()[0][0]
-    few, _ = bucket_count(users, held)
-    many, _ = bucket_count(users, held // 3)
+    few, _ = bucket_count(users, 25, held)
+    many, _ = bucket_count(users, 25, held // 2)
     assert few < many
     rows = by_bucket(users, many).groupBy("bucket").agg(F.sum(F.size("items")).alias("n")).collect()
     assert len(rows) > few
     loads = [row["n"] for row in rows]
-    assert sum(loads) / many <= held // 3
-    assert max(loads) <= 2 * (held // 3)
+    assert sum(loads) / many <= held // 2
+    assert max(loads) <= 2 * (held // 2)
     with pytest.raises(UserError, match=r"mine\.rows_per_task"):
-        bucket_count(users, 1)
-    small = mine_settings(rows_per_task=held // 3)
+        bucket_count(users, 25, 1)
+    small = mine_settings(rows_per_task=held // 2)
     assert mine(positives, catalogue, small) == mine(positives, catalogue, settings)
 
 
@@ -216,7 +216,7 @@ def test_user2item_pairs_count_their_events_and_keep_the_nearest(spark: SparkSes
 
 
 def test_shares_by_popularity(spark: SparkSession) -> None:
-    pairs = spark.createDataFrame([("item2item", t) for t in (0, 0, 5, 19)], "source STRING, target INT")
+    pairs = spark.createDataFrame([(t,) for t in (0, 0, 5, 19)], "target INT")
     found = {row["decile"]: row["pairs"] for row in shares_by_popularity(pairs, 20).collect()}
     assert found == {10: 2, 8: 1, 1: 1}
 
@@ -274,6 +274,33 @@ def test_pairs_lie_within_planted_clusters(spark: SparkSession, planted: str) ->
         assert sorted(map(tuple, again.collect()), key=str) == first
     finally:
         spark.conf.set("spark.sql.shuffle.partitions", "4")
+
+
+def test_events_after_the_train_period_change_no_pair(spark: SparkSession, planted: str) -> None:
+    small = ("mine.user2item.steps=20", "mine.user2item.min_similarity=-1")
+    _, pairs = run_job(spark, planted, *small)
+    first = sorted(map(tuple, pairs.collect()), key=str)
+    lake = Lake(spark, load_settings(), planted)
+    log = lake.warehouse.read("interactions")
+    day = log.agg(F.max("event_time")).collect()[0][0]
+    # On the log's last day, users take items of clusters they never touched, again and again.
+    future = spark.range(200).select(
+        F.format_string("u%08d", F.col("id") % 20).alias("user_id"),
+        F.format_string("i%08d", F.col("id") * 3 % 600).alias("item_id"),
+        F.lit(day).alias("event_time"),
+        F.lit("click").alias("action"),
+        F.lit(1.0).alias("weight"),
+        F.to_date(F.lit(day)).alias("event_date"),
+    )
+    before = split_periods(log, lake.settings.split)
+    version = lake.warehouse.version("interactions")
+    lake.warehouse.append(INTERACTIONS, future.join(log, ["user_id", "item_id", "event_time", "action"], "left_anti"))
+    try:
+        assert split_periods(lake.warehouse.read("interactions"), lake.settings.split) == before
+        _, again = run_job(spark, planted, *small)
+        assert sorted(map(tuple, again.collect()), key=str) == first
+    finally:
+        lake.warehouse.overwrite(INTERACTIONS, lake.warehouse.read("interactions", version))
 
 
 def test_als_in_place_of_the_towers(spark: SparkSession, planted: str) -> None:

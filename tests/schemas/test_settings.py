@@ -65,3 +65,18 @@ def test_digest_changes_with_its_sections_alone() -> None:
 @pytest.mark.parametrize("name", ["demo.toml"])
 def test_shipped_configs_load(name: str) -> None:
     load_settings([Path(__file__).parents[2] / "conf" / name])
+
+
+def test_sections_within_sections_are_merged_by_key() -> None:
+    settings = load_settings((), ["mine.user2item.dim=8", "judge.reject_share.item2item=0.2"])
+    assert settings.mine.user2item.dim == 8
+    assert settings.mine.user2item.model == load_settings().mine.user2item.model
+    assert settings.judge.reject_share.model_dump() == {"item2item": 0.2, "user2item": 0.7}
+
+
+@pytest.mark.parametrize(
+    "wrong", [["mine.user2item=none", "mine.user2item.dim=8"], ["mine.user2item.features=0"], ["mine.min_support=1"]]
+)
+def test_wrong_values_in_nested_sections_are_the_users_mistake(wrong: list[str]) -> None:
+    with pytest.raises(UserError, match="mine"):
+        load_settings((), wrong)

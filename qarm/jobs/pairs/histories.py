@@ -17,8 +17,11 @@ from qarm.lake.periods import Periods
 from qarm.schemas.errors import QarmError
 from qarm.schemas.settings import MineSettings, RankingSettings
 
-BROADCAST_ITEMS = 1_000_000
-"""Item codes are broadcast up to here, some 100 MB on every executor; beyond, they are joined by a shuffle."""
+BROADCAST_BYTES = 128 * 2**20
+"""What is known of the items is broadcast up to here, through the driver; beyond, it is joined by a shuffle."""
+
+CODE_BYTES = 100
+"""A row of item codes in Spark's memory, about."""
 
 
 def positives_of(interactions: DataFrame, periods: Periods, mine: MineSettings, ranking: RankingSettings) -> DataFrame:
@@ -83,7 +86,7 @@ def item_codes(histories: DataFrame, keyed_items: DataFrame) -> DataFrame:
 
     Returns:
         item_key, item_id, popularity INT (users that hold it), item INT, content INT (equal where the content hashes
-        are); persisted.
+        are).
     """
     held = histories.select(F.explode("items").alias("item_key"))
     popularity = held.groupBy("item_key").agg(F.count("*").cast("int").alias("popularity"))
@@ -95,7 +98,7 @@ def item_codes(histories: DataFrame, keyed_items: DataFrame) -> DataFrame:
     return numbered.withColumn("content", content).drop("content_hash")
 
 
-def sample_limits(histories: DataFrame, codes: DataFrame, max_item_users: int) -> DataFrame:
+def sample_limits(histories: DataFrame, codes: DataFrame, code_count: int, max_item_users: int) -> DataFrame:
     """The sample of users that a hot item is scored on: those whose hash with the item is at most ``sample_limit``.
 
     They are the ``max_item_users`` with the smallest hashes. Only rows of hot items that can be among them are
@@ -110,7 +113,7 @@ def sample_limits(histories: DataFrame, codes: DataFrame, max_item_users: int) -
     nearest = Window.partitionBy("item_key").orderBy("hash")
     return (
         histories.select("user", F.explode("items").alias("item_key"))
-        .join(hot, "item_key", "inner")
+        .join(small_side(hot, code_count), "item_key", "inner")
         .withColumn("hash", sampling_hash())
         .where(place_in_range * F.col("popularity") < enough)
         .withColumn("place", F.row_number().over(nearest))
@@ -125,6 +128,11 @@ def sampling_hash() -> Column:
     return F.xxhash64("user", "item_key")
 
 
-def small_side(codes: DataFrame, count: int) -> DataFrame:
-    """Marks item codes for broadcast where they are few enough."""
-    return F.broadcast(codes) if count <= BROADCAST_ITEMS else codes
+def fits_broadcast(rows: int, row_bytes: int = CODE_BYTES) -> bool:
+    """Whether so many rows are broadcast."""
+    return rows * row_bytes <= BROADCAST_BYTES
+
+
+def small_side(frame: DataFrame, rows: int, row_bytes: int = CODE_BYTES) -> DataFrame:
+    """Marks one side of a join for broadcast where it is small enough."""
+    return F.broadcast(frame) if fits_broadcast(rows, row_bytes) else frame

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from datetime import date
 
+import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -16,6 +18,8 @@ from qarm.udfs.swing import SWING_SCHEMA, swing_bucket
 
 TASKS_PER_CORE = 2
 MOST_BUCKETS = 2**16
+WORTH_A_TASK = 50_000
+"""Item occurrences below which a task of its own costs more than it brings."""
 
 
 def user_rows(histories: DataFrame, codes: DataFrame, code_count: int, mine: MineSettings, until: date) -> DataFrame:
@@ -32,7 +36,7 @@ def user_rows(histories: DataFrame, codes: DataFrame, code_count: int, mine: Min
         user LONG; items ARRAY<INT>, an item that is not to be scored on this user as its complement; popularity
         ARRAY<INT>; contents ARRAY<INT> where same contents are not to pair; decay ARRAY<DOUBLE> where age matters.
     """
-    limits = sample_limits(histories, codes, mine.max_item_users)
+    limits = sample_limits(histories, codes, code_count, mine.max_item_users)
     sampled = codes.join(small_side(limits, code_count), "item_key", "left")
     is_trigger = F.col("sample_limit").isNull() | (sampling_hash() <= F.col("sample_limit"))
     columns = {
@@ -62,11 +66,12 @@ def triggers_held() -> Column:
     return F.filter("items", lambda item: item >= 0)
 
 
-def bucket_count(users: DataFrame, rows_per_task: int) -> tuple[int, int]:
-    """How many buckets keep each within ``rows_per_task`` item occurrences.
+def bucket_count(users: DataFrame, code_count: int, rows_per_task: int) -> tuple[int, int]:
+    """How many buckets keep the average one within ``rows_per_task`` item occurrences.
 
     A user's items travel to every bucket that holds one of its triggers: with B buckets and t triggers, to
-    ``1 - (1 - 1/B)^t`` of them.
+    ``1 - (1 - 1/B)^t`` of them. There are at least two buckets a core, where the log is worth it, and no more than
+    items: one trigger's users, at most ``max_item_users`` with ``max_user_items`` each, are not split.
 
     Returns:
         The number of buckets; the number of users.
@@ -74,17 +79,18 @@ def bucket_count(users: DataFrame, rows_per_task: int) -> tuple[int, int]:
     Raises:
         UserError: no number of buckets does.
     """
-    smallest = TASKS_PER_CORE * users.sparkSession.sparkContext.defaultParallelism
-    candidates = [smallest << n for n in range(MOST_BUCKETS.bit_length()) if smallest << n <= MOST_BUCKETS]
+    candidates = [1 << n for n in range(MOST_BUCKETS.bit_length()) if 1 << n <= max(code_count, 1)]
     held = F.size(triggers_held())
     loads = [F.sum(F.size("items") * (1 - F.pow(F.lit(1 - 1 / buckets), held))) for buckets in candidates]
-    count, *totals = users.agg(F.count("*"), *loads).collect()[0]
+    count, occurrences, *totals = users.agg(F.count("*"), F.sum(F.size("items")), *loads).collect()[0]
+    cores = users.sparkSession.sparkContext.defaultParallelism
+    wanted = min(TASKS_PER_CORE * cores, math.ceil(occurrences / WORTH_A_TASK), candidates[-1])
     for buckets, total in zip(candidates, totals, strict=True):
-        if total <= rows_per_task:
+        if buckets >= wanted and total <= rows_per_task:
             return buckets, int(count)
     raise UserError(
-        f"mine.rows_per_task: one of {candidates[-1]} buckets would still hold {totals[-1]:.0f} item occurrences; raise"
-        " it, or lower mine.max_user_items or mine.max_item_users"
+        f"mine.rows_per_task: each of {candidates[-1]} buckets would still hold {totals[-1]:.0f} item occurrences;"
+        " raise it, or lower mine.max_user_items or mine.max_item_users"
     )
 
 
@@ -98,7 +104,8 @@ def by_bucket(users: DataFrame, buckets: int) -> DataFrame:
     """
     held = F.array_distinct(F.transform(triggers_held(), lambda item: F.pmod(item, F.lit(buckets))))
     rows = users.withColumn("bucket", F.explode(held))
-    return rows.repartition(buckets, F.element_at(F.lit(_partition_keys(users, buckets)), F.col("bucket") + 1))
+    keys = F.lit(np.array(_partition_keys(users, buckets), np.int32))  # one literal, not one a bucket
+    return rows.repartition(buckets, F.element_at(keys, F.col("bucket") + 1))
 
 
 def _partition_keys(frame: DataFrame, partitions: int) -> list[int]:

@@ -9,7 +9,7 @@ from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from qarm.jobs.pairs.histories import BROADCAST_ITEMS, small_side
+from qarm.jobs.pairs.histories import fits_broadcast, small_side
 from qarm.lake.indexing import with_row_number
 from qarm.lake.job import Run
 from qarm.lake.staging import staged
@@ -32,8 +32,8 @@ TOWERS_KEPT = 2
 """Versions of the model that stay: tonight's and last night's."""
 
 
-def events_in_order(positives: DataFrame, codes: DataFrame, count: int) -> DataFrame:
-    """Positive events of numbered items, by user and time.
+def events_in_order(positives: DataFrame, histories: DataFrame, codes: DataFrame, count: int) -> DataFrame:
+    """Positive events on numbered items of the users that have a history, by user and time.
 
     Returns:
         user LONG, time LONG, item INT; partitioned by user, sorted by user, time and item.
@@ -43,6 +43,7 @@ def events_in_order(positives: DataFrame, codes: DataFrame, count: int) -> DataF
         positives.join(numbers, "item_key", "inner")
         .select("user", "time", "item")
         .repartition("user")
+        .join(histories.select("user"), "user", "left_semi")
         .sortWithinPartitions("user", "time", "item")
     )
 
@@ -101,8 +102,8 @@ def two_tower_vectors(run: Run, events: DataFrame, features: DataFrame, count: i
         rows = run.spark.read.parquet(*files).count()
         if rows < 2:
             raise UserError(
-                "mine.user2item: no user has a positive strictly before another, so there is nothing to train on; set"
-                " mine.user2item.model=none"
+                f"mine.user2item.examples: {rows} of the positives drawn have another strictly before them, too few to"
+                " train on; raise it, or set mine.user2item.model=none"
             )
         feed = Feed(
             files, ["item", "features", "recent", "log_q"], settings.batch_size, settings.shuffle_rows, settings.seed
@@ -111,7 +112,7 @@ def two_tower_vectors(run: Run, events: DataFrame, features: DataFrame, count: i
         training = TowerTraining(settings.steps, settings.learning_rate, settings.temperature, settings.seed)
         model, losses = train_two_tower(shape, feed.epoch, training)
         save_two_tower(model, Path(folder))
-        recipe = {name: run.version(name) for name in run.job.reads}
+        recipe = {name: run.version(name) for name in run.job.reads} | {"mine": run.settings.digest(run.job.sections)}
         artifact = run.publish("two_tower", Path(folder), recipe, losses=losses)
     run.lake.artifacts.prune("two_tower", TOWERS_KEPT)
     run.measure("two_tower.loss", losses[-1])
@@ -120,7 +121,7 @@ def two_tower_vectors(run: Run, events: DataFrame, features: DataFrame, count: i
 
 
 def als_vectors(events: DataFrame, features: DataFrame, settings: User2ItemSettings) -> DataFrame:
-    """MLlib's implicit ALS: item factors, fitted on the cluster alone.
+    """MLlib's implicit ALS: item factors, fitted on the cluster alone, equal from run to run up to rounding.
 
     Returns:
         item INT, content INT, vector ARRAY<FLOAT> of length 1; items whose factors are all 0 are left out.
@@ -142,23 +143,23 @@ def als_vectors(events: DataFrame, features: DataFrame, settings: User2ItemSetti
         ratingCol="rating",
     )
     factors = als.fit(ratings).itemFactors
-    numbers.unpersist()
     norm = F.sqrt(F.aggregate("features", F.lit(0.0), lambda total, x: total + x * x))
     unit = F.transform("features", lambda x: (x / F.col("norm")).cast("float"))
     vectors = factors.withColumn("norm", norm).where("norm > 0").select(F.col("id").alias("item"), unit.alias("vector"))
     return vectors.join(features.select("item", "content"), "item", "inner").select("item", "content", "vector")
 
 
-def triggers_of(events: DataFrame, vectors: DataFrame, count: int, window: int) -> DataFrame:
+def triggers_of(events: DataFrame, vectors: DataFrame, count: int, dim: int, window: int) -> DataFrame:
     """Each positive with the nearest of the user's last ``window`` positives.
 
-    Vectors join the events on the executors: by broadcast up to ``BROADCAST_ITEMS`` items, by a shuffle beyond.
+    Vectors join the events on the executors: by broadcast where they are small enough, by a shuffle beyond.
 
     Returns:
         trigger INT, target INT, similarity FLOAT.
     """
-    placed = events.join(small_side(vectors, count), "item", "inner")
-    if count > BROADCAST_ITEMS:  # a broadcast join leaves the events in their order, a shuffle does not
+    row_bytes = 4 * dim + 60
+    placed = events.join(small_side(vectors, count, row_bytes), "item", "inner")
+    if not fits_broadcast(count, row_bytes):  # a broadcast join leaves the events in their order, a shuffle does not
         placed = placed.repartition("user").sortWithinPartitions("user", "time", "item")
     columns = ("user", "time", "item", "content", "vector")
     return placed.select(*columns).mapInArrow(nearest_triggers(window), TRIGGER_SCHEMA)
