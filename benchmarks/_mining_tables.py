@@ -24,8 +24,9 @@ def write_tables(results: dict[str, Any], sizes: Sequence[int]) -> None:
             f"{sizes[0]:,}", f"{sql['ours']:.1f}", f"{sql['sql']:.1f}", f"{sql['sql'] / sql['ours']:.1f}",
             f"{sql['pairs']:,}", f"{sql['matched']:,}", f"{sql['difference']:.1e}",
         ]],
-        "Plain Swing (`mine.significance = 0`) both from the same capped and sampled histories, cached in Spark. Pairs of both can be fewer"
-        " where the 100th and 101st target score the same: the two break ties differently.",
+        "Plain Swing (`mine.significance = 0`), 500 events a user; both from the same capped and sampled histories,"
+        " cached in Spark. Pairs of both can be fewer where the 100th and 101st target score the same: the two break"
+        " ties differently.",
     )  # fmt: skip
     rows = [_against_bare(f"generated, {events:,}", results[f"growth_{events}"]) for events in sizes]
     journey = results["complete_journey"]
