@@ -14,14 +14,18 @@ from qarm.lake.job import Lake
 from qarm.lake.periods import split_periods
 
 K = 20
+NEIGHBOURS = 200
+"""That implicit keeps of an item: enough to leave out those of the item's own content."""
+
 PAIRS_A_DAY = 200
 
 
-def hit_rates(lake: Lake, pairs: DataFrame, others: tuple[str, ...]) -> dict[str, float]:
+def hit_rates(lake: Lake, pairs: DataFrame, others: tuple[str, ...], own_content_out: bool = False) -> dict[str, float]:
     """HR@20 of ours and of implicit's neighbours: items that one user took on one day of the following period.
 
     Of every user and day at most 200 ordered pairs count, drawn with a seed. ``others`` see each user's distinct items
-    of the whole train period.
+    of the whole train period. With ``own_content_out``, items of the trigger's content are neither asked for nor
+    answered, as docs/definitions.md has it of pair hit rates.
     """
     log = lake.warehouse.read("interactions").select("user_id", "item_id", "event_date").toPandas()
     users, items = log["user_id"].astype("category"), log["item_id"].astype("category")
@@ -29,9 +33,14 @@ def hit_rates(lake: Lake, pairs: DataFrame, others: tuple[str, ...]) -> dict[str
     periods = split_periods(lake.warehouse.read("interactions"), lake.settings.split)
     train = log[log["day"] < periods.valid_from][["user", "item"]].drop_duplicates()
     later = log[(log["day"] >= periods.valid_from) & (log["day"] < periods.test_from)].drop_duplicates()
-    held_out = _later_pairs(later)
-    found = pairs.where("source = 'item2item'").select("trigger_item_id", "target_item_id", "score").toPandas()
     place = {item: n for n, item in enumerate(items.cat.categories)}
+    hashes = lake.warehouse.read("items").select("item_id", "content_hash").toPandas().set_index("item_id")
+    contents = pd.factorize(hashes["content_hash"].reindex(items.cat.categories))[0]
+    if not own_content_out:
+        contents = np.arange(len(place))
+    held_out = _later_pairs(later)
+    held_out = held_out[:, contents[held_out[0]] != contents[held_out[1]]]
+    found = pairs.where("source = 'item2item'").select("trigger_item_id", "target_item_id", "score").toPandas()
     ours = pd.DataFrame(
         {
             "trigger": found["trigger_item_id"].map(place),
@@ -39,9 +48,9 @@ def hit_rates(lake: Lake, pairs: DataFrame, others: tuple[str, ...]) -> dict[str
             "score": found["score"],
         }
     )
-    rates = {"qarm": _hit_rate(ours, held_out, len(place))}
+    rates = {"qarm": _hit_rate(ours, held_out, contents)}
     for name in others:
-        rates[name] = _hit_rate(_implicit(name, train, len(place)), held_out, len(place))
+        rates[name] = _hit_rate(_implicit(name, train, len(place)), held_out, contents)
     return rates
 
 
@@ -57,20 +66,20 @@ def _later_pairs(later: pd.DataFrame) -> np.ndarray:
     return np.concatenate(drawn, axis=1).astype(np.int64)
 
 
-def _hit_rate(found: pd.DataFrame, held_out: np.ndarray, n_items: int) -> float:
+def _hit_rate(found: pd.DataFrame, held_out: np.ndarray, contents: np.ndarray) -> float:
+    found = found[contents[found["trigger"]] != contents[found["target"]]]
     best = found.sort_values(["trigger", "score"], ascending=[True, False]).groupby("trigger").head(K)
-    keys = best["trigger"].to_numpy(np.int64) * n_items + best["target"].to_numpy(np.int64)
-    return float(np.isin(held_out[0] * n_items + held_out[1], keys).mean())
+    keys = best["trigger"].to_numpy(np.int64) * len(contents) + best["target"].to_numpy(np.int64)
+    return float(np.isin(held_out[0] * len(contents) + held_out[1], keys).mean())
 
 
 def _implicit(name: str, train: pd.DataFrame, n_items: int) -> pd.DataFrame:
     kind = {"cosine": CosineRecommender, "bm25": BM25Recommender, "tfidf": TFIDFRecommender}[name]
     ones = np.ones(len(train), np.float32)
     matrix = sparse.csr_matrix((ones, (train["user"], train["item"])), shape=(train["user"].max() + 1, n_items))
-    model = kind(K=K + 1)
+    model = kind(K=NEIGHBOURS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model.fit(matrix, show_progress=False)
     similar = model.similarity.tocoo()
-    found = pd.DataFrame({"trigger": similar.row, "target": similar.col, "score": similar.data})
-    return found[found["trigger"] != found["target"]]
+    return pd.DataFrame({"trigger": similar.row, "target": similar.col, "score": similar.data})

@@ -237,13 +237,14 @@ def complete_journey(_: int) -> dict[str, Any]:
     with PeakMemory() as memory:
         seconds, pairs = run_job(lake)
     count, events_in = pairs.count(), events.count()
-    hits = hit_rates(lake, pairs, ("cosine", "bm25", "tfidf"))
+    others = ("cosine", "bm25", "tfidf")
+    hits, other_contents = (hit_rates(lake, pairs, others, own_content_out=out) for out in (False, True))
     first_day = str(periods_of(lake).valid_from)
     files, until = input_of(lake)
     spark.stop()
     return {
         "from": first_day, "seconds": seconds, "memory": memory.gigabytes, "pairs": count,
-        "events": events_in, "hits": hits,
+        "events": events_in, "hits": hits, "hits_other_contents": other_contents,
         "bare": bare_times(lake, files, until),
     }  # fmt: skip
 
