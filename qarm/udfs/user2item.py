@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import torch
-from numpy.typing import NDArray
 
 from qarm.models.pairs.nearest import carry_from, nearest_before, recent_before
 from qarm.models.pairs.two_tower import TwoTower, load_two_tower
@@ -111,9 +110,4 @@ def _with_history(batches: Iterable[pa.RecordBatch], window: int) -> Iterator[tu
             rows = pa.concat_tables([carried, rows])
         rows = rows.combine_chunks()
         yield rows, first
-        carried = rows.slice(_carry(rows, window))
-
-
-def _carry(rows: pa.Table, window: int) -> int:
-    users: NDArray[np.int64] = rows["user"].to_numpy()
-    return carry_from(users, rows["time"].to_numpy(), window)
+        carried = rows.slice(carry_from(rows["user"].to_numpy(), rows["time"].to_numpy(), window))

@@ -15,6 +15,20 @@ from numpy.typing import NDArray
 
 
 @numba.njit(cache=True, nogil=True)
+def _history(users, times, window):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Where each event's history begins and ends: the user's last ``window`` events strictly before it."""
+    begin, end = np.zeros(users.shape[0], np.int64), np.zeros(users.shape[0], np.int64)
+    user_start, tie_start = 0, 0
+    for p in range(1, users.shape[0]):
+        if users[p] != users[p - 1]:
+            user_start = tie_start = p
+        elif times[p] != times[p - 1]:
+            tie_start = p
+        begin[p], end[p] = max(user_start, tie_start - window), tie_start
+    return begin, end
+
+
+@numba.njit(cache=True, nogil=True)
 def nearest_before(
     users: NDArray[np.int64],
     times: NDArray[np.int64],
@@ -42,15 +56,9 @@ def nearest_before(
     n = users.shape[0]
     found = np.full(n - first, -1, np.int64)
     similarity = np.zeros(n - first, np.float32)
-    user_start, tie_start = 0, 0
-    for p in range(n):
-        if p and users[p] != users[p - 1]:
-            user_start = tie_start = p
-        elif p and times[p] != times[p - 1]:
-            tie_start = p
-        if p < first:
-            continue
-        for q in range(tie_start - 1, max(user_start, tie_start - window) - 1, -1):
+    begin, end = _history(users, times, window)
+    for p in range(first, n):
+        for q in range(end[p] - 1, begin[p] - 1, -1):
             if items[q] == items[p] or contents[q] == contents[p]:
                 continue
             product = np.float32(0)
@@ -83,16 +91,10 @@ def recent_before(
     """
     n = users.shape[0]
     recent = np.full((n - first, length), -1, np.int32)
-    user_start, tie_start = 0, 0
-    for p in range(n):
-        if p and users[p] != users[p - 1]:
-            user_start = tie_start = p
-        elif p and times[p] != times[p - 1]:
-            tie_start = p
-        if p < first:
-            continue
-        for place in range(min(length, tie_start - user_start)):
-            recent[p - first, place] = items[tie_start - 1 - place]
+    begin, end = _history(users, times, length)
+    for p in range(first, n):
+        for place in range(end[p] - begin[p]):
+            recent[p - first, place] = items[end[p] - 1 - place]
     return recent
 
 
@@ -104,9 +106,5 @@ def carry_from(users: NDArray[np.int64], times: NDArray[np.int64], window: int) 
         times: shape (n,).
         window: events looked back on.
     """
-    last = len(users) - 1
-    of_user = np.flatnonzero(users != users[last])
-    user_start = int(of_user[-1]) + 1 if len(of_user) else 0
-    tied = np.flatnonzero(times[user_start:] != times[last])
-    tie_start = user_start + int(tied[-1]) + 1 if len(tied) else user_start
-    return max(user_start, tie_start - window)
+    begin, _ = _history(users, times, window)
+    return int(begin[-1])
