@@ -38,7 +38,7 @@ def hit_rates(lake: Lake, pairs: DataFrame, others: tuple[str, ...], own_content
     contents = pd.factorize(hashes["content_hash"].reindex(items.cat.categories))[0]
     if not own_content_out:
         contents = np.arange(len(place))
-    held_out = _later_pairs(later)
+    held_out = later_pairs(later)
     held_out = held_out[:, contents[held_out[0]] != contents[held_out[1]]]
     found = pairs.where("source = 'item2item'").select("trigger_item_id", "target_item_id", "score").toPandas()
     ours = pd.DataFrame(
@@ -54,7 +54,8 @@ def hit_rates(lake: Lake, pairs: DataFrame, others: tuple[str, ...], own_content
     return rates
 
 
-def _later_pairs(later: pd.DataFrame) -> np.ndarray:
+def later_pairs(later: pd.DataFrame) -> np.ndarray:
+    """Ordered pairs of items of one user and day, shape (2, pairs), from columns user, day, item."""
     generator = np.random.default_rng(0)
     drawn = []
     for _, group in later.groupby(["user", "day"], sort=True)["item"]:

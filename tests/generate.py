@@ -68,12 +68,21 @@ SMALL = [
     "embed.layer=12",
     "embed.search_dim=16",
     'language_model.dtype="bfloat16"',
-    "codebook.kmeans_sizes=[6, 4]",
+    "codebook.kmeans_sizes=[8, 4]",
     "codebook.fsq_levels=[2, 2, 2, 2]",
     "codebook.fsq_batch_size=64",
+    "codebook.fsq_hidden=32",
     "codebook.neighbours=5",
     "examples.recent_length=5",
     "examples.found_length=8",
     "ranker.batch_size=128",
     "ranker.max_epochs=4",
 ]
+
+
+def clustered(n: int = 400, d: int = 16, seed: int = 0) -> np.ndarray:
+    """Unit vectors around twelve centres, as embeddings lie."""
+    generator = np.random.default_rng(seed)
+    centres = np.random.default_rng(0).normal(size=(12, d))
+    vectors = centres[generator.integers(12, size=n)] + 0.3 * generator.normal(size=(n, d))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)

@@ -6,22 +6,22 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 
-import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from qarm.lake.artifacts import Artifact
+from qarm.jobs.codes.changes import record_changes
+from qarm.jobs.codes.collisions import resolved
+from qarm.jobs.codes.measures import measure_codes, measure_drift, measure_hits
+from qarm.jobs.codes.neighbours import nearest_items
 from qarm.lake.command import main
 from qarm.lake.indexing import with_row_number
 from qarm.lake.job import Job, Run
 from qarm.models.quantize.codebook import Codebook
-from qarm.models.quantize.quality import collision_numbers, entropy, hit_rates
 from qarm.schemas.tables import ITEM_EMBEDDINGS, SEMANTIC_IDS
-from qarm.udfs.arrays import column_matrix
-from qarm.udfs.codes import CODES_SCHEMA, NEIGHBOURS_SCHEMA, assign, neighbours
+from qarm.udfs.codes import CODES_SCHEMA, assign
 
-CODES = ["sid_1", "sid_2", "sid_3"]
-COMPARED = ["sid", "neighbours", "reconstruction_error", "encoder_version", "codebook_version"]
+COLUMNS = ("sid_1", "sid_2", "sid_3")
+COMPARED = ["sid", "content_hash", "neighbours", "reconstruction_error", "encoder_version", "codebook_version"]
 
 
 def distinct_embeddings(embeddings: DataFrame) -> DataFrame:
@@ -31,123 +31,86 @@ def distinct_embeddings(embeddings: DataFrame) -> DataFrame:
     )
 
 
-def semantic_ids(embeddings: DataFrame, codes: DataFrame, near: DataFrame, codebook: str, now: datetime) -> DataFrame:
-    """Rows of ``semantic_ids``: every item with its content's codes and neighbours."""
+def published_codes(semantic_ids: DataFrame, codebook: str, levels: int) -> DataFrame:
+    """What contents have been given by a codebook: these never change.
+
+    Returns:
+        content_hash, codes ARRAY<INT> (one a level), suffix INT (null for none), reconstruction_error.
+    """
+    every = F.concat(F.array_compact(F.array(*COLUMNS)), F.coalesce("sid_more", F.array().cast("array<int>")))
     return (
-        embeddings.select("item_id", "content_hash", "encoder_version")
-        .join(codes, "content_hash", "inner")
-        .join(near, "content_hash", "left")
+        semantic_ids.where(F.col("codebook_version") == codebook)
+        .groupBy("content_hash")
+        .agg(F.min_by(every, "item_id").alias("all"), F.min_by("reconstruction_error", "item_id").alias("error"))
         .select(
-            "item_id",
-            *CODES,
-            F.concat_ws("-", *CODES).alias("sid"),
-            "neighbours",
-            "reconstruction_error",
-            "encoder_version",
-            F.lit(codebook).alias("codebook_version"),
-            F.lit(now).alias("assigned_at"),
+            "content_hash",
+            F.slice("all", 1, levels).alias("codes"),
+            F.get("all", F.lit(levels)).alias("suffix"),
+            F.col("error").alias("reconstruction_error"),
         )
     )
 
 
-def keep_assignment_times(rows: DataFrame, standing: DataFrame) -> DataFrame:
-    """Where an item's codes are as they were, so is the time they were assigned."""
-    old = standing.select("item_id", "sid", "codebook_version", F.col("assigned_at").alias("before"))
-    return rows.join(old, ["item_id", "sid", "codebook_version"], "left").withColumn(
-        "assigned_at", F.coalesce("before", "assigned_at")
+def semantic_ids(embeddings: DataFrame, codes: DataFrame, near: DataFrame, codebook: str, now: datetime) -> DataFrame:
+    """Rows of ``semantic_ids``: every item with its content's codes and neighbours."""
+    more = F.concat(F.slice("codes", len(COLUMNS) + 1, 2**30), F.array_compact(F.array("suffix")))
+    return (
+        embeddings.select("item_id", "content_hash", "encoder_version")
+        .join(codes, "content_hash", "inner")
+        .join(near, "content_hash", "left")
+        .withColumns({name: F.get("codes", F.lit(place)) for place, name in enumerate(COLUMNS)})
+        .withColumn("sid_more", more)
+        .withColumn("sid", F.concat_ws("-", *COLUMNS, F.col("sid_more").cast("array<string>")))
+        .withColumn("codebook_version", F.lit(codebook))
+        .withColumn("assigned_at", F.lit(now))
     )
+
+
+def keep_assignment_times(rows: DataFrame, standing: DataFrame) -> DataFrame:
+    """Where an item's text and codes are as they were, so is the time they were assigned."""
+    same = ["item_id", "content_hash", "sid", "codebook_version"]
+    old = standing.select(*same, F.col("assigned_at").alias("before"))
+    return rows.join(old, same, "left").withColumn("assigned_at", F.coalesce("before", "assigned_at"))
 
 
 def steps(run: Run) -> None:
-    """Assigns distinct contents, finds their neighbours, merges what differs, measures.
+    """Assigns contents that the codebook has not seen, finds neighbours, merges what differs, measures.
 
-    Executor memory: the codebook, and the contents' embeddings memory-mapped once a host. Driver memory: the contents'
-    embeddings, at most ``codebook.neighbours_limit`` of them, and ``codebook.quality_sample`` of them.
+    A content that has codes of this codebook keeps them, whatever else changes. Executor memory: the codebook; see
+    :mod:`qarm.jobs.codes` for collisions and neighbours. Driver memory: ``codebook.quality_sample`` embeddings.
     """
     settings = run.settings.codebook
-    codebook = run.use("codebook", "fit_codebook")
-    embeddings = run.read(ITEM_EMBEDDINGS.name).where(F.col("encoder_version") == codebook.card["recipe"]["encoder"])
+    artifact = run.use("codebook", "fit_codebook")
+    codebook = Codebook.load(run.lake.artifacts.fetch(artifact))
+    shipped = run.lake.artifacts.ship(artifact)
+    embeddings = run.read(ITEM_EMBEDDINGS.name).where(F.col("encoder_version") == artifact.card["recipe"]["encoder"])
     contents = with_row_number(distinct_embeddings(embeddings), "position", "content_hash")
-    shipped = run.lake.artifacts.ship(codebook)
-    codes = contents.select("content_hash", "embedding").mapInArrow(assign(shipped), CODES_SCHEMA).persist()
+    before = run.lake.warehouse.read(SEMANTIC_IDS.name) if run.lake.warehouse.exists(SEMANTIC_IDS.name) else None
+    fresh = contents.select("content_hash", "embedding")
+    published = None
+    if before is not None:
+        published = published_codes(before, artifact.version, len(codebook.sizes)).persist()
+        fresh = fresh.join(published, "content_hash", "left_anti")
     with run.step("assign codes"):
-        count = codes.count()
+        assigned = fresh.mapInArrow(assign(shipped), CODES_SCHEMA).persist()
+        run.measure("codes.contents_assigned", assigned.count())
+    given = resolved(assigned, published, fresh, shipped, len(codebook.sizes), settings)
+    codes = (given if published is None else given.unionByName(published)).persist()
+    count = codes.count()
     with tempfile.TemporaryDirectory(prefix="qarm-neighbours-") as folder:
         with run.step("find neighbours"):
-            near = nearest_items(run, contents, count, Path(folder))
-        rows = semantic_ids(embeddings, codes, near, codebook.version, run.started_at)
-        if run.lake.warehouse.exists(SEMANTIC_IDS.name):
-            rows = keep_assignment_times(rows, run.lake.warehouse.read(SEMANTIC_IDS.name))
+            near = nearest_items(run, contents, count, codebook.dimension, Path(folder))
+        rows = semantic_ids(embeddings, codes, near, artifact.version, run.started_at)
+        if before is not None:
+            rows = keep_assignment_times(rows, before)
         with run.step("write semantic_ids"):
-            run.merge(SEMANTIC_IDS, rows, compare=COMPARED)
+            run.merge(SEMANTIC_IDS, rows.select(*SEMANTIC_IDS.names), compare=COMPARED)
+    with run.step("record what changed"):
+        record_changes(run)
     with run.step("measure the codes"):
-        measure_codes(run, run.lake.warehouse.read(SEMANTIC_IDS.name), codes, codebook)
-        measure_hits(run, contents, codebook, settings.quality_sample)
-    for frame in (codes, contents):
-        frame.unpersist()
-
-
-def nearest_items(run: Run, contents: DataFrame, count: int, folder: Path) -> DataFrame:
-    """Neighbours of every content as item ids; no rows where there are more contents than the exact search takes.
-
-    Args:
-        run: the run.
-        contents: content_hash, item_id, embedding, position.
-        count: of the contents.
-        folder: an empty local folder that outlives the result's use.
-
-    Returns:
-        content_hash, neighbours ARRAY<STRING>.
-    """
-    settings = run.settings.codebook
-    if count > settings.neighbours_limit:
-        run.measure("codes.without_neighbours", count)
-        return run.spark.createDataFrame([], "content_hash STRING, neighbours ARRAY<STRING>")
-    run.measure("codes.without_neighbours", 0)
-    table = contents.select("position", "item_id", "embedding").toArrow().sort_by("position")
-    matrix = folder / f"embeddings-{run.run_id}.npy"
-    np.save(matrix, column_matrix(table["embedding"]))
-    run.spark.sparkContext.addFile(str(matrix))
-    positions = contents.select("content_hash", "position").mapInArrow(
-        neighbours(matrix.name, settings.neighbours), NEIGHBOURS_SCHEMA
-    )
-    names = contents.select(F.col("position").alias("near"), F.col("item_id").alias("neighbour"))
-    return (
-        positions.select("content_hash", F.posexplode("neighbours").alias("place", "near"))
-        .join(names, "near", "inner")
-        .groupBy("content_hash")
-        .agg(F.sort_array(F.collect_list(F.struct("place", "neighbour"))).alias("ordered"))
-        .select("content_hash", F.col("ordered.neighbour").alias("neighbours"))
-        .persist()
-    )
-
-
-def measure_codes(run: Run, assigned: DataFrame, codes: DataFrame, codebook: Artifact) -> None:
-    """Collisions over items and over distinct contents, use and entropy of each level, reconstruction error."""
-    current = assigned.where(F.col("codebook_version") == codebook.version)
-    for name, rows in (("items", current), ("distinct_contents", codes)):
-        sizes = rows.groupBy(*CODES).count().groupBy("count").agg(F.count("*").alias("sids")).collect()
-        numbers = collision_numbers(np.array([r["count"] for r in sizes]), np.array([r["sids"] for r in sizes]))
-        for metric, value in numbers.items():
-            run.measure(f"codes.{metric}", value, name)
-    mean_error = codes.agg(F.avg("reconstruction_error")).collect()[0][0]
-    run.measure("codes.reconstruction_error", mean_error, "distinct_contents")
-    for level, size in zip(CODES, codebook.card["sizes"], strict=True):
-        # Bounded by the codebook's size, a setting, not by the items.
-        counts = np.array([row["count"] for row in codes.groupBy(level).count().collect()])
-        run.measure("codes.used", len(counts), level)
-        run.measure("codes.used_share", len(counts) / size, level)
-        run.measure("codes.entropy_bits", entropy(counts), level)
-
-
-def measure_hits(run: Run, contents: DataFrame, codebook: Artifact, most: int) -> None:
-    """HR@1 and HR@10 of codes on a sample of contents."""
-    sample = contents.select("content_hash", "embedding").orderBy("content_hash").limit(most)
-    embeddings = column_matrix(sample.select("embedding").toArrow()["embedding"])
-    book = Codebook.load(run.lake.artifacts.fetch(codebook))
-    rates = hit_rates(embeddings, book.reconstruct(book.assign(embeddings)), (1, 10))
-    for k, rate in rates.items():
-        run.measure(f"codes.hr@{k}", rate, "distinct_contents")
+        measure_codes(run, run.lake.warehouse.read(SEMANTIC_IDS.name), codes, artifact)
+        measure_hits(run, contents, codes, codebook, settings.quality_sample)
+        measure_drift(run, run.lake.warehouse.read(SEMANTIC_IDS.name), artifact)
 
 
 JOB = Job("assign_semantic_ids", steps, sections=("codebook",), reads=("item_embeddings",), uses=("codebook",))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
+import math
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,67 +14,185 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from qarm.lake.artifacts import Artifact
 from qarm.lake.command import main
-from qarm.lake.job import Job, Run
-from qarm.models.quantize.codebook import Codebook, CodebookParameters
+from qarm.lake.job import Job, Run, user_mistakes
+from qarm.models.quantize.codebook import Codebook
+from qarm.models.quantize.family import CodebookParameters, fit_codebook
+from qarm.models.quantize.fsq_training import FsqParameters
+from qarm.models.quantize.kmeans import blocks
+from qarm.models.quantize.matching import matched_names
+from qarm.models.quantize.quality import collapsed_levels, quality_of
+from qarm.models.quantize.rq_vae import RqVaeParameters
 from qarm.schemas.errors import UserError
 from qarm.schemas.settings import CodebookSettings
-from qarm.schemas.tables import ITEM_EMBEDDINGS
-from qarm.udfs.arrays import column_matrix
+from qarm.schemas.tables import ITEM_EMBEDDINGS, METRICS, SEMANTIC_IDS
+from qarm.udfs.matrix import gather_matrix
 
 log = logging.getLogger("qarm")
 
+HELD_OUT_SHARE = 0.05
+HELD_OUT_FROM = 400
+"""Contents from which on some are held out: fewer would say nothing."""
 
-def content_sample(embeddings: DataFrame, most: int) -> DataFrame:
-    """One row per distinct content, at most so many, the smallest hashes first.
+HASH_RANGE = 2**31
+
+
+def content_sample(embeddings: DataFrame, most: int, contents: int) -> DataFrame:
+    """One row per distinct content, in proportion: about so many, chosen and ordered by a hash.
 
     Returns:
         content_hash, embedding.
     """
-    contents = embeddings.groupBy("content_hash").agg(F.first("embedding").alias("embedding"))
-    return contents.orderBy("content_hash").limit(most)
+    chosen = F.pmod(F.xxhash64("content_hash"), F.lit(HASH_RANGE)) < int(min(1.0, most / max(contents, 1)) * HASH_RANGE)
+    one_each = embeddings.where(chosen).groupBy("content_hash").agg(F.min_by("embedding", "item_id").alias("embedding"))
+    return one_each.orderBy(F.xxhash64("content_hash"), "content_hash")
 
 
-def sample_matrix(sample: DataFrame) -> NDArray[np.float32]:
-    """The sample on the driver, shape (contents, d). Driver memory: the sample's size is a setting."""
-    return np.ascontiguousarray(column_matrix(sample.select("embedding").toArrow()["embedding"]), np.float32)
+def standing_codes(sample: DataFrame, semantic_ids: DataFrame, levels: int) -> NDArray[np.int32]:
+    """The codes that the sample's contents have now, in the sample's order; -1 where they have none.
+
+    Driver memory: ``4 * levels`` bytes a content of the sample.
+    """
+    all_codes = F.concat(F.array("sid_1", "sid_2", "sid_3"), F.coalesce("sid_more", F.array().cast("array<int>")))
+    own = semantic_ids.groupBy("content_hash").agg(F.min_by(all_codes, "item_id").alias("codes"))
+    columns = [F.coalesce(F.get("codes", F.lit(i)), F.lit(-1)).cast("int").alias(f"c{i}") for i in range(levels)]
+    rows = (
+        sample.select("content_hash")
+        .join(own, "content_hash", "left")
+        .orderBy(F.xxhash64("content_hash"), "content_hash")
+        .select(*columns)
+        .toArrow()
+    )
+    return np.stack([rows[f"c{i}"].to_numpy() for i in range(levels)], axis=1)
 
 
 def parameters_of(settings: CodebookSettings) -> CodebookParameters:
     """The codebook's part of the settings."""
-    return CodebookParameters(**{name: getattr(settings, name) for name in CodebookParameters.__annotations__})
+    s = settings
+    return CodebookParameters(
+        method=s.method,
+        kmeans_sizes=s.kmeans_sizes,
+        kmeans_iterations=s.kmeans_iterations,
+        kmeans_balanced=s.kmeans_balanced,
+        fsq=FsqParameters(
+            s.fsq_levels, s.fsq_projection, s.fsq_decoder, s.fsq_hidden, s.fsq_epochs, s.fsq_batch_size,
+            s.fsq_learning_rate, s.seed,
+        ),
+        rq_vae=RqVaeParameters(
+            s.rq_vae_hidden, s.rq_vae_latent, s.rq_vae_epochs, s.rq_vae_batch_size, s.rq_vae_learning_rate
+        ),
+        seed=s.seed,
+    )  # fmt: skip
+
+
+def refit_wanted(run: Run, standing: Artifact) -> bool:
+    """Whether a codebook that stands is to be replaced: asked for, or due where the settings let that decide."""
+    if run.settings.codebook.refit == "now":
+        return True
+    if run.settings.codebook.refit == "on_request" or not run.lake.warehouse.exists(METRICS.name):
+        return False
+    of_this = (F.col("name") == "codes.refit_due") & (F.col("slice") == standing.version)
+    newest = run.lake.warehouse.read(METRICS.name).where(of_this).agg(F.max_by("value", "created_at")).collect()
+    return bool(newest[0][0])
 
 
 def steps(run: Run) -> None:
     """Fits on a sample of distinct contents, or keeps the codebook that was fitted for the same encoder and settings.
 
-    Driver memory: ``codebook.sample_size`` embeddings, three times.
+    Driver memory: a block of the sample, whose embeddings are in a memory-mapped file on its disk
+    (``codebook.sample_size * d * 4`` bytes, which the system keeps in memory where it can); ``quality_sample``
+    embeddings twice.
     """
     settings = run.settings.codebook
     embeddings = run.read(ITEM_EMBEDDINGS.name)
     encoder = run.use("encoder", "embed_items")
-    parameters = parameters_of(settings)
-    recipe = {"encoder": encoder.version, **vars(parameters), "sample_size": settings.sample_size}
+    recipe = {"encoder": encoder.version, **settings.fitting}
     standing = run.standing("codebook", recipe)
-    if standing is not None:
+    if standing is not None and not refit_wanted(run, standing):
         log.info("fit_codebook: %s stands; new items are assigned with it", standing.version)
         return
-    with run.step("sample embeddings"):
-        current = embeddings.where(F.col("encoder_version") == encoder.version)
-        sample = sample_matrix(content_sample(current, settings.sample_size))
-    if len(sample) == 0:
+    current = embeddings.where(F.col("encoder_version") == encoder.version)
+    contents = current.select("content_hash").distinct().count()
+    if contents == 0:
         raise UserError(f"table item_embeddings holds nothing of {encoder.version}; run embed_items first")
-    with run.step(f"fit on {len(sample)} contents"):
-        codebook = Codebook.fit(sample, parameters)
-    with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
-        codebook.save(Path(folder))
+    sample = content_sample(current, settings.sample_size, contents)
+    previous = run.lake.artifacts.latest("codebook")
+    with tempfile.TemporaryDirectory(prefix="qarm-codebook-") as name:
+        folder = Path(name)
+        with run.step("sample embeddings"), user_mistakes():
+            matrix = gather_matrix(sample, "embedding", folder / "sample.f32")
+        fitted, held_out = _split(matrix)
+        seen = fitted[: settings.quality_sample].copy()  # the fit leaves residuals in the file
+        start = _start(run, previous, encoder.version, settings.method)
+        with run.step(f"fit on {len(fitted)} of {contents} contents"), user_mistakes():
+            codebook = fit_codebook(fitted, parameters_of(settings), contents, start, overwrite=True)
+        with run.step("measure the codebook"):
+            codebook = _with_old_names(run, codebook, sample, folder)
+            quality = {"fitted": quality_of(codebook, seen)}
+            if len(held_out):
+                quality["held_out"] = quality_of(codebook, held_out[: settings.quality_sample])
+        codebook.card = {"fitted_on": len(fitted), "contents": contents, "encoder": encoder.version, "quality": quality}
+        published = folder / "artifact"
+        published.mkdir()
+        codebook.save(published)
+        replaced = {"refit_of": previous.version} if previous else {}
         run.publish(
-            "codebook", Path(folder), recipe, method="res_kmeans_fsq", sizes=codebook.sizes, fitted_on=len(sample)
+            "codebook", published, recipe, method=codebook.method, sizes=codebook.sizes, **codebook.card, **replaced
         )
-    run.measure("codebook.fitted_on", len(sample))
+    _record_quality(run, codebook, quality, len(fitted))
+
+
+def _split(matrix: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The rows to fit on, and those held out to say what new contents will look like."""
+    held_out = int(len(matrix) * HELD_OUT_SHARE) if len(matrix) >= HELD_OUT_FROM else 0
+    return matrix[: len(matrix) - held_out], matrix[len(matrix) - held_out :]
+
+
+def _start(run: Run, previous: Artifact | None, encoder: str, method: str) -> Codebook | None:
+    """The codebook to start from: the one before, where it is of the same embeddings and method."""
+    if previous is None or previous.card["recipe"]["encoder"] != encoder or previous.card["method"] != method:
+        return None
+    return Codebook.load(run.lake.artifacts.fetch(previous))
+
+
+def _with_old_names(run: Run, codebook: Codebook, sample: DataFrame, folder: Path) -> Codebook:
+    """Gives codes the names that the sample's contents know them by."""
+    if not run.lake.warehouse.exists(SEMANTIC_IDS.name):
+        return codebook
+    old = standing_codes(sample, run.lake.warehouse.read(SEMANTIC_IDS.name), len(codebook.sizes))
+    embeddings = gather_matrix(sample, "embedding", folder / "again.f32")
+    new = np.concatenate([codebook.assign(embeddings[rows]) for rows in blocks(len(embeddings))])
+    known = old[:, 0] >= 0
+    if not known.any():
+        return codebook
+    names = matched_names(old[known], new[known], codebook.sizes)
+    renamed = np.stack([own[level] for own, level in zip(names, new.T, strict=True)], axis=1)
+    run.measure("codebook.sids_kept", float((renamed == old)[known].all(axis=1).mean()))
+    run.measure("codebook.sids_kept_unmatched", float((new == old)[known].all(axis=1).mean()))
+    return codebook.renamed(names)
+
+
+def _record_quality(run: Run, codebook: Codebook, quality: Mapping[str, Mapping[str, float]], fitted_on: int) -> None:
+    run.measure("codebook.fitted_on", fitted_on)
+    for slice, numbers in quality.items():
+        for name, value in numbers.items():
+            run.measure(f"codebook.{name}", value, slice)
+    for level in collapsed_levels(quality["fitted"], codebook.sizes, fitted_on):
+        log.warning(
+            "fit_codebook: level %d has collapsed: its codes carry %.1f bits of %.1f", level,
+            quality["fitted"][f"entropy_bits.level_{level}"], math.log2(codebook.sizes[level - 1]),
+        )  # fmt: skip
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Adds the job's own option."""
+    parser.add_argument(
+        "--refit", action="append_const", dest="set", const="codebook.refit=now", help="fit a new version now"
+    )
 
 
 JOB = Job("fit_codebook", steps, sections=("codebook",), reads=("item_embeddings",), uses=("encoder",))
 
 if __name__ == "__main__":
-    raise SystemExit(main(JOB))
+    raise SystemExit(main(JOB, options=options))

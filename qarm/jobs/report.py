@@ -11,16 +11,15 @@ from markupsafe import Markup
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from qarm.jobs.codes.page import bucket_examples, changes_by_night, code_figures, moved_items, refit_state
 from qarm.lake.command import main
 from qarm.lake.job import Job, Run
-from qarm.models.figures import bucket_sizes, code_use, training_curves, verdict_scores
-from qarm.schemas.tables import ITEM_PAIRS, ITEMS, METRICS, RUNS, SEMANTIC_IDS
+from qarm.models.figures import training_curves, verdict_scores
+from qarm.schemas.tables import ITEM_PAIRS, ITEMS, METRICS, RUNS, SEMANTIC_IDS, SID_CHANGES
 
 log = logging.getLogger("qarm")
 
-LEVELS = ("sid_1", "sid_2", "sid_3")
 SCORE_BINS = 30
-LARGEST_BUCKET_SHOWN = 30
 
 
 def latest_two(metrics: DataFrame) -> dict[tuple[str, str], list[float | None]]:
@@ -118,30 +117,6 @@ def headline(values: dict[tuple[str, str], list[float | None]], tasks: list[str]
     return cards
 
 
-def code_figures(run: Run, codes: DataFrame, items: DataFrame) -> dict[str, Markup]:
-    """Use of codes and sizes of buckets over distinct contents. Driver memory: one number a code."""
-    codebook = run.lake.artifacts.require("codebook", "fit_codebook")
-    contents = (
-        codes.where(F.col("codebook_version") == codebook.version)
-        .join(items, "item_id")
-        .dropDuplicates(["content_hash"])
-    )
-    contents = contents.select(*LEVELS).persist()
-    levels = {level: [row["count"] for row in contents.groupBy(level).count().collect()] for level in LEVELS}
-    sizes = (
-        contents.groupBy(*LEVELS)
-        .count()
-        .groupBy(F.least("count", F.lit(LARGEST_BUCKET_SHOWN)).alias("size"))
-        .count()
-        .collect()
-    )
-    contents.unpersist()
-    return {
-        "code_use": Markup(code_use(levels, codebook.card["sizes"])),
-        "bucket_sizes": Markup(bucket_sizes([row["size"] for row in sizes], [row["count"] for row in sizes])),
-    }
-
-
 def verdict_figure(pairs: DataFrame) -> Markup | None:
     """Histogram of the judge's scores, binned on the executors."""
     judged = pairs.where("judge_score IS NOT NULL")
@@ -168,23 +143,6 @@ def pair_examples(pairs: DataFrame, items: DataFrame, verdict: str, best_first: 
     return chosen.select("trigger", "target", "score", "support", "judge_score").orderBy(order).collect()
 
 
-def bucket_examples(codes: DataFrame, items: DataFrame) -> list[Any]:
-    """The ten fullest first-two-level prefixes with some of their contents."""
-    titled = codes.join(items, "item_id").withColumn("prefix", F.concat_ws("-", "sid_1", "sid_2"))
-    return (
-        titled.groupBy("prefix")
-        .agg(
-            F.countDistinct("content_hash").alias("contents"),
-            F.count("*").alias("items"),
-            F.min("text").alias("first"),
-            F.max("text").alias("last"),
-        )
-        .orderBy(F.col("contents").desc(), "prefix")
-        .limit(10)
-        .collect()
-    )
-
-
 def steps(run: Run) -> None:
     """Gathers numbers, draws them, writes ``<warehouse>/reports/<run_id>.html`` and ``<warehouse>/report.html``."""
     tasks = run.settings.ranking.task_names
@@ -192,6 +150,7 @@ def steps(run: Run) -> None:
     runs, pairs, codes = (run.lake.warehouse.read(name) for name in (RUNS.name, ITEM_PAIRS.name, SEMANTIC_IDS.name))
     text = F.concat_ws(", ", "title", "category", F.array_join(F.map_values("attributes"), ", "))
     items = run.lake.warehouse.read(ITEMS.name).select("item_id", "content_hash", text.alias("text"))
+    changes = run.lake.warehouse.read(SID_CHANGES.name)
     curves = run.lake.artifacts.require("ranker", "train_ranker").card["curves"]
     with run.step("draw"):
         context = {
@@ -214,8 +173,11 @@ def steps(run: Run) -> None:
             "kept": pair_examples(pairs, items, "keep", best_first=True),
             "rejected": pair_examples(pairs, items, "reject", best_first=False),
             "buckets": bucket_examples(codes, items),
+            "nights": changes_by_night(changes),
+            "moved": moved_items(changes, items),
+            "refit": refit_state(run, values),
             "metrics": sorted((name, slice, found[0], difference(found)) for (name, slice), found in values.items()),
-            **code_figures(run, codes, items),
+            **code_figures(run, codes),
         }
     page = render(context)
     for url in (f"{run.lake.warehouse.root}/reports/{run.run_id}.html", f"{run.lake.warehouse.root}/report.html"):

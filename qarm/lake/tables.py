@@ -106,6 +106,16 @@ class Warehouse:
             reader = reader.option("versionAsOf", version)
         return reader.table(f"{self.location}.{name}") if self.in_catalog else reader.load(f"{self.root}/{name}")
 
+    def changes(self, name: str, since: int) -> DataFrame:
+        """A table's change data feed, from one version to the newest.
+
+        Args:
+            name: the table.
+            since: the first version.
+        """
+        reader = self.spark.read.format("delta").option("readChangeFeed", "true").option("startingVersion", since)
+        return reader.table(f"{self.location}.{name}") if self.in_catalog else reader.load(f"{self.root}/{name}")
+
     def files(self, name: str, version: int, where: Column) -> list[str]:
         """The Parquet files of one snapshot, for readers outside Spark.
 

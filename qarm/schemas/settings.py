@@ -23,6 +23,9 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 TaskName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
+MOST_CODES = 2**31 - 1
+MOST_NEXT_BEST = 65_536
+
 
 class Section(BaseModel):
     """A section of the settings: immutable, and refuses names it does not know."""
@@ -164,25 +167,55 @@ class EmbedSettings(Section):
 
 
 class CodebookSettings(Section):
-    """Res-KmeansFSQ."""
+    """How embeddings become codes, and when a codebook is replaced."""
 
-    kmeans_sizes: Annotated[list[Count], Field(min_length=2, max_length=2)]
+    method: Literal["res_kmeans_fsq", "res_kmeans", "vq", "rq_vae", "fsq"]
+    kmeans_sizes: list[Count]
     kmeans_iterations: Count
-    fsq_levels: Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=1)]
+    kmeans_balanced: bool
+    fsq_levels: list[Annotated[int, Field(ge=2)]]
+    fsq_projection: Literal["learned", "pca"]
+    fsq_decoder: Literal["prefix", "mirrored"]
     fsq_hidden: Count
     fsq_epochs: Count
     fsq_batch_size: Count
     fsq_learning_rate: Positive
+    rq_vae_hidden: Count
+    rq_vae_latent: Count
+    rq_vae_epochs: Count
+    rq_vae_batch_size: Count
+    rq_vae_learning_rate: Positive
     sample_size: Count
+    collisions: Literal["keep", "suffix", "next_best"]
+    contents_per_sid: Count
+    refit: Literal["on_request", "when_due", "now"]
+    refit_error_factor: Annotated[float, Field(ge=1)]
+    refit_collision_factor: Annotated[float, Field(ge=1)]
+    refit_after: Count
     neighbours: Count
-    neighbours_limit: Count
+    neighbours_exact: Annotated[int, Field(ge=0)]
+    neighbours_index: Literal["ivf", "hnsw"]
+    neighbours_limit: Annotated[int, Field(ge=0)]
     quality_sample: Count
     seed: int
 
+    @property
+    def fitting(self) -> dict[str, Any]:
+        """The settings that a fitted codebook depends on."""
+        names = [n for n in type(self).model_fields if n.startswith(("kmeans_", "fsq_", "rq_vae_"))]
+        return {name: getattr(self, name) for name in ("method", *names, "sample_size", "seed")}
+
     @model_validator(mode="after")
-    def _level_fits_an_int(self) -> CodebookSettings:
-        if math.prod(self.fsq_levels) > 2**31 - 1:
+    def _method_and_sizes_fit(self) -> CodebookSettings:
+        if math.prod(self.fsq_levels) > MOST_CODES:
             raise ValueError("the product of fsq_levels must fit an INT column")
+        if self.method == "vq" and len(self.kmeans_sizes) > 1:
+            raise ValueError("method = vq has one level: kmeans_sizes must hold one size, or none for the default")
+        if self.collisions == "next_best":
+            if self.method in ("vq", "fsq") or (self.method != "res_kmeans_fsq" and len(self.kmeans_sizes) == 1):
+                raise ValueError("collisions = next_best moves the last of several codes; this method has only one")
+            if math.prod(self.fsq_levels) > MOST_NEXT_BEST:
+                raise ValueError(f"collisions = next_best compares at most {MOST_NEXT_BEST} codes of the last level")
         return self
 
 

@@ -108,10 +108,10 @@ SEMANTIC_IDS = Contract(
     comment="The semantic ID of every item",
     columns=(
         Column("item_id", "STRING", "The item", nullable=False),
-        Column("sid_1", "INT", "Code of level 1 (k-means)", nullable=False),
-        Column("sid_2", "INT", "Code of level 2 (k-means on the residual)", nullable=False),
-        Column("sid_3", "INT", "Code of level 3 (FSQ of the residual)", nullable=False),
-        Column("sid", "STRING", "The three codes, a-b-c", nullable=False),
+        Column("sid_1", "INT", "Code of level 1 (k-means by default)", nullable=False),
+        Column("sid_2", "INT", "Code of level 2 (k-means on the residual); null where the method has one level"),
+        Column("sid_3", "INT", "Code of level 3 (FSQ of the residual); null where the method has fewer levels"),
+        Column("sid", "STRING", "All codes, a-b-c; a-b-c-d where sid_more holds one", nullable=False),
         Column("neighbours", "ARRAY<STRING>", "QARM V1's VQ code: the nearest items of other content, nearest first"),
         Column(
             "reconstruction_error", "FLOAT", "Squared distance to the reconstruction / squared norm", nullable=False
@@ -119,14 +119,40 @@ SEMANTIC_IDS = Contract(
         Column("encoder_version", "STRING", "The encoder artifact behind the embedding", nullable=False),
         Column("codebook_version", "STRING", "The codebook artifact that assigned the codes", nullable=False),
         Column("assigned_at", "TIMESTAMP", "When the codes were assigned", nullable=False),
+        Column(
+            "sid_more", "ARRAY<INT>", "Codes of levels 4 and on, then the suffix that tells contents of one SID apart"
+        ),
+        Column("content_hash", "STRING", "items.content_hash the codes were made from", nullable=False),
     ),
     key=("item_id",),
     checks={
-        "codes_not_negative": "sid_1 >= 0 AND sid_2 >= 0 AND sid_3 >= 0",
-        "sid_is_its_codes": "sid = concat_ws('-', sid_1, sid_2, sid_3)",
+        "codes_not_negative": "sid_1 >= 0 AND coalesce(sid_2, 0) >= 0 AND coalesce(sid_3, 0) >= 0",
+        "sid_is_its_codes": "sid = concat_ws('-', sid_1, sid_2, sid_3, CAST(sid_more AS ARRAY<STRING>))",
         "error_not_negative": "reconstruction_error >= 0",
     },
-    properties={"delta.enableChangeDataFeed": "true"},
+    # Every version stays readable: codes are compared over months. VACUUM keeps the files of ten years, too.
+    properties={
+        "delta.enableChangeDataFeed": "true",
+        "delta.logRetentionDuration": "interval 3650 days",
+        "delta.deletedFileRetentionDuration": "interval 3650 days",
+    },
+)
+
+SID_CHANGES = Contract(
+    name="sid_changes",
+    comment="Every semantic ID that was given or moved, and why",
+    columns=(
+        Column("item_id", "STRING", "The item", nullable=False),
+        Column("reason", "STRING", "new item, changed text or new codebook", nullable=False),
+        Column("old_sid", "STRING", "Its SID before; null for a new item"),
+        Column("new_sid", "STRING", "Its SID now", nullable=False),
+        Column("old_codebook_version", "STRING", "The codebook of old_sid"),
+        Column("codebook_version", "STRING", "The codebook of new_sid", nullable=False),
+        Column("table_version", "LONG", "The version of semantic_ids that holds new_sid first", nullable=False),
+        Column("changed_at", "TIMESTAMP", "When that version was written", nullable=False),
+    ),
+    key=("item_id", "table_version"),
+    checks={"known_reason": "reason IN ('new item', 'changed text', 'new codebook')"},
 )
 
 METRICS = Contract(
@@ -246,6 +272,6 @@ def predictions(tasks: Sequence[str]) -> Contract:
 def all_contracts(tasks: Sequence[str]) -> list[Contract]:
     """Every table, in the order the jobs write them."""
     return [
-        INTERACTIONS, ITEMS, REJECTED_ROWS, ITEM_PAIRS, ITEM_QUESTIONS, ITEM_EMBEDDINGS, SEMANTIC_IDS,
+        INTERACTIONS, ITEMS, REJECTED_ROWS, ITEM_PAIRS, ITEM_QUESTIONS, ITEM_EMBEDDINGS, SEMANTIC_IDS, SID_CHANGES,
         ranker_examples(tasks), predictions(tasks), METRICS, RUNS,
     ]  # fmt: skip

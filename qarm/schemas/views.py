@@ -10,11 +10,18 @@ VIEWS: dict[str, str] = {
         FROM {items} i LEFT JOIN {semantic_ids} s ON i.item_id = s.item_id
     """,
     "sid_occupancy": """
-        SELECT codebook_version, level, prefix, count(*) AS items, count(DISTINCT content_hash) AS contents,
+        SELECT codebook_version, level, prefix, count(*) AS items, count(DISTINCT s.content_hash) AS contents,
                min_by(title, s.item_id) AS example_title
         FROM {semantic_ids} s JOIN {items} i ON s.item_id = i.item_id
-        LATERAL VIEW stack(3, 1, concat('', sid_1), 2, concat_ws('-', sid_1, sid_2), 3, sid) p AS level, prefix
+        LATERAL VIEW stack(4, 1, concat('', sid_1), 2, concat_ws('-', sid_1, sid_2),
+                              3, concat_ws('-', sid_1, sid_2, sid_3), 4, sid) p AS level, prefix
+        WHERE level = size(split(prefix, '-')) OR level = 4 AND size(split(prefix, '-')) > 4
         GROUP BY codebook_version, level, prefix
+    """,
+    "moved_sids": """
+        SELECT c.item_id, i.title, c.reason, c.old_sid, c.new_sid, c.old_codebook_version, c.codebook_version,
+               c.table_version, c.changed_at
+        FROM {sid_changes} c JOIN {items} i ON c.item_id = i.item_id
     """,
     "judged_pairs": """
         SELECT p.source, p.trigger_item_id, a.title AS trigger_title, p.target_item_id, b.title AS target_title,
@@ -24,4 +31,5 @@ VIEWS: dict[str, str] = {
         JOIN {items} b ON p.target_item_id = b.item_id
     """,
 }
-"""Name to query: items with their codes and titles; occupancy by code prefix; pairs with titles and verdicts."""
+"""Name to query: items with their codes and titles; occupancy by code prefix; what got or changed its SID and
+why; pairs with titles and verdicts."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import faiss
 import torch
 from pyspark import SparkFiles, TaskContext
 
@@ -18,6 +19,8 @@ def shipped(name: str) -> Path:
 
 
 def use_task_cores() -> None:
-    """Keeps torch to the cores that Spark gave the task."""
+    """Keeps torch and faiss to the cores that Spark gave the task."""
     context = TaskContext.get()
-    torch.set_num_threads(context.cpus() if context else 1)
+    cores = context.cpus() if context else 1
+    torch.set_num_threads(cores)
+    faiss.omp_set_num_threads(cores)

@@ -257,7 +257,7 @@ def test_the_report_is_one_page_that_needs_nothing_else(world: World) -> None:
     page = (world.warehouse / "report.html").read_text()
     assert page.count("<svg") == 4
     assert not re.search(r'(src|href)="(?!#)', page)
-    for words in ("validation AUC", "codes used", "semantic IDs", "rejected", "popularity", "wine"):
+    for words in ("validation AUC", "codes used", "semantic IDs", "rejected", "popularity", "wine", "No refit is due"):
         assert words in page
 
 
@@ -266,12 +266,14 @@ def test_sql_sees_tables_and_views(world: World, capsys: pytest.CaptureFixture[s
         "SELECT sid, count(*) AS n FROM semantic_ids GROUP BY sid ORDER BY 2 DESC LIMIT 5",
         "SELECT count(*) AS judged FROM judged_pairs WHERE verdict IS NOT NULL",
         "SELECT sum(items) AS all_items FROM sid_occupancy WHERE level = 1",
+        "SELECT reason, count(*) AS moves FROM moved_sids GROUP BY reason",
         "SELECT title FROM item_codes WHERE sid IS NULL OR title = 'red wine bottle small'",
     ]
     assert sql.main(["--warehouse", str(world.warehouse), *(part for query in queries for part in ("-e", query))]) == 0
     out = capsys.readouterr().out
     assert re.search(r"judged\|\n.*\n\|40 ", out)
     assert re.search(r"all_items\|\n.*\n\|120 ", out)
+    assert re.search(r"\|new item\|120 ", out)
     assert "red wine bottle small" in out
     assert sql.main(["--warehouse", str(world.warehouse), "-e", "SELECT nothing FROM nowhere"]) == 2
     assert "nowhere" in capsys.readouterr().err

@@ -1,93 +1,63 @@
-"""A fitted Res-KmeansFSQ codebook: two k-means levels and an FSQ level (QARM V2)."""
+"""A fitted codebook: a row of levels, each on what the levels before left over."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from qarm.models.quantize.fsq import FsqAutoencoder, fit_fsq
-from qarm.models.quantize.residual_kmeans import fit_residual_kmeans, nearest
+from qarm.models.quantize.fsq import FsqLevel
+from qarm.models.quantize.kmeans import KMeansLevel
+from qarm.models.quantize.levels import Level, RenamedLevel
+from qarm.models.quantize.rq_vae import LatentSpace
 
 TENSORS = "codebook.safetensors"
 CARD = "codebook.json"
+FORMAT = 2
 
+ROWS_AT_ONCE = 1024
+"""Every forward pass has this many rows, padded where there are fewer.
 
-@dataclass(frozen=True)
-class CodebookParameters:
-    """Sizes and training of a codebook.
-
-    Attributes:
-        kmeans_sizes: centroids of the k-means levels.
-        kmeans_iterations: Lloyd iterations.
-        fsq_levels: values of each FSQ dimension; their product is the size of the last level.
-        fsq_hidden: width of the FSQ networks.
-        fsq_epochs: passes over the sample.
-        fsq_batch_size: vectors a step.
-        fsq_learning_rate: AdamW's.
-        seed: of everything random.
-    """
-
-    kmeans_sizes: Sequence[int]
-    kmeans_iterations: int
-    fsq_levels: Sequence[int]
-    fsq_hidden: int
-    fsq_epochs: int
-    fsq_batch_size: int
-    fsq_learning_rate: float
-    seed: int
+A matrix product of another shape may differ in its last bit, and an embedding at the boundary of two codes with it.
+"""
 
 
 class Codebook:
     """Assigns codes to embeddings, and gives back what codes stand for.
 
     Args:
-        centroids: of each k-means level, shape (size, d).
-        fsq: the last level.
-        parameters: what it was fitted with.
+        levels: first to last.
+        dimension: of the embeddings.
+        method: how it was fitted, for its card.
+        space: where the levels live, if not among the embeddings themselves (RQ-VAE).
+        card: what else its card says: what it was fitted on, quality.
     """
 
     def __init__(
-        self, centroids: Sequence[NDArray[np.float32]], fsq: FsqAutoencoder, parameters: CodebookParameters
+        self,
+        levels: Sequence[Level],
+        dimension: int,
+        method: str,
+        space: LatentSpace | None = None,
+        card: Mapping[str, Any] | None = None,
     ) -> None:
-        self.centroids = list(centroids)
-        self.fsq = fsq.eval()
-        self.parameters = parameters
-
-    @classmethod
-    def fit(cls, embeddings: NDArray[np.float32], parameters: CodebookParameters) -> Codebook:
-        """Fits all levels.
-
-        Args:
-            embeddings: L2-normalised, shape (n, d).
-            parameters: sizes and training.
-
-        Raises:
-            ValueError: no embeddings, or some that are not finite.
-        """
-        _assert_finite(embeddings)
-        p = parameters
-        centroids, residual = fit_residual_kmeans(embeddings, p.kmeans_sizes, p.kmeans_iterations, p.seed)
-        fsq = fit_fsq(
-            residual, p.fsq_levels, p.fsq_hidden, p.fsq_epochs, p.fsq_batch_size, p.fsq_learning_rate, p.seed
-        )  # fmt: skip
-        return cls(centroids, fsq, parameters)
+        self.levels = list(levels)
+        self.dimension = dimension
+        self.method = method
+        self.space = space
+        self.card = dict(card or {})
 
     @property
     def sizes(self) -> list[int]:
         """Codes of every level."""
-        return [*(len(level) for level in self.centroids), self.fsq.quantizer.size]
-
-    @property
-    def dimension(self) -> int:
-        """Dimension of the embeddings it takes."""
-        return int(self.centroids[0].shape[1])
+        return [level.size for level in self.levels]
 
     def assign(self, embeddings: NDArray[np.float32]) -> NDArray[np.int32]:
         """Codes of embeddings.
@@ -101,47 +71,166 @@ class Codebook:
         Raises:
             ValueError: another dimension than the codebook's, or values that are not finite.
         """
+        return self.assign_with_residuals(embeddings)[0]
+
+    def assign_with_residuals(
+        self, embeddings: NDArray[np.float32]
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
+        """Codes, what the last level quantized, and reconstructions.
+
+        Args:
+            embeddings: shape (n, d).
+
+        Returns:
+            Codes, shape (n, levels); the residual before the last level, shape (n, d), or of the latent space's
+            dimension where there is one; reconstructions, shape (n, d).
+
+        Raises:
+            ValueError: another dimension than the codebook's, or values that are not finite.
+        """
         if embeddings.ndim != 2 or embeddings.shape[1] != self.dimension:
             raise ValueError(
                 f"the codebook takes embeddings of {self.dimension} dimensions, not shape {embeddings.shape}"
             )
-        _assert_finite(embeddings)
-        residual = np.ascontiguousarray(embeddings, np.float32)
+        assert_finite(embeddings)
+        n = len(embeddings)
+        parts = [
+            self._assign_block(_padded(embeddings[i : i + ROWS_AT_ONCE])) for i in range(0, max(n, 1), ROWS_AT_ONCE)
+        ]
+        codes, residuals, reconstructions = (np.concatenate(part)[:n] for part in zip(*parts, strict=True))
+        return codes, residuals, reconstructions
+
+    def _assign_block(self, embeddings: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        target = self.space.enter(embeddings) if self.space else embeddings
+        before = np.zeros_like(target)
         codes = []
-        for centroids in self.centroids:
-            found = nearest(residual, centroids)
-            residual = residual - centroids[found]
-            codes.append(found)
-        return np.stack([*codes, self.fsq.encode(residual)], axis=1)
+        for level in self.levels:
+            residual = target - before
+            codes.append(level.encode(residual))
+            before = before + level.decode(codes[-1], before)
+        return np.stack(codes, axis=1), residual, self.space.leave(before) if self.space else before
 
     def reconstruct(self, codes: NDArray[np.int32]) -> NDArray[np.float32]:
         """What codes of shape (n, levels) stand for, shape (n, d)."""
-        levels = [centroids[codes[:, i]] for i, centroids in enumerate(self.centroids)]
-        return np.add.reduce([*levels, self.fsq.decode(codes[:, -1])]).astype(np.float32)
+        n = len(codes)
+        parts = [
+            self._reconstruct_block(_padded(codes[i : i + ROWS_AT_ONCE])) for i in range(0, max(n, 1), ROWS_AT_ONCE)
+        ]
+        return np.concatenate(parts)[:n]
+
+    def _reconstruct_block(self, codes: NDArray[np.int32]) -> NDArray[np.float32]:
+        width = self.space.latent if self.space else self.dimension
+        before = np.zeros((len(codes), width), np.float32)
+        for place, level in enumerate(self.levels):
+            before = before + level.decode(codes[:, place], before)
+        return self.space.leave(before) if self.space else before
+
+    def last_distances(self, residuals: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Squared distances to the last level's codes, in that level's own space.
+
+        Args:
+            residuals: before the last level, as :meth:`assign_with_residuals` gives them, shape (n, …).
+
+        Returns:
+            Shape (n, size of the last level).
+        """
+        n = len(residuals)
+        parts = [
+            self.levels[-1].distances(_padded(residuals[i : i + ROWS_AT_ONCE]))
+            for i in range(0, max(n, 1), ROWS_AT_ONCE)
+        ]
+        return np.concatenate(parts)[:n]
+
+    def renamed(self, names: Sequence[NDArray[np.int32]]) -> Codebook:
+        """The same codebook with other names for its codes.
+
+        Args:
+            names: of every level, the name of each code.
+        """
+        levels = [RenamedLevel(level, own) for level, own in zip(self.levels, names, strict=True)]
+        return Codebook(levels, self.dimension, self.method, self.space, self.card)
 
     def save(self, folder: Path) -> None:
         """Writes one safetensors file and one JSON card."""
-        tensors = {f"kmeans_{i + 1}": torch.from_numpy(level) for i, level in enumerate(self.centroids)}
-        tensors |= {f"fsq.{name}": value for name, value in self.fsq.state_dict().items()}
+        tensors: dict[str, torch.Tensor] = {}
+        for place, level in enumerate(self.levels, 1):
+            tensors |= {f"level_{place}.{name}": t.contiguous() for name, t in level.tensors().items()}
+        if self.space:
+            tensors |= {f"space.{name}": value for name, value in self.space.state_dict().items()}
         save_file(tensors, folder / TENSORS)
-        card = {"method": "res_kmeans_fsq", "sizes": self.sizes, "parameters": asdict(self.parameters)}
-        (folder / CARD).write_text(json.dumps(card, indent=1), encoding="utf-8")
+        shapes = [_shape_of(level) for level in self.levels]
+        card = {"format": FORMAT, "method": self.method, "sizes": self.sizes, "dimension": self.dimension}
+        text = json.dumps({**card, "levels": shapes, **self.card}, indent=1)
+        (folder / CARD).write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Codebook:
-        """Reads what :meth:`save` wrote."""
-        parameters = CodebookParameters(**json.loads((folder / CARD).read_text(encoding="utf-8"))["parameters"])
-        tensors = load_file(folder / TENSORS)
-        centroids = [tensors[f"kmeans_{i + 1}"].numpy() for i in range(len(parameters.kmeans_sizes))]
-        fsq = FsqAutoencoder(centroids[0].shape[1], parameters.fsq_levels, parameters.fsq_hidden)
-        fsq.load_state_dict({k.removeprefix("fsq."): v for k, v in tensors.items() if k.startswith("fsq.")})
-        return cls(centroids, fsq, parameters)
+        """Reads what :meth:`save` wrote.
+
+        Raises:
+            ValueError: a file is damaged, or of another format.
+        """
+        try:
+            card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+            tensors = load_file(folder / TENSORS)
+        except (json.JSONDecodeError, SafetensorError, UnicodeDecodeError) as error:
+            name = TENSORS if isinstance(error, SafetensorError) else CARD
+            raise ValueError(f"codebook file {folder / name} is truncated or damaged: {error}") from None
+        if card.pop("format", None) != FORMAT:
+            raise ValueError(f"codebook file {folder / CARD} is not of format {FORMAT}; fit it again")
+        method, dimension, _ = card.pop("method"), card.pop("dimension"), card.pop("sizes")
+        own = [_under(tensors, f"level_{place}.") for place in range(1, len(card["levels"]) + 1)]
+        levels = [_level_of(shape, part) for shape, part in zip(card.pop("levels"), own, strict=True)]
+        space = None
+        if weights := _under(tensors, "space."):
+            hidden, latent = weights["encoder.0.weight"].shape[0], weights["encoder.2.weight"].shape[0]
+            space = LatentSpace(dimension, hidden, latent)
+            space.load_state_dict(weights)
+        return cls(levels, dimension, method, space.eval() if space else None, card)
 
 
-def _assert_finite(embeddings: NDArray[np.float32]) -> None:
+def assert_finite(embeddings: NDArray[np.float32]) -> None:
+    """Fails where an embedding holds NaN or infinity.
+
+    Raises:
+        ValueError: with the first such row.
+    """
     bad = ~np.isfinite(embeddings).all(axis=1)
     if bad.any():
         raise ValueError(
             f"{int(bad.sum())} of {len(embeddings)} embeddings hold NaN or infinity,"
             f" the first at row {int(bad.argmax())}"
         )
+
+
+def _padded(rows: NDArray[Any]) -> NDArray[Any]:
+    if len(rows) == ROWS_AT_ONCE:
+        return np.ascontiguousarray(rows)
+    return np.concatenate([rows, np.zeros((ROWS_AT_ONCE - len(rows), *rows.shape[1:]), rows.dtype)])
+
+
+def _under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _shape_of(level: Level) -> dict[str, Any]:
+    """What a card says of a level: enough to build it again."""
+    inner = level.level if isinstance(level, RenamedLevel) else level
+    if isinstance(inner, FsqLevel):
+        return {"kind": "fsq", "levels": inner.quantizer.levels.tolist()}
+    return {"kind": "kmeans", "centroids": inner.size}
+
+
+def _level_of(shape: Mapping[str, Any], tensors: dict[str, torch.Tensor]) -> Level:
+    names = tensors.pop("names", None)
+    level: Level
+    if shape["kind"] == "fsq":
+        dimension = len(tensors["mean"])
+        hidden = len(tensors["encoder.0.weight"]) if "encoder.0.weight" in tensors else 0
+        prefix = len(tensors["prefix_decoder.values.weight"]) if "prefix_decoder.values.weight" in tensors else 0
+        level = FsqLevel(dimension, shape["levels"], hidden, prefix).eval()
+        level.load_state_dict(tensors)
+    else:
+        prices = tensors.get("prices")
+        level = KMeansLevel(tensors["centroids"].numpy(), None if prices is None else prices.numpy())
+    return level if names is None else RenamedLevel(level, names.numpy())

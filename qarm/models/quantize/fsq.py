@@ -1,28 +1,28 @@
-"""Finite scalar quantization (Mentzer et al., arXiv 2309.15505) with a learned projection, for the last residual.
+"""Finite scalar quantization (Mentzer et al., arXiv 2309.15505) with a projection to few dimensions and back.
 
 QARM V2 quantizes the second k-means residual this way: k-means follows density and lets points at the edge collapse,
-FSQ does not depend on the distribution.
+FSQ does not depend on the distribution. The paper does not say how its projection is trained. Here it is learned with a
+mirrored decoder by the reconstruction's mean squared error; then, with the codes as they are, a second decoder is
+trained that also sees what the levels before stand for (as in QINCo, arXiv 2401.14732): one code means another thing
+under another prefix.
 """
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from tqdm import tqdm
-
-log = logging.getLogger("qarm")
-
-BOUND_SLACK = 1e-3
 
 
 class FsqQuantizer(nn.Module):
     """Bounds each of n dimensions, rounds it to its levels, and reads the digits as one mixed-radix code.
+
+    The bound is the symmetric one (arXiv 2411.19842, section 3.2): with 2 levels the boundary lies at 0.
 
     Args:
         levels: values per dimension, each at least 2.
@@ -43,78 +43,122 @@ class FsqQuantizer(nn.Module):
         self.register_buffer("basis", basis, persistent=False)
         self.size = math.prod(levels)
 
-    @property
-    def shift(self) -> torch.Tensor:
-        """What :meth:`bound` adds before the tanh, so that 0 rounds to a level where their number is even."""
-        half = (self.levels - 1) * (1 + BOUND_SLACK) / 2
-        offset = torch.where(self.levels % 2 == 0, 0.5, 0.0)
-        return (offset / half).atanh()
-
     def bound(self, z: torch.Tensor) -> torch.Tensor:
-        """Bounds z, shape (…, n), so that rounding gives each dimension its number of levels."""
-        half = (self.levels - 1) * (1 + BOUND_SLACK) / 2
-        offset = torch.where(self.levels % 2 == 0, 0.5, 0.0)
-        return (z + self.shift).tanh() * half - offset
+        """Bounds z, shape (…, n), to [0, levels - 1]."""
+        return (self.levels - 1) * (z.tanh() + 1) / 2
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """Quantizes z, shape (…, n), to values in [-1, 1]; gradients pass straight through the rounding."""
         bounded = self.bound(z)
-        rounded = bounded + (bounded.round() - bounded).detach()
-        return rounded / (self.levels // 2)
+        digits = bounded + ((bounded + 0.5).floor() - bounded).detach()
+        return digits * 2 / (self.levels - 1) - 1
 
     def codes(self, z: torch.Tensor) -> torch.Tensor:
         """The code of z: shape (…, n) to (…), in [0, size)."""
-        digits = self.bound(z).round().to(torch.int64) + self.levels // 2
-        return (digits * self.basis).sum(-1)
+        return ((self.bound(z) + 0.5).floor().to(torch.int64) * self.basis).sum(-1)
+
+    def digits(self, codes: torch.Tensor) -> torch.Tensor:
+        """The digits of codes: shape (…) to (…, n)."""
+        return codes[..., None] // self.basis % self.levels
 
     def values(self, codes: torch.Tensor) -> torch.Tensor:
         """The quantized values behind codes: shape (…) to (…, n)."""
-        digits = codes[..., None] // self.basis % self.levels
-        half = self.levels // 2
-        return (digits - half) / half
+        return self.digits(codes) * 2 / (self.levels - 1) - 1
 
 
-class FsqAutoencoder(nn.Module):
-    """``d -> hidden -> n``, FSQ, and the mirrored decoder.
+class PrefixDecoder(nn.Module):
+    """Decodes quantized values beside what the levels before stand for.
 
     Args:
         dimension: d, of the vectors.
-        levels: of the FSQ.
+        values: quantized values a vector.
         hidden: width between.
     """
 
     mean: torch.Tensor
     scale: torch.Tensor
 
-    def __init__(self, dimension: int, levels: Sequence[int], hidden: int) -> None:
+    def __init__(self, dimension: int, values: int, hidden: int) -> None:
+        super().__init__()
+        self.values = nn.Linear(values, hidden)
+        self.before = nn.Linear(dimension, hidden)
+        self.join = nn.Sequential(nn.ReLU(), nn.Linear(2 * hidden, hidden), nn.ReLU(), nn.Linear(hidden, dimension))
+        self.register_buffer("mean", torch.zeros(dimension))
+        self.register_buffer("scale", torch.ones(()))
+
+    def forward(self, values: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+        """Shapes (batch, n) and (batch, d) to (batch, d)."""
+        seen = self.before((before - self.mean) / self.scale)
+        return self.join(torch.cat([self.values(values), seen], 1))
+
+
+class FsqLevel(nn.Module):
+    """``d -> hidden -> n``, FSQ, and the mirrored decoder; with no hidden layer, one linear map there and one back.
+
+    Args:
+        dimension: d, of the vectors.
+        levels: of the FSQ.
+        hidden: width between; 0 for none.
+        prefix_hidden: width of the prefix decoder; 0 for the mirrored one alone.
+    """
+
+    mean: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, dimension: int, levels: Sequence[int], hidden: int, prefix_hidden: int = 0) -> None:
         super().__init__()
         self.quantizer = FsqQuantizer(levels)
         n = len(levels)
-        self.encoder = nn.Sequential(nn.Linear(dimension, hidden), nn.ReLU())
-        self.project = nn.Linear(hidden, n)
-        self.decoder = nn.Sequential(nn.Linear(n, hidden), nn.ReLU(), nn.Linear(hidden, dimension))
+        before = [nn.Linear(dimension, hidden), nn.ReLU()] if hidden else []
+        after = [nn.Linear(n, hidden), nn.ReLU()] if hidden else []
+        self.encoder = nn.Sequential(*before)
+        self.project = nn.Linear(hidden or dimension, n)
+        self.decoder = nn.Sequential(*after, nn.Linear(hidden or n, dimension))
+        self.prefix_decoder = PrefixDecoder(dimension, n, prefix_hidden) if prefix_hidden else None
         self.register_buffer("mean", torch.zeros(dimension))
         self.register_buffer("scale", torch.ones(()))
+
+    @property
+    def size(self) -> int:
+        """Codes: the product of the levels."""
+        return self.quantizer.size
 
     def standardise(self, vectors: torch.Tensor) -> torch.Tensor:
         """Vectors as the network sees them: centred, one scale for all dimensions."""
         return (vectors - self.mean) / self.scale
 
-    def forward(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Reconstruction of standardised vectors, shape (batch, d)."""
-        return self.decoder(self.quantizer(self.project(self.encoder(vectors))))
+    def latent(self, vectors: torch.Tensor) -> torch.Tensor:
+        """What is bounded and rounded, of standardised vectors: shape (batch, d) to (batch, n)."""
+        return self.project(self.encoder(vectors))
 
     @torch.inference_mode()
     def encode(self, vectors: NDArray[np.float32]) -> NDArray[np.int32]:
         """Codes of vectors of shape (n, d)."""
-        z = self.project(self.encoder(self.standardise(torch.from_numpy(vectors))))
-        return self.quantizer.codes(z).numpy().astype(np.int32)
+        return self.quantizer.codes(self._latent_of(vectors)).numpy().astype(np.int32)
 
     @torch.inference_mode()
-    def decode(self, codes: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Vectors behind codes of shape (n,)."""
+    def decode(self, codes: NDArray[np.int32], before: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What codes of shape (n,) add to the levels before, of shape (n, d)."""
         values = self.quantizer.values(torch.from_numpy(codes.astype(np.int64)))
-        return (self.decoder(values.float()) * self.scale + self.mean).numpy()
+        if self.prefix_decoder is None:
+            decoded = self.decoder(values)
+        else:
+            decoded = self.prefix_decoder(values, torch.from_numpy(before))
+        return (decoded * self.scale + self.mean).numpy()
+
+    @torch.inference_mode()
+    def distances(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Squared distance of the bounded projection to every code's digits, shape (n, d) to (n, size)."""
+        bounded = self.quantizer.bound(self._latent_of(vectors))
+        digits = self.quantizer.digits(torch.arange(self.size)).to(bounded.dtype)
+        return torch.cdist(bounded, digits, compute_mode="donot_use_mm_for_euclid_dist").square().numpy()
+
+    def _latent_of(self, vectors: NDArray[np.float32]) -> torch.Tensor:
+        return self.latent(self.standardise(torch.from_numpy(np.ascontiguousarray(vectors, np.float32))))
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Weights, means and scales."""
+        return dict(self.state_dict())
 
     @torch.no_grad()
     def initialise(self, vectors: torch.Tensor) -> None:
@@ -125,51 +169,28 @@ class FsqAutoencoder(nn.Module):
         """
         self.mean.copy_(vectors.mean(0))
         self.scale.copy_((vectors - self.mean).pow(2).mean().sqrt().clamp_min(1e-12))
-        last = self.project
-        z = last(self.encoder(self.standardise(vectors)))
+        z = self.latent(self.standardise(vectors))
         spread = z.std(0, correction=0).clamp_min(1e-6)
-        last.weight /= spread[:, None]
-        last.bias.copy_((last.bias - z.mean(0)) / spread - self.quantizer.shift)
+        self.project.weight /= spread[:, None]
+        self.project.bias.copy_((self.project.bias - z.mean(0)) / spread)
 
+    @torch.no_grad()
+    def take_principal_components(self, vectors: torch.Tensor) -> None:
+        """Projects on the leading principal components, scaled to variance 1, and decodes by least squares.
 
-def fit_fsq(
-    vectors: NDArray[np.float32],
-    levels: Sequence[int],
-    hidden: int,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    seed: int,
-) -> FsqAutoencoder:
-    """Trains the projection by the reconstruction's mean squared error.
-
-    Args:
-        vectors: shape (n, d).
-        levels: of the FSQ.
-        hidden: width of the networks.
-        epochs: passes over the vectors.
-        batch_size: vectors a step.
-        learning_rate: AdamW's, decayed to zero by a cosine.
-        seed: of weights and order.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    data = torch.from_numpy(np.ascontiguousarray(vectors, np.float32))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = FsqAutoencoder(data.shape[1], levels, hidden)
-    model.initialise(data[torch.randperm(len(data), generator=generator)[:65_536]])
-    steps = epochs * math.ceil(len(data) / batch_size)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    with tqdm(total=steps, desc="fit FSQ", unit="step", mininterval=1) as progress:
-        for _ in range(epochs):
-            for rows in torch.randperm(len(data), generator=generator).split(batch_size):
-                batch = model.standardise(data[rows])
-                loss = nn.functional.mse_loss(model(batch), batch)
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                schedule.step()
-                progress.update()
-            progress.set_postfix(mse=f"{loss.item():.4f}")
-    return model.eval()
+        Args:
+            vectors: a sample, shape (n, d).
+        """
+        data = self.standardise(vectors)
+        last: Any = self.decoder[-1]
+        n = min(len(self.quantizer.levels), *data.shape)
+        _, _, components = torch.linalg.svd(data, full_matrices=False)
+        spread = (data @ components[:n].T).std(0, correction=0).clamp_min(1e-6)
+        self.project.weight.zero_()
+        self.project.weight[:n] = components[:n] / spread[:, None]
+        self.project.bias.zero_()
+        values = self.quantizer(self.latent(data))
+        columns = torch.cat([values, torch.ones(len(values), 1)], 1)
+        fitted = torch.linalg.lstsq(columns, data, driver="gelsd").solution
+        last.weight.copy_(fitted[:-1].T)
+        last.bias.copy_(fitted[-1])

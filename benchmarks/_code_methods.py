@@ -1,0 +1,139 @@
+"""Every way to make codes at one budget, and what each is worth on the same embeddings."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import faiss
+import numpy as np
+
+from qarm.jobs import fit_codebook
+from qarm.models.quantize import family
+from qarm.models.quantize.codebook import Codebook
+from qarm.models.quantize.family import CodebookParameters, default_bits
+from qarm.models.quantize.quality import collision_numbers, entropy, hit_rates, reconstruction_errors
+from qarm.schemas.settings import load_settings
+
+SAMPLE = 250_000
+HIT_SAMPLE = 20_000
+PAIRS = 20_000
+K = 50
+EVERY = family.LEVELS
+
+
+class Faiss:
+    """faiss's ResidualQuantizer with a codebook's manners."""
+
+    def __init__(self, vectors: np.ndarray, bits: int) -> None:
+        self._bits = bits
+        self._quantizer = faiss.ResidualQuantizer(vectors.shape[1], EVERY, bits)
+        self._quantizer.train(vectors)
+
+    def assign_with_residuals(self, vectors: np.ndarray) -> tuple[np.ndarray, None, np.ndarray]:
+        """Codes and reconstructions."""
+        packed = self._quantizer.compute_codes(vectors)
+        bits = np.unpackbits(packed, axis=1, bitorder="little")[:, : EVERY * self._bits]
+        codes = bits.reshape(len(vectors), EVERY, self._bits) @ (1 << np.arange(self._bits))
+        return codes.astype(np.int32), None, self._quantizer.decode(packed)
+
+
+def methods(bits: int) -> dict[str, Callable[[np.ndarray], Any]]:
+    """Name to fit, all with three levels of as many codes."""
+    plain = load_settings().codebook
+    default = fit_codebook.parameters_of(plain)
+    sizes = replace(default, kmeans_sizes=[2**bits] * 2, fsq=replace(default.fsq, levels=[2] * bits))
+    three = replace(default, method="res_kmeans", kmeans_sizes=[2**bits] * 3)
+
+    def ours(parameters: CodebookParameters) -> Callable[[np.ndarray], Codebook]:
+        return lambda vectors: family.fit_codebook(vectors, parameters)
+
+    return {
+        "res_kmeans_fsq (default)": ours(sizes),
+        "res_kmeans_fsq, mirrored decoder": ours(replace(sizes, fsq=replace(sizes.fsq, decoder="mirrored"))),
+        "res_kmeans_fsq, balanced": ours(replace(sizes, kmeans_balanced=True)),
+        "PCA-FSQ": ours(replace(sizes, fsq=replace(sizes.fsq, projection="pca", decoder="mirrored"))),
+        "PCA-FSQ, prefix decoder": ours(replace(sizes, fsq=replace(sizes.fsq, projection="pca"))),
+        "res_kmeans": ours(three),
+        "res_kmeans, balanced": ours(replace(three, kmeans_balanced=True)),
+        "rq_vae": ours(replace(three, method="rq_vae")),
+        "faiss ResidualQuantizer": lambda vectors: Faiss(vectors, bits),
+    }
+
+
+def compare(vectors: np.ndarray, pairs: np.ndarray, what: str) -> dict[str, Any]:
+    """Every method on the same embeddings.
+
+    Args:
+        vectors: of distinct contents, shape (n, d).
+        pairs: positions of trigger and target, shape (2, m).
+        what: the data.
+    """
+    n, bits = len(vectors), default_bits(len(vectors))
+    generator = np.random.default_rng(0)
+    sample = vectors if n <= SAMPLE else vectors[np.sort(generator.choice(n, SAMPLE, replace=False))]
+    shown = np.sort(generator.choice(n, min(n, HIT_SAMPLE), replace=False))
+    pairs = pairs[:, generator.permutation(pairs.shape[1])[:PAIRS]]
+    rows = []
+    for name, fit in methods(bits).items():
+        start = time.perf_counter()
+        book = fit(sample)
+        fitted = time.perf_counter() - start
+        start = time.perf_counter()
+        codes, _, built = book.assign_with_residuals(vectors)
+        assigned = time.perf_counter() - start
+        _, place, counts = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
+        sizes, buckets = np.unique(counts, return_counts=True)
+        per_level = [np.unique(level, return_counts=True)[1] for level in codes.T]
+        row = {
+            "name": name,
+            **collision_numbers(sizes, buckets),
+            "reconstruction_error": float(reconstruction_errors(vectors, built).mean()),
+            **{f"hr@{k}": rate for k, rate in _hits(vectors, built, shown).items()},
+            "behaviour_hr@50": behaviour(built, place.ravel(), counts, pairs),
+            "used": [len(level) for level in per_level],
+            "entropy_bits": [entropy(level) for level in per_level],
+            "fit_seconds": fitted,
+            "assigned_per_second": n / assigned,
+        }
+        print(row, file=sys.stderr, flush=True)
+        rows.append(row)
+    return {
+        "what": what, "rows": rows, "contents": n, "dimension": vectors.shape[1], "fitted_on": len(sample),
+        "size": 2**bits, "pairs": pairs.shape[1],
+        "behaviour_of_embeddings": behaviour(vectors, np.arange(n), np.ones(n, np.int64), pairs),
+    }  # fmt: skip
+
+
+def _hits(vectors: np.ndarray, built: np.ndarray, shown: np.ndarray) -> dict[int, float]:
+    """HR@k of codes: of all contents, or of a sample's own among all."""
+    if len(shown) == len(vectors):
+        return hit_rates(vectors, built, (1, 10))
+    _, found = faiss.knn(np.ascontiguousarray(built[shown]), vectors, 10)
+    hits = found == shown[:, None]
+    return {1: float(hits[:, 0].mean()), 10: float(hits.any(1).mean())}
+
+
+def behaviour(built: np.ndarray, sid: np.ndarray, counts: np.ndarray, pairs: np.ndarray) -> float:
+    """Share of pairs whose target is among the 50 contents of the same or nearest SIDs, the trigger itself left out.
+
+    Args:
+        built: what each content's SID stands for, shape (n, d).
+        sid: number of each content's SID, shape (n,).
+        counts: contents of each SID.
+        pairs: shape (2, m).
+    """
+    first = np.zeros(len(counts), np.int64)
+    first[sid[::-1]] = np.arange(len(sid))[::-1]
+    triggers, which = np.unique(pairs[0], return_inverse=True)
+    own = sid[triggers]
+    wanted = min(K + 1, len(counts))
+    _, near = faiss.knn(np.ascontiguousarray(built[triggers]), np.ascontiguousarray(built[first]), wanted)
+    sizes = counts[near] - (near == own[:, None])
+    before = np.cumsum(sizes, 1) - sizes
+    credit = np.clip((K - before) / np.maximum(sizes, 1), 0, 1)
+    hit = near[which] == sid[pairs[1]][:, None]
+    return float((credit[which] * hit).sum(1).mean())

@@ -1,0 +1,51 @@
+"""Embeddings that follow the planted clusters of a generated log, any number of them, the same for the same seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from benchmarks.generate_log import LogShape
+from qarm.udfs.arrays import list_column
+
+BLOCK = 1000
+LATENT = 96
+TOPICS = 400
+SCHEMA = "item_id STRING, content_hash STRING, embedding ARRAY<FLOAT>, search_embedding ARRAY<FLOAT>"
+
+
+def generate_embeddings(spark: SparkSession, shape: LogShape, dimension: int) -> DataFrame:
+    """One unit vector an item: its cluster's topic, its cluster, and its own part, of falling variance per dimension.
+
+    Returns:
+        item_id, content_hash (each its own), embedding, search_embedding.
+    """
+    if shape.items % BLOCK:
+        raise ValueError(f"items: {shape.items} is no multiple of {BLOCK}")
+    generator = np.random.default_rng(shape.seed)
+    spectrum = (np.arange(1, LATENT + 1) ** -0.4).astype(np.float32)
+    topics = generator.standard_normal((TOPICS, LATENT), np.float32) * spectrum
+    clusters = topics[np.arange(shape.clusters) % TOPICS]
+    clusters = clusters + 0.6 * generator.standard_normal((shape.clusters, LATENT), np.float32) * spectrum
+    basis = np.linalg.qr(generator.standard_normal((dimension, LATENT)))[0].T.astype(np.float32)
+
+    def expand(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for block in batch.column(0).to_pylist():
+                own = np.random.default_rng([shape.seed, block])
+                items = np.arange(block * BLOCK, (block + 1) * BLOCK)
+                latent = (
+                    clusters[items % shape.clusters] + 0.5 * own.standard_normal((BLOCK, LATENT), np.float32) * spectrum
+                )
+                vectors = latent @ basis + 0.01 * own.standard_normal((BLOCK, dimension), np.float32)
+                vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+                names = pa.array([f"i{item:08d}" for item in items])
+                columns = [names, names, list_column(vectors), list_column(np.ascontiguousarray(vectors[:, :8]))]
+                yield pa.RecordBatch.from_arrays(columns, ["item_id", "content_hash", "embedding", "search_embedding"])
+
+    blocks = spark.range(shape.items // BLOCK).select(F.col("id"))
+    return blocks.mapInArrow(expand, SCHEMA).withColumn("content_hash", F.sha2("content_hash", 256))

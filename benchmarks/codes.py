@@ -1,0 +1,239 @@
+"""Semantic IDs: quality of every method at equal budgets, assignment at scale, memory, and ten nights.
+
+    python -m benchmarks.codes [--part NAME] [--embeddings WAREHOUSE]
+
+Parts: complete_journey (embeds its contents first, unless a warehouse is named that holds them), generated (a million),
+spark, memory, nights. Each runs in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import deltalake
+import numpy as np
+import pandas as pd
+import torch
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from benchmarks._code_methods import compare
+from benchmarks._code_tables import write_methods, write_nights, write_scale
+from benchmarks._generated_embeddings import generate_embeddings
+from benchmarks._memory import PeakMemory
+from benchmarks._nights import nights_of
+from benchmarks._pair_hits import later_pairs
+from benchmarks.generate_log import LogShape, generate_log
+from qarm.jobs import assign_semantic_ids, fit_codebook
+from qarm.lake.job import Lake, new_run_id, run_job
+from qarm.lake.periods import split_periods
+from qarm.lake.session import start_session
+from qarm.models.quantize import family
+from qarm.models.quantize.quality import reconstruction_errors
+from qarm.schemas.settings import load_settings
+from qarm.schemas.tables import ITEM_EMBEDDINGS
+from qarm.udfs.arrays import column_matrix
+from qarm.udfs.codes import CODES_SCHEMA, assign
+
+ROOT = Path(__file__).parents[1]
+MILLION = LogShape(events=1_500_000, users=20_000, items=1_000_000, clusters=20_000)
+DIMENSION = 576
+
+
+def pairs_of(log: pd.DataFrame, contents: pd.Series, periods: Any) -> np.ndarray:
+    """Pairs of contents that one user took on one day of the period after the train period.
+
+    Args:
+        log: user_id, item_id, event_date.
+        contents: item_id to the content's position.
+        periods: of the log.
+    """
+    later = log[(log["event_date"] >= periods.valid_from) & (log["event_date"] < periods.test_from)]
+    frame = pd.DataFrame(
+        {"user": later["user_id"], "item": later["item_id"].map(contents), "day": later["event_date"]}
+    ).dropna()
+    pairs = later_pairs(frame.astype({"item": np.int64}).drop_duplicates())
+    return pairs[:, pairs[0] != pairs[1]]
+
+
+def session() -> SparkSession:
+    """Two cores."""
+    conf = {"spark.master": "local[2]", "spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
+    return start_session("benchmark of codes", load_settings().spark.model_copy(update={"conf": conf}))
+
+
+def embedded(warehouse: str) -> str:
+    """A warehouse with Complete Journey's log and the embeddings of its catalogue, made as the demo makes them."""
+    if warehouse:
+        return warehouse
+    folder = tempfile.mkdtemp(prefix="qarm-bench-codes-")
+    config = ["--config", "conf/demo.toml"]
+    data = [
+        sys.executable,
+        "demo/complete_journey.py",
+        *config,
+        "--set",
+        "demo.households=0",
+        "--out",
+        f"{folder}/input",
+    ]
+    subprocess.run(data, check=True, cwd=ROOT, stdout=sys.stderr)
+    files = ["--interactions", f"{folder}/input/interactions.parquet", "--items", f"{folder}/input/items.parquet"]
+    for job, more in (("ingest", files), ("embed_items", [])):
+        command = ["./spark-submit.sh", job, *config, "--warehouse", f"{folder}/warehouse", *more]
+        subprocess.run(command, check=True, cwd=ROOT, stdout=sys.stderr)
+    return f"{folder}/warehouse"
+
+
+def contents_of(warehouse: str) -> tuple[np.ndarray, pd.DataFrame]:
+    """Embeddings of distinct contents, shape (n, d), and item_id with the content's position."""
+    table = deltalake.DeltaTable(f"{warehouse}/{ITEM_EMBEDDINGS.name}").to_pyarrow_table(
+        columns=["item_id", "content_hash", "embedding"]
+    )
+    items = table.select(["item_id", "content_hash"]).to_pandas()
+    items["position"], _ = pd.factorize(items["content_hash"], sort=True)
+    first = items.drop_duplicates("position").sort_values("position").index
+    return column_matrix(table["embedding"])[first], items
+
+
+def complete_journey(warehouse: str) -> dict[str, Any]:
+    """Every method on the contents of Complete Journey."""
+    vectors, items = contents_of(warehouse)
+    spark = session()
+    interactions = Lake(spark, load_settings(), warehouse).warehouse.read("interactions")
+    periods = split_periods(interactions, load_settings().split)
+    log = interactions.select("user_id", "item_id", "event_date").toPandas()
+    spark.stop()
+    pairs = pairs_of(log, items.set_index("item_id")["position"], periods)
+    return compare(vectors, pairs, "Complete Journey, all products, embedded as in the demo (SmolLM2, layer 12).")
+
+
+def generated(warehouse: str) -> dict[str, Any]:
+    """Every method on a million generated embeddings, pairs out of a generated log of the same clusters."""
+    vectors, items = contents_of(warehouse)
+    spark = session()
+    interactions = generate_log(spark, MILLION).withColumn("event_date", F.to_date("event_time"))
+    periods = split_periods(interactions, load_settings().split)
+    log = interactions.select("user_id", "item_id", "event_date").toPandas()
+    spark.stop()
+    pairs = pairs_of(log, items.set_index("item_id")["position"], periods)
+    return compare(vectors, pairs, "Generated: 20,000 clusters in 400 topics.")
+
+
+def write_million(folder: str) -> str:
+    """A warehouse that holds the million generated embeddings."""
+    spark = session()
+    lake = Lake(spark, load_settings(), folder)
+    with tempfile.TemporaryDirectory() as empty:
+        (Path(empty) / "nothing").write_text("")
+        encoder = lake.artifacts.publish("encoder", Path(empty), {"recipe": {}})
+    rows = generate_embeddings(spark, MILLION, DIMENSION).withColumn("encoder_version", F.lit(encoder.version))
+    lake.warehouse.overwrite(ITEM_EMBEDDINGS, rows)
+    spark.stop()
+    return folder
+
+
+def on_spark(warehouse: str) -> dict[str, Any]:
+    """Assigning through Spark beside the same codebook in one process."""
+    spark = session()
+    lake = Lake(spark, load_settings(), warehouse)
+    book = family.fit_codebook(
+        contents_of(warehouse)[0][:50_000], fit_codebook.parameters_of(quick().codebook), 1_000_000
+    )
+    with tempfile.TemporaryDirectory(prefix="qarm-bench-") as folder:
+        book.save(Path(folder))
+        rows = lake.warehouse.read(ITEM_EMBEDDINGS.name).select("content_hash", "embedding")
+        rows.limit(20_000).mapInArrow(assign(folder), CODES_SCHEMA).write.format("noop").mode("overwrite").save()
+        start = time.perf_counter()
+        rows.mapInArrow(assign(folder), CODES_SCHEMA).write.format("noop").mode("overwrite").save()
+        seconds = time.perf_counter() - start
+        count = rows.count()
+    spark.stop()
+    torch.set_num_threads(2)
+    start = time.perf_counter()
+    vectors = contents_of(warehouse)[0]
+    reading = time.perf_counter() - start
+    start = time.perf_counter()
+    _, _, built = book.assign_with_residuals(vectors)
+    reconstruction_errors(vectors, built)
+    bare = time.perf_counter() - start
+    return {
+        "contents": count, "dimension": vectors.shape[1], "sizes": book.sizes, "spark_seconds": seconds,
+        "spark_rate": count / seconds,
+        "bare": {"bare process, matrix in memory": bare, "bare process, read from Parquet": bare + reading},
+    }  # fmt: skip
+
+
+def quick(*more: str) -> Any:
+    """Settings whose fit is short; sizes and memory are those of the defaults."""
+    return load_settings((), ["codebook.kmeans_iterations=4", "codebook.fsq_epochs=1", *more])
+
+
+def memory(warehouse: str) -> dict[str, Any]:
+    """Peak memory of both jobs on a million embeddings, fitted on all of them."""
+    result: dict[str, Any] = {"jobs": ["fit_codebook", "assign_semantic_ids"], "iterations": 4, "epochs": 1}
+    spark = session()
+    lake = Lake(spark, quick("codebook.sample_size=1_000_000", "codebook.neighbours_limit=0"), warehouse)
+    for job in (fit_codebook.JOB, assign_semantic_ids.JOB):
+        with PeakMemory() as peak:
+            start = time.perf_counter()
+            run_job(lake, job, new_run_id())
+        result[job.name] = {"seconds": time.perf_counter() - start, "gigabytes": peak.gigabytes}
+        print(result, file=sys.stderr, flush=True)
+    spark.stop()
+    return result
+
+
+def nights(warehouse: str) -> list[dict[str, Any]]:
+    """Ten nights over Complete Journey's contents."""
+    spark = session()
+    rows = nights_of(spark, contents_of(warehouse)[0])
+    spark.stop()
+    return rows
+
+
+PARTS: dict[str, Callable[[str], Any]] = {
+    "complete_journey": complete_journey,
+    "generated": generated,
+    "spark": on_spark,
+    "memory": memory,
+    "nights": nights,
+    "write_million": write_million,
+}
+
+
+def in_own_process(part: str, warehouse: str) -> Any:
+    """Runs one part in a new process."""
+    command = [sys.executable, "-m", "benchmarks.codes", "--part", part, "--embeddings", warehouse]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT)
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def main() -> None:
+    """Runs every part and writes the tables, or one part and prints its JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--part", choices=PARTS, help="only this part, in this process; prints JSON")
+    parser.add_argument("--embeddings", default="", metavar="WAREHOUSE", help="that holds the embeddings")
+    options = parser.parse_args()
+    if options.part:
+        print(json.dumps(PARTS[options.part](options.embeddings)))
+        return
+    warehouse = embedded(options.embeddings)
+    write_methods("Codes of Complete Journey", in_own_process("complete_journey", warehouse))
+    write_nights(in_own_process("nights", warehouse))
+    with tempfile.TemporaryDirectory(prefix="qarm-bench-million-") as folder:
+        million = in_own_process("write_million", folder)
+        write_methods("Codes of a million", in_own_process("generated", million))
+        write_scale(in_own_process("spark", million), in_own_process("memory", million))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""K-means levels: the code is the nearest centroid (QARM V2, Res-KmeansFSQ; with prices, balanced)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import faiss
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.special import softmax
+
+BLOCK = 65_536
+"""Vectors worked on at a time, so that no step holds a second copy of all."""
+
+PRICE_SAMPLE = 65_536
+"""Vectors that prices are found on."""
+
+ROUNDS = 10
+SINKHORN_ITERATIONS = 10
+SMOOTHING = 0.3
+"""Of the transport, in mean differences between the nearest and the second nearest centroid."""
+
+
+class KMeansLevel:
+    """Centroids, each with a price that is added to its squared distance; 0 where the level is not balanced.
+
+    Args:
+        centroids: shape (size, d).
+        prices: shape (size,), none negative; None for no prices.
+    """
+
+    def __init__(self, centroids: NDArray[np.float32], prices: NDArray[np.float32] | None = None) -> None:
+        self.centroids = np.ascontiguousarray(centroids, np.float32)
+        self.prices = prices
+        # A further coordinate, 0 in every vector, makes the price part of the distance: the search stays an exact one.
+        self._searched = (
+            self.centroids if prices is None else np.column_stack([self.centroids, np.sqrt(prices)]).astype(np.float32)
+        )
+
+    @property
+    def size(self) -> int:
+        """Centroids."""
+        return len(self.centroids)
+
+    def encode(self, vectors: NDArray[np.float32]) -> NDArray[np.int32]:
+        """The centroid of least squared distance plus price, exactly; shape (n, d) to (n,)."""
+        vectors = np.ascontiguousarray(vectors, np.float32)
+        if self.prices is not None:
+            vectors = np.column_stack([vectors, np.zeros(len(vectors), np.float32)])
+        _, found = faiss.knn(vectors, self._searched, 1)
+        return found[:, 0].astype(np.int32)
+
+    def decode(self, codes: NDArray[np.int32], before: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Centroids, whatever the levels before; shape (n,) to (n, d)."""
+        return self.centroids[codes]
+
+    def distances(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Squared distance to every centroid, plus its price; shape (n, d) to (n, size)."""
+        squared: NDArray[np.float32] = faiss.pairwise_distances(np.ascontiguousarray(vectors), self.centroids)
+        return squared if self.prices is None else squared + self.prices
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Centroids and prices."""
+        kept = {"centroids": torch.from_numpy(self.centroids)}
+        return kept if self.prices is None else {**kept, "prices": torch.from_numpy(self.prices)}
+
+
+def fit_kmeans(
+    vectors: NDArray[np.float32],
+    size: int,
+    iterations: int,
+    seed: int,
+    balanced: bool = False,
+    start: NDArray[np.float32] | None = None,
+) -> KMeansLevel:
+    """Lloyd's algorithm by faiss, on its GPUs where it has some.
+
+    Memory: the vectors, which are not copied where they are float32 and contiguous (a memory-mapped file serves), and
+    a block of them.
+
+    Args:
+        vectors: shape (n, d).
+        size: centroids; there are no more than vectors.
+        iterations: Lloyd iterations.
+        seed: of the initial centroids.
+        balanced: whether prices then even out how many vectors a centroid takes.
+        start: initial centroids, shape (size, d); None to draw them from the vectors.
+
+    Raises:
+        ValueError: there are no vectors.
+    """
+    if len(vectors) == 0:
+        raise ValueError("k-means needs at least one vector")
+    vectors = np.ascontiguousarray(vectors, np.float32)
+    size = min(size, len(vectors))
+    kmeans = faiss.Kmeans(
+        vectors.shape[1], size, niter=iterations, seed=seed, gpu=faiss.get_num_gpus() > 0,
+        min_points_per_centroid=1, max_points_per_centroid=len(vectors) // size + 1,
+    )  # fmt: skip
+    kmeans.train(vectors, init_centroids=start if start is not None and len(start) == size else None)
+    level = KMeansLevel(np.ascontiguousarray(kmeans.centroids, np.float32))
+    return _balance(vectors, level) if balanced else level
+
+
+def _balance(vectors: NDArray[np.float32], level: KMeansLevel) -> KMeansLevel:
+    """Sets prices at which every centroid takes about equally many vectors, and moves the centroids.
+
+    The prices are the dual variables of optimal transport from the vectors to centroids of equal mass, found by
+    Sinkhorn's iterations (Cuturi 2013) on a sample; hard assignment at these prices is balanced up to the smoothing.
+    """
+    centroids, prices = level.centroids, np.zeros(level.size, np.float32)
+    if level.size == 1:
+        return level
+    sample = np.ascontiguousarray(vectors[:: -(-len(vectors) // PRICE_SAMPLE)])
+    nearest_two, _ = faiss.knn(sample, centroids, 2)
+    smoothing = max(SMOOTHING * float((nearest_two[:, 1] - nearest_two[:, 0]).mean()), 1e-12)
+    for _ in range(ROUNDS):
+        prices = _equal_mass_prices(faiss.pairwise_distances(sample, centroids), prices, smoothing)
+        level = KMeansLevel(centroids, prices)
+        codes = _encode_all(vectors, level)
+        load = np.bincount(codes, minlength=level.size)[:, None]
+        means = _sums(vectors, codes, level.size) / np.maximum(load, 1)
+        centroids = np.where(load > 0, means, centroids).astype(np.float32)
+    return KMeansLevel(centroids, prices)
+
+
+def _equal_mass_prices(
+    distances: NDArray[np.float32], prices: NDArray[np.float32], smoothing: float
+) -> NDArray[np.float32]:
+    """Sinkhorn's iterations on the prices, from squared distances of shape (n, size)."""
+    size = distances.shape[1]
+    for _ in range(SINKHORN_ITERATIONS):
+        mass = softmax((distances + prices) / -smoothing, axis=1).mean(0) * size
+        prices = prices + smoothing * np.log(np.maximum(mass, 1e-3)).astype(np.float32)
+    return prices - prices.min()
+
+
+def blocks(n: int) -> Iterator[slice]:
+    """Rows 0 to n in blocks."""
+    return (slice(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK))
+
+
+def _encode_all(vectors: NDArray[np.float32], level: KMeansLevel) -> NDArray[np.int32]:
+    return np.concatenate([level.encode(vectors[rows]) for rows in blocks(len(vectors))])
+
+
+def _sums(vectors: NDArray[np.float32], codes: NDArray[np.int32], size: int) -> NDArray[np.float64]:
+    """Sum of the vectors of every code, shape (size, d)."""
+    total = np.zeros((size, vectors.shape[1]))
+    for rows in blocks(len(vectors)):
+        part = codes[rows]
+        member = sparse.csr_matrix((np.ones(len(part), np.float32), (part, np.arange(len(part)))), (size, len(part)))
+        total += member @ vectors[rows]
+    return total

@@ -1,0 +1,54 @@
+"""A column of vectors from Spark to one file of numbers on the driver, a block at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+
+from qarm.udfs.arrays import column_matrix
+
+
+def _pack(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        if batch.num_rows:
+            vectors = np.ascontiguousarray(column_matrix(batch.column(0)), np.float32)
+            columns = [pa.array([vectors.tobytes()], pa.binary()), pa.array([vectors.shape[1]], pa.int32())]
+            yield pa.RecordBatch.from_arrays(columns, ["block", "width"])
+
+
+def gather_matrix(rows: DataFrame, column: str, path: Path) -> NDArray[np.float32]:
+    """Writes a column of equally long float vectors to a file, in the order of the rows.
+
+    Driver memory: one partition of the rows; its disk: all of them.
+
+    Args:
+        rows: sorted, where the order matters.
+        column: of type ARRAY<FLOAT>, without nulls.
+        path: of the file.
+
+    Returns:
+        The file, memory-mapped and writable, shape (rows, d); shape (0, 0) where there are no rows.
+
+    Raises:
+        ValueError: the vectors differ in length.
+    """
+    widths = set()
+    with path.open("wb") as stream:
+        for block, width in rows.select(column).mapInArrow(_pack, "block BINARY, width INT").toLocalIterator():
+            stream.write(block)
+            widths.add(width)
+    if not widths:
+        return np.empty((0, 0), np.float32)
+    if len(widths) > 1:
+        raise ValueError(f"column {column} holds vectors of {sorted(widths)} dimensions; they must be equal")
+    return np.memmap(path, np.float32, "r+").reshape(-1, widths.pop())
+
+
+def read_matrix(path: Path, dimension: int) -> NDArray[np.float32]:
+    """What :func:`gather_matrix` wrote, memory-mapped and read only, shape (rows, dimension)."""
+    return np.memmap(path, np.float32, "r").reshape(-1, dimension)
