@@ -18,10 +18,15 @@ from qarm.models.quantize.family import CodebookParameters, default_bits
 from qarm.models.quantize.quality import collision_numbers, entropy, hit_rates, reconstruction_errors
 from qarm.schemas.settings import load_settings
 
-SAMPLE = 250_000
-HIT_SAMPLE = 20_000
-PAIRS = 20_000
+SAMPLE = 50_000
+"""Contents fitted on, of a million."""
+
+HIT_SAMPLE = 2_000
+TRIGGERS = 2_000
+"""Of which pairs are counted, and contents whose hit rates are taken, where there are too many for all."""
+
 K = 50
+COMPARED_AT_SCALE = ("res_kmeans_fsq (default)", "PCA-FSQ", "res_kmeans", "rq_vae", "faiss ResidualQuantizer")
 EVERY = family.LEVELS
 
 
@@ -75,10 +80,14 @@ def compare(vectors: np.ndarray, pairs: np.ndarray, what: str) -> dict[str, Any]
     n, bits = len(vectors), default_bits(len(vectors))
     generator = np.random.default_rng(0)
     sample = vectors if n <= SAMPLE else vectors[np.sort(generator.choice(n, SAMPLE, replace=False))]
-    shown = np.sort(generator.choice(n, min(n, HIT_SAMPLE), replace=False))
-    pairs = pairs[:, generator.permutation(pairs.shape[1])[:PAIRS]]
+    shown = np.arange(n)
+    chosen = methods(bits)
+    if n > SAMPLE:
+        shown = np.sort(generator.choice(n, HIT_SAMPLE, replace=False))
+        pairs = pairs[:, np.isin(pairs[0], generator.permutation(np.unique(pairs[0]))[:TRIGGERS])]
+        chosen = {name: fit for name, fit in chosen.items() if name in COMPARED_AT_SCALE}
     rows = []
-    for name, fit in methods(bits).items():
+    for name, fit in chosen.items():
         start = time.perf_counter()
         book = fit(sample)
         fitted = time.perf_counter() - start

@@ -35,7 +35,7 @@ def write_methods(title: str, result: Mapping[str, Any]) -> None:
         f"{result['what']} {result['contents']:,} distinct contents, {result['dimension']} dimensions, fitted on"
         f" {result['fitted_on']:,}; codes a level: {result['size']}, three levels. collision_rate, items_per_sid and"
         " unique_rate are over distinct contents. Behaviour HR@50: pairs of contents that one user took on one day of"
-        f" the period after the train period ({result['pairs']:,} of them, own content left out), share whose target is"
+        f" the test period ({result['pairs']:,} of them, own content left out), share whose target is"
         " among the 50 contents of the same or the nearest SIDs by the distance of their reconstructions; where a SID's"
         " contents do not all fit, the expected share. Ranked by the embedding itself it is"
         f" {result['behaviour_of_embeddings']:.4f}. Throughputs are of one process on both cores, one run.\n\n"
@@ -72,8 +72,8 @@ def write_scale(spark: Mapping[str, Any], memory: Mapping[str, Any]) -> None:
     note = (
         "`fit_codebook` and `assign_semantic_ids`, whole jobs with Spark, in one process tree; the peak is of its"
         " proportional set size, pages of the memory-mapped sample included. Target: 6 GB for a fit on a million"
-        f" embeddings of 576 dimensions. The fit ran {memory['iterations']} k-means iterations and {memory['epochs']}"
-        " epoch(s), which change its time and not its memory."
+        f" embeddings of 576 dimensions. The fit ran {memory['iterations']} k-means iterations and {memory['steps']} steps"
+        " for the FSQ, which change its time and not its memory."
     )
     rows = [[job, f"{memory[job]['seconds']:.0f}", f"{memory[job]['gigabytes']:.2f}"] for job in memory["jobs"]]
     write_table("Memory of codes at a million contents", COMMAND, ["job", "seconds", "peak, GiB"], rows, note)

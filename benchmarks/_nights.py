@@ -19,6 +19,8 @@ from qarm.lake.job import Lake, new_run_id, run_job
 from qarm.schemas.settings import load_settings
 from qarm.schemas.tables import ITEM_EMBEDDINGS, SEMANTIC_IDS, SID_CHANGES
 
+CONTENTS = 5_000
+
 
 def nights_of(spark: SparkSession, vectors: np.ndarray) -> list[dict[str, Any]]:
     """Ten nights for each way with collisions: 1 % new, 1 % changed contents a night.
@@ -27,11 +29,11 @@ def nights_of(spark: SparkSession, vectors: np.ndarray) -> list[dict[str, Any]]:
         spark: the session.
         vectors: embeddings of contents, four fifths of which are there on the first night, shape (n, d).
     """
-    vectors = vectors[np.random.default_rng(1).permutation(len(vectors))]
+    vectors = vectors[np.random.default_rng(1).permutation(len(vectors))[:CONTENTS]]
     rows: list[dict[str, Any]] = []
     for collisions in ("keep", "suffix", "next_best"):
         folder = tempfile.mkdtemp(prefix="qarm-bench-nights-")
-        lake = Lake(spark, load_settings((), [f"codebook.collisions={collisions}"]), folder)
+        lake = Lake(spark, load_settings((), [f"codebook.collisions={collisions}", "codebook.fsq_steps=500"]), folder)
         encoder = lake.artifacts.publish("encoder", Path(__file__).parent, {"recipe": {}})
         rows += _ten_nights(lake, vectors, encoder.version, collisions)
         shutil.rmtree(folder)

@@ -49,14 +49,14 @@ DIMENSION = 576
 
 
 def pairs_of(log: pd.DataFrame, contents: pd.Series, periods: Any) -> np.ndarray:
-    """Pairs of contents that one user took on one day of the period after the train period.
+    """Pairs of contents that one user took on one day of the test period.
 
     Args:
         log: user_id, item_id, event_date.
         contents: item_id to the content's position.
         periods: of the log.
     """
-    later = log[(log["event_date"] >= periods.valid_from) & (log["event_date"] < periods.test_from)]
+    later = log[log["event_date"] >= periods.test_from]
     frame = pd.DataFrame(
         {"user": later["user_id"], "item": later["item_id"].map(contents), "day": later["event_date"]}
     ).dropna()
@@ -174,12 +174,12 @@ def on_spark(warehouse: str) -> dict[str, Any]:
 
 def quick(*more: str) -> Any:
     """Settings whose fit is short; sizes and memory are those of the defaults."""
-    return load_settings((), ["codebook.kmeans_iterations=4", "codebook.fsq_epochs=1", *more])
+    return load_settings((), ["codebook.kmeans_iterations=4", "codebook.fsq_steps=200", *more])
 
 
 def memory(warehouse: str) -> dict[str, Any]:
     """Peak memory of both jobs on a million embeddings, fitted on all of them."""
-    result: dict[str, Any] = {"jobs": ["fit_codebook", "assign_semantic_ids"], "iterations": 4, "epochs": 1}
+    result: dict[str, Any] = {"jobs": ["fit_codebook", "assign_semantic_ids"], "iterations": 4, "steps": 200}
     spark = session()
     lake = Lake(spark, quick("codebook.sample_size=1_000_000", "codebook.neighbours_limit=0"), warehouse)
     for job in (fit_codebook.JOB, assign_semantic_ids.JOB):

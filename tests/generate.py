@@ -72,6 +72,7 @@ SMALL = [
     "codebook.fsq_levels=[2, 2, 2, 2]",
     "codebook.fsq_batch_size=64",
     "codebook.fsq_hidden=32",
+    "codebook.fsq_steps=300",
     "codebook.neighbours=5",
     "examples.recent_length=5",
     "examples.found_length=8",

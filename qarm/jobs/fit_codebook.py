@@ -76,11 +76,11 @@ def parameters_of(settings: CodebookSettings) -> CodebookParameters:
         kmeans_iterations=s.kmeans_iterations,
         kmeans_balanced=s.kmeans_balanced,
         fsq=FsqParameters(
-            s.fsq_levels, s.fsq_projection, s.fsq_decoder, s.fsq_hidden, s.fsq_epochs, s.fsq_batch_size,
+            s.fsq_levels, s.fsq_projection, s.fsq_decoder, s.fsq_hidden, s.fsq_steps, s.fsq_batch_size,
             s.fsq_learning_rate, s.seed,
         ),
         rq_vae=RqVaeParameters(
-            s.rq_vae_hidden, s.rq_vae_latent, s.rq_vae_epochs, s.rq_vae_batch_size, s.rq_vae_learning_rate
+            s.rq_vae_hidden, s.rq_vae_latent, s.rq_vae_steps, s.rq_vae_batch_size, s.rq_vae_learning_rate
         ),
         seed=s.seed,
     )  # fmt: skip

@@ -177,12 +177,12 @@ class CodebookSettings(Section):
     fsq_projection: Literal["learned", "pca"]
     fsq_decoder: Literal["prefix", "mirrored"]
     fsq_hidden: Count
-    fsq_epochs: Count
+    fsq_steps: Count
     fsq_batch_size: Count
     fsq_learning_rate: Positive
     rq_vae_hidden: Count
     rq_vae_latent: Count
-    rq_vae_epochs: Count
+    rq_vae_steps: Count
     rq_vae_batch_size: Count
     rq_vae_learning_rate: Positive
     sample_size: Count

@@ -29,7 +29,7 @@ SMALL = [
     "codebook.kmeans_sizes=[6, 4]",
     "codebook.fsq_levels=[2, 2, 2]",
     "codebook.fsq_hidden=16",
-    "codebook.fsq_epochs=10",
+    "codebook.fsq_steps=100",
     "codebook.neighbours=3",
     "codebook.refit_after=20",
 ]
@@ -224,7 +224,7 @@ def test_next_best_fills_no_sid_beyond_its_cap(new: Night, method: str) -> None:
         (["codebook.method=vq", "codebook.kmeans_sizes=[12]"], 1),
         (["codebook.method=fsq", "codebook.fsq_levels=[3, 3, 3]"], 1),
         (["codebook.method=res_kmeans", "codebook.kmeans_sizes=[4, 4, 4, 4, 4]", "codebook.collisions=suffix"], 5),
-        (["codebook.method=rq_vae", "codebook.kmeans_sizes=[8, 8, 8]", "codebook.rq_vae_epochs=3"], 3),
+        (["codebook.method=rq_vae", "codebook.kmeans_sizes=[8, 8, 8]", "codebook.rq_vae_steps=60"], 3),
     ],
 )
 def test_every_method_writes_the_same_table(new: Night, assignments: list[str], levels: int) -> None:

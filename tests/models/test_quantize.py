@@ -27,11 +27,12 @@ from qarm.models.quantize.quality import (
     reconstruction_errors,
 )
 from qarm.models.quantize.rq_vae import RqVaeParameters
+from qarm.models.quantize.sampling import random_batches
 from tests.generate import clustered
 
-FSQ_PARAMETERS = FsqParameters([2, 2, 3], "learned", "prefix", 16, 20, 64, 1e-3, 7)
+FSQ_PARAMETERS = FsqParameters([2, 2, 3], "learned", "prefix", 16, 140, 64, 1e-3, 7)
 PARAMETERS = CodebookParameters(
-    "res_kmeans_fsq", [8, 8], 10, False, FSQ_PARAMETERS, RqVaeParameters(32, 8, 30, 128, 3e-3), 7
+    "res_kmeans_fsq", [8, 8], 10, False, FSQ_PARAMETERS, RqVaeParameters(32, 8, 120, 128, 3e-3), 7
 )
 FAMILY = [
     PARAMETERS,
@@ -41,7 +42,7 @@ FAMILY = [
     replace(PARAMETERS, method="res_kmeans", kmeans_sizes=[8, 6, 4, 4]),
     replace(PARAMETERS, method="vq", kmeans_sizes=[20]),
     replace(PARAMETERS, method="rq_vae", kmeans_sizes=[8, 8, 8]),
-    replace(PARAMETERS, method="fsq", fsq=replace(FSQ_PARAMETERS, levels=[3] * 6, epochs=60)),
+    replace(PARAMETERS, method="fsq", fsq=replace(FSQ_PARAMETERS, levels=[3] * 6, steps=420)),
 ]
 
 
@@ -89,8 +90,8 @@ def test_fsq_gradient_passes_straight_through_the_rounding() -> None:
 def test_fsq_training_beats_its_start_and_does_not_collapse() -> None:
     vectors = clustered() * 0.1
     few, many = (
-        fit_fsq(vectors, replace(FSQ_PARAMETERS, levels=[2] * 6, hidden=32, epochs=epochs, learning_rate=3e-3))
-        for epochs in (1, 60)
+        fit_fsq(vectors, replace(FSQ_PARAMETERS, levels=[2] * 6, hidden=32, steps=steps, learning_rate=3e-3))
+        for steps in (7, 420)
     )
     none = np.zeros_like(vectors)
     error = [float(((vectors - model.decode(model.encode(vectors), none)) ** 2).mean()) for model in (few, many)]
@@ -101,7 +102,7 @@ def test_fsq_training_beats_its_start_and_does_not_collapse() -> None:
 
 def test_the_prefix_decoder_leaves_codes_alone_and_reconstructs_better() -> None:
     vectors = clustered(2000)
-    fsq = replace(FSQ_PARAMETERS, levels=[2, 2], epochs=60, learning_rate=3e-3, hidden=64)
+    fsq = replace(FSQ_PARAMETERS, levels=[2, 2], steps=1900, learning_rate=3e-3, hidden=64)
     mirrored, prefix = (
         fit_codebook(vectors, replace(PARAMETERS, fsq=replace(fsq, decoder=d))) for d in ("mirrored", "prefix")
     )
@@ -118,6 +119,13 @@ def test_pca_projects_on_the_leading_components() -> None:
     assert level.prefix_decoder is None
     rebuilt = level.decode(level.encode(vectors), np.zeros_like(vectors))
     assert ((vectors - rebuilt) ** 2).sum() < 0.1 * ((vectors - vectors.mean(0)) ** 2).sum()
+
+
+def test_random_batches_pass_over_every_row_before_any_comes_again() -> None:
+    batches = random_batches(10, 4, torch.Generator().manual_seed(0))
+    passes = [torch.cat([next(batches) for _ in range(3)]) for _ in range(2)]
+    assert all(sorted(one.tolist()) == list(range(10)) for one in passes)
+    assert passes[0].tolist() != passes[1].tolist()
 
 
 def test_levels_follow_their_definition() -> None:
@@ -197,7 +205,7 @@ def test_overwriting_fits_the_same_codebook() -> None:
 
 def test_each_level_brings_the_reconstruction_nearer() -> None:
     vectors = clustered()
-    book = fit_codebook(vectors, replace(PARAMETERS, fsq=replace(FSQ_PARAMETERS, epochs=100)))
+    book = fit_codebook(vectors, replace(PARAMETERS, fsq=replace(FSQ_PARAMETERS, steps=700)))
     codes = book.assign(vectors)
     one, two = (Codebook(book.levels[:n], 16, "res_kmeans").reconstruct(codes[:, :n]) for n in (1, 2))
     errors = [reconstruction_errors(vectors, r).mean() for r in (one, two, book.reconstruct(codes))]

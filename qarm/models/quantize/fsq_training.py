@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from torch import nn
 from tqdm import tqdm
 
 from qarm.models.quantize.fsq import FsqLevel
+from qarm.models.quantize.sampling import random_batches
 
 INITIAL_SAMPLE = 65_536
 
@@ -29,7 +29,8 @@ class FsqParameters:
         projection: ``learned`` or ``pca``.
         decoder: ``prefix`` sees the levels before, ``mirrored`` does not.
         hidden: width of the networks.
-        epochs: passes over the vectors, of the projection and again of the prefix decoder.
+        steps: batches trained on, of the projection and again of the prefix decoder; few vectors are passed over as
+            often as it takes.
         batch_size: vectors a step.
         learning_rate: AdamW's, decayed to zero by a cosine.
         seed: of weights and order.
@@ -39,7 +40,7 @@ class FsqParameters:
     projection: str
     decoder: str
     hidden: int
-    epochs: int
+    steps: int
     batch_size: int
     learning_rate: float
     seed: int
@@ -108,16 +109,12 @@ def _train(
     title: str,
 ) -> None:
     """AdamW over rows 0 to n in random batches."""
-    steps = p.epochs * math.ceil(n / p.batch_size)
     optimiser = torch.optim.AdamW(weights, lr=p.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    with tqdm(total=steps, desc=title, unit="step", mininterval=1) as progress:
-        for _ in range(p.epochs):
-            for rows in torch.randperm(n, generator=generator).split(p.batch_size):
-                loss = loss_of(rows)
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                schedule.step()
-                progress.update()
-            progress.set_postfix(mse=f"{loss.item():.4f}")
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, p.steps)
+    batches = random_batches(n, p.batch_size, generator)
+    for _ in tqdm(range(p.steps), desc=title, unit="step", mininterval=1):
+        loss = loss_of(next(batches))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        schedule.step()

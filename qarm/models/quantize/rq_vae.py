@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from torch import nn
 from tqdm import tqdm
 
 from qarm.models.quantize.kmeans import KMeansLevel
+from qarm.models.quantize.sampling import random_batches
 
 COMMITMENT = 0.25
 
@@ -24,14 +24,14 @@ class RqVaeParameters:
     Attributes:
         hidden: width of encoder and decoder.
         latent: dimension that is quantized.
-        epochs: passes over the sample.
+        steps: batches trained on.
         batch_size: vectors a step.
         learning_rate: AdamW's, decayed to zero by a cosine.
     """
 
     hidden: int
     latent: int
-    epochs: int
+    steps: int
     batch_size: int
     learning_rate: float
 
@@ -101,20 +101,15 @@ def fit_rq_vae(
         )  # fmt: skip
         optimiser = torch.optim.AdamW(space.parameters(), lr=p.learning_rate)
         batch_size = max(p.batch_size, *sizes)  # k-means starts from the first batch
-        steps = p.epochs * math.ceil(len(data) / batch_size)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-        with tqdm(total=steps, desc="fit RQ-VAE", unit="step", mininterval=1) as progress:
-            for _ in range(p.epochs):
-                for rows in torch.randperm(len(data), generator=generator).split(batch_size):
-                    inside = space.encoder(data[rows])
-                    quantized, _, commitment = quantizer(inside[None])
-                    loss = nn.functional.mse_loss(space.decoder(quantized[0]), data[rows]) * data.shape[1]
-                    loss = loss + commitment.sum()
-                    optimiser.zero_grad()
-                    loss.backward()
-                    optimiser.step()
-                    schedule.step()
-                    progress.update()
-                progress.set_postfix(loss=f"{loss.item():.4f}")
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, p.steps)
+        batches = random_batches(len(data), batch_size, generator)
+        for _ in tqdm(range(p.steps), desc="fit RQ-VAE", unit="step", mininterval=1):
+            batch = data[next(batches)]
+            quantized, _, commitment = quantizer(space.encoder(batch)[None])
+            loss = nn.functional.mse_loss(space.decoder(quantized[0]), batch) * data.shape[1] + commitment.sum()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
     levels = [KMeansLevel(layer.codebook.detach().numpy().copy()) for layer in quantizer.layers]
     return space.eval(), levels
