@@ -72,8 +72,8 @@ def write_scale(spark: Mapping[str, Any], memory: Mapping[str, Any]) -> None:
     note = (
         "`fit_codebook` and `assign_semantic_ids`, whole jobs with Spark, in one process tree; the peak is of its"
         " proportional set size, pages of the memory-mapped sample included. Target: 6 GB for a fit on a million"
-        f" embeddings of 576 dimensions. The fit ran {memory['iterations']} k-means iterations and {memory['steps']} steps"
-        " for the FSQ, which change its time and not its memory."
+        f" embeddings of 576 dimensions. The fit ran {memory['iterations']} k-means iterations and {memory['steps']}"
+        " FSQ steps, which change its time and not its memory."
     )
     rows = [[job, f"{memory[job]['seconds']:.0f}", f"{memory[job]['gigabytes']:.2f}"] for job in memory["jobs"]]
     write_table("Memory of codes at a million contents", COMMAND, ["job", "seconds", "peak, GiB"], rows, note)
