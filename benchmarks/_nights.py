@@ -80,6 +80,8 @@ def _ten_nights(lake: Lake, vectors: np.ndarray, encoder: str, collisions: str) 
         named = {row["item_id"] for row in told.select("item_id").collect()}
         if named != moved:
             raise AssertionError(f"{len(moved)} items moved, {len(named)} were told of")
+        if not moved <= set(changed):
+            raise AssertionError(f"SIDs of unchanged items moved: {sorted(moved - set(changed))[:10]}")
         rows.append(
             {
                 "collisions": collisions, "night": night, "items": len(items), "new": len(new), "changed": len(changed),

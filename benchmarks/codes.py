@@ -65,8 +65,9 @@ def pairs_of(log: pd.DataFrame, contents: pd.Series, periods: Any) -> np.ndarray
 
 
 def session() -> SparkSession:
-    """Two cores."""
-    conf = {"spark.master": "local[2]", "spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
+    """Two cores, and the driver memory that spark-submit.sh gives by default."""
+    off = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
+    conf = {"spark.master": "local[2]", "spark.driver.memory": "2g", **off}
     return start_session("benchmark of codes", load_settings().spark.model_copy(update={"conf": conf}))
 
 

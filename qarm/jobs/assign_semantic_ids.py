@@ -13,10 +13,12 @@ from qarm.jobs.codes.changes import record_changes
 from qarm.jobs.codes.collisions import resolved
 from qarm.jobs.codes.measures import measure_codes, measure_drift, measure_hits
 from qarm.jobs.codes.neighbours import nearest_items
+from qarm.jobs.codes.published import published_codes, standing_ids
 from qarm.lake.command import main
 from qarm.lake.indexing import with_row_number
 from qarm.lake.job import Job, Run
 from qarm.models.quantize.codebook import Codebook
+from qarm.schemas.errors import UserError
 from qarm.schemas.tables import ITEM_EMBEDDINGS, SEMANTIC_IDS
 from qarm.udfs.codes import CODES_SCHEMA, assign
 
@@ -28,26 +30,6 @@ def distinct_embeddings(embeddings: DataFrame) -> DataFrame:
     """One row per content: content_hash, its embedding and the item that stands for it (the smallest id)."""
     return embeddings.groupBy("content_hash").agg(
         F.min("item_id").alias("item_id"), F.min_by("embedding", "item_id").alias("embedding")
-    )
-
-
-def published_codes(semantic_ids: DataFrame, codebook: str, levels: int) -> DataFrame:
-    """What contents have been given by a codebook: these never change.
-
-    Returns:
-        content_hash, codes ARRAY<INT> (one a level), suffix INT (null for none), reconstruction_error.
-    """
-    every = F.concat(F.array_compact(F.array(*COLUMNS)), F.coalesce("sid_more", F.array().cast("array<int>")))
-    return (
-        semantic_ids.where(F.col("codebook_version") == codebook)
-        .groupBy("content_hash")
-        .agg(F.min_by(every, "item_id").alias("all"), F.min_by("reconstruction_error", "item_id").alias("error"))
-        .select(
-            "content_hash",
-            F.slice("all", 1, levels).alias("codes"),
-            F.get("all", F.lit(levels)).alias("suffix"),
-            F.col("error").alias("reconstruction_error"),
-        )
     )
 
 
@@ -85,18 +67,20 @@ def steps(run: Run) -> None:
     shipped = run.lake.artifacts.ship(artifact)
     embeddings = run.read(ITEM_EMBEDDINGS.name).where(F.col("encoder_version") == artifact.card["recipe"]["encoder"])
     contents = with_row_number(distinct_embeddings(embeddings), "position", "content_hash")
-    before = run.lake.warehouse.read(SEMANTIC_IDS.name) if run.lake.warehouse.exists(SEMANTIC_IDS.name) else None
+    count = contents.count()
+    if count == 0:
+        raise UserError(f"table item_embeddings holds nothing that {artifact.version} was fitted for; run fit_codebook")
+    before = standing_ids(run)
     fresh = contents.select("content_hash", "embedding")
     published = None
     if before is not None:
-        published = published_codes(before, artifact.version, len(codebook.sizes)).persist()
+        published = published_codes(run, before, artifact).persist()
         fresh = fresh.join(published, "content_hash", "left_anti")
     with run.step("assign codes"):
         assigned = fresh.mapInArrow(assign(shipped), CODES_SCHEMA).persist()
         run.measure("codes.contents_assigned", assigned.count())
     given = resolved(assigned, published, fresh, shipped, len(codebook.sizes), settings)
     codes = (given if published is None else given.unionByName(published)).persist()
-    count = codes.count()
     with tempfile.TemporaryDirectory(prefix="qarm-neighbours-") as folder:
         with run.step("find neighbours"):
             near = nearest_items(run, contents, count, codebook.dimension, Path(folder))
@@ -108,7 +92,7 @@ def steps(run: Run) -> None:
     with run.step("record what changed"):
         record_changes(run)
     with run.step("measure the codes"):
-        measure_codes(run, run.lake.warehouse.read(SEMANTIC_IDS.name), codes, artifact)
+        measure_codes(run, run.lake.warehouse.read(SEMANTIC_IDS.name), artifact)
         measure_hits(run, contents, codes, codebook, settings.quality_sample)
         measure_drift(run, run.lake.warehouse.read(SEMANTIC_IDS.name), artifact)
 

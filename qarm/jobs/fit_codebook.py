@@ -8,25 +8,27 @@ import math
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from qarm.jobs.codes.published import all_codes, standing_ids
 from qarm.lake.artifacts import Artifact
 from qarm.lake.command import main
 from qarm.lake.job import Job, Run, user_mistakes
-from qarm.models.quantize.codebook import Codebook
+from qarm.models.quantize.codebook import Codebook, assert_finite
 from qarm.models.quantize.family import CodebookParameters, fit_codebook
 from qarm.models.quantize.fsq_training import FsqParameters
 from qarm.models.quantize.kmeans import blocks
 from qarm.models.quantize.matching import matched_names
 from qarm.models.quantize.quality import collapsed_levels, quality_of
 from qarm.models.quantize.rq_vae import RqVaeParameters
-from qarm.schemas.errors import UserError
+from qarm.schemas.errors import QarmError, UserError
 from qarm.schemas.settings import CodebookSettings
-from qarm.schemas.tables import ITEM_EMBEDDINGS, METRICS, SEMANTIC_IDS
+from qarm.schemas.tables import ITEM_EMBEDDINGS, METRICS
 from qarm.udfs.matrix import gather_matrix
 
 log = logging.getLogger("qarm")
@@ -49,17 +51,20 @@ def content_sample(embeddings: DataFrame, most: int, contents: int) -> DataFrame
     return one_each.orderBy(F.xxhash64("content_hash"), "content_hash")
 
 
-def standing_codes(sample: DataFrame, semantic_ids: DataFrame, levels: int) -> NDArray[np.int32]:
-    """The codes that the sample's contents have now, in the sample's order; -1 where they have none.
+def standing_codes(sample: DataFrame, semantic_ids: DataFrame, codebook: str, levels: int) -> NDArray[np.int32]:
+    """The codes that a codebook has given the sample's contents, in the sample's order; -1 where it has given none.
 
     Driver memory: ``4 * levels`` bytes a content of the sample.
+
+    Returns:
+        Shape (sample, levels).
     """
-    all_codes = F.concat(F.array("sid_1", "sid_2", "sid_3"), F.coalesce("sid_more", F.array().cast("array<int>")))
-    own = semantic_ids.groupBy("content_hash").agg(F.min_by(all_codes, "item_id").alias("codes"))
+    own = semantic_ids.where(F.col("codebook_version") == codebook)
+    codes = own.groupBy("content_hash").agg(F.min_by(all_codes(), "item_id").alias("codes"))
     columns = [F.coalesce(F.get("codes", F.lit(i)), F.lit(-1)).cast("int").alias(f"c{i}") for i in range(levels)]
     rows = (
         sample.select("content_hash")
-        .join(own, "content_hash", "left")
+        .join(codes, "content_hash", "left")
         .orderBy(F.xxhash64("content_hash"), "content_hash")
         .select(*columns)
         .toArrow()
@@ -102,7 +107,7 @@ def steps(run: Run) -> None:
 
     Driver memory: a block of the sample, whose embeddings are in a memory-mapped file on its disk
     (``codebook.sample_size * d * 4`` bytes, which the system keeps in memory where it can); ``quality_sample``
-    embeddings twice.
+    embeddings twice. A refit writes the sample a second time.
     """
     settings = run.settings.codebook
     embeddings = run.read(ITEM_EMBEDDINGS.name)
@@ -122,6 +127,8 @@ def steps(run: Run) -> None:
         folder = Path(name)
         with run.step("sample embeddings"), user_mistakes():
             matrix = gather_matrix(sample, "embedding", folder / "sample.f32")
+            for rows in blocks(len(matrix)):
+                assert_finite(matrix[rows])
         fitted, held_out = _split(matrix)
         seen = fitted[: settings.quality_sample].copy()  # the fit leaves residuals in the file
         start = _start(run, previous, encoder.version, settings.method)
@@ -133,13 +140,7 @@ def steps(run: Run) -> None:
             if len(held_out):
                 quality["held_out"] = quality_of(codebook, held_out[: settings.quality_sample])
         codebook.card = {"fitted_on": len(fitted), "contents": contents, "encoder": encoder.version, "quality": quality}
-        published = folder / "artifact"
-        published.mkdir()
-        codebook.save(published)
-        replaced = {"refit_of": previous.version} if previous else {}
-        run.publish(
-            "codebook", published, recipe, method=codebook.method, sizes=codebook.sizes, **codebook.card, **replaced
-        )
+        _publish(run, codebook, recipe, previous, folder / "artifact")
     _record_quality(run, codebook, quality, len(fitted))
 
 
@@ -150,27 +151,42 @@ def _split(matrix: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np
 
 
 def _start(run: Run, previous: Artifact | None, encoder: str, method: str) -> Codebook | None:
-    """The codebook to start from: the one before, where it is of the same embeddings and method."""
+    """The codebook to start from: the one before, where it is of the same embeddings and method, and can be read."""
     if previous is None or previous.card["recipe"]["encoder"] != encoder or previous.card["method"] != method:
         return None
-    return Codebook.load(run.lake.artifacts.fetch(previous))
+    try:
+        return Codebook.load(run.lake.artifacts.fetch(previous))
+    except (ValueError, QarmError) as error:
+        log.warning("fit_codebook: starts anew, as the codebook before cannot be read: %s", error)
+        return None
 
 
 def _with_old_names(run: Run, codebook: Codebook, sample: DataFrame, folder: Path) -> Codebook:
     """Gives codes the names that the sample's contents know them by."""
-    if not run.lake.warehouse.exists(SEMANTIC_IDS.name):
+    standing = standing_ids(run)
+    newest = None if standing is None else standing.agg(F.max("codebook_version")).collect()[0][0]
+    if standing is None or newest is None:
         return codebook
-    old = standing_codes(sample, run.lake.warehouse.read(SEMANTIC_IDS.name), len(codebook.sizes))
+    levels = len(run.lake.artifacts.get("codebook", newest).card["sizes"])
+    old = standing_codes(sample, standing, newest, levels)
     embeddings = gather_matrix(sample, "embedding", folder / "again.f32")
     new = np.concatenate([codebook.assign(embeddings[rows]) for rows in blocks(len(embeddings))])
     known = old[:, 0] >= 0
     if not known.any():
         return codebook
     names = matched_names(old[known], new[known], codebook.sizes)
-    renamed = np.stack([own[level] for own, level in zip(names, new.T, strict=True)], axis=1)
-    run.measure("codebook.sids_kept", float((renamed == old)[known].all(axis=1).mean()))
-    run.measure("codebook.sids_kept_unmatched", float((new == old)[known].all(axis=1).mean()))
+    renamed = np.stack([code if own is None else own[code] for own, code in zip(names, new.T, strict=True)], axis=1)
+    for name, codes in (("sids_kept", renamed), ("sids_kept_unmatched", new)):
+        same = codes.shape == old.shape and (codes == old)[known].all(axis=1).mean()
+        run.measure(f"codebook.{name}", float(same))
     return codebook.renamed(names)
+
+
+def _publish(run: Run, codebook: Codebook, recipe: dict[str, Any], previous: Artifact | None, folder: Path) -> None:
+    folder.mkdir()
+    codebook.save(folder)
+    replaced = {"refit_of": previous.version} if previous else {}
+    run.publish("codebook", folder, recipe, method=codebook.method, sizes=codebook.sizes, **codebook.card, **replaced)
 
 
 def _record_quality(run: Run, codebook: Codebook, quality: Mapping[str, Mapping[str, float]], fitted_on: int) -> None:

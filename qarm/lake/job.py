@@ -152,8 +152,15 @@ class Run:
         return artifact
 
     def standing(self, kind: str, recipe: Mapping[str, Any]) -> Artifact | None:
-        """The artifact that was made by this recipe, made current again; None where there is none yet."""
-        standing = self.lake.artifacts.by_recipe(kind, recipe)
+        """The artifact that was made by this recipe, made current again; None where there is none yet.
+
+        Of several, the current one where it is among them, else the newest.
+        """
+        current = self.lake.artifacts.latest(kind)
+        if current is not None and current.card.get("recipe") == dict(recipe):
+            standing: Artifact | None = current
+        else:
+            standing = self.lake.artifacts.by_recipe(kind, recipe)
         if standing is not None:
             self.lake.artifacts.make_current(standing)
             self.outputs[kind] = standing.version

@@ -61,6 +61,22 @@ class Ledger:
         row = tuple(getattr(run, f.name) for f in dataclasses.fields(run))
         self._warehouse.append(RUNS, spark.createDataFrame([row], schema).coalesce(1))
 
+    def last_output(self, job: str, used: str, version: str, table: str) -> int | None:
+        """The version of a table that a job's newest good run wrote with one version of an input; None for no such run.
+
+        Args:
+            job: the job.
+            used: name of the input.
+            version: of the input.
+            table: that the job wrote.
+        """
+        if not self._warehouse.exists(RUNS.name):
+            return None
+        with_it = (F.col("job") == job) & (F.col("status") == "done") & (F.col("input_versions")[used] == version)
+        newest = F.max_by(F.col("output_versions")[table], "ended_at")
+        found = self._warehouse.read(RUNS.name).where(with_it).agg(newest).collect()[0][0]
+        return None if found is None else int(found)
+
     def last_done(self) -> dict[str, RunRecord]:
         """Every job's newest run that ended well. Bounded by the number of jobs, not of runs."""
         if not self._warehouse.exists(RUNS.name):

@@ -19,6 +19,9 @@ matplotlib.rcParams.update(
         "svg.hashsalt": "qarm",
     }
 )
+MOST_CODES = 8192
+"""Of a level that a picture shows."""
+
 COLOURS = ("#2563eb", "#d97706", "#059669", "#dc2626")
 
 
@@ -39,10 +42,11 @@ def code_use(levels: Mapping[str, Sequence[int]], sizes: Sequence[int]) -> str:
     figure = Figure(figsize=(9, 2.6))
     for place, ((name, counts), size, colour) in enumerate(zip(levels.items(), sizes, COLOURS, strict=False), 1):
         axes = figure.add_subplot(1, len(levels), place)
-        ordered = np.zeros(size)
+        ordered = np.zeros(max(len(counts), min(size, MOST_CODES)))
         ordered[: len(counts)] = sorted(counts, reverse=True)
         axes.fill_between(np.arange(size), ordered, step="post", color=colour, alpha=0.85, linewidth=0)
-        axes.set_title(f"{name}: {len(counts)} of {size} codes used", fontsize=9)
+        used = f"the {len(counts)} most used" if len(counts) == MOST_CODES else f"{len(counts)}"
+        axes.set_title(f"{name}: {used} of {size} codes used", fontsize=9)
         axes.set_xlabel("code, most used first")
         axes.set_ylim(bottom=0)
         if place == 1:

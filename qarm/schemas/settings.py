@@ -202,7 +202,9 @@ class CodebookSettings(Section):
     @property
     def fitting(self) -> dict[str, Any]:
         """The settings that a fitted codebook depends on."""
-        names = [n for n in type(self).model_fields if n.startswith(("kmeans_", "fsq_", "rq_vae_"))]
+        used = {"res_kmeans_fsq": ("kmeans_", "fsq_"), "rq_vae": ("kmeans_sizes", "rq_vae_"), "fsq": ("fsq_",)}
+        prefixes = used.get(self.method, ("kmeans_",))
+        names = [name for name in type(self).model_fields if name.startswith(prefixes)]
         return {name: getattr(self, name) for name in ("method", *names, "sample_size", "seed")}
 
     @model_validator(mode="after")

@@ -10,18 +10,20 @@ VIEWS: dict[str, str] = {
         FROM {items} i LEFT JOIN {semantic_ids} s ON i.item_id = s.item_id
     """,
     "sid_occupancy": """
-        SELECT codebook_version, level, prefix, count(*) AS items, count(DISTINCT s.content_hash) AS contents,
-               min_by(title, s.item_id) AS example_title
-        FROM {semantic_ids} s JOIN {items} i ON s.item_id = i.item_id
-        LATERAL VIEW stack(4, 1, concat('', sid_1), 2, concat_ws('-', sid_1, sid_2),
-                              3, concat_ws('-', sid_1, sid_2, sid_3), 4, sid) p AS level, prefix
-        WHERE level = size(split(prefix, '-')) OR level = 4 AND size(split(prefix, '-')) > 4
+        SELECT codebook_version, level, prefix, count(*) AS items, count(DISTINCT content_hash) AS contents,
+               min_by(title, item_id) AS example_title
+        FROM (
+            SELECT s.item_id, s.codebook_version, s.content_hash, i.title, level,
+                   array_join(slice(split(s.sid, '-'), 1, level), '-') AS prefix
+            FROM {semantic_ids} s JOIN {items} i ON s.item_id = i.item_id
+            LATERAL VIEW explode(sequence(1, size(split(s.sid, '-')))) l AS level
+        )
         GROUP BY codebook_version, level, prefix
     """,
     "moved_sids": """
         SELECT c.item_id, i.title, c.reason, c.old_sid, c.new_sid, c.old_codebook_version, c.codebook_version,
                c.table_version, c.changed_at
-        FROM {sid_changes} c JOIN {items} i ON c.item_id = i.item_id
+        FROM {sid_changes} c LEFT JOIN {items} i ON c.item_id = i.item_id
     """,
     "judged_pairs": """
         SELECT p.source, p.trigger_item_id, a.title AS trigger_title, p.target_item_id, b.title AS target_title,

@@ -20,7 +20,7 @@ from qarm.jobs.codes.page import changes_by_night, moved_items
 from qarm.lake.artifacts import Artifact
 from qarm.lake.job import Lake, new_run_id, run_job
 from qarm.models.quantize.codebook import Codebook
-from qarm.schemas.errors import QarmError, UserError
+from qarm.schemas.errors import ContractError, QarmError, UserError
 from qarm.schemas.settings import Settings, load_settings
 from qarm.schemas.tables import ITEM_EMBEDDINGS
 from tests.generate import clustered
@@ -122,7 +122,8 @@ def code_columns(table: pd.DataFrame) -> list[list[int]]:
     return [[a, b, c, *more] for a, b, c, more in table[["sid_1", "sid_2", "sid_3", "sid_more"]].to_numpy()]
 
 
-def test_nights_move_no_unchanged_item(night: Night) -> None:
+@pytest.mark.parametrize("collisions", ["suffix", "next_best"])
+def test_nights_move_no_unchanged_item(night: Night, collisions: str) -> None:
     generator = np.random.default_rng(3)
     spare = iter(clustered(200, seed=8))
     for number in range(NIGHTS):
@@ -134,7 +135,7 @@ def test_nights_move_no_unchanged_item(night: Night) -> None:
         for item in new:
             night.put(item, next(spare))
         night.write()
-        night.run("codebook.collisions=suffix", fit=number == 0)
+        night.run(f"codebook.collisions={collisions}", fit=False)
         after = night.sids()
         unchanged = before.index.difference(changed)
         for column in ("sid", "codebook_version", "assigned_at", "reconstruction_error"):
@@ -158,14 +159,28 @@ def test_nights_move_no_unchanged_item(night: Night) -> None:
     assert len(night.lake.artifacts.versions("codebook")) == 1
 
 
-def test_codes_do_not_depend_on_partitioning(make_lake: Callable[..., Lake], tmp_path: Path) -> None:
+def test_codes_do_not_depend_on_partitioning(
+    spark: SparkSession, make_lake: Callable[..., Lake], tmp_path: Path
+) -> None:
     tables = []
-    for partitions in (1, 7):
+    for partitions, rows, shuffles in ((1, 10_000, 4), (7, 50, 11)):
+        conf = {
+            "spark.sql.execution.arrow.maxRecordsPerBatch": str(rows),
+            "spark.sql.shuffle.partitions": str(shuffles),
+            "spark.sql.adaptive.coalescePartitions.enabled": str(rows > 50).lower(),
+        }
+        before = {name: spark.conf.get(name) for name in conf}
+        for name, value in conf.items():
+            spark.conf.set(name, value)
         one = unpublished(make_lake, tmp_path / str(partitions))
+        for i, vector in enumerate(clustered(CONTENTS, d=64)):
+            one.put(f"i{i:03d}", vector)
         one.write(partitions)
         one.run("codebook.collisions=next_best")
         table = one.sids()[["sid", "reconstruction_error", "neighbours"]]
         tables.append(table.assign(neighbours=table["neighbours"].map(list)))
+        for name, value in before.items():
+            spark.conf.set(name, value or "")
     pd.testing.assert_frame_equal(*tables, check_exact=True)
 
 
@@ -282,6 +297,29 @@ def test_refit_is_a_new_version_with_as_many_old_names_as_can_be(
     assert np.array_equal(book.assign(vectors), np.array(code_columns(old)))
 
 
+def test_another_method_and_back_again(night: Night) -> None:
+    first, before = night.codebook.version, night.sids()
+    night.put("i000", clustered(1, seed=5)[0], "another text")
+    night.write()
+    night.run("codebook.collisions=suffix")
+    published = night.sids()
+    other = ["codebook.method=vq", "codebook.kmeans_sizes=[12]"]
+    night.run(*other)
+    assert night.codebook.version != first
+    assert night.sids()["sid_2"].isna().all()
+    night.run("codebook.fsq_steps=100")
+    assert night.codebook.version == first
+    back = night.sids()
+    assert (back["sid"] == published["sid"]).all(), "what it had published, suffixes included"
+    assert (back.loc[before.index.drop("i000"), "sid"] == before.drop("i000")["sid"]).all()
+
+
+def test_settings_that_the_method_does_not_use_fit_nothing_new() -> None:
+    default, other = (load_settings((), more).codebook for more in ([], ["codebook.rq_vae_steps=7"]))
+    assert default.fitting == other.fitting
+    assert load_settings((), ["codebook.fsq_steps=7"]).codebook.fitting != default.fitting
+
+
 def test_a_refit_is_due_where_new_contents_do_not_fit(night: Night) -> None:
     assert night.metrics["codes.new_contents"] == 0
     first = night.codebook.version
@@ -335,6 +373,9 @@ def test_hostile_embeddings_and_settings(night: Night) -> None:
     night.write()
     with pytest.raises(PythonException, match="16 dimensions, not shape"):
         night.run(fit=False)
+    night.put("i000", np.full(16, np.nan, np.float32), "not a number")
+    with pytest.raises(ContractError, match="unit_norm"):
+        night.write()
     with pytest.raises(UserError, match="next_best moves the last of several codes"):
         load_settings((), ["codebook.method=vq", "codebook.collisions=next_best"])
     with pytest.raises(UserError, match="vq has one level"):

@@ -274,7 +274,10 @@ def test_names_are_matched_by_the_contents_that_codes_share() -> None:
     assert (renamed == old).all(1)[~noise].all()
     fewer = matched_names(old[:, :1], new % 8, [8, 15])
     assert sorted(fewer[0]) == list(range(8))
-    assert np.array_equal(fewer[1], np.arange(15)), "a level that was not there keeps its own names"
+    assert fewer[1] is None, "a level that was not there keeps its own names"
+    padded = matched_names(np.where(old == 3, -1, old), new, [20, 70_000])
+    assert padded[1] is None, "too many codes to match"
+    assert sorted(padded[0]) == list(range(20))
 
 
 def test_matching_is_an_assignment_and_not_greedy() -> None:
@@ -363,6 +366,13 @@ def test_neighbours_are_the_nearest_others() -> None:
     np.fill_diagonal(similarity, -np.inf)
     assert np.array_equal(near, np.argsort(-similarity, axis=1)[:, :5])
     assert nearest_others(vectors[:1], vectors[:1], np.array([0]), 5).shape == (1, 0)
+
+
+def test_neighbours_do_not_depend_on_how_queries_are_batched() -> None:
+    vectors = clustered(2000, d=64)
+    whole = nearest_others(vectors, vectors, np.arange(2000), 25)
+    for rows in np.split(np.arange(2000), [1, 16, 116]):
+        assert np.array_equal(nearest_others(vectors[rows], vectors, rows, 25), whole[rows])
 
 
 def test_neighbours_of_equal_vectors_never_include_the_own() -> None:

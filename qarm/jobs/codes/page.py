@@ -15,15 +15,18 @@ LEVELS = ("sid_1", "sid_2", "sid_3")
 LARGEST_BUCKET_SHOWN = 30
 NIGHTS_SHOWN = 10
 MOVES_SHOWN = 1000
+CODES_SHOWN = 8192
 
 
 def code_figures(run: Run, codes: DataFrame) -> dict[str, Markup]:
-    """Use of codes and sizes of buckets over distinct contents. Driver memory: one number a code."""
+    """Use of codes and sizes of buckets over distinct contents. Driver memory: 8,192 numbers a level."""
     codebook = run.lake.artifacts.require("codebook", "fit_codebook")
     contents = codes.where(F.col("codebook_version") == codebook.version).dropDuplicates(["content_hash"])
     contents = contents.select("sid", *LEVELS).persist()
     levels = {
-        level: [row["count"] for row in contents.groupBy(level).count().collect()]
+        level: [
+            r["count"] for r in contents.groupBy(level).count().orderBy(F.desc("count")).limit(CODES_SHOWN).collect()
+        ]
         for level, _ in zip(LEVELS, codebook.card["sizes"], strict=False)
     }
     sizes = (

@@ -17,16 +17,11 @@ from qarm.models.quantize.fsq import FsqLevel
 from qarm.models.quantize.kmeans import KMeansLevel
 from qarm.models.quantize.levels import Level, RenamedLevel
 from qarm.models.quantize.rq_vae import LatentSpace
+from qarm.models.quantize.same_blocks import same_blocks
 
 TENSORS = "codebook.safetensors"
 CARD = "codebook.json"
 FORMAT = 2
-
-ROWS_AT_ONCE = 1024
-"""Every forward pass has this many rows, padded where there are fewer.
-
-A matrix product of another shape may differ in its last bit, and an embedding at the boundary of two codes with it.
-"""
 
 
 class Codebook:
@@ -94,9 +89,7 @@ class Codebook:
             )
         assert_finite(embeddings)
         n = len(embeddings)
-        parts = [
-            self._assign_block(_padded(embeddings[i : i + ROWS_AT_ONCE])) for i in range(0, max(n, 1), ROWS_AT_ONCE)
-        ]
+        parts = [self._assign_block(block) for block in same_blocks(embeddings)]
         codes, residuals, reconstructions = (np.concatenate(part)[:n] for part in zip(*parts, strict=True))
         return codes, residuals, reconstructions
 
@@ -113,9 +106,7 @@ class Codebook:
     def reconstruct(self, codes: NDArray[np.int32]) -> NDArray[np.float32]:
         """What codes of shape (n, levels) stand for, shape (n, d)."""
         n = len(codes)
-        parts = [
-            self._reconstruct_block(_padded(codes[i : i + ROWS_AT_ONCE])) for i in range(0, max(n, 1), ROWS_AT_ONCE)
-        ]
+        parts = [self._reconstruct_block(block) for block in same_blocks(codes)]
         return np.concatenate(parts)[:n]
 
     def _reconstruct_block(self, codes: NDArray[np.int32]) -> NDArray[np.float32]:
@@ -135,19 +126,18 @@ class Codebook:
             Shape (n, size of the last level).
         """
         n = len(residuals)
-        parts = [
-            self.levels[-1].distances(_padded(residuals[i : i + ROWS_AT_ONCE]))
-            for i in range(0, max(n, 1), ROWS_AT_ONCE)
-        ]
+        parts = [self.levels[-1].distances(block) for block in same_blocks(residuals)]
         return np.concatenate(parts)[:n]
 
-    def renamed(self, names: Sequence[NDArray[np.int32]]) -> Codebook:
+    def renamed(self, names: Sequence[NDArray[np.int32] | None]) -> Codebook:
         """The same codebook with other names for its codes.
 
         Args:
-            names: of every level, the name of each code.
+            names: of every level, the name of each code; None where they stay.
         """
-        levels = [RenamedLevel(level, own) for level, own in zip(self.levels, names, strict=True)]
+        levels = [
+            level if own is None else RenamedLevel(level, own) for level, own in zip(self.levels, names, strict=True)
+        ]
         return Codebook(levels, self.dimension, self.method, self.space, self.card)
 
     def save(self, folder: Path) -> None:
@@ -201,12 +191,6 @@ def assert_finite(embeddings: NDArray[np.float32]) -> None:
             f"{int(bad.sum())} of {len(embeddings)} embeddings hold NaN or infinity,"
             f" the first at row {int(bad.argmax())}"
         )
-
-
-def _padded(rows: NDArray[Any]) -> NDArray[Any]:
-    if len(rows) == ROWS_AT_ONCE:
-        return np.ascontiguousarray(rows)
-    return np.concatenate([rows, np.zeros((ROWS_AT_ONCE - len(rows), *rows.shape[1:]), rows.dtype)])
 
 
 def _under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -24,15 +24,17 @@ def move_to_free_codes(
         Codes, shape (n,); a content keeps its own where no code has room.
     """
     room = np.maximum(cap - load, 0)
+    left = int(room.sum())
     order = np.argsort(distances, axis=1, kind="stable")
     codes = own.copy()
     waiting = [(distances[i, order[i, 0]], i, 0) for i in range(len(own))]
     heapq.heapify(waiting)
-    while waiting and room.any():
+    while waiting and left:
         _, content, place = heapq.heappop(waiting)
         code = order[content, place]
         if room[code] > 0:
             room[code] -= 1
+            left -= 1
             codes[content] = code
         elif place + 1 < order.shape[1]:
             heapq.heappush(waiting, (distances[content, order[content, place + 1]], content, place + 1))

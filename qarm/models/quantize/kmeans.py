@@ -78,7 +78,7 @@ def fit_kmeans(
     """Lloyd's algorithm by faiss, on its GPUs where it has some.
 
     Memory: the vectors, which are not copied where they are float32 and contiguous (a memory-mapped file serves), and
-    a block of them.
+    a block of them; where it is balanced, 65,536 times the centroids a few times over.
 
     Args:
         vectors: shape (n, d).

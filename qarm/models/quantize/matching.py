@@ -14,8 +14,13 @@ ELSEWHERE = 1e-3
 
 NO_OVERLAP = 1e-9
 
+MOST_CODES = 65_536
+"""Of a level whose codes are matched: the time grows with the square, and is 5 s here."""
 
-def matched_names(old: NDArray[np.int32], new: NDArray[np.int32], sizes: Sequence[int]) -> list[NDArray[np.int32]]:
+
+def matched_names(
+    old: NDArray[np.int32], new: NDArray[np.int32], sizes: Sequence[int]
+) -> list[NDArray[np.int32] | None]:
     """Names of a new codebook's codes by the assignment problem over the centroids, level by level.
 
     The gain of giving centroid a the old name b is the number of contents in both; of the second level and on, those
@@ -27,13 +32,14 @@ def matched_names(old: NDArray[np.int32], new: NDArray[np.int32], sizes: Sequenc
         sizes: codes of every new level.
 
     Returns:
-        Of every level the name of each code, a permutation of 0 to size - 1.
+        Of every level the name of each code, a permutation of 0 to size - 1; None where they stay as they are: a level
+        that was not there before, or one of more than 65,536 codes.
     """
     stays = np.ones(len(new), bool)
-    names = []
+    names: list[NDArray[np.int32] | None] = []
     for level, size in enumerate(sizes):
-        if level >= old.shape[1]:
-            names.append(np.arange(size, dtype=np.int32))
+        if level >= old.shape[1] or size > MOST_CODES:
+            names.append(None)
             continue
         own = _match(old[:, level], new[:, level], np.where(stays, 1.0, ELSEWHERE), size)
         stays &= own[new[:, level]] == old[:, level]
@@ -44,7 +50,7 @@ def matched_names(old: NDArray[np.int32], new: NDArray[np.int32], sizes: Sequenc
 def _match(
     old: NDArray[np.int32], new: NDArray[np.int32], weights: NDArray[np.float64], size: int
 ) -> NDArray[np.int32]:
-    known = old < size
+    known = (old >= 0) & (old < size)
     both = sparse.coo_matrix((weights[known], (new[known], old[known])), shape=(size, size)).tocsr()
     # Every centroid may also stay without an old name: a column of its own makes a full matching always possible.
     gains = sparse.hstack([both, sparse.identity(size, format="csr") * NO_OVERLAP], format="csr")

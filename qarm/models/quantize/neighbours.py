@@ -10,6 +10,8 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from qarm.models.quantize.same_blocks import same_blocks
+
 BLOCK = 65_536
 POINTS_PER_LIST = 64
 LEAST_POINTS_PER_LIST = 39  # faiss warns of fewer
@@ -37,14 +39,20 @@ def nearest_others(
     k = min(k, count - 1)
     if k <= 0:
         return np.empty((len(queries), 0), np.int64)
-    if isinstance(embeddings, faiss.Index):
-        _, found = embeddings.search(queries, k + 1)
-    else:
-        _, found = faiss.knn(queries, embeddings, k + 1, metric=faiss.METRIC_INNER_PRODUCT)
+    found = np.concatenate([_search(block, embeddings, k + 1) for block in same_blocks(queries)])[: len(queries)]
     others = found != own[:, None]
     # Where the own row is not among the k + 1 (equal embeddings crowd it out), the last one goes instead.
     others[others.all(1), -1] = False
     return found[others].reshape(len(queries), k)
+
+
+def _search(queries: NDArray[np.float32], embeddings: NDArray[np.float32] | faiss.Index, k: int) -> NDArray[np.int64]:
+    found: NDArray[np.int64]
+    if isinstance(embeddings, faiss.Index):
+        _, found = embeddings.search(queries, k)
+    else:
+        _, found = faiss.knn(queries, embeddings, k, metric=faiss.METRIC_INNER_PRODUCT)
+    return found
 
 
 def write_index(embeddings: NDArray[np.float32], kind: str, path: Path) -> None:
