@@ -19,7 +19,7 @@ from qarm.lake.job import Lake, new_run_id, run_job
 from qarm.schemas.settings import load_settings
 from qarm.schemas.tables import ITEM_EMBEDDINGS, SEMANTIC_IDS, SID_CHANGES
 
-CONTENTS = 5_000
+CONTENTS = 2_500
 
 
 def nights_of(spark: SparkSession, vectors: np.ndarray) -> list[dict[str, Any]]:
