@@ -23,7 +23,7 @@ CONTENTS = 2_500
 
 
 def nights_of(spark: SparkSession, vectors: np.ndarray) -> list[dict[str, Any]]:
-    """Ten nights for each way with collisions: 1 % new, 1 % changed contents a night.
+    """Ten nights for each way to resolve collisions: 1 % new, 1 % changed contents a night.
 
     Args:
         spark: the session.
@@ -31,7 +31,7 @@ def nights_of(spark: SparkSession, vectors: np.ndarray) -> list[dict[str, Any]]:
     """
     vectors = vectors[np.random.default_rng(1).permutation(len(vectors))[:CONTENTS]]
     rows: list[dict[str, Any]] = []
-    for collisions in ("keep", "suffix", "next_best"):
+    for collisions in ("suffix", "next_best"):
         folder = tempfile.mkdtemp(prefix="qarm-bench-nights-")
         lake = Lake(spark, load_settings((), [f"codebook.collisions={collisions}", "codebook.fsq_steps=500"]), folder)
         encoder = lake.artifacts.publish("encoder", Path(__file__).parent, {"recipe": {}})

@@ -32,7 +32,7 @@ from benchmarks._memory import PeakMemory
 from benchmarks._nights import nights_of
 from benchmarks._pair_hits import later_pairs
 from benchmarks.generate_log import LogShape, generate_log
-from qarm.jobs import assign_semantic_ids, fit_codebook
+from qarm.jobs import fit_codebook
 from qarm.lake.job import Lake, new_run_id, run_job
 from qarm.lake.periods import split_periods
 from qarm.lake.session import start_session
@@ -175,15 +175,15 @@ def on_spark(warehouse: str) -> dict[str, Any]:
 
 def quick(*more: str) -> Any:
     """Settings whose fit is short; sizes and memory are those of the defaults."""
-    return load_settings((), ["codebook.kmeans_iterations=4", "codebook.fsq_steps=200", *more])
+    return load_settings((), ["codebook.kmeans_iterations=2", "codebook.fsq_steps=200", *more])
 
 
 def memory(warehouse: str) -> dict[str, Any]:
-    """Peak memory of both jobs on a million embeddings, fitted on all of them."""
-    result: dict[str, Any] = {"jobs": ["fit_codebook", "assign_semantic_ids"], "iterations": 4, "steps": 200}
+    """Peak memory of a fit on a million embeddings."""
+    result: dict[str, Any] = {"jobs": ["fit_codebook"], "iterations": 2, "steps": 200}
     spark = session()
     lake = Lake(spark, quick("codebook.sample_size=1_000_000", "codebook.neighbours_limit=0"), warehouse)
-    for job in (fit_codebook.JOB, assign_semantic_ids.JOB):
+    for job in (fit_codebook.JOB,):
         with PeakMemory() as peak:
             start = time.perf_counter()
             run_job(lake, job, new_run_id())

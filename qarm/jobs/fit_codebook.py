@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from qarm.jobs.codes.published import all_codes, standing_ids
@@ -41,14 +41,18 @@ HASH_RANGE = 2**31
 
 
 def content_sample(embeddings: DataFrame, most: int, contents: int) -> DataFrame:
-    """One row per distinct content, in proportion: about so many, chosen and ordered by a hash.
+    """One row per distinct content, in proportion: about so many, chosen by a hash.
 
     Returns:
         content_hash, embedding.
     """
     chosen = F.pmod(F.xxhash64("content_hash"), F.lit(HASH_RANGE)) < int(min(1.0, most / max(contents, 1)) * HASH_RANGE)
-    one_each = embeddings.where(chosen).groupBy("content_hash").agg(F.min_by("embedding", "item_id").alias("embedding"))
-    return one_each.orderBy(F.xxhash64("content_hash"), "content_hash")
+    return embeddings.where(chosen).groupBy("content_hash").agg(F.min_by("embedding", "item_id").alias("embedding"))
+
+
+def sample_order() -> list[Column]:
+    """The sample's order: by a hash, so that any part of it is a sample too."""
+    return [F.xxhash64("content_hash"), F.col("content_hash")]
 
 
 def standing_codes(sample: DataFrame, semantic_ids: DataFrame, codebook: str, levels: int) -> NDArray[np.int32]:
@@ -65,7 +69,7 @@ def standing_codes(sample: DataFrame, semantic_ids: DataFrame, codebook: str, le
     rows = (
         sample.select("content_hash")
         .join(codes, "content_hash", "left")
-        .orderBy(F.xxhash64("content_hash"), "content_hash")
+        .orderBy(*sample_order())
         .select(*columns)
         .toArrow()
     )
@@ -126,7 +130,7 @@ def steps(run: Run) -> None:
     with tempfile.TemporaryDirectory(prefix="qarm-codebook-") as name:
         folder = Path(name)
         with run.step("sample embeddings"), user_mistakes():
-            matrix = gather_matrix(sample, "embedding", folder / "sample.f32")
+            matrix = gather_matrix(sample, "embedding", sample_order(), folder / "sample.f32")
             for rows in blocks(len(matrix)):
                 assert_finite(matrix[rows])
         fitted, held_out = _split(matrix)
@@ -169,7 +173,7 @@ def _with_old_names(run: Run, codebook: Codebook, sample: DataFrame, folder: Pat
         return codebook
     levels = len(run.lake.artifacts.get("codebook", newest).card["sizes"])
     old = standing_codes(sample, standing, newest, levels)
-    embeddings = gather_matrix(sample, "embedding", folder / "again.f32")
+    embeddings = gather_matrix(sample, "embedding", sample_order(), folder / "again.f32")
     new = np.concatenate([codebook.assign(embeddings[rows]) for rows in blocks(len(embeddings))])
     known = old[:, 0] >= 0
     if not known.any():

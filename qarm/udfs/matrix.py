@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 
 from qarm.udfs.arrays import column_matrix
 
@@ -21,14 +21,19 @@ def _pack(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             yield pa.RecordBatch.from_arrays(columns, ["block", "width"])
 
 
-def gather_matrix(rows: DataFrame, column: str, path: Path) -> NDArray[np.float32]:
-    """Writes a column of equally long float vectors to a file, in the order of the rows.
+ROWS_AT_A_TIME = 5_000
+"""A task's rows, about: the driver takes one task's at a time."""
 
-    Driver memory: one partition of the rows; its disk: all of them.
+
+def gather_matrix(rows: DataFrame, column: str, order: Sequence[str | Column], path: Path) -> NDArray[np.float32]:
+    """Writes a column of equally long float vectors to a file.
+
+    Driver memory: some thousands of vectors, a few times; its disk: all of them.
 
     Args:
-        rows: sorted, where the order matters.
+        rows: the rows; they are counted first.
         column: of type ARRAY<FLOAT>, without nulls.
+        order: of the rows in the file; no two rows agree in it.
         path: of the file.
 
     Returns:
@@ -37,9 +42,11 @@ def gather_matrix(rows: DataFrame, column: str, path: Path) -> NDArray[np.float3
     Raises:
         ValueError: the vectors differ in length.
     """
+    parts = max(1, -(-rows.count() // ROWS_AT_A_TIME))
+    ordered = rows.repartitionByRange(parts, *order).sortWithinPartitions(*order).select(column)
     widths = set()
     with path.open("wb") as stream:
-        for block, width in rows.select(column).mapInArrow(_pack, "block BINARY, width INT").toLocalIterator():
+        for block, width in ordered.mapInArrow(_pack, "block BINARY, width INT").toLocalIterator():
             stream.write(block)
             widths.add(width)
     if not widths:

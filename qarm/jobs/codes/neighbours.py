@@ -38,7 +38,7 @@ def nearest_items(run: Run, contents: DataFrame, count: int, dimension: int, fol
     if left_out or count == 0:
         return run.spark.createDataFrame([], "content_hash STRING, neighbours ARRAY<STRING>")
     path = folder / f"embeddings-{run.run_id}.f32"
-    matrix = gather_matrix(contents.orderBy("position"), "embedding", path)
+    matrix = gather_matrix(contents, "embedding", ["position"], path)
     run.spark.sparkContext.addFile(str(path))
     index = ""
     if count > settings.neighbours_exact:

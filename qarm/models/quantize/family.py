@@ -80,7 +80,7 @@ def fit_codebook(
 ) -> Codebook:
     """Fits all levels, each on what the ones before left over.
 
-    Memory: the embeddings once, and once more unless they may be overwritten; a block of 65,536 beside them.
+    Memory: the embeddings once, and once more unless they may be overwritten; a few blocks of 16,384 beside them.
 
     Args:
         embeddings: L2-normalised, shape (n, d).

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from qarm.models.quantize.fsq import FsqLevel
 from qarm.models.quantize.sampling import random_batches
 
-INITIAL_SAMPLE = 65_536
+INITIAL_SAMPLE = 32_768
 
 Before = Callable[[torch.Tensor], torch.Tensor]
 """Rows of the vectors to what the levels before stand for there, shape (batch,) to (batch, d)."""

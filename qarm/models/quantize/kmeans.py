@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import softmax
 
-BLOCK = 65_536
+BLOCK = 16_384
 """Vectors worked on at a time, so that no step holds a second copy of all."""
 
 PRICE_SAMPLE = 65_536
