@@ -21,8 +21,8 @@ from qarm.schemas.settings import load_settings
 SAMPLE = 50_000
 """Contents fitted on, of a million."""
 
-HIT_SAMPLE = 2_000
-TRIGGERS = 2_000
+HIT_SAMPLE = 1_000
+TRIGGERS = 1_000
 """Of which pairs are counted, and contents whose hit rates are taken, where there are too many for all."""
 
 K = 50
@@ -36,6 +36,7 @@ class Faiss:
     def __init__(self, vectors: np.ndarray, bits: int) -> None:
         self._bits = bits
         self._quantizer = faiss.ResidualQuantizer(vectors.shape[1], EVERY, bits)
+        self._quantizer.use_beam_LUT = 1
         self._quantizer.train(vectors)
 
     def assign_with_residuals(self, vectors: np.ndarray) -> tuple[np.ndarray, None, np.ndarray]:
@@ -46,9 +47,9 @@ class Faiss:
         return codes.astype(np.int32), None, self._quantizer.decode(packed)
 
 
-def methods(bits: int) -> dict[str, Callable[[np.ndarray], Any]]:
-    """Name to fit, all with three levels of as many codes."""
-    plain = load_settings().codebook
+def methods(bits: int, steps: int) -> dict[str, Callable[[np.ndarray], Any]]:
+    """Name to fit, all with three levels of as many codes; those that are trained, for so many steps."""
+    plain = load_settings((), [f"codebook.fsq_steps={steps}", f"codebook.rq_vae_steps={steps}"]).codebook
     default = fit_codebook.parameters_of(plain)
     sizes = replace(default, kmeans_sizes=[2**bits] * 2, fsq=replace(default.fsq, levels=[2] * bits))
     three = replace(default, method="res_kmeans", kmeans_sizes=[2**bits] * 3)
@@ -81,7 +82,7 @@ def compare(vectors: np.ndarray, pairs: np.ndarray, what: str) -> dict[str, Any]
     generator = np.random.default_rng(0)
     sample = vectors if n <= SAMPLE else vectors[np.sort(generator.choice(n, SAMPLE, replace=False))]
     shown = np.arange(n)
-    chosen = methods(bits)
+    chosen = methods(bits, 3000 if n <= SAMPLE else 1000)
     if n > SAMPLE:
         shown = np.sort(generator.choice(n, HIT_SAMPLE, replace=False))
         pairs = pairs[:, np.isin(pairs[0], generator.permutation(np.unique(pairs[0]))[:TRIGGERS])]
