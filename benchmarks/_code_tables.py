@@ -75,10 +75,7 @@ def write_scale(spark: Mapping[str, Any], memory: Mapping[str, Any]) -> None:
         f" embeddings of 576 dimensions. The fit ran {memory['iterations']} k-means iterations and {memory['steps']}"
         " FSQ steps, which change its time and not its memory."
     )
-    rows = [
-        [job, f"{memory[job]['seconds']:.0f}", f"{memory[job]['gigabytes'] * 2**30 / 1e9:.2f}"]
-        for job in memory["jobs"]
-    ]
+    rows = [["fit_codebook", f"{memory['seconds']:.0f}", f"{memory['gigabytes'] * 2**30 / 1e9:.2f}"]]
     write_table("Memory of codes at a million contents", COMMAND, ["job", "seconds", "peak, GB"], rows, note)
 
 

@@ -13,7 +13,7 @@ from qarm.jobs.codes.changes import record_changes
 from qarm.jobs.codes.collisions import resolved
 from qarm.jobs.codes.measures import measure_codes, measure_drift, measure_hits
 from qarm.jobs.codes.neighbours import nearest_items
-from qarm.jobs.codes.published import published_codes, standing_ids
+from qarm.jobs.codes.published import SID_COLUMNS, published_codes, standing_ids
 from qarm.lake.command import main
 from qarm.lake.indexing import with_row_number
 from qarm.lake.job import Job, Run
@@ -22,7 +22,6 @@ from qarm.schemas.errors import UserError
 from qarm.schemas.tables import ITEM_EMBEDDINGS, SEMANTIC_IDS
 from qarm.udfs.codes import CODES_SCHEMA, assign
 
-COLUMNS = ("sid_1", "sid_2", "sid_3")
 COMPARED = ["sid", "content_hash", "neighbours", "reconstruction_error", "encoder_version", "codebook_version"]
 
 
@@ -35,14 +34,14 @@ def distinct_embeddings(embeddings: DataFrame) -> DataFrame:
 
 def semantic_ids(embeddings: DataFrame, codes: DataFrame, near: DataFrame, codebook: str, now: datetime) -> DataFrame:
     """Rows of ``semantic_ids``: every item with its content's codes and neighbours."""
-    more = F.concat(F.slice("codes", len(COLUMNS) + 1, 2**30), F.array_compact(F.array("suffix")))
+    more = F.concat(F.slice("codes", len(SID_COLUMNS) + 1, 2**30), F.array_compact(F.array("suffix")))
     return (
         embeddings.select("item_id", "content_hash", "encoder_version")
         .join(codes, "content_hash", "inner")
         .join(near, "content_hash", "left")
-        .withColumns({name: F.get("codes", F.lit(place)) for place, name in enumerate(COLUMNS)})
+        .withColumns({name: F.get("codes", F.lit(place)) for place, name in enumerate(SID_COLUMNS)})
         .withColumn("sid_more", more)
-        .withColumn("sid", F.concat_ws("-", *COLUMNS, F.col("sid_more").cast("array<string>")))
+        .withColumn("sid", F.concat_ws("-", *SID_COLUMNS, F.col("sid_more").cast("array<string>")))
         .withColumn("codebook_version", F.lit(codebook))
         .withColumn("assigned_at", F.lit(now))
     )

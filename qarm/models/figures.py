@@ -44,7 +44,7 @@ def code_use(levels: Mapping[str, Sequence[int]], sizes: Sequence[int]) -> str:
         axes = figure.add_subplot(1, len(levels), place)
         ordered = np.zeros(max(len(counts), min(size, MOST_CODES)))
         ordered[: len(counts)] = sorted(counts, reverse=True)
-        axes.fill_between(np.arange(size), ordered, step="post", color=colour, alpha=0.85, linewidth=0)
+        axes.fill_between(np.arange(len(ordered)), ordered, step="post", color=colour, alpha=0.85, linewidth=0)
         used = f"the {len(counts)} most used" if len(counts) == MOST_CODES else f"{len(counts)}"
         axes.set_title(f"{name}: {used} of {size} codes used", fontsize=9)
         axes.set_xlabel("code, most used first")

@@ -9,25 +9,24 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from qarm.lake.job import Run
-from qarm.models.figures import bucket_sizes, code_use
+from qarm.jobs.codes.published import SID_COLUMNS
+from qarm.models.figures import MOST_CODES, bucket_sizes, code_use
 
-LEVELS = ("sid_1", "sid_2", "sid_3")
 LARGEST_BUCKET_SHOWN = 30
 NIGHTS_SHOWN = 10
 MOVES_SHOWN = 1000
-CODES_SHOWN = 8192
 
 
 def code_figures(run: Run, codes: DataFrame) -> dict[str, Markup]:
     """Use of codes and sizes of buckets over distinct contents. Driver memory: 8,192 numbers a level."""
     codebook = run.lake.artifacts.require("codebook", "fit_codebook")
     contents = codes.where(F.col("codebook_version") == codebook.version).dropDuplicates(["content_hash"])
-    contents = contents.select("sid", *LEVELS).persist()
+    contents = contents.select("sid", *SID_COLUMNS).persist()
     levels = {
         level: [
-            r["count"] for r in contents.groupBy(level).count().orderBy(F.desc("count")).limit(CODES_SHOWN).collect()
+            r["count"] for r in contents.groupBy(level).count().orderBy(F.desc("count")).limit(MOST_CODES).collect()
         ]
-        for level, _ in zip(LEVELS, codebook.card["sizes"], strict=False)
+        for level, _ in zip(SID_COLUMNS, codebook.card["sizes"], strict=False)
     }
     sizes = (
         contents.groupBy("sid")

@@ -10,11 +10,14 @@ from qarm.lake.job import Run
 from qarm.schemas.errors import UserError
 from qarm.schemas.tables import SEMANTIC_IDS
 
+SID_COLUMNS = ("sid_1", "sid_2", "sid_3")
+"""Codes of the levels; further ones stand in sid_more."""
+
 
 def all_codes() -> Column:
     """Every code of a row of ``semantic_ids``: its levels', then the suffix."""
     return F.concat(
-        F.array_compact(F.array("sid_1", "sid_2", "sid_3")), F.coalesce("sid_more", F.array().cast("array<int>"))
+        F.array_compact(F.array(*SID_COLUMNS)), F.coalesce("sid_more", F.array().cast("array<int>"))
     )
 
 

@@ -1,0 +1,85 @@
+"""Nights of codes over embeddings that are set by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from qarm.jobs import assign_semantic_ids, fit_codebook
+from qarm.lake.artifacts import Artifact
+from qarm.lake.job import Lake, new_run_id, run_job
+from qarm.schemas.settings import load_settings
+from qarm.schemas.tables import ITEM_EMBEDDINGS
+from tests.generate import clustered
+
+SMALL = [
+    "codebook.kmeans_sizes=[6, 4]",
+    "codebook.fsq_levels=[2, 2, 2]",
+    "codebook.fsq_hidden=16",
+    "codebook.fsq_steps=100",
+    "codebook.neighbours=3",
+    "codebook.refit_after=20",
+]
+CONTENTS = 240
+
+
+class Night:
+    """A warehouse whose embeddings are set by hand, and the two jobs over it."""
+
+    def __init__(self, lake: Lake, folder: Path) -> None:
+        self.lake = lake
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "nothing").write_text("")
+        self.encoder = lake.artifacts.publish("encoder", folder, {"recipe": {}})
+        self.vectors: dict[str, tuple[str, np.ndarray]] = {}
+        self.metrics: dict[str, float] = {}
+
+    def put(self, item: str, vector: np.ndarray, content: str | None = None) -> None:
+        self.vectors[item] = (content or f"content {item}", vector)
+
+    def write(self, partitions: int = 3) -> None:
+        rows = [
+            (item, vector.tolist(), vector[:4].tolist(), content, self.encoder.version)
+            for item, (content, vector) in self.vectors.items()
+        ]
+        schema = ", ".join(f"{column.name} {column.type}" for column in ITEM_EMBEDDINGS.columns)
+        frame = self.lake.spark.createDataFrame(rows, schema).repartition(partitions)
+        self.lake.warehouse.overwrite(ITEM_EMBEDDINGS, frame)
+
+    def run(self, *assignments: str, fit: bool = True) -> dict[str, float]:
+        lake = Lake(self.lake.spark, load_settings((), [*SMALL, *assignments]), self.lake.location)
+        jobs = (fit_codebook.JOB, assign_semantic_ids.JOB) if fit else (assign_semantic_ids.JOB,)
+        metrics: dict[str, float] = {}
+        for job in jobs:
+            metrics |= run_job(lake, job, new_run_id()).metrics
+        return metrics
+
+    def sids(self) -> pd.DataFrame:
+        return self.lake.warehouse.read("semantic_ids").toPandas().set_index("item_id").sort_index()
+
+    def changes(self) -> pd.DataFrame:
+        return self.lake.warehouse.read("sid_changes").toPandas()
+
+    def told(self) -> pd.DataFrame:
+        """What is recorded of the newest version."""
+        changes = self.changes()
+        return changes[changes["table_version"] == self.lake.warehouse.version("semantic_ids")].set_index("item_id")
+
+    @property
+    def codebook(self) -> Artifact:
+        return self.lake.artifacts.require("codebook", "fit_codebook")
+
+
+def unpublished(make_lake: Callable[..., Lake], folder: Path) -> Night:
+    made = Night(make_lake(location=str(folder / "warehouse")), folder / "encoder")
+    for i, vector in enumerate(clustered(CONTENTS)):
+        made.put(f"i{i:03d}", vector)
+    made.write()
+    return made
+
+
+def code_columns(table: pd.DataFrame) -> list[list[int]]:
+    return [[a, b, c, *more] for a, b, c, more in table[["sid_1", "sid_2", "sid_3", "sid_more"]].to_numpy()]
