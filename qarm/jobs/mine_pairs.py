@@ -52,23 +52,10 @@ def with_item_ids(pairs: DataFrame, codes: DataFrame, count: int) -> DataFrame:
     return pairs.drop("trigger", "target")
 
 
-def keep_verdicts(mined: DataFrame, standing: DataFrame | None) -> DataFrame:
-    """Gives pairs the verdicts they had before; pairs that are new have none.
-
-    Args:
-        mined: tonight's pairs.
-        standing: ``item_pairs`` as it stands, or None.
-    """
-    verdict = {"verdict": "string", "judge_score": "double", "judge": "string"}
-    if standing is None:
-        return mined.withColumns({name: F.lit(None).cast(kind) for name, kind in verdict.items()})
-    key = ["source", "trigger_item_id", "target_item_id"]
-    return mined.join(standing.where("judge IS NOT NULL").select(*key, *verdict), key, "left")
-
-
-def _standing_pairs(run: Run) -> DataFrame | None:
-    warehouse = run.lake.warehouse
-    return warehouse.read(ITEM_PAIRS.name) if warehouse.exists(ITEM_PAIRS.name) else None
+def not_judged(mined: DataFrame) -> DataFrame:
+    """Pairs without verdicts; ``judge_pairs`` gives them those it keeps by content."""
+    empty = {"verdict": "string", "judge_score": "double", "judge": "string"}
+    return mined.withColumns({name: F.lit(None).cast(kind) for name, kind in empty.items()})
 
 
 def mine_item2item(run: Run, histories: DataFrame, codes: DataFrame, count: int, until: date) -> DataFrame:
@@ -140,7 +127,7 @@ def steps(run: Run) -> None:
     with run.step("write item_pairs"):
         named = with_item_ids(reduce(DataFrame.unionByName, sources.values()), codes, count)
         mined = named.withColumn("run_id", F.lit(run.run_id))
-        run.overwrite(ITEM_PAIRS, keep_verdicts(mined, _standing_pairs(run)))
+        run.overwrite(ITEM_PAIRS, not_judged(mined))
     for source, pairs in sources.items():
         measure_pairs(run, pairs, source, count)
 

@@ -17,6 +17,12 @@ from qarm.lake.job import Job, Run
 from qarm.models.figures import training_curves, verdict_scores
 from qarm.schemas.tables import ITEM_PAIRS, ITEMS, METRICS, RUNS, SEMANTIC_IDS, SID_CHANGES
 
+JUDGE_WORDS = {
+    "similarity": "the cosine of both texts' embeddings.",
+    "likelihood_ratio": "how much likelier the target is once the trigger was bought, in nats per token.",
+    "yes_no": "the answer to whether both are similar or bought together: above 0 is more Yes than No.",
+}
+
 log = logging.getLogger("qarm")
 
 SCORE_BINS = 30
@@ -133,6 +139,13 @@ def verdict_figure(pairs: DataFrame) -> Markup | None:
     return Markup(verdict_scores(edges, kept, rejected))
 
 
+def judge_in_words(pairs: DataFrame) -> dict[str, str]:
+    """The judge's name, and what its scores are."""
+    row = pairs.where("judge IS NOT NULL").select("judge").limit(1).collect()
+    name = row[0]["judge"] if row else ""
+    return {"judge": name, "judge_words": JUDGE_WORDS.get(name.split("/")[0], "")}
+
+
 def pair_examples(pairs: DataFrame, items: DataFrame, verdict: str, best_first: bool) -> list[Any]:
     """Ten judged pairs with their titles."""
     order = F.col("judge_score").desc() if best_first else F.col("judge_score").asc()
@@ -170,6 +183,7 @@ def steps(run: Run) -> None:
             "runs": what_changed(runs),
             "training": Markup(training_curves({name: curve["points"] for name, curve in curves.items()})),
             "verdicts": verdict_figure(pairs),
+            **judge_in_words(pairs),
             "kept": pair_examples(pairs, items, "keep", best_first=True),
             "rejected": pair_examples(pairs, items, "reject", best_first=False),
             "buckets": bucket_examples(codes, items),

@@ -104,7 +104,7 @@ def verdict_scores(edges: Sequence[float], kept: Sequence[int], rejected: Sequen
     width = edges[1] - edges[0] if len(edges) > 1 else 1.0
     axes.bar(edges, kept, width, align="edge", color=COLOURS[2], label="kept")
     axes.bar(edges, rejected, width, align="edge", bottom=kept, color=COLOURS[3], label="rejected")
-    axes.set_xlabel("judge's score, nats per token")
+    axes.set_xlabel("judge's score")
     axes.set_ylabel("pairs")
     axes.legend(frameon=False)
     return _svg(figure)

@@ -142,12 +142,45 @@ class RejectShares(Section):
     user2item: Share
 
 
+class RejectScores(Section):
+    """Below which score a pair is rejected, by its source."""
+
+    item2item: float
+    user2item: float
+
+
 class JudgeSettings(Section):
     """The language model as judge of pairs."""
 
+    method: Literal["similarity", "likelihood_ratio", "yes_no"]
+    model: Annotated[str, Field(min_length=1)]
+    layer: int
     max_pairs: Annotated[int, Field(ge=0)]
+    reject_by: Literal["share", "score"]
     reject_share: RejectShares
+    reject_below: RejectScores
     batch_tokens: Count
+
+
+class EndpointSettings(Section):
+    """An OpenAI-compatible endpoint, asked in place of a local model."""
+
+    url: str
+    model: str
+    key_variable: Annotated[str, Field(min_length=1)]
+    concurrency: Count
+    requests_per_minute: Annotated[int, Field(ge=0)]
+    timeout_seconds: Positive
+    retries: Annotated[int, Field(ge=0)]
+    max_tokens: Count
+    price_read: NotNegative
+    price_written: NotNegative
+
+    @model_validator(mode="after")
+    def _names_a_model(self) -> EndpointSettings:
+        if self.url and not self.model:
+            raise ValueError("model must be named where url is set")
+        return self
 
 
 class LanguageModelSettings(Section):
@@ -277,6 +310,7 @@ class Settings(Section):
     ranking: RankingSettings
     mine: MineSettings
     judge: JudgeSettings
+    endpoint: EndpointSettings
     language_model: LanguageModelSettings
     embed: EmbedSettings
     codebook: CodebookSettings

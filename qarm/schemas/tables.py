@@ -77,6 +77,21 @@ ITEM_PAIRS = Contract(
     properties={"delta.dataSkippingNumIndexedCols": "3"},  # the key: statistics of the rest cost a third of the write
 )
 
+PAIR_VERDICTS = Contract(
+    name="pair_verdicts",
+    comment="What a judge said of two contents; asked once, whatever pairs and nights they come in",
+    columns=(
+        Column("judge", "STRING", "Which judge, wording and model", nullable=False),
+        Column("trigger_content", "STRING", "items.content_hash of the trigger", nullable=False),
+        Column("target_content", "STRING", "items.content_hash of the target", nullable=False),
+        Column("judge_score", "DOUBLE", "The judge's score, higher is more related", nullable=False),
+        Column("reason", "STRING", "In the judge's words, where it gives one"),
+        Column("judged_at", "TIMESTAMP", "When", nullable=False),
+    ),
+    key=("judge", "trigger_content", "target_content"),
+    checks={"score_is_a_number": "NOT isnan(judge_score)"},
+)
+
 ITEM_QUESTIONS = Contract(
     name="item_questions",
     comment="Questions about items with their answers, for alignment",
@@ -272,6 +287,6 @@ def predictions(tasks: Sequence[str]) -> Contract:
 def all_contracts(tasks: Sequence[str]) -> list[Contract]:
     """Every table, in the order the jobs write them."""
     return [
-        INTERACTIONS, ITEMS, REJECTED_ROWS, ITEM_PAIRS, ITEM_QUESTIONS, ITEM_EMBEDDINGS, SEMANTIC_IDS, SID_CHANGES,
-        ranker_examples(tasks), predictions(tasks), METRICS, RUNS,
+        INTERACTIONS, ITEMS, REJECTED_ROWS, ITEM_PAIRS, PAIR_VERDICTS, ITEM_QUESTIONS, ITEM_EMBEDDINGS, SEMANTIC_IDS,
+        SID_CHANGES, ranker_examples(tasks), predictions(tasks), METRICS, RUNS,
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Pairs to judge scores, on the executors."""
+"""Pairs of contents to a judge's opinions, on the executors."""
 
 from __future__ import annotations
 
@@ -8,21 +8,25 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from qarm.models.llm.judge import JudgeParameters, LikelihoodRatioJudge
+from qarm.models.llm.endpoint import EndpointJudge, EndpointParameters
+from qarm.models.llm.judge import JUDGES, Judge, JudgeParameters
 from qarm.models.llm.prompts import item_text
 from qarm.udfs.batches import Batches
 from qarm.udfs.workers import shipped, use_task_cores
 
-JUDGED_SCHEMA = "source STRING, trigger_item_id STRING, target_item_id STRING, judge_score DOUBLE"
+OPINION_SCHEMA = (
+    "trigger_content STRING, target_content STRING, judge_score DOUBLE, reason STRING, tokens_read LONG,"
+    " tokens_written LONG"
+)
 
 
 @cache
-def _judge(folder: Path, parameters: JudgeParameters) -> LikelihoodRatioJudge:
-    return LikelihoodRatioJudge(folder, parameters)
+def _local(folder: Path, parameters: JudgeParameters) -> Judge:
+    return JUDGES[parameters.method](folder, parameters)
 
 
-def judge(model: str, parameters: JudgeParameters) -> Batches:
-    """Scores pairs; the model is loaded once per Python worker.
+def judge_locally(model: str, parameters: JudgeParameters) -> Batches:
+    """Scores pairs with a local model, loaded once per Python worker.
 
     Args:
         model: the shipped language model.
@@ -32,15 +36,35 @@ def judge(model: str, parameters: JudgeParameters) -> Batches:
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         use_task_cores()
         for batch in batches:
-            if batch.num_rows == 0:
-                continue
-            texts = [_texts(batch.column(side)) for side in ("trigger", "target")]
-            scores = _judge(shipped(model), parameters).score(*texts)
-            names = ["source", "trigger_item_id", "target_item_id"]
-            columns = [*(batch.column(name) for name in names), pa.array(scores)]
-            yield pa.RecordBatch.from_arrays(columns, [*names, "judge_score"])
+            if batch.num_rows:
+                yield _judged(batch, _local(shipped(model), parameters))
 
     return run
+
+
+def judge_by_endpoint(parameters: EndpointParameters) -> Batches:
+    """Scores pairs by asking an endpoint.
+
+    Args:
+        parameters: the limits are one task's.
+    """
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            if batch.num_rows:
+                yield _judged(batch, EndpointJudge(parameters))
+
+    return run
+
+
+def _judged(batch: pa.RecordBatch, judge: Judge) -> pa.RecordBatch:
+    opinions = judge.opinions(_texts(batch.column("trigger")), _texts(batch.column("target")))
+    names = ["trigger_content", "target_content"]
+    # A batch's tokens stand in its first row: they are summed, never looked at by pair.
+    tokens = [pa.array([total] + [0] * (batch.num_rows - 1), pa.int64()) for total in opinions.tokens]
+    scores = pa.array(opinions.scores, from_pandas=True)  # NaN: no answer
+    columns = [*(batch.column(name) for name in names), scores, pa.array(opinions.reasons, pa.string()), *tokens]
+    return pa.RecordBatch.from_arrays(columns, [*names, "judge_score", "reason", "tokens_read", "tokens_written"])
 
 
 def _texts(items: pa.StructArray) -> list[str]:

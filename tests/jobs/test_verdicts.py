@@ -1,73 +1,161 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from qarm.jobs.judge_pairs import pairs_to_judge, with_verdicts
-from qarm.jobs.mine_pairs import keep_verdicts
+from qarm.jobs import judge_pairs
+from qarm.jobs.judge_pairs import contents_to_judge, with_verdicts
+from qarm.lake.job import Lake, new_run_id, run_job
+from qarm.schemas.errors import UserError
+from qarm.schemas.settings import load_settings
+from qarm.schemas.tables import ITEM_PAIRS, ITEMS
+from tests.chat_server import chat_server
 
-TENTH = {"item2item": 0.1, "user2item": 0.7}
-VERDICT = ("verdict", "judge_score", "judge")
+Pairs = list[tuple[str, str, float]]
+JUDGE = load_settings().judge
 
 
-def pairs(spark: SparkSession, rows: list[tuple[str, str, float]]) -> DataFrame:
+def pairs(spark: SparkSession, rows: Pairs) -> DataFrame:
+    """Pairs whose items' contents are called as the items are."""
     return spark.createDataFrame(
-        [("item2item", a, b, s, 3, None, None, None, "run") for a, b, s in rows],
+        [("item2item", a, b, s, 3, None, None, None, "run", a, b) for a, b, s in rows],
         "source STRING, trigger_item_id STRING, target_item_id STRING, score DOUBLE, support LONG, verdict STRING,"
-        " judge_score DOUBLE, judge STRING, run_id STRING",
+        " judge_score DOUBLE, judge STRING, run_id STRING, trigger_content STRING, target_content STRING",
     )
+
+
+def verdicts(spark: SparkSession, rows: Pairs) -> DataFrame:
+    return spark.createDataFrame(rows, "trigger_content STRING, target_content STRING, judge_score DOUBLE")
+
+
+def chosen(pairs: DataFrame, known: DataFrame, most: int) -> set[tuple[str, str]]:
+    return {(row[0], row[1]) for row in contents_to_judge(pairs, known, most).collect()}
 
 
 def test_every_triggers_best_pair_is_judged_before_any_second(spark: SparkSession) -> None:
     mined = pairs(spark, [("a", "x", 9.0), ("a", "y", 8.0), ("a", "z", 7.0), ("b", "x", 1.0), ("c", "x", 2.0)])
-    chosen = [(r["trigger_item_id"], r["target_item_id"]) for r in pairs_to_judge(mined, "judge", 4).collect()]
-    assert set(chosen) == {("a", "x"), ("c", "x"), ("b", "x"), ("a", "y")}
+    assert chosen(mined, verdicts(spark, []), 4) == {("a", "x"), ("c", "x"), ("b", "x"), ("a", "y")}
 
 
 def test_sources_take_turns(spark: SparkSession) -> None:
     swing = pairs(spark, [(t, "x", 0.1) for t in "abcdef"])
     towers = pairs(spark, [(t, "x", 0.9) for t in "gh"]).withColumn("source", F.lit("user2item"))
-    chosen = pairs_to_judge(swing.unionByName(towers), "judge", 5).groupBy("source").count().collect()
-    assert {row["source"]: row["count"] for row in chosen} == {"item2item": 3, "user2item": 2}
+    triggers = {trigger for trigger, _ in chosen(swing.unionByName(towers), verdicts(spark, []), 5)}
+    assert len(triggers) == 5
+    assert {"g", "h"} <= triggers
 
 
-def test_each_source_has_its_own_share(spark: SparkSession) -> None:
+def test_contents_are_judged_once(spark: SparkSession) -> None:
+    mined = pairs(spark, [("a", "x", 9.0), ("b", "y", 8.0), ("a2", "x", 7.0)])
+    mined = mined.withColumn("trigger_content", F.substring("trigger_content", 1, 1))
+    assert chosen(mined, verdicts(spark, [("b", "y", 0.5)]), 5) == {("a", "x")}
+
+
+def test_each_source_has_its_own_share_and_the_lowest_are_rejected(spark: SparkSession) -> None:
     mined = pairs(spark, [(f"t{i}", "x", 1.0) for i in range(10)])
-    mined = mined.unionByName(mined.withColumn("source", F.lit("user2item")))
-    scores = mined.select("source", "trigger_item_id", "target_item_id", F.col("score").alias("judge_score"))
-    verdicts = with_verdicts(mined, scores, TENTH, "judge").where("verdict = 'reject'").groupBy("source").count()
-    assert {row["source"]: row["count"] for row in verdicts.collect()} == {"item2item": 1, "user2item": 7}
-
-
-def test_a_judged_pair_is_not_judged_again(spark: SparkSession) -> None:
-    mined = pairs(spark, [("a", "x", 9.0), ("b", "y", 8.0)]).withColumn(
-        "judge", F.when(F.col("trigger_item_id") == "a", "judge").otherwise("another judge")
+    mined = mined.unionByName(mined.withColumn("source", F.lit("user2item"))).unionByName(
+        pairs(spark, [("z", "x", 1.0)])
     )
-    assert [r["trigger_item_id"] for r in pairs_to_judge(mined, "judge", 5).collect()] == ["b"]
+    scores = verdicts(spark, [(f"t{i}", "x", float(i)) for i in range(10)])
+    rows = with_verdicts(mined, scores, "judge", JUDGE).collect()
+    rejected = {(row["source"], row["trigger_item_id"]) for row in rows if row["verdict"] == "reject"}
+    assert rejected == {("item2item", "t0"), *(("user2item", f"t{i}") for i in range(7))}
+    unjudged = next(row for row in rows if row["trigger_item_id"] == "z")
+    assert unjudged["verdict"] is unjudged["judge"] is unjudged["judge_score"] is None
+    assert len(rows) == 21
 
 
-def test_the_lowest_share_is_rejected(spark: SparkSession) -> None:
-    mined = pairs(spark, [(f"t{i}", "x", 1.0) for i in range(20)])
-    scores = mined.select(
-        "source",
-        "trigger_item_id",
-        "target_item_id",
-        F.substring("trigger_item_id", 2, 9).cast("double").alias("judge_score"),
+def test_a_score_may_be_the_limit(spark: SparkSession) -> None:
+    by_score = load_settings((), ["judge.reject_by=score", "judge.reject_below.item2item=4.5"]).judge
+    mined = pairs(spark, [(f"t{i}", "x", 1.0) for i in range(10)])
+    scores = verdicts(spark, [(f"t{i}", "x", float(i)) for i in range(10)])
+    rows = with_verdicts(mined, scores, "judge", by_score).collect()
+    assert {row["trigger_item_id"] for row in rows if row["verdict"] == "reject"} == {f"t{i}" for i in range(5)}
+
+
+TITLES = {"a": "red wine", "b": "white wine", "c": "dog food", "d": "cat food"}
+
+
+@pytest.fixture
+def mined(make_lake: Callable[..., Lake]) -> Lake:
+    lake = make_lake()
+    write_items(lake, TITLES)
+    rows = [("a", "b", 3.0), ("c", "d", 2.0), ("a", "c", 1.0)]
+    lake.warehouse.overwrite(ITEM_PAIRS, pairs(lake.spark, rows).select(*ITEM_PAIRS.names))
+    return lake
+
+
+def write_items(lake: Lake, titles: dict[str, str]) -> None:
+    rows = lake.spark.createDataFrame(list(titles.items()), "item_id STRING, title STRING").withColumns(
+        {
+            "category": F.lit(None).cast("string"),
+            "attributes": F.lit(None).cast("map<string,string>"),
+            "description": F.lit(None).cast("string"),
+            "image": F.lit(None).cast("binary"),
+            "content_hash": F.sha2("title", 256),
+            "first_seen": F.current_timestamp(),
+            "updated_at": F.current_timestamp(),
+        }
     )
-    verdicts = {r["trigger_item_id"]: r["verdict"] for r in with_verdicts(mined, scores, TENTH, "judge").collect()}
-    assert {trigger for trigger, verdict in verdicts.items() if verdict == "reject"} == {"t0", "t1"}
-    assert len(verdicts) == 20
+    lake.warehouse.overwrite(ITEMS, rows.select(*ITEMS.names))
 
 
-def test_verdicts_outlive_the_night_and_follow_a_new_share(spark: SparkSession) -> None:
-    first = keep_verdicts(pairs(spark, [(f"t{i}", "x", 1.0) for i in range(10)]).drop(*VERDICT), None)
-    score = F.substring("trigger_item_id", 2, 9).cast("double").alias("judge_score")
-    key = ("source", "trigger_item_id", "target_item_id")
-    judged = with_verdicts(first, first.select(*key, score), TENTH, "judge")
-    mined = pairs(spark, [(f"t{i}", "x", 2.0) for i in range(5, 12)]).drop(*VERDICT)
-    kept = {r["trigger_item_id"]: r["judge_score"] for r in keep_verdicts(mined, judged).collect()}
-    assert kept == {**{f"t{i}": float(i) for i in range(5, 10)}, "t10": None, "t11": None}
-    again = with_verdicts(
-        judged, judged.limit(0).select(*key, "judge_score"), {**TENTH, "item2item": 0.3}, "judge"
-    ).collect()
-    assert {r["trigger_item_id"] for r in again if r["verdict"] == "reject"} == {"t0", "t1", "t2"}
+def judged(lake: Lake, *assignments: str) -> dict[str, float]:
+    settings = load_settings((), list(assignments))
+    return dict(run_job(Lake(lake.spark, settings, lake.location), judge_pairs.JOB, new_run_id()).metrics)
+
+
+def by_endpoint(url: str) -> list[str]:
+    return [
+        "judge.method=yes_no", "judge.reject_by=score", f'endpoint.url="{url}"', 'endpoint.model="big"',
+        "endpoint.price_read=2.0", "endpoint.retries=0",
+    ]  # fmt: skip
+
+
+def verdicts_of(lake: Lake) -> dict[tuple[str, str], str | None]:
+    rows = lake.warehouse.read("item_pairs").collect()
+    return {(row["trigger_item_id"], row["target_item_id"]): row["verdict"] for row in rows}
+
+
+def test_an_endpoint_judges_each_pair_of_contents_once(mined: Lake) -> None:
+    def reply(question: str) -> str:
+        return "different <answer>No</answer>" if "wine" in question and "food" in question else "<answer>Yes</answer>"
+
+    with chat_server(reply) as chat:
+        metrics = judged(mined, *by_endpoint(chat.url))
+        assert verdicts_of(mined) == {("a", "b"): "keep", ("c", "d"): "keep", ("a", "c"): "reject"}
+        assert len(chat.requests) == 3
+        assert metrics["judge.tokens_read"] > 100
+        assert metrics["judge.cost"] == pytest.approx(2e-6 * metrics["judge.tokens_read"])
+        kept = mined.warehouse.read("pair_verdicts").collect()
+        assert {row["reason"] for row in kept} == {"different", None}
+        assert judged(mined, *by_endpoint(chat.url))["pairs.judged"] == 0
+        write_items(mined, {**TITLES, "d": "an other cat food"})
+        assert judged(mined, *by_endpoint(chat.url))["pairs.judged"] == 1, "another text is judged anew"
+        assert len(chat.requests) == 4
+        assert "an other cat food" in chat.requests[-1]["messages"][-1]["content"]
+
+
+def test_no_answer_is_no_verdict(mined: Lake) -> None:
+    with chat_server(lambda question: "I cannot say" if "dog" in question else "<answer>Yes</answer>") as chat:
+        metrics = judged(mined, *by_endpoint(chat.url))
+        assert metrics["judge.unanswered"] == 2
+        assert verdicts_of(mined) == {("a", "b"): "keep", ("c", "d"): None, ("a", "c"): None}
+        assert judged(mined, *by_endpoint(chat.url))["pairs.judged"] == 2, "asked again the next night"
+    with pytest.raises(UserError, match=r"endpoint\.url.*gave no answer"):
+        judged(mined, *by_endpoint(chat.url), "judge.max_pairs=1")
+
+
+def test_the_default_judge_finds_wine_closer_to_wine(mined: Lake) -> None:
+    judged(mined)
+    scores = {
+        row["trigger_item_id"] + row["target_item_id"]: row["judge_score"]
+        for row in mined.warehouse.read("item_pairs").collect()
+    }
+    assert scores["ac"] < min(scores["ab"], scores["cd"])
+    assert set(verdicts_of(mined).values()) == {"keep"}, "a tenth of three is none"
+    with pytest.raises(UserError, match=r"judge\.model.*no language-model head"):
+        judged(mined, "judge.method=likelihood_ratio")

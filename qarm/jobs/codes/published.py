@@ -16,9 +16,7 @@ SID_COLUMNS = ("sid_1", "sid_2", "sid_3")
 
 def all_codes() -> Column:
     """Every code of a row of ``semantic_ids``: its levels', then the suffix."""
-    return F.concat(
-        F.array_compact(F.array(*SID_COLUMNS)), F.coalesce("sid_more", F.array().cast("array<int>"))
-    )
+    return F.concat(F.array_compact(F.array(*SID_COLUMNS)), F.coalesce("sid_more", F.array().cast("array<int>")))
 
 
 def standing_ids(run: Run) -> DataFrame | None:

@@ -1,39 +1,74 @@
-"""Do two items go together? A small model answers by likelihood ratio."""
+"""Do two items go together? Judges that read a local model, behind one interface."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from qarm.models.llm.batches import by_length, pad
-from qarm.models.llm.checkpoint import load_language_model, load_tokenizer
-from qarm.models.llm.prompts import NO_PURCHASE_PROMPT, PROMPT_VERSION, purchase_prompt
+from qarm.models.llm.encoder import Encoder, EncoderParameters
+from qarm.models.llm.likelihood import Likelihood
+from qarm.models.llm.prompts import (
+    ANY_PRODUCT,
+    NO_PURCHASE_PROMPT,
+    PROMPT_VERSION,
+    embedding_prompt,
+    purchase_prompt,
+    yes_no_question,
+)
 
-JUDGE_NAME = f"likelihood_ratio/{PROMPT_VERSION}"
+MOST_REMEMBERED = 100_000
 
 
 @dataclass(frozen=True)
 class JudgeParameters:
-    """How the judge reads.
+    """How a judge reads.
 
     Attributes:
+        method: a key of ``JUDGES``.
+        layer: hidden state that ``similarity`` averages, see :class:`qarm.models.llm.encoder.EncoderParameters`.
         max_tokens: longer items are cut.
         batch_tokens: tokens of one forward pass, padding included.
         dtype: ``float32`` or ``bfloat16``.
     """
 
+    method: str
+    layer: int
     max_tokens: int
     batch_tokens: int
     dtype: str
 
 
+@dataclass(frozen=True)
+class Opinions:
+    """What a judge thinks of pairs.
+
+    Attributes:
+        scores: higher is more related; NaN where the judge gave no answer, shape (pairs,).
+        reasons: in the judge's words, or None, as many.
+        tokens: read and written, for judges that are paid by them.
+    """
+
+    scores: NDArray[np.float64]
+    reasons: Sequence[str | None]
+    tokens: tuple[int, int] = (0, 0)
+
+
+class Judge(Protocol):
+    """Scores pairs of items by their texts."""
+
+    def opinions(self, triggers: Sequence[str], targets: Sequence[str]) -> Opinions:
+        """Opinions on pairs of item texts, in their order."""
+        ...
+
+
 class LikelihoodRatioJudge:
-    """Scores a pair by ``log p(target | bought trigger) - log p(target)``, per token of the target.
+    """``log p(target | bought trigger) - log p(target)``, per token of the target.
 
     Stands in for the paper's yes/no question (QARM V2, section on the reasoning filter), which a small model cannot
     answer.
@@ -47,44 +82,117 @@ class LikelihoodRatioJudge:
     """
 
     def __init__(self, folder: Path, parameters: JudgeParameters) -> None:
-        self._parameters = parameters
-        self._tokenizer = load_tokenizer(folder)
-        self._model = load_language_model(folder, parameters.dtype)
+        p = parameters
+        self._likelihood = Likelihood(folder, p.max_tokens, p.batch_tokens, p.dtype)
+        self._unconditional: dict[str, float] = {}
 
-    def score(self, triggers: Sequence[str], targets: Sequence[str]) -> NDArray[np.float64]:
-        """Scores pairs of item texts; higher is more related.
+    def opinions(self, triggers: Sequence[str], targets: Sequence[str]) -> Opinions:
+        """Scores in nats per target token; each target's unconditional term is computed once."""
 
-        Args:
-            triggers: the trigger items' texts.
-            targets: the target items' texts, as many.
+        def unconditional(texts: Sequence[str]) -> NDArray[np.float64]:
+            return self._likelihood.of_continuations([NO_PURCHASE_PROMPT] * len(texts), texts)
 
-        Returns:
-            Nats per target token, shape (pairs,).
-        """
-        distinct = sorted(set(targets))
-        given_nothing = self._log_likelihood([NO_PURCHASE_PROMPT] * len(distinct), distinct)
-        base = dict(zip(distinct, given_nothing, strict=True))
-        given_trigger = self._log_likelihood([purchase_prompt(trigger) for trigger in triggers], targets)
-        return given_trigger - np.array([base[target] for target in targets])
+        base = _remembered(targets, self._unconditional, unconditional)
+        given = self._likelihood.of_continuations([purchase_prompt(trigger) for trigger in triggers], targets)
+        return Opinions(given - base, [None] * len(triggers))
 
-    @torch.inference_mode()
-    def _log_likelihood(self, prompts: Sequence[str], targets: Sequence[str]) -> NDArray[np.float64]:
-        cut = self._parameters.max_tokens
-        heads = self._tokenizer(list(prompts), truncation=True, max_length=cut)["input_ids"]
-        tails = self._tokenizer(
-            [f" {target}" for target in targets], truncation=True, max_length=cut, add_special_tokens=False
-        )["input_ids"]
-        sequences = [head + tail for head, tail in zip(heads, tails, strict=True)]
-        likelihoods = np.zeros(len(sequences))
-        for batch in by_length([len(sequence) for sequence in sequences], self._parameters.batch_tokens):
-            ids, mask = pad([sequences[i] for i in batch], self._tokenizer.pad_token_id)
-            states = self._model.get_decoder()(input_ids=ids, attention_mask=mask).last_hidden_state
-            # The vocabulary is most of a small model's work: only the target's own positions need it.
-            asked = torch.zeros_like(mask, dtype=torch.bool)
-            for row, position in enumerate(batch):
-                asked[row, len(heads[position]) - 1 : len(sequences[position]) - 1] = True
-            logits = self._model.get_output_embeddings()(states[asked]).float()
-            surprise = torch.nn.functional.cross_entropy(logits, ids.roll(-1, 1)[asked], reduction="none")
-            per_row = torch.zeros(len(batch)).index_add(0, asked.nonzero()[:, 0], surprise)
-            likelihoods[batch] = (-per_row / asked.sum(1)).numpy()
-        return likelihoods
+
+class YesNoJudge:
+    """The paper's question, answered by the log-probability of Yes less that of No.
+
+    From it the pull that each item has beside any product is taken away: a model leans to one answer, more so after
+    some titles, and a title that tells it what to answer tells it so whatever the other item is.
+
+    Args:
+        folder: a converted model with a language-model head.
+        parameters: how it reads.
+
+    Raises:
+        ValueError: the model has no language-model head.
+    """
+
+    def __init__(self, folder: Path, parameters: JudgeParameters) -> None:
+        p = parameters
+        self._likelihood = Likelihood(folder, p.max_tokens, p.batch_tokens, p.dtype)
+        self._as_trigger: dict[str, float] = {}
+        self._as_target: dict[str, float] = {}
+
+    def opinions(self, triggers: Sequence[str], targets: Sequence[str]) -> Opinions:
+        """Scores in nats; 0 is what two items have that only pull for themselves."""
+        pull = _remembered(triggers, self._as_trigger, lambda texts: self._ask(texts, [ANY_PRODUCT] * len(texts)))
+        pull += _remembered(targets, self._as_target, lambda texts: self._ask([ANY_PRODUCT] * len(texts), texts))
+        return Opinions(self._ask(triggers, targets) - pull / 2, [None] * len(triggers))
+
+    def _ask(self, triggers: Sequence[str], targets: Sequence[str]) -> NDArray[np.float64]:
+        tokenizer = self._likelihood.tokenizer
+        prompts = []
+        for trigger, target in zip(triggers, targets, strict=True):
+            question = yes_no_question(trigger, target)
+            if tokenizer.chat_template:
+                messages = [{"role": "user", "content": question}]
+                question = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            prompts.append(f"{question}<answer>")
+        answers = self._likelihood.of_next_words(prompts, ["Yes", "No"])
+        return np.asarray(answers[:, 0] - answers[:, 1])
+
+
+class SimilarityJudge:
+    """Cosine of the items' embeddings.
+
+    Args:
+        folder: a converted model.
+        parameters: how it reads.
+    """
+
+    def __init__(self, folder: Path, parameters: JudgeParameters) -> None:
+        p = parameters
+        self._encoder = Encoder(folder, EncoderParameters(p.layer, p.max_tokens, p.batch_tokens, p.dtype))
+
+    def opinions(self, triggers: Sequence[str], targets: Sequence[str]) -> Opinions:
+        """Scores from -1 to 1; each text is embedded once a call."""
+        texts = sorted({*triggers, *targets})
+        vectors = self._encoder.encode([embedding_prompt(text) for text in texts])
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        place = {text: number for number, text in enumerate(texts)}
+        left, right = ([place[text] for text in side] for side in (triggers, targets))
+        return Opinions((vectors[left] * vectors[right]).sum(1).astype(np.float64), [None] * len(triggers))
+
+
+JUDGES: Mapping[str, Callable[[Path, JudgeParameters], Judge]] = {
+    "yes_no": YesNoJudge,
+    "likelihood_ratio": LikelihoodRatioJudge,
+    "similarity": SimilarityJudge,
+}
+
+
+def judge_name(method: str, model: str) -> str:
+    """What verdicts are kept under: the method, the wording of its prompts and the model."""
+    return f"{method}/{PROMPT_VERSION}/{model}"
+
+
+def answer_of(reply: str) -> tuple[float, str | None]:
+    """Reads a reply to the yes/no question.
+
+    Args:
+        reply: what the model wrote; its last ``<answer>`` counts.
+
+    Returns:
+        1 for Yes, -1 for No, NaN where neither stands there; and the words before the answer, if any.
+    """
+    found = list(re.finditer(r"<answer>\s*(yes|no)\b[^<]*</answer>", reply, re.IGNORECASE))
+    if not found:
+        return float("nan"), reply.strip() or None
+    score = 1.0 if found[-1].group(1).lower() == "yes" else -1.0
+    return score, reply[: found[-1].start()].strip() or None
+
+
+def _remembered(
+    texts: Sequence[str], known: dict[str, float], make: Callable[[Sequence[str]], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """A number for every text, made once for each."""
+    if len(known) > MOST_REMEMBERED:
+        known.clear()
+    new = sorted(set(texts) - known.keys())
+    if new:
+        known.update(zip(new, make(new).tolist(), strict=True))
+    return np.array([known[text] for text in texts], np.float64)
