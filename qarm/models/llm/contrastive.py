@@ -6,71 +6,63 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 
 @dataclass(frozen=True)
-class PairBatch:
-    """Pairs of contents by the places of their embeddings; contents are distinct, so each is encoded once.
+class BatchPairs:
+    """How the distinct contents of a batch belong together.
 
     Attributes:
-        trigger: of every pair its trigger's place, shape (pairs,).
-        target: of every pair its target's place, shape (pairs,).
-        known: whether two contents are an accepted pair, either way round, shape (contents, contents).
+        known: whether two contents are an accepted pair, symmetric, shape (contents, contents).
         log_frequency: logarithm of how often a content is drawn into a batch, shape (contents,).
     """
 
-    trigger: torch.Tensor
-    target: torch.Tensor
     known: torch.Tensor
     log_frequency: torch.Tensor
 
 
 def contrastive_loss(
-    embeddings: torch.Tensor, pairs: PairBatch, log_temperature: torch.Tensor, correction: float
+    vectors: torch.Tensor, pairs: BatchPairs, log_temperature: torch.Tensor, correction: float
 ) -> torch.Tensor:
-    """Cross entropy of each pair's partner among all contents of the batch, both ways round.
+    """Cross entropy of each pair's partner among the contents of the batch, both ways round.
 
-    An anchor's own content and its other accepted partners are no negatives.
+    Every known pair within the batch counts. The anchor itself and its other partners are no negatives of it.
 
     Args:
-        embeddings: of L2 norm 1, shape (contents, d).
+        vectors: of L2 norm 1, shape (contents, d).
         pairs: which belong together.
         log_temperature: logarithm of the temperature, a scalar.
-        correction: times ``log_frequency`` that is taken off a candidate's logit; 0 lets popular contents be what they
-            are among the negatives, 1 is the full correction of sampled softmax.
+        correction: times ``log_frequency`` that is taken off a candidate's logit; 0 trains the score of a pair against
+            what its popularity explains, 1 (sampled softmax with full correction) the probability of the partner.
 
     Returns:
-        Mean over pairs and directions, a scalar.
+        Mean over pairs and directions, a scalar; 0 where the batch holds no pair.
     """
-    anchor = torch.cat([pairs.trigger, pairs.target])
-    partner = torch.cat([pairs.target, pairs.trigger])
-    logits = embeddings[anchor] @ embeddings.T / log_temperature.exp() - correction * pairs.log_frequency
-    excluded = pairs.known[anchor].clone()
-    rows = torch.arange(len(anchor), device=anchor.device)
-    excluded[rows, anchor] = True
-    excluded[rows, partner] = False
-    return nn.functional.cross_entropy(logits.masked_fill(excluded, -torch.inf), partner)
+    logits = vectors @ vectors.T / log_temperature.exp() - correction * pairs.log_frequency
+    other = pairs.known | torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
+    negatives = logits.masked_fill(other, -torch.inf).logsumexp(1, keepdim=True)
+    surprise = torch.logaddexp(negatives, logits) - logits
+    return surprise[pairs.known].sum() / pairs.known.sum().clamp_min(1)
 
 
 def gradients_of(
-    loss: Callable[[torch.Tensor], torch.Tensor], embeddings: torch.Tensor, others: Sequence[torch.Tensor]
+    loss: Callable[[torch.Tensor], torch.Tensor], vectors: torch.Tensor, others: Sequence[torch.Tensor]
 ) -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, ...]]:
-    """The loss of embeddings made without a graph, and what to send back into the encoder for them.
+    """The loss of vectors, and what to send back into the encoder for them.
 
-    Gradient caching (Gao et al., arXiv 2101.06983): embeddings are made in chunks without a graph, the loss is taken
-    over all of them, and each chunk is made again with a graph and its cached gradient sent through it. Memory is that
-    of one chunk; the result is that of the whole batch.
+    Gradient caching (Gao et al., arXiv 2101.06983): vectors are made in chunks without a graph, the loss is taken over
+    all of them, and each chunk is made again with a graph and its cached gradient sent through it. Memory is that of
+    one chunk; the result is that of the whole batch.
 
     Args:
-        loss: of the embeddings.
-        embeddings: shape (contents, d).
+        loss: of the vectors.
+        vectors: shape (contents, d).
         others: further tensors that the loss depends on.
 
     Returns:
-        The loss, its gradient by the embeddings, its gradients by ``others``.
+        The loss, its gradient by the vectors, its gradients by ``others``.
     """
-    leaves = embeddings.detach().requires_grad_()
+    leaves = vectors.detach().requires_grad_()
     value = loss(leaves)
     gradients = torch.autograd.grad(value, [leaves, *others])
     return value.detach(), gradients[0], gradients[1:]

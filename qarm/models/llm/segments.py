@@ -35,10 +35,9 @@ class Segments:
         """Places of the tokens in their sequence, padding not counted, shape (batch, width)."""
         return ((self.kinds != PADDING).cumsum(1) - 1).clamp_min(0)
 
-    def without_questions(self) -> Segments:
-        """Content and ``<EMB>`` alone: all that an embedding depends on."""
-        width = int((self.kinds <= EMB).all(0).sum())
-        return Segments(self.ids[:, :width], self.kinds[:, :width])
+    def to(self, device: torch.device) -> Segments:
+        """The same batch on a device."""
+        return Segments(self.ids.to(device), self.kinds.to(device))
 
 
 def segments(
