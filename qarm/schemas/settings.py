@@ -191,6 +191,57 @@ class LanguageModelSettings(Section):
     max_tokens: Annotated[int, Field(ge=4)]
 
 
+class QuestionsSettings(Section):
+    """Questions about items, which alignment has the embedding answer."""
+
+    writer: Literal["fields", "endpoint"]
+    per_item: Count
+    max_contents: Count
+
+
+class AlignSettings(Section):
+    """How the language model is aligned to the pairs."""
+
+    steps: Annotated[int, Field(ge=0)]
+    pairs: Literal["accepted", "all"]
+    batch_contents: Annotated[int, Field(ge=4)]
+    partners: Count
+    known_partners: Count
+    layers: Annotated[int, Field(ge=0)]
+    lora_rank: Annotated[int, Field(ge=0)]
+    learning_rate: Positive
+    warmup_share: Share
+    weight_decay: NotNegative
+    temperature: Positive
+    popularity_correction: Share
+    question_weight: NotNegative
+    question_tokens: Count
+    open_share: Share
+    closed_share: Share
+    chunk_tokens: Count
+    graph_tokens: Annotated[int, Field(ge=0)]
+    bfloat16: bool
+    checkpoint_steps: Count
+    checkpoint_folder: str
+    processes: Count
+    realign: bool
+    seed: int
+
+    @model_validator(mode="after")
+    def _shares_a_batch(self) -> AlignSettings:
+        if self.batch_contents % self.processes:
+            raise ValueError(f"batch_contents must be a multiple of processes, {self.processes}")
+        if self.open_share > self.closed_share:
+            raise ValueError("open_share must not exceed closed_share")
+        return self
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What the weights depend on: not where checkpoints lie, nor how memory is spared."""
+        spared = {"checkpoint_steps", "checkpoint_folder", "chunk_tokens", "graph_tokens", "processes", "realign"}
+        return self.model_dump(exclude=spared)
+
+
 class EmbedSettings(Section):
     """How items are embedded."""
 
@@ -312,6 +363,8 @@ class Settings(Section):
     judge: JudgeSettings
     endpoint: EndpointSettings
     language_model: LanguageModelSettings
+    questions: QuestionsSettings
+    align: AlignSettings
     embed: EmbedSettings
     codebook: CodebookSettings
     examples: ExamplesSettings

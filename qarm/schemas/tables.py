@@ -100,6 +100,7 @@ ITEM_QUESTIONS = Contract(
         Column("question", "STRING", "A question about it", nullable=False),
         Column("answer", "STRING", "The answer", nullable=False),
         Column("writer", "STRING", "The model or template that wrote it", nullable=False),
+        Column("content_hash", "STRING", "items.content_hash it was written from", nullable=False),
     ),
     key=("item_id", "question"),
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from qarm.models.llm.encoder import Encoder, EncoderParameters
+from qarm.models.llm.encoder import EncoderParameters, TextEncoder, load_encoder
 from qarm.models.llm.projection import Moments, Projection
 from qarm.models.llm.prompts import embedding_prompt, item_text
 from qarm.udfs.arrays import column_matrix, list_column
@@ -22,8 +22,8 @@ EMBEDDING_SCHEMA = "content_hash STRING, embedding ARRAY<FLOAT>, search_embeddin
 
 
 @cache
-def _encoder(folder: Path, parameters: EncoderParameters) -> Encoder:
-    return Encoder(folder, parameters)
+def _encoder(folder: Path, parameters: EncoderParameters) -> TextEncoder:
+    return load_encoder(folder, parameters)
 
 
 def texts_of(batch: pa.RecordBatch) -> list[str]:

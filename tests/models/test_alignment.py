@@ -9,11 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from qarm.models.llm.alignment import AlignmentParameters, align
 from qarm.models.llm.alignment_batch import collate
-from qarm.models.llm.checkpoint import load_tokenizer
 from qarm.models.llm.checkpoints import Checkpoints
 from qarm.models.llm.contrastive import BatchPairs, contrastive_loss
 from qarm.models.llm.item_encoder import ItemEncoder
@@ -27,21 +25,6 @@ PARAMETERS = AlignmentParameters(
     question_weight=0.5, open_share=0.2, closed_share=0.8, chunk_tokens=64, graph_tokens=10_000, bfloat16=False,
     checkpoint_steps=2,
 )  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def tiny(smollm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A language model of the default one's kind, small enough to train in a test."""
-    folder = tmp_path_factory.mktemp("tiny")
-    torch.manual_seed(0)
-    tokenizer = load_tokenizer(smollm)
-    config = LlamaConfig(
-        vocab_size=300, hidden_size=32, intermediate_size=64, num_hidden_layers=3, num_attention_heads=4,
-        num_key_value_heads=2, eos_token_id=0, tie_word_embeddings=True,
-    )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
 
 
 def test_who_sees_whom() -> None:
@@ -74,7 +57,7 @@ def test_the_view_closes_evenly() -> None:
 def logits_of(
     encoder: ItemEncoder, contents: list[list[int]], view: float, frozen: torch.Tensor | None
 ) -> torch.Tensor:
-    """Logits of the question-answer tokens; with ``frozen``, every layer's ``<EMB>`` keys and values are those given."""
+    """Logits of questions and answers; with ``frozen``, the ``<EMB>`` states before every layer are those given."""
     batch = segments(contents, QUESTIONS, ANSWERS)
     own = batch.kinds == EMB
     states: list[torch.Tensor] = []

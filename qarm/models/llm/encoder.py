@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from qarm.models.llm.batches import by_length, pad
 from qarm.models.llm.checkpoint import load_backbone, load_tokenizer
+from qarm.models.llm.item_encoder import ItemEncoder, is_aligned
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,21 @@ def hidden_state(layer: int, depth: int) -> int:
     if not 0 <= place <= depth:
         raise ValueError(f"embed.layer: the model has hidden states 0 to {depth}, not {layer}")
     return place
+
+
+class TextEncoder(Protocol):
+    """Makes vectors of texts."""
+
+    dimension: int
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of texts, shape (texts, dimension)."""
+        ...
+
+
+def load_encoder(folder: Path, parameters: EncoderParameters) -> TextEncoder:
+    """The encoder that a folder holds: an aligned one, or a language model as it is."""
+    return AlignedEncoder(folder, parameters) if is_aligned(folder) else Encoder(folder, parameters)
 
 
 class Encoder:
@@ -100,4 +117,38 @@ class Encoder:
             counted[mask.sum(1) > 1, 0] = 0
             mean = (states * counted[..., None]).sum(1) / counted.sum(1, keepdim=True)
             vectors[batch] = mean.numpy()
+        return vectors
+
+
+class AlignedEncoder:
+    """An aligned encoder: the mean of its ``<EMB>`` states, of L2 norm 1.
+
+    Args:
+        folder: what :meth:`qarm.models.llm.item_encoder.ItemEncoder.save` wrote.
+        parameters: how it is read; an aligned encoder has no choice of layer.
+    """
+
+    def __init__(self, folder: Path, parameters: EncoderParameters) -> None:
+        self._parameters = parameters
+        self._encoder = ItemEncoder(folder, parameters.dtype).eval()
+        self.dimension = self._encoder.dimension
+
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embeds texts.
+
+        Args:
+            texts: any number of texts.
+
+        Returns:
+            Shape (texts, dimension).
+        """
+        vectors = np.empty((len(texts), self.dimension), np.float32)
+        if not texts:
+            return vectors
+        tokens = self._encoder.tokenizer(list(texts), truncation=True, max_length=self._parameters.max_tokens)
+        contents = tokens["input_ids"]
+        for batch in by_length([len(content) for content in contents], self._parameters.batch_tokens):
+            made = self._encoder.vectors([contents[i] for i in batch])
+            vectors[batch] = torch.nn.functional.normalize(made.float(), dim=1).cpu().numpy()
         return vectors

@@ -47,12 +47,13 @@ class Projection:
     components: NDArray[np.float32]
 
     @classmethod
-    def fit(cls, moments: Moments, search_dim: int) -> Projection:
+    def fit(cls, moments: Moments, search_dim: int, centred: bool = True) -> Projection:
         """Fits mean and principal components.
 
         Args:
             moments: of the raw vectors.
             search_dim: components to keep.
+            centred: whether the mean is taken off; an aligned encoder's cosines are what was trained, as they are.
 
         Raises:
             ValueError: no vectors, or more components than dimensions.
@@ -62,7 +63,7 @@ class Projection:
             raise ValueError("there are no vectors to fit a projection on")
         if search_dim > dimension:
             raise ValueError(f"embed.search_dim is {search_dim}, but the model's vectors have {dimension} dimensions")
-        mean = moments.total / moments.count
+        mean = moments.total / moments.count * centred
         covariance = moments.outer / moments.count - np.outer(mean, mean)
         _, directions = np.linalg.eigh(covariance)
         components = directions[:, ::-1][:, :search_dim].T

@@ -1,0 +1,244 @@
+"""Aligns the language model to the accepted pairs, by contrastive loss and questions (QARM V2)."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import tempfile
+from functools import partial, reduce
+from pathlib import Path
+
+import numpy as np
+from pyspark.ml.torch.distributor import TorchDistributor
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from qarm.jobs.contents import accepted, by_content, distinct_contents
+from qarm.lake.artifacts import Artifact
+from qarm.lake.command import main
+from qarm.lake.job import Job, Run, user_mistakes
+from qarm.lake.staging import staged
+from qarm.models.llm.alignment import AlignmentParameters, AlignmentRecord
+from qarm.models.llm.alignment_process import RECORD, AlignmentTask, align_alone, align_together, read_record
+from qarm.models.llm.checkpoint import convert, recipe_of
+from qarm.models.llm.prompts import PROMPT_VERSION
+from qarm.schemas.errors import UserError
+from qarm.schemas.settings import AlignSettings
+from qarm.schemas.tables import ITEM_PAIRS, ITEM_QUESTIONS, ITEMS
+from qarm.udfs.tokens import QUESTION_TOKEN_SCHEMA, TOKEN_SCHEMA, tokens_of_contents, tokens_of_questions
+
+FEED_FILES = 8
+MOST_PASSES = 64
+LOSS_STEPS = 20
+"""Last steps whose mean loss is reported."""
+
+
+def known_partners(pairs: DataFrame, most: int) -> DataFrame:
+    """What a content is never set against, and how often it is drawn.
+
+    Args:
+        pairs: by content: trigger, target, place.
+        most: partners kept, the best-placed.
+
+    Returns:
+        content_hash, known ARRAY<LONG> of ``most`` hashes padded by 0, log_frequency FLOAT.
+    """
+    back = pairs.select(F.col("target").alias("trigger"), F.col("trigger").alias("target"), "place")
+    both = pairs.unionByName(back).groupBy("trigger", "target").agg(F.min("place").alias("place"))
+    total = both.count()
+    order = Window.partitionBy("trigger").orderBy("place", F.xxhash64("target"))
+    kept = both.withColumns(
+        {"rank": F.row_number().over(order), "ends": F.count("*").over(Window.partitionBy("trigger"))}
+    ).where(F.col("rank") <= most)
+    lists = kept.groupBy(F.col("trigger").alias("content_hash")).agg(
+        F.sort_array(F.collect_list(F.xxhash64("target"))).alias("found"), F.first("ends").alias("ends")
+    )
+    padded = F.slice(F.concat("found", F.array_repeat(F.lit(0).cast("long"), most)), 1, most)
+    frequency = F.log(F.col("ends") / F.lit(max(total, 1))).cast("float")
+    return lists.select("content_hash", padded.alias("known"), frequency.alias("log_frequency"))
+
+
+def drawn_contents(pairs: DataFrame, partners: int, passes: int, seed: int) -> DataFrame:
+    """The order in which contents come: pass by pass every trigger, in hash order, with a few of its partners.
+
+    Args:
+        pairs: by content.
+        partners: drawn beside each trigger, by hash.
+        passes: over all triggers, each with other partners.
+        seed: of the hashes.
+
+    Returns:
+        pass INT, draw LONG (of the trigger), slot INT (0 = the trigger itself), content_hash.
+    """
+    drawn = []
+    for number in range(passes):
+        salt = F.lit(seed * 1_000_003 + number)
+        order = Window.partitionBy("trigger").orderBy(F.xxhash64("trigger", "target", salt), "target")
+        chosen = pairs.withColumn("slot", F.row_number().over(order)).where(F.col("slot") <= partners)
+        both = chosen.select("trigger", "slot", F.col("target").alias("content_hash")).unionByName(
+            chosen.where("slot = 1").select("trigger", F.lit(0).alias("slot"), F.col("trigger").alias("content_hash"))
+        )
+        drawn.append(
+            both.select(F.lit(number).alias("pass"), F.xxhash64("trigger", salt).alias("draw"), "slot", "content_hash")
+        )
+    return reduce(DataFrame.unionByName, drawn)
+
+
+def with_a_question(drawn: DataFrame, questions: DataFrame) -> DataFrame:
+    """Adds ``question`` and ``answer``: another of the content's questions in every pass, by hash.
+
+    Args:
+        drawn: with pass and content_hash.
+        questions: content_hash, question, answer, as token arrays.
+    """
+    order = Window.partitionBy("content_hash").orderBy(F.xxhash64("question", "answer"))
+    numbered = questions.withColumns(
+        {"number": F.row_number().over(order) - 1, "of": F.count("*").over(Window.partitionBy("content_hash"))}
+    )
+    counts = numbered.where("number = 0").select("content_hash", "of")
+    place = F.pmod(F.xxhash64("content_hash") + F.col("pass"), F.col("of")).cast("int").alias("number")
+    chosen = drawn.join(counts, "content_hash", "left").select(*drawn.columns, place)
+    return chosen.join(numbered.drop("of"), ["content_hash", "number"], "left").drop("number")
+
+
+def feed_rows(run: Run, model: str) -> DataFrame:
+    """Rows of the feed in the order they are trained on, see :mod:`qarm.models.llm.alignment_batch`."""
+    settings, items = run.settings.align, run.read(ITEMS.name)
+    pairs = run.read(ITEM_PAIRS.name)
+    pairs = by_content(accepted(pairs) if settings.pairs == "accepted" else pairs, items).persist()
+    triggers, ends = pairs.agg(
+        F.countDistinct("trigger"), F.sum((F.col("place") <= settings.partners).cast("long"))
+    ).collect()[0]
+    if not triggers:
+        raise UserError("align.pairs: table item_pairs holds no pair of different contents to align on; see mine_pairs")
+    wanted = settings.steps * settings.batch_contents
+    passes = min(math.ceil(1.25 * wanted / (triggers + ends)), MOST_PASSES)
+    drawn = drawn_contents(pairs, settings.partners, passes, settings.seed)
+    contents = distinct_contents(items).join(known_partners(pairs, settings.known_partners), "content_hash", "inner")
+    tokens = contents.mapInArrow(tokens_of_contents(model, run.settings.language_model.max_tokens), TOKEN_SCHEMA)
+    fields = contents.select("content_hash", "known", "log_frequency").join(tokens, "content_hash", "inner")
+    none = F.array_repeat(F.lit(0), settings.question_tokens)
+    if settings.question_weight:
+        asked = run.read(ITEM_QUESTIONS.name).select("content_hash", "question", "answer").distinct()
+        questions = asked.mapInArrow(tokens_of_questions(model, settings.question_tokens), QUESTION_TOKEN_SCHEMA)
+        drawn = with_a_question(drawn, questions)
+    else:
+        drawn = drawn.withColumns({"question": none, "answer": none})
+    order = ["pass", "draw", "slot", "content_hash"]
+    rows = drawn.join(fields, "content_hash", "inner").select(
+        *order,
+        F.xxhash64("content_hash").alias("content"),
+        "tokens",
+        "known",
+        "log_frequency",
+        F.coalesce("question", none).alias("question"),
+        F.coalesce("answer", none).alias("answer"),
+    )
+    return rows.repartitionByRange(FEED_FILES, *order).sortWithinPartitions(*order).drop(*order)
+
+
+def parameters_of(settings: AlignSettings) -> AlignmentParameters:
+    """The settings, as the training takes them."""
+    return AlignmentParameters(
+        steps=settings.steps,
+        learning_rate=settings.learning_rate,
+        warmup_share=settings.warmup_share,
+        weight_decay=settings.weight_decay,
+        temperature=settings.temperature,
+        correction=settings.popularity_correction,
+        question_weight=settings.question_weight,
+        open_share=settings.open_share,
+        closed_share=settings.closed_share,
+        chunk_tokens=settings.chunk_tokens,
+        graph_tokens=settings.graph_tokens,
+        bfloat16=settings.bfloat16,
+        checkpoint_steps=settings.checkpoint_steps,
+    )
+
+
+def checkpoint_folder(run: Run, digest: str) -> Path:
+    """Where this alignment's state lies: the same folder when the run is started again."""
+    named = run.settings.align.checkpoint_folder
+    here = run.lake.files.local_path(run.lake.warehouse.root)
+    base = Path(named) if named else here / "_training" if here else Path(tempfile.gettempdir()) / "qarm-training"
+    return base / f"align-{digest}"
+
+
+def train(run: Run, task: AlignmentTask) -> AlignmentRecord:
+    """Runs the processes: this one, or as many as the settings say under Spark's TorchDistributor."""
+    processes = run.settings.align.processes
+    if processes == 1:
+        return align_alone(task)
+    local = run.spark.sparkContext.master.startswith("local")
+    TorchDistributor(num_processes=processes, local_mode=local, use_gpu=False).run(align_together, task)
+    return read_record(task.out)
+
+
+def steps(run: Run) -> None:
+    """Trains where there is no aligned model by these settings yet, or another one is asked for.
+
+    Driver memory: the language model with gradients and AdamW's moments, four times its weights in float32, and what
+    :func:`qarm.models.llm.alignment.align` says; with ``align.processes``, that many times. Executor memory: a batch of
+    contents.
+    """
+    settings, llm = run.settings.align, run.settings.language_model
+    for table in run.job.reads:
+        run.version(table)
+    if settings.steps == 0:
+        return
+    with run.step("prepare the language model"), user_mistakes():
+        model = run.made_once("language_model", recipe_of(llm.model, llm.dtype), partial(convert, llm.model, llm.dtype))
+    recipe = {
+        "language_model": model.digest,
+        "align": settings.recipe,
+        "max_tokens": llm.max_tokens,
+        "prompt": PROMPT_VERSION,
+    }
+    if run.standing("aligned_model", recipe) is not None and not settings.realign:
+        return
+    rows = feed_rows(run, run.lake.artifacts.ship(model))
+    with run.step("tokenise and draw contents"), staged(run, "alignment", rows) as files:
+        _train_and_publish(run, model, recipe, files)
+
+
+def _train_and_publish(run: Run, model: Artifact, recipe: dict[str, object], files: list[str]) -> None:
+    settings = run.settings.align
+    pairs = f"{run.version(ITEM_PAIRS.name)}-{run.version(ITEMS.name)}"
+    state = checkpoint_folder(run, f"{run.settings.digest(('align', 'language_model'))}-{pairs}") / "state.pt"
+    with tempfile.TemporaryDirectory(prefix="qarm-") as folder, user_mistakes():
+        task = AlignmentTask(
+            files, settings.batch_contents, run.lake.artifacts.fetch(model), settings.layers, settings.lora_rank,
+            parameters_of(settings), state, Path(folder), settings.seed,
+        )  # fmt: skip
+        record = train(run, task)
+        (Path(folder) / RECORD).unlink(missing_ok=True)
+        losses = {
+            "contrastive": record.contrastive,
+            "answers": [v if math.isfinite(v) else None for v in record.answers],
+        }
+        run.publish("aligned_model", Path(folder), recipe, pairs_version=pairs, losses=losses)
+    state.unlink(missing_ok=True)
+    run.measure("align.steps", len(record.contrastive))
+    run.measure("align.resumed_at", record.resumed_at)
+    run.measure("align.seconds", record.seconds)
+    run.measure("align.contrastive_loss", float(np.mean(record.contrastive[-LOSS_STEPS:])))
+    run.measure("align.answers_loss", float(np.mean(record.answers[-LOSS_STEPS:])))
+    run.measure("align.temperature", record.temperature)
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Adds align_encoder's own options."""
+    parser.add_argument(
+        "--realign", dest="set", action="append_const", const="align.realign=true", help="make a new aligned model"
+    )
+
+
+JOB = Job(
+    "align_encoder",
+    steps,
+    sections=("align", "language_model"),
+    reads=("items", "item_pairs", "item_questions"),
+)
+
+if __name__ == "__main__":
+    raise SystemExit(main(JOB, options=options))

@@ -1,0 +1,92 @@
+"""Writes questions with answers about every content, once; alignment has the embedding answer them."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from qarm.jobs.contents import accepted, by_content, distinct_contents, endpoint_parameters
+from qarm.lake.command import main
+from qarm.lake.job import Job, Run
+from qarm.models.llm.questions import WORDINGS_VERSION
+from qarm.schemas.errors import UserError
+from qarm.schemas.tables import ITEM_PAIRS, ITEM_QUESTIONS, ITEMS
+from qarm.udfs.questions import QUESTION_SCHEMA, questions_by_endpoint, questions_from_fields
+
+PARTNERS_NAMED = 3
+
+
+def with_partners(contents: DataFrame, pairs: DataFrame) -> DataFrame:
+    """Adds ``partners``: the titles of a content's best accepted partners, best first.
+
+    Args:
+        contents: content_hash and its fields.
+        pairs: accepted pairs by content: trigger, target, place (of the target among the trigger's).
+    """
+    best = Window.partitionBy("trigger").orderBy("place", "target")
+    named = pairs.withColumn("rank", F.row_number().over(best)).where(F.col("rank") <= PARTNERS_NAMED)
+    titles = contents.select(F.col("content_hash").alias("target"), F.coalesce("title", "category").alias("name"))
+    lists = (
+        named.join(titles, "target", "inner")
+        .groupBy(F.col("trigger").alias("content_hash"))
+        .agg(F.array_sort(F.collect_list(F.struct("rank", "name"))).alias("ranked"))
+        .select("content_hash", F.array_compact(F.col("ranked.name")).alias("partners"))
+    )
+    return contents.join(lists, "content_hash", "left")
+
+
+def steps(run: Run) -> None:
+    """Writes about contents that have no questions by this writer yet, and gives every item its content's.
+
+    Driver memory: none that grows. Executor memory: a batch of contents.
+    """
+    settings, endpoint = run.settings.questions, run.settings.endpoint
+    if settings.writer == "endpoint" and not endpoint.url:
+        raise UserError("questions.writer is endpoint, but endpoint.url names none")
+    writer = f"{endpoint.url}#{endpoint.model}" if settings.writer == "endpoint" else WORDINGS_VERSION
+    items = run.read(ITEMS.name)
+    pairs = by_content(accepted(run.read(ITEM_PAIRS.name)), items)
+    standing = _standing(run)
+    known = standing.where(F.col("writer") == writer).select("content_hash", "question", "answer").distinct()
+    contents = with_partners(distinct_contents(items), pairs)
+    fresh = contents.join(known, "content_hash", "left_anti").orderBy("content_hash").limit(settings.max_contents)
+    if settings.writer == "endpoint":
+        tasks = min(run.spark.sparkContext.defaultParallelism, endpoint.concurrency)
+        write = questions_by_endpoint(endpoint_parameters(endpoint, tasks), settings.per_item)
+        fresh = fresh.repartition(tasks, "content_hash")
+    else:
+        write = questions_from_fields(settings.per_item)
+    written = fresh.mapInArrow(write, QUESTION_SCHEMA).persist()
+    with run.step("write questions"):
+        count = written.count()
+    run.measure("questions.written", count)
+    run.measure("questions.contents", written.select("content_hash").distinct().count())
+    rows = (
+        items.select("item_id", "content_hash")
+        .join(known.unionByName(written), "content_hash", "inner")
+        .withColumn("writer", F.lit(writer))
+        .select(*ITEM_QUESTIONS.names)
+    )
+    if count or _differ(rows, standing):
+        with run.step("write item_questions"):
+            run.overwrite(ITEM_QUESTIONS, rows)
+    written.unpersist()
+
+
+def _standing(run: Run) -> DataFrame:
+    if run.lake.warehouse.exists(ITEM_QUESTIONS.name):
+        return run.lake.warehouse.read(ITEM_QUESTIONS.name)
+    return run.spark.createDataFrame([], ", ".join(f"{c.name} {c.type}" for c in ITEM_QUESTIONS.columns))
+
+
+def _differ(rows: DataFrame, standing: DataFrame) -> bool:
+    """Whether items came, went or changed, though nothing was written."""
+    of = ["item_id", "content_hash", "writer"]
+    new, old = rows.select(*of).distinct(), standing.select(*of).distinct()
+    return not (new.join(old, of, "left_anti").isEmpty() and old.join(new, of, "left_anti").isEmpty())
+
+
+JOB = Job("write_questions", steps, sections=("questions", "endpoint"), reads=("items", "item_pairs"))
+
+if __name__ == "__main__":
+    raise SystemExit(main(JOB))

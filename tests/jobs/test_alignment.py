@@ -1,0 +1,144 @@
+"""From pairs to questions, an aligned model and its embeddings."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from qarm.jobs import align_encoder, embed_items, write_questions
+from qarm.lake.job import Job, Lake, new_run_id, run_job
+from qarm.models.llm.item_encoder import ItemEncoder
+from qarm.schemas.errors import UserError
+from qarm.schemas.settings import load_settings
+from qarm.schemas.tables import ITEM_PAIRS
+from tests.chat_server import chat_server
+from tests.jobs.test_verdicts import pairs, write_items
+
+TITLES = {f"{kind[0]}{i}": f"{kind} number {i}" for kind in ("apple", "bolt", "candle") for i in range(6)}
+SMALL = [
+    "align.steps=6", "align.batch_contents=24", "align.layers=1", "align.checkpoint_steps=2", "align.question_tokens=8",
+    "align.learning_rate=1e-3", "embed.search_dim=4", "language_model.max_tokens=16", "align.bfloat16=false",
+]  # fmt: skip
+
+
+@pytest.fixture
+def lake(make_lake: Callable[..., Lake], tiny: Path) -> Lake:
+    made = make_lake()
+    write_items(made, TITLES)
+    rows = [(a, b, 1.0 + int(b[1])) for a in TITLES for b in TITLES if a[0] == b[0] and a != b]
+    made.warehouse.overwrite(ITEM_PAIRS, pairs(made.spark, rows).select(*ITEM_PAIRS.names))
+    made.settings = load_settings((), [*SMALL, f'language_model.model="{tiny}"'])
+    return made
+
+
+def run(lake: Lake, job: Job, *assignments: str) -> dict[str, float]:
+    model = lake.settings.language_model.model
+    settings = load_settings((), [*SMALL, f'language_model.model="{model}"', *assignments])
+    return dict(run_job(Lake(lake.spark, settings, lake.location), job, new_run_id()).metrics)
+
+
+def questions(lake: Lake) -> dict[str, dict[str, str]]:
+    rows = lake.warehouse.read("item_questions").collect()
+    return {item: {r["question"]: r["answer"] for r in rows if r["item_id"] == item} for item in TITLES}
+
+
+def test_questions_come_from_the_items_own_fields_once(lake: Lake) -> None:
+    metrics = run(lake, write_questions.JOB)
+    made = questions(lake)
+    assert metrics["questions.contents"] == len(TITLES)
+    assert all(TITLES[item] in asked.values() for item, asked in made.items())
+    assert "apple number 5; apple number 4; apple number 3" in made["a0"].values(), "what it is bought with"
+    assert len({tuple(asked) for asked in made.values()}) > 3, "in varied words"
+    version = lake.warehouse.version("item_questions")
+    assert run(lake, write_questions.JOB)["questions.written"] == 0
+    assert lake.warehouse.version("item_questions") == version, "nothing new, nothing written"
+    write_items(lake, {**TITLES, "a0": "avocado"})
+    assert run(lake, write_questions.JOB)["questions.contents"] == 1
+    assert "avocado" in questions(lake)["a0"].values()
+    assert TITLES["a0"] not in questions(lake)["a0"].values()
+
+
+def test_an_endpoint_writes_questions(lake: Lake) -> None:
+    def reply(prompt: str) -> str:
+        if "bolt" in prompt:
+            return "I do not know."
+        return "Here: " + json.dumps([{"question": "Who buys it?", "answer": "cooks"}, {"question": "?"}, "what"])
+
+    with chat_server(reply) as chat:
+        endpoint = [
+            f'endpoint.url="{chat.url}"',
+            'endpoint.model="big"',
+            "questions.writer=endpoint",
+            "endpoint.retries=0",
+        ]
+        assert run(lake, write_questions.JOB, *endpoint)["questions.contents"] == 12
+        assert questions(lake)["a1"] == {"Who buys it?": "cooks"}
+        assert questions(lake)["b1"] == {}
+    with pytest.raises(UserError, match=r"questions\.writer is endpoint"):
+        run(lake, write_questions.JOB, "questions.writer=endpoint")
+
+
+@pytest.fixture
+def asked(lake: Lake) -> Lake:
+    run(lake, write_questions.JOB)
+    return lake
+
+
+def test_an_aligned_model_embeds_until_it_is_asked_for_again(asked: Lake) -> None:
+    metrics = run(asked, align_encoder.JOB)
+    assert metrics["align.steps"] == 6
+    assert np.isfinite(metrics["align.answers_loss"])
+    first = asked.artifacts.require("aligned_model", "align_encoder")
+    losses = first.card["losses"]["contrastive"]
+    assert losses[-1] < losses[0]
+    run(asked, embed_items.JOB)
+    rows = asked.warehouse.read("item_embeddings").toPandas().set_index("item_id")
+    encoder = ItemEncoder(asked.artifacts.fetch(first), "float32")
+    ids = encoder.tokenizer([f"Product: {TITLES['a1']}"])["input_ids"]
+    vector = encoder.vectors(ids).detach().numpy()[0]
+    np.testing.assert_allclose(rows.loc["a1", "embedding"], vector / np.linalg.norm(vector), atol=1e-5)
+    assert rows["search_embedding"].map(len).unique().tolist() == [4]
+    assert "align.steps" not in run(asked, align_encoder.JOB), "it stands"
+    assert asked.artifacts.require("aligned_model", "align_encoder").version == first.version
+    again = run(asked, align_encoder.JOB, "align.realign=true")
+    second = asked.artifacts.require("aligned_model", "align_encoder")
+    assert again["align.steps"] == 6
+    assert second.version != first.version
+    assert second.digest == first.digest, "the same pairs and settings give the same weights to the bit"
+    # A cold item: text alone, no event and no pair. It is embedded the night it comes.
+    write_items(asked, {**TITLES, "cold": "apple number 9"})
+    assert run(asked, embed_items.JOB)["embed.contents"] == 1
+    cold = asked.warehouse.read("item_embeddings").where("item_id = 'cold'").collect()[0]
+    assert np.linalg.norm(cold["embedding"]) == pytest.approx(1, abs=1e-3)
+
+
+def test_two_processes_under_sparks_distributor_are_one(asked: Lake) -> None:
+    run(asked, align_encoder.JOB)
+    one = asked.artifacts.require("aligned_model", "align_encoder").card["losses"]
+    run(asked, align_encoder.JOB, "align.processes=2", "align.realign=true")
+    two = asked.artifacts.require("aligned_model", "align_encoder").card["losses"]
+    np.testing.assert_allclose(two["contrastive"], one["contrastive"], rtol=1e-4)
+    np.testing.assert_allclose(two["answers"], one["answers"], rtol=1e-4)
+
+
+def test_rejected_pairs_teach_nothing(asked: Lake) -> None:
+    standing = asked.warehouse.read("item_pairs").toPandas()
+    rows = standing.assign(
+        verdict=np.where(standing["trigger_item_id"].str[0] == "a", "reject", "keep"), judge="j", judge_score=0.0
+    )
+    schema = ", ".join(f"{column.name} {column.type}" for column in ITEM_PAIRS.columns)
+    asked.warehouse.overwrite(ITEM_PAIRS, asked.spark.createDataFrame(rows[ITEM_PAIRS.names], schema))
+    drawn = align_encoder.by_content(
+        align_encoder.accepted(asked.warehouse.read("item_pairs")), asked.warehouse.read("items")
+    )
+    assert drawn.count() == 60
+    asked.warehouse.overwrite(
+        ITEM_PAIRS, asked.spark.createDataFrame(rows.assign(verdict="reject")[ITEM_PAIRS.names], schema)
+    )
+    with pytest.raises(UserError, match=r"align\.pairs"):
+        run(asked, align_encoder.JOB)
+    assert run(asked, align_encoder.JOB, 'align.pairs="all"')["align.steps"] == 6
