@@ -84,20 +84,24 @@ def drawn_contents(pairs: DataFrame, partners: int, passes: int, seed: int) -> D
     return reduce(DataFrame.unionByName, drawn)
 
 
-def with_a_question(drawn: DataFrame, questions: DataFrame) -> DataFrame:
+def with_a_question(drawn: DataFrame, questions: DataFrame, share: float) -> DataFrame:
     """Adds ``question`` and ``answer``: another of the content's questions in every pass, by hash.
 
     Args:
         drawn: with pass and content_hash.
         questions: content_hash, question, answer, as token arrays.
+        share: of the contents that are asked in a pass; the others have none.
     """
+    draw = F.shiftrightunsigned(F.xxhash64("content_hash", "pass"), 11) / F.lit(float(2**53))
     order = Window.partitionBy("content_hash").orderBy(F.xxhash64("question", "answer"))
     numbered = questions.withColumns(
         {"number": F.row_number().over(order) - 1, "of": F.count("*").over(Window.partitionBy("content_hash"))}
     )
     counts = numbered.where("number = 0").select("content_hash", "of")
-    place = F.pmod(F.xxhash64("content_hash") + F.col("pass"), F.col("of")).cast("int").alias("number")
-    chosen = drawn.join(counts, "content_hash", "left").select(*drawn.columns, place)
+    place = F.pmod(F.xxhash64("content_hash") + F.col("pass"), F.col("of")).cast("int")
+    chosen = drawn.join(counts, "content_hash", "left").select(
+        *drawn.columns, F.when(draw < share, place).alias("number")
+    )
     return chosen.join(numbered.drop("of"), ["content_hash", "number"], "left").drop("number")
 
 
@@ -121,7 +125,7 @@ def feed_rows(run: Run, model: str) -> DataFrame:
     if settings.question_weight:
         asked = run.read(ITEM_QUESTIONS.name).select("content_hash", "question", "answer").distinct()
         questions = asked.mapInArrow(tokens_of_questions(model, settings.question_tokens), QUESTION_TOKEN_SCHEMA)
-        drawn = with_a_question(drawn, questions)
+        drawn = with_a_question(drawn, questions, settings.question_share)
     else:
         drawn = drawn.withColumns({"question": none, "answer": none})
     order = ["pass", "draw", "slot", "content_hash"]

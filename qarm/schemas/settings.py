@@ -215,6 +215,7 @@ class AlignSettings(Section):
     temperature: Positive
     popularity_correction: Share
     question_weight: NotNegative
+    question_share: Share
     question_tokens: Count
     open_share: Share
     closed_share: Share

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,15 +147,16 @@ class SimilarityJudge:
     def __init__(self, folder: Path, parameters: JudgeParameters) -> None:
         p = parameters
         self._encoder = Encoder(folder, EncoderParameters(p.layer, p.max_tokens, p.batch_tokens, p.dtype))
+        self._vectors: dict[str, NDArray[np.float32]] = {}
 
     def opinions(self, triggers: Sequence[str], targets: Sequence[str]) -> Opinions:
-        """Scores from -1 to 1; each text is embedded once a call."""
-        texts = sorted({*triggers, *targets})
+        """Scores from -1 to 1; each text is embedded once."""
+        left, right = (_remembered(side, self._vectors, self._embed) for side in (triggers, targets))
+        return Opinions((left * right).sum(1).astype(np.float64), [None] * len(triggers))
+
+    def _embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         vectors = self._encoder.encode([embedding_prompt(text) for text in texts])
-        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-        place = {text: number for number, text in enumerate(texts)}
-        left, right = ([place[text] for text in side] for side in (triggers, targets))
-        return Opinions((vectors[left] * vectors[right]).sum(1).astype(np.float64), [None] * len(triggers))
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 JUDGES: Mapping[str, Callable[[Path, JudgeParameters], Judge]] = {
@@ -187,12 +188,12 @@ def answer_of(reply: str) -> tuple[float, str | None]:
 
 
 def _remembered(
-    texts: Sequence[str], known: dict[str, float], make: Callable[[Sequence[str]], NDArray[np.float64]]
-) -> NDArray[np.float64]:
-    """A number for every text, made once for each."""
+    texts: Sequence[str], known: dict[str, Any], make: Callable[[Sequence[str]], NDArray[Any]]
+) -> NDArray[Any]:
+    """A number or vector for every text, made once for each; of the last hundred thousand or so."""
     if len(known) > MOST_REMEMBERED:
         known.clear()
     new = sorted(set(texts) - known.keys())
     if new:
-        known.update(zip(new, make(new).tolist(), strict=True))
-    return np.array([known[text] for text in texts], np.float64)
+        known.update(zip(new, make(new), strict=True))
+    return np.array([known[text] for text in texts])

@@ -1,0 +1,111 @@
+"""Pairs of contents of the period after the fit, mined as the job mines, and how many of them embeddings find."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import deltalake
+import faiss
+import numpy as np
+import pandas as pd
+
+from qarm.models.llm.prompts import item_text
+from qarm.models.pairs.swing import SwingParameters, UserItems, swing
+from qarm.schemas.settings import MineSettings
+
+KS = (1, 10, 50)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The distinct contents and the log in their numbers.
+
+    Attributes:
+        texts: of the contents.
+        hashes: their content hashes.
+        log: user_id, content, event_date.
+    """
+
+    texts: list[str]
+    hashes: list[str]
+    log: pd.DataFrame
+
+    @classmethod
+    def read(cls, warehouse: str) -> Catalogue:
+        """Reads a warehouse's catalogue and log."""
+        fields = ["title", "category", "attributes", "description"]
+        items = _table(warehouse, "items", ["item_id", "content_hash", *fields])
+        items["content"], hashes = pd.factorize(items["content_hash"], sort=True)
+        first = items.drop_duplicates("content").sort_values("content")
+        texts = [
+            item_text(title, category, dict(attributes if attributes is not None else ()), description)
+            for title, category, attributes, description in first[fields].itertuples(index=False)
+        ]
+        log = _table(warehouse, "interactions", ["user_id", "item_id", "event_date"])
+        log["content"] = log["item_id"].map(items.set_index("item_id")["content"])
+        return cls(texts, list(hashes), log.drop(columns="item_id"))
+
+
+def _table(warehouse: str, name: str, columns: list[str]) -> pd.DataFrame:
+    return deltalake.DeltaTable(f"{warehouse}/{name}").to_pyarrow_table(columns=columns).to_pandas()
+
+
+def mined(log: pd.DataFrame, contents: int, mine: MineSettings) -> pd.DataFrame:
+    """Swing pairs of contents with the job's constants: trigger, target, score."""
+    taken = log[["user_id", "content"]].drop_duplicates().sort_values(["user_id", "content"])
+    taken = taken[taken.groupby("user_id")["content"].transform("size") >= mine.min_user_items]
+    users = pd.factorize(taken["user_id"])[0]
+    hashes = np.random.default_rng(0).permutation(contents).astype(np.uint64)
+    layout = UserItems(
+        start=np.r_[0, np.cumsum(np.bincount(users))].astype(np.int64),
+        items=taken["content"].to_numpy(np.int32),
+        is_trigger=np.ones(len(taken), bool),
+        tie_break=hashes,
+        popularity=np.bincount(taken["content"], minlength=contents).astype(np.int64),
+        total_users=int(users.max()) + 1,
+    )
+    found = swing(
+        layout,
+        SwingParameters(
+            mine.alpha1, mine.alpha2, mine.beta, mine.top_k, mine.min_support, mine.significance, mine.popularity_power
+        ),
+    )
+    return pd.DataFrame({"trigger": found.trigger, "target": found.target, "score": found.score})
+
+
+def hit_rates(vectors: np.ndarray, pairs: pd.DataFrame) -> dict[str, float]:
+    """HR@1, 10 and 50: share of pairs whose target is among the trigger's nearest, the trigger itself left out.
+
+    Args:
+        vectors: of L2 norm 1, shape (contents, d).
+        pairs: trigger, target; may be empty, and then nothing is known.
+    """
+    triggers, which = np.unique(pairs["trigger"].to_numpy(), return_inverse=True)
+    if not len(triggers):
+        return {f"hr@{k}": float("nan") for k in KS}
+    vectors = np.ascontiguousarray(vectors, np.float32)
+    _, near = faiss.knn(vectors[triggers], vectors, max(KS) + 1, metric=faiss.METRIC_INNER_PRODUCT)
+    order = np.argsort(near == triggers[:, None], axis=1, kind="stable")  # the trigger itself goes last
+    near = np.take_along_axis(near, order, 1)[:, :-1]
+    hits = near[which] == pairs["target"].to_numpy()[:, None]
+    return {f"hr@{k}": float(hits[:, :k].any(1).mean()) for k in KS}
+
+
+def slices(later: pd.DataFrame, earlier: pd.DataFrame, train: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """All later pairs, those that the fit's period did not have, and those of a trigger that had no event then.
+
+    Args:
+        later: pairs after the fit.
+        earlier: all pairs of the fit's period.
+        train: the log of the fit's period.
+    """
+    key = ["trigger", "target"]
+    known = later.merge(earlier[key], on=key, how="left", indicator=True)["_merge"].to_numpy() == "both"
+    warm = np.isin(later["trigger"], train["content"].unique())
+    return {"all": later, "new": later[~known], "cold": later[~warm]}
+
+
+def as_json(values: dict[str, Any]) -> dict[str, Any]:
+    """Numbers without NaN."""
+    return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in values.items()}
