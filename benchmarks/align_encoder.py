@@ -2,8 +2,8 @@
 
     python -m benchmarks.align_encoder [--part NAME] [--warehouse WAREHOUSE]
 
-A warehouse that is named holds Complete Journey's log and catalogue, ingested; without one it is made. Each part runs in
-a process of its own, on one warehouse; what a part trains stays there.
+A warehouse that is named holds Complete Journey's log and catalogue, ingested; without one it is made. Each part runs
+in a process of its own, on one warehouse; what a part trains stays there.
 """
 
 from __future__ import annotations
