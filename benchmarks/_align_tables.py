@@ -33,11 +33,11 @@ def write_alignment(results: Mapping[str, Any]) -> None:
         for source in ("item2item", "user2item")
     )
     note = (
-        "Complete Journey, all households. Pairs of the test period's last weeks, mined by content with the job's Swing"
-        f" ({counts}: new = not among the fit period's pairs, cold = the trigger had no event then), among all"
-        f" contents. Fitted on the train period's pairs: {kept}. Unaligned vectors are centred, an aligned encoder's are as they"
-        " are. Gain: HR@10 over the best layer of the same model unaligned. Targets: 1.6 for SmolLM2, and above MiniLM"
-        " unaligned; 1.3 for MiniLM; 45 minutes each."
+        "Complete Journey, all households. Pairs of the test period, mined by content with the job's Swing"
+        f" ({counts}; new: not among the fit period's pairs, cold: the trigger had no event then), among all contents."
+        f" Fitted on the train period's pairs: {kept}."
+        " Unaligned vectors are centred, an aligned encoder's are as they are. Gain: HR@10 over the best layer of the"
+        " same model unaligned. Targets: 1.6 for SmolLM2, and above MiniLM unaligned; 1.3 for MiniLM; 45 minutes each."
     )
     header = ["model", "pairs fitted on", "HR@1", "HR@10", "HR@50", "HR@10, new", "HR@10, cold", "gain", "minutes"]
     write_table("Alignment", COMMAND, header, rows, note)
