@@ -50,6 +50,7 @@ UNALIGNED = {"SmolLM2": (12, -2), "MiniLM": (-1,)}
 """Layers that an unaligned model is read at."""
 
 JUDGED = 400
+DEMO = [str(ROOT / "conf" / "demo.toml")]
 MINING = ["judge.max_pairs=100_000_000", "language_model.dtype=bfloat16"]
 
 
@@ -87,7 +88,7 @@ def rates(vectors: np.ndarray, pairs: dict[str, pd.DataFrame]) -> dict[str, Any]
 def prepare(warehouse: str) -> dict[str, Any]:
     """Mines pairs, has the default judge score all of them, writes questions."""
     spark = session()
-    lake = Lake(spark, load_settings((), MINING), warehouse)
+    lake = Lake(spark, load_settings(DEMO, MINING), warehouse)
     result = {job.name: ran(lake, job) for job in (mine_pairs.JOB, judge_pairs.JOB, write_questions.JOB)}
     spark.stop()
     return result

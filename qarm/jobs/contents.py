@@ -11,9 +11,10 @@ from qarm.schemas.settings import EndpointSettings
 FIELDS = ("title", "category", "attributes", "description")
 
 
-def distinct_contents(items: DataFrame) -> DataFrame:
-    """One row per content: content_hash and its fields."""
-    fields = F.first(F.struct(*FIELDS)).alias("content")  # equal hashes have equal fields
+def distinct_contents(items: DataFrame, with_image: bool = False) -> DataFrame:
+    """One row per content: content_hash and its fields, on request the image among them."""
+    wanted = (*FIELDS, "image") if with_image else FIELDS
+    fields = F.first(F.struct(*wanted)).alias("content")  # equal hashes have equal fields
     return items.groupBy("content_hash").agg(fields).select("content_hash", "content.*")
 
 

@@ -16,27 +16,39 @@ from qarm.jobs.contents import distinct_contents
 from qarm.lake.artifacts import Artifact
 from qarm.lake.command import main
 from qarm.lake.job import Job, Run, user_mistakes
-from qarm.models.llm.checkpoint import convert, hidden_layers, recipe_of
+from qarm.models.llm.checkpoint import convert, hidden_layers, recipe_of, takes_images
 from qarm.models.llm.encoder import EncoderParameters, hidden_state
 from qarm.models.llm.projection import Moments, Projection
 from qarm.models.llm.prompts import PROMPT_VERSION
 from qarm.schemas.errors import UserError
 from qarm.schemas.tables import ITEM_EMBEDDINGS, ITEMS
-from qarm.udfs.embed import EMBEDDING_SCHEMA, MOMENTS_SCHEMA, RAW_SCHEMA, encode, project, sum_moments
+from qarm.udfs.embed import (
+    EMBEDDING_SCHEMA,
+    IMAGE_RAW_SCHEMA,
+    MOMENTS_SCHEMA,
+    RAW_SCHEMA,
+    encode,
+    encode_with_images,
+    project,
+    sum_moments,
+)
 
 PROJECTION = "projection.safetensors"
 CONTENTS_PER_TASK = 1000
 
 
-def contents_to_embed(items: DataFrame, embedded: DataFrame | None, encoder_version: str | None) -> DataFrame:
+def contents_to_embed(
+    items: DataFrame, embedded: DataFrame | None, encoder_version: str | None, with_image: bool = False
+) -> DataFrame:
     """Contents that this encoder has not embedded yet.
 
     Args:
         items: the catalogue.
         embedded: ``item_embeddings`` as it stands, or None.
         encoder_version: the encoder in use, or None where it is not fitted yet.
+        with_image: whether the encoder takes images.
     """
-    contents = distinct_contents(items)
+    contents = distinct_contents(items, with_image)
     if embedded is None or encoder_version is None:
         return contents
     known = embedded.where(F.col("encoder_version") == encoder_version).select("content_hash").distinct()
@@ -112,7 +124,8 @@ def steps(run: Run) -> None:
     standing = (
         run.lake.warehouse.read(ITEM_EMBEDDINGS.name) if run.lake.warehouse.exists(ITEM_EMBEDDINGS.name) else None
     )
-    contents = contents_to_embed(items, standing, encoder.version if encoder else None)
+    with_image = takes_images(run.lake.artifacts.fetch(model))
+    contents = contents_to_embed(items, standing, encoder.version if encoder else None, with_image)
     parameters = EncoderParameters(settings.layer, llm.max_tokens, settings.batch_tokens, llm.dtype)
     raw, count = _raw_vectors(run, contents, model, parameters)
     if encoder is None:
@@ -139,11 +152,18 @@ def _raw_vectors(
     cores = run.spark.sparkContext.defaultParallelism
     tasks = max(1, min(count, max(2 * cores, count // CONTENTS_PER_TASK)))
     spread = contents.repartition(tasks, "content_hash")
-    raw = spread.mapInArrow(encode(run.lake.artifacts.ship(model), parameters), RAW_SCHEMA).persist()
+    shipped = run.lake.artifacts.ship(model)
+    if "image" in contents.columns:
+        raw = spread.mapInArrow(encode_with_images(shipped, parameters), IMAGE_RAW_SCHEMA).persist()
+    else:
+        raw = spread.mapInArrow(encode(shipped, parameters), RAW_SCHEMA).persist()
     with run.step(f"embed {count} distinct contents"):
         raw.count()
+    if "image" in contents.columns:
+        run.measure("embed.images", contents.where("image IS NOT NULL").count())
+        run.measure("embed.images_broken", raw.where("image_broken").count())
     contents.unpersist()
-    return raw, count
+    return raw.select("content_hash", "raw"), count
 
 
 def _publish(run: Run, projection: Projection, recipe: Mapping[str, Any], fitted_on: int) -> Artifact:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial, reduce
 
 from pyspark.sql import Column, DataFrame, Window
@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from qarm.jobs.contents import FIELDS, endpoint_parameters, with_content_hashes
 from qarm.lake.command import main
+from qarm.lake.indexing import with_row_number
 from qarm.lake.job import Job, Run, user_mistakes
 from qarm.models.llm.checkpoint import convert, has_language_model_head, recipe_of
 from qarm.models.llm.judge import JudgeParameters, judge_name
@@ -39,11 +40,28 @@ def contents_to_judge(pairs: DataFrame, verdicts: DataFrame, most: int) -> DataF
     tie = F.xxhash64("trigger_item_id", "target_item_id")
     within = Window.partitionBy("source", "trigger_item_id").orderBy(F.col("score").desc(), tie, "target_item_id")
     best_first = ("place", F.col("score").desc(), tie, "trigger_item_id", "target_item_id")
-    placed = pairs.join(verdicts, CONTENTS, "left_anti").withColumn("place", F.row_number().over(within))
-    candidates = [placed.where(F.col("source") == source).orderBy(*best_first).limit(most) for source in SOURCES]
-    turn = F.row_number().over(Window.partitionBy("source").orderBy(*best_first))
-    both = reduce(DataFrame.unionByName, candidates).withColumn("turn", turn)
-    return both.orderBy("turn", "source").limit(most).select(*CONTENTS).distinct()
+    new = pairs.join(verdicts, CONTENTS, "left_anti")
+    placed = new.withColumn("place", F.row_number().over(within)).persist()
+    counts = {row["source"]: row["count"] for row in placed.groupBy("source").count().collect()}
+    chosen = []
+    for source, share in turns([counts.get(source, 0) for source in SOURCES], most):
+        of_source = placed.where(F.col("source") == source)
+        if 0 < share < counts[source]:
+            of_source = with_row_number(of_source, "turn", *best_first).where(F.col("turn") < share)
+        chosen.append(of_source.where(F.lit(share > 0)).select(*CONTENTS))
+    return reduce(DataFrame.unionByName, chosen).distinct()
+
+
+def turns(counts: Sequence[int], most: int) -> list[tuple[str, int]]:
+    """How many pairs of each source are taken where the sources take turns until there are enough.
+
+    Args:
+        counts: pairs of each of ``SOURCES``.
+        most: pairs taken in all.
+    """
+    first, second = counts
+    taken = min(first, max(most - second, (most + 1) // 2))
+    return list(zip(SOURCES, (taken, min(second, most - taken)), strict=True))
 
 
 def with_texts(pairs: DataFrame, items: DataFrame) -> DataFrame:

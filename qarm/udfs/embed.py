@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from qarm.models.llm.encoder import EncoderParameters, TextEncoder, load_encoder
+from qarm.models.llm.image_text import ImageTextEncoder, read_image
 from qarm.models.llm.projection import Moments, Projection
 from qarm.models.llm.prompts import embedding_prompt, item_text
 from qarm.udfs.arrays import column_matrix, list_column
@@ -17,6 +18,7 @@ from qarm.udfs.batches import Batches
 from qarm.udfs.workers import shipped, use_task_cores
 
 RAW_SCHEMA = "content_hash STRING, raw ARRAY<FLOAT>"
+IMAGE_RAW_SCHEMA = f"{RAW_SCHEMA}, image_broken BOOLEAN"
 MOMENTS_SCHEMA = "count LONG, total ARRAY<DOUBLE>, outer ARRAY<DOUBLE>"
 EMBEDDING_SCHEMA = "content_hash STRING, embedding ARRAY<FLOAT>, search_embedding ARRAY<FLOAT>"
 
@@ -50,6 +52,35 @@ def encode(model: str, parameters: EncoderParameters) -> Batches:
             vectors = _encoder(shipped(model), parameters).encode(texts)
             yield pa.RecordBatch.from_arrays(
                 [batch.column("content_hash"), list_column(vectors)], ["content_hash", "raw"]
+            )
+
+    return run
+
+
+@cache
+def _image_encoder(folder: Path, parameters: EncoderParameters) -> ImageTextEncoder:
+    return ImageTextEncoder(folder, parameters)
+
+
+def encode_with_images(model: str, parameters: EncoderParameters) -> Batches:
+    """Embeds contents with their ``image``; one that cannot be read is told of, and the text alone embedded.
+
+    Args:
+        model: the shipped vision-language model.
+        parameters: how it is read.
+    """
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        use_task_cores()
+        for batch in batches:
+            texts = [embedding_prompt(text) for text in texts_of(batch)]
+            encoded = batch.column("image").to_pylist()
+            images = [read_image(content) if content else None for content in encoded]
+            vectors = _image_encoder(shipped(model), parameters).encode(texts, images)
+            broken = [bool(content) and image is None for content, image in zip(encoded, images, strict=True)]
+            yield pa.RecordBatch.from_arrays(
+                [batch.column("content_hash"), list_column(vectors), pa.array(broken, pa.bool_())],
+                ["content_hash", "raw", "image_broken"],
             )
 
     return run

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from pyspark.sql import functions as F
 
 from qarm.jobs import align_encoder, embed_items, write_questions
 from qarm.lake.job import Job, Lake, new_run_id, run_job
 from qarm.models.llm.item_encoder import ItemEncoder
 from qarm.schemas.errors import UserError
 from qarm.schemas.settings import load_settings
-from qarm.schemas.tables import ITEM_PAIRS
+from qarm.schemas.tables import ITEM_PAIRS, ITEMS
 from tests.chat_server import chat_server
 from tests.jobs.test_verdicts import pairs, write_items
 
@@ -142,3 +145,19 @@ def test_rejected_pairs_teach_nothing(asked: Lake) -> None:
     with pytest.raises(UserError, match=r"align\.pairs"):
         run(asked, align_encoder.JOB)
     assert run(asked, align_encoder.JOB, 'align.pairs="all"')["align.steps"] == 6
+
+
+def test_images_are_embedded_beside_the_text(make_lake: Callable[..., Lake], tiny_vision: Path) -> None:
+    lake = make_lake()
+    write_items(lake, {"plain": "red wine", "shown": "red wine, shown", "broken": "red wine, broken"})
+    file = io.BytesIO()
+    Image.new("RGB", (30, 30), "red").save(file, "PNG")
+    shown = F.when(F.col("item_id") == "shown", F.lit(file.getvalue()))
+    broken = F.when(F.col("item_id") == "broken", F.lit(b"no image"))
+    pictured = lake.warehouse.read("items").withColumn("image", F.coalesce(shown, broken))
+    lake.warehouse.overwrite(ITEMS, pictured)
+    lake.settings = load_settings((), [f'language_model.model="{tiny_vision}"'])
+    metrics = run(lake, embed_items.JOB, "align.steps=0", "embed.layer=-1")
+    assert metrics["embed.images"] == 2
+    assert metrics["embed.images_broken"] == 1
+    assert lake.warehouse.read("item_embeddings").count() == 3

@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from qarm.jobs import judge_pairs
-from qarm.jobs.judge_pairs import contents_to_judge, with_verdicts
+from qarm.jobs.judge_pairs import SOURCES, contents_to_judge, turns, with_verdicts
 from qarm.lake.job import Lake, new_run_id, run_job
 from qarm.schemas.errors import UserError
 from qarm.schemas.settings import load_settings
@@ -46,6 +46,13 @@ def test_sources_take_turns(spark: SparkSession) -> None:
     triggers = {trigger for trigger, _ in chosen(swing.unionByName(towers), verdicts(spark, []), 5)}
     assert len(triggers) == 5
     assert {"g", "h"} <= triggers
+
+
+@pytest.mark.parametrize(
+    ("counts", "most", "taken"), [((9, 9), 5, (3, 2)), ((9, 1), 5, (4, 1)), ((1, 9), 5, (1, 4)), ((2, 2), 9, (2, 2))]
+)
+def test_a_source_that_runs_out_leaves_its_turns(counts: tuple[int, int], most: int, taken: tuple[int, int]) -> None:
+    assert turns(counts, most) == list(zip(SOURCES, taken, strict=True))
 
 
 def test_contents_are_judged_once(spark: SparkSession) -> None:

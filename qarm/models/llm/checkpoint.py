@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    AutoTokenizer,
+)
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -78,12 +85,18 @@ def recipe_of(name: str, dtype: str) -> dict[str, object]:
 
 def hidden_layers(folder: Path) -> int:
     """How many layers a converted model has."""
-    return int(AutoConfig.from_pretrained(folder).num_hidden_layers)
+    config = AutoConfig.from_pretrained(folder)
+    return int(getattr(config, "text_config", config).num_hidden_layers)
 
 
 def has_language_model_head(folder: Path) -> bool:
     """Whether a converted model can tell the likelihood of a text."""
     return _has_language_model_head(AutoConfig.from_pretrained(folder))
+
+
+def takes_images(folder: Path) -> bool:
+    """Whether a converted model is of the vision-language kind."""
+    return _takes_images(AutoConfig.from_pretrained(folder))
 
 
 def _in_folder(name: str, folder: Path) -> Source:
@@ -107,6 +120,11 @@ def convert(name: str, dtype: str, folder: Path) -> None:
         FileNotFoundError: the model cannot be found or read.
     """
     source = locate(name)
+    if not source.gguf and _takes_images(_config(name, source)):
+        model = AutoModelForImageTextToText.from_pretrained(source.location, dtype=DTYPES[dtype], use_safetensors=True)
+        model.save_pretrained(folder)
+        AutoProcessor.from_pretrained(source.location).save_pretrained(folder)
+        return
     gguf: dict[str, Any] = {"gguf_file": source.gguf} if source.gguf else {}
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.location, **gguf)
@@ -121,6 +139,17 @@ def convert(name: str, dtype: str, folder: Path) -> None:
         model = _plain(model)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _config(name: str, source: Source) -> Any:
+    try:
+        return AutoConfig.from_pretrained(source.location)
+    except OSError as error:
+        raise FileNotFoundError(f"language_model.model: {name}: {str(error).splitlines()[0]}") from None
+
+
+def _takes_images(config: Any) -> bool:
+    return hasattr(config, "vision_config") and hasattr(config, "text_config")
 
 
 def _has_language_model_head(config: Any) -> bool:
@@ -161,3 +190,13 @@ def load_language_model(folder: Path, dtype: str) -> Any:
 def load_backbone(folder: Path, dtype: str) -> Any:
     """A converted model without a head, in evaluation mode."""
     return AutoModel.from_pretrained(folder, dtype=DTYPES[dtype], use_safetensors=True).eval()
+
+
+def load_image_text_model(folder: Path, dtype: str) -> tuple[Any, Any]:
+    """A converted vision-language model, in evaluation mode, and its processor."""
+    model = AutoModelForImageTextToText.from_pretrained(folder, dtype=DTYPES[dtype], use_safetensors=True)
+    processor = AutoProcessor.from_pretrained(folder)
+    if processor.tokenizer.pad_token is None:
+        processor.tokenizer.pad_token = processor.tokenizer.eos_token
+    processor.tokenizer.padding_side = "right"
+    return model.eval(), processor

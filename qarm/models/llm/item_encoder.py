@@ -13,7 +13,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from qarm.models.llm.batches import pad
-from qarm.models.llm.checkpoint import has_language_model_head, load_backbone, load_language_model, load_tokenizer
+from qarm.models.llm.checkpoint import (
+    has_language_model_head,
+    load_backbone,
+    load_language_model,
+    load_tokenizer,
+    takes_images,
+)
 from qarm.models.llm.segments import ANSWER, EMB, EMB_TOKENS, Segments, attention_bias, segments
 
 CARD = "alignment.json"
@@ -35,6 +41,8 @@ class ItemEncoder(nn.Module):
 
     def __init__(self, folder: Path, dtype: str, layers: int = 0, lora_rank: int = 0) -> None:
         super().__init__()
+        if takes_images(folder):
+            raise ValueError("align.steps: a model that takes images is read as it is; set align.steps=0")
         self.tokenizer = load_tokenizer(folder)
         self.has_head = has_language_model_head(folder)
         model = load_language_model(folder, dtype) if self.has_head else load_backbone(folder, dtype)
