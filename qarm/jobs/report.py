@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from qarm.jobs.codes.page import bucket_examples, changes_by_night, code_figures, moved_items, refit_state
 from qarm.lake.command import main
 from qarm.lake.job import Job, Run
-from qarm.models.figures import training_curves, verdict_scores
+from qarm.models.figures import alignment_losses, training_curves, verdict_scores
 from qarm.schemas.tables import ITEM_PAIRS, ITEMS, METRICS, RUNS, SEMANTIC_IDS, SID_CHANGES
 
 JUDGE_WORDS = {
@@ -139,6 +139,15 @@ def verdict_figure(pairs: DataFrame) -> Markup | None:
     return Markup(verdict_scores(edges, kept, rejected))
 
 
+def alignment_figure(run: Run) -> Markup | None:
+    """Losses of the aligned model in use; None where the settings ask for none."""
+    artifact = run.lake.artifacts.latest("aligned_model") if run.settings.align.steps else None
+    if artifact is None:
+        return None
+    losses = artifact.card["losses"]
+    return Markup(alignment_losses(losses["contrastive"], losses["answers"]))
+
+
 def judge_in_words(pairs: DataFrame) -> dict[str, str]:
     """The judge's name, and what its scores are."""
     row = pairs.where("judge IS NOT NULL").select("judge").limit(1).collect()
@@ -184,6 +193,7 @@ def steps(run: Run) -> None:
             "training": Markup(training_curves({name: curve["points"] for name, curve in curves.items()})),
             "verdicts": verdict_figure(pairs),
             **judge_in_words(pairs),
+            "alignment": alignment_figure(run),
             "kept": pair_examples(pairs, items, "keep", best_first=True),
             "rejected": pair_examples(pairs, items, "reject", best_first=False),
             "buckets": bucket_examples(codes, items),
@@ -211,7 +221,7 @@ def render(context: dict[str, Any]) -> str:
     return environment.from_string(template).render(context)
 
 
-JOB = Job("report", steps, sections=("ranking",), reads=("metrics",))
+JOB = Job("report", steps, sections=("ranking", "align"), reads=("metrics",))
 
 if __name__ == "__main__":
     raise SystemExit(main(JOB))

@@ -91,6 +91,26 @@ def training_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
     return _svg(figure)
 
 
+def alignment_losses(contrastive: Sequence[float], answers: Sequence[float | None]) -> str:
+    """Both losses of an alignment over its steps.
+
+    Args:
+        contrastive: of every step.
+        answers: of every step, per token; None where no question was asked.
+    """
+    shown = [("contrastive loss", contrastive), ("answers' loss, nats a token", answers)]
+    shown = [(title, values) for title, values in shown if any(value is not None for value in values)]
+    figure = Figure(figsize=(4.5 * len(shown), 2.8))
+    for place, ((title, values), colour) in enumerate(zip(shown, COLOURS, strict=False), 1):
+        axes = figure.add_subplot(1, len(shown), place)
+        points = [(step, value) for step, value in enumerate(values, 1) if value is not None]
+        axes.plot([step for step, _ in points], [value for _, value in points], color=colour, linewidth=1)
+        axes.set_xlabel("step")
+        axes.set_title(title, fontsize=9)
+    figure.tight_layout()
+    return _svg(figure)
+
+
 def verdict_scores(edges: Sequence[float], kept: Sequence[int], rejected: Sequence[int]) -> str:
     """The judge's scores of kept and rejected pairs.
 

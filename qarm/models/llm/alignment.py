@@ -175,16 +175,16 @@ class _Training:
         """
         p = self.parameters
         batch = collate(self.world.gather_rows(rows), rows, self.world.rank)
-        asked = bool(p.question_weight) and self.encoder.has_head
-        answer_tokens = self.world.total(batch.answer_tokens) if asked else 0
-        chunks = list(by_length([len(content) for content in batch.contents], p.chunk_tokens))
+        asks = bool(p.question_weight) and self.encoder.has_head
+        answer_tokens = self.world.total(batch.answer_tokens) if asks else 0
+        chunks = self._chunks(batch, asks)
         vectors = torch.zeros((batch.size, self.encoder.dimension))
         kept: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         room = p.graph_tokens
         for number, chunk in enumerate(chunks):
-            room -= sum(len(batch.contents[i]) + len(batch.questions[i]) + len(batch.answers[i]) for i in chunk)
+            room -= sum(batch.length(i, asks) for i in chunk)
             with torch.set_grad_enabled(room >= 0):
-                made = self._encode(batch, chunk, bool(answer_tokens) and room >= 0)
+                made = self._encode(batch, chunk, asks and room >= 0)
             vectors[batch.own[chunk]] = made[0].detach()
             if room >= 0:
                 kept[number] = made
@@ -197,7 +197,7 @@ class _Training:
         self.optimiser.zero_grad()
         surprise = 0.0
         for number, chunk in enumerate(chunks):
-            unit, own = kept.pop(number) if number in kept else self._encode(batch, chunk, bool(answer_tokens))
+            unit, own = kept.pop(number) if number in kept else self._encode(batch, chunk, asks)
             back = (unit * by_vector[batch.own[chunk]]).sum()
             if answer_tokens:
                 back = back + p.question_weight * own / answer_tokens
@@ -209,15 +209,23 @@ class _Training:
         self._descend(by_temperature)
         return loss.item(), answers
 
-    def _encode(
-        self, batch: AlignmentBatch, chunk: Sequence[int], with_answers: bool
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Unit vectors of some contents, and the answers' summed loss."""
+    def _chunks(self, batch: AlignmentBatch, asks: bool) -> list[list[int]]:
+        """Contents of like lengths; those that are asked apart: the others would be padded to their width."""
+        asked = [i for i, answer in enumerate(batch.answers) if asks and answer]
+        rest = sorted(set(range(len(batch.contents))) - set(asked))
+        return [
+            [rows[place] for place in chunk]
+            for rows in (rest, asked)
+            for chunk in by_length([batch.length(i, asks) for i in rows], self.parameters.chunk_tokens)
+        ]
+
+    def _encode(self, batch: AlignmentBatch, chunk: Sequence[int], asks: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """Unit vectors of some contents, and their answers' summed loss where they are asked."""
         p = self.parameters
         contents = [batch.contents[i] for i in chunk]
         surprise = torch.zeros(())
         with torch.autocast(self.encoder.device.type, torch.bfloat16, enabled=p.bfloat16):
-            if with_answers:
+            if asks and any(batch.answers[i] for i in chunk):
                 view = view_at(self.step, int(p.open_share * p.steps), int(p.closed_share * p.steps))
                 questions, answers = ([side[i] for i in chunk] for side in (batch.questions, batch.answers))
                 raw, surprise = self.encoder.vectors_and_surprise(contents, questions, answers, view)

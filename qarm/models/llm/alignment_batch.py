@@ -40,6 +40,11 @@ class AlignmentBatch:
         """Distinct contents."""
         return len(self.pairs.log_frequency)
 
+    def length(self, place: int, asked: bool) -> int:
+        """Tokens of one of this process's contents, its question and answer among them where they are asked."""
+        third = len(self.questions[place]) + len(self.answers[place]) if asked and self.answers[place] else 0
+        return len(self.contents[place]) + third
+
     @property
     def answer_tokens(self) -> int:
         """Answer tokens of this process's contents."""
