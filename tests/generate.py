@@ -67,6 +67,7 @@ SMALL = [
     "judge.max_pairs=40",
     "embed.layer=12",
     "align.steps=4",
+    "align.min_support=1",
     "align.batch_contents=32",
     "align.layers=6",
     "align.checkpoint_steps=2",

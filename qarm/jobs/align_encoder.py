@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import getpass
+import hashlib
+import json
+import logging
 import math
 import tempfile
 from functools import partial, reduce
 from pathlib import Path
 
 import numpy as np
+import torch
 from pyspark.ml.torch.distributor import TorchDistributor
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
@@ -17,15 +22,18 @@ from qarm.jobs.contents import accepted, by_content, distinct_contents
 from qarm.lake.artifacts import Artifact
 from qarm.lake.command import main
 from qarm.lake.job import Job, Run, user_mistakes
+from qarm.lake.periods import split_periods
 from qarm.lake.staging import staged
 from qarm.models.llm.alignment import AlignmentParameters, AlignmentRecord
-from qarm.models.llm.alignment_process import RECORD, AlignmentTask, align_alone, align_together, read_record
+from qarm.models.llm.alignment_process import MISTAKE, RECORD, AlignmentTask, align_alone, align_together, read_record
 from qarm.models.llm.checkpoint import convert, recipe_of
 from qarm.models.llm.prompts import PROMPT_VERSION
 from qarm.schemas.errors import UserError
 from qarm.schemas.settings import AlignSettings
-from qarm.schemas.tables import ITEM_PAIRS, ITEM_QUESTIONS, ITEMS
+from qarm.schemas.tables import INTERACTIONS, ITEM_PAIRS, ITEM_QUESTIONS, ITEMS
 from qarm.udfs.tokens import QUESTION_TOKEN_SCHEMA, TOKEN_SCHEMA, tokens_of_contents, tokens_of_questions
+
+log = logging.getLogger("qarm")
 
 FEED_FILES = 8
 MOST_PASSES = 64
@@ -109,12 +117,16 @@ def feed_rows(run: Run, model: str) -> DataFrame:
     """Rows of the feed in the order they are trained on, see :mod:`qarm.models.llm.alignment_batch`."""
     settings, items = run.settings.align, run.read(ITEMS.name)
     pairs = run.read(ITEM_PAIRS.name)
-    pairs = by_content(accepted(pairs) if settings.pairs == "accepted" else pairs, items).persist()
+    chosen = accepted(pairs) if settings.pairs == "accepted" else pairs
+    pairs = by_content(chosen, items, settings.min_support).persist()
     triggers, ends = pairs.agg(
         F.countDistinct("trigger"), F.sum((F.col("place") <= settings.partners).cast("long"))
     ).collect()[0]
     if not triggers:
-        raise UserError("align.pairs: table item_pairs holds no pair of different contents to align on; see mine_pairs")
+        raise UserError(
+            "align.pairs: table item_pairs holds no pair of different contents to align on; lower align.min_support, or"
+            " see mine_pairs"
+        )
     wanted = settings.steps * settings.batch_contents
     passes = min(math.ceil(1.25 * wanted / (triggers + ends)), MOST_PASSES)
     drawn = drawn_contents(pairs, settings.partners, passes, settings.seed)
@@ -160,12 +172,20 @@ def parameters_of(settings: AlignSettings) -> AlignmentParameters:
     )
 
 
-def checkpoint_folder(run: Run, digest: str) -> Path:
-    """Where this alignment's state lies: the same folder when the run is started again."""
-    named = run.settings.align.checkpoint_folder
-    here = run.lake.files.local_path(run.lake.warehouse.root)
-    base = Path(named) if named else here / "_training" if here else Path(tempfile.gettempdir()) / "qarm-training"
-    return base / f"align-{digest}"
+def checkpoint_folder(run: Run) -> Path:
+    """Where the state of this warehouse's alignment lies: the same folder when the run is started again."""
+    named, root = run.settings.align.checkpoint_folder, run.lake.warehouse.root
+    here = run.lake.files.local_path(root)
+    if here is not None and not named:
+        return here / "_training"
+    base = Path(named) if named else Path(tempfile.gettempdir()) / f"qarm-training-{getpass.getuser()}"
+    return base / hashlib.sha256(root.encode()).hexdigest()[:16]
+
+
+def note_inputs(run: Run) -> None:
+    """Marks what stands as seen, so that a job that has nothing to do is up to date."""
+    for table in run.job.reads:
+        run.inputs[table] = str(run.lake.warehouse.version(table) or "")
 
 
 def train(run: Run, task: AlignmentTask) -> AlignmentRecord:
@@ -173,8 +193,17 @@ def train(run: Run, task: AlignmentTask) -> AlignmentRecord:
     processes = run.settings.align.processes
     if processes == 1:
         return align_alone(task)
-    local = run.spark.sparkContext.master.startswith("local")
-    TorchDistributor(num_processes=processes, local_mode=local, use_gpu=False).run(align_together, task)
+    if not run.spark.sparkContext.master.startswith("local"):
+        raise UserError(
+            "align.processes: several processes share the driver's disk, so they run on a local master alone; set it to"
+            " 1, or run align_encoder with --master local[*] on a host with enough cores"
+        )
+    distributor = TorchDistributor(num_processes=processes, local_mode=True, use_gpu=torch.cuda.is_available())
+    try:
+        distributor.run(align_together, task)
+    except RuntimeError:  # it names no cause; a process that knows one left it behind
+        if not (task.out / MISTAKE).is_file():
+            raise
     return read_record(task.out)
 
 
@@ -186,10 +215,12 @@ def steps(run: Run) -> None:
     contents.
     """
     settings, llm = run.settings.align, run.settings.language_model
+    if settings.steps == 0:
+        note_inputs(run)
+        return
     for table in run.job.reads:
         run.version(table)
-    if settings.steps == 0:
-        return
+    until = split_periods(run.read(INTERACTIONS.name), run.settings.split).valid_from.isoformat()
     with run.step("prepare the language model"), user_mistakes():
         model = run.made_once("language_model", recipe_of(llm.model, llm.dtype), partial(convert, llm.model, llm.dtype))
     recipe = {
@@ -198,17 +229,24 @@ def steps(run: Run) -> None:
         "max_tokens": llm.max_tokens,
         "prompt": PROMPT_VERSION,
     }
-    if run.standing("aligned_model", recipe) is not None and not settings.realign:
-        return
+    standing = run.standing("aligned_model", recipe)
+    if standing is not None and not settings.realign:
+        if standing.card["fitted_until"] <= until:
+            return
+        log.warning(
+            "align_encoder: %s was fitted on pairs until %s, the train period now ends before %s: aligning anew",
+            standing.version, standing.card["fitted_until"], until,
+        )  # fmt: skip
     rows = feed_rows(run, run.lake.artifacts.ship(model))
     with run.step("tokenise and draw contents"), staged(run, "alignment", rows) as files:
-        _train_and_publish(run, model, recipe, files)
+        _train_and_publish(run, model, recipe, files, until)
 
 
-def _train_and_publish(run: Run, model: Artifact, recipe: dict[str, object], files: list[str]) -> None:
+def _train_and_publish(run: Run, model: Artifact, recipe: dict[str, object], files: list[str], until: str) -> None:
     settings = run.settings.align
-    pairs = f"{run.version(ITEM_PAIRS.name)}-{run.version(ITEMS.name)}"
-    state = checkpoint_folder(run, f"{run.settings.digest(('align', 'language_model'))}-{pairs}") / "state.pt"
+    read = {table: run.version(table) for table in (ITEMS.name, ITEM_PAIRS.name, ITEM_QUESTIONS.name)}
+    made_from = json.dumps([run.lake.warehouse.root, recipe, read], sort_keys=True)
+    state = checkpoint_folder(run) / f"align-{hashlib.sha256(made_from.encode()).hexdigest()[:16]}.pt"
     with tempfile.TemporaryDirectory(prefix="qarm-") as folder, user_mistakes():
         task = AlignmentTask(
             files, settings.batch_contents, run.lake.artifacts.fetch(model), settings.layers, settings.lora_rank,
@@ -220,8 +258,9 @@ def _train_and_publish(run: Run, model: Artifact, recipe: dict[str, object], fil
             "contrastive": record.contrastive,
             "answers": [v if math.isfinite(v) else None for v in record.answers],
         }
-        run.publish("aligned_model", Path(folder), recipe, pairs_version=pairs, losses=losses)
-    state.unlink(missing_ok=True)
+        run.publish("aligned_model", Path(folder), recipe, tables=read, fitted_until=until, losses=losses)
+    for left in state.parent.glob("align-*.pt"):  # this one, and those of settings that were given up
+        left.unlink()
     run.measure("align.steps", len(record.contrastive))
     run.measure("align.resumed_at", record.resumed_at)
     run.measure("align.seconds", record.seconds)
@@ -240,8 +279,8 @@ def options(parser: argparse.ArgumentParser) -> None:
 JOB = Job(
     "align_encoder",
     steps,
-    sections=("align", "language_model"),
-    reads=("items", "item_pairs", "item_questions"),
+    sections=("align", "language_model", "split"),
+    reads=("interactions", "items", "item_pairs", "item_questions"),
 )
 
 if __name__ == "__main__":

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from qarm.models.llm.endpoint import EndpointParameters
+from qarm.lake.job import user_mistakes
+from qarm.models.llm.endpoint import EndpointParameters, ask
+from qarm.schemas.errors import UserError
 from qarm.schemas.settings import EndpointSettings
 
 FIELDS = ("title", "category", "attributes", "description")
@@ -31,18 +33,23 @@ def accepted(pairs: DataFrame) -> DataFrame:
     return pairs.where(F.coalesce(F.col("verdict"), F.lit("keep")) != "reject")
 
 
-def by_content(pairs: DataFrame, items: DataFrame) -> DataFrame:
+def by_content(pairs: DataFrame, items: DataFrame, min_support: int = 1) -> DataFrame:
     """Pairs of different contents, each once.
 
     Args:
         pairs: ``item_pairs``.
         items: the catalogue.
+        min_support: users or events that must stand behind a pair of contents in one source.
 
     Returns:
         trigger, target: content hashes; place: of the target among the trigger's, by score, the better of the sources'.
     """
     hashed = with_content_hashes(pairs, items).where("trigger_content <> target_content")
-    best = hashed.groupBy("source", "trigger_content", "target_content").agg(F.max("score").alias("score"))
+    best = (
+        hashed.groupBy("source", "trigger_content", "target_content")
+        .agg(F.max("score").alias("score"), F.sum("support").alias("support"))
+        .where(F.col("support") >= min_support)
+    )
     order = Window.partitionBy("source", "trigger_content").orderBy(F.col("score").desc(), "target_content")
     placed = best.withColumn("place", F.row_number().over(order))
     return placed.groupBy(F.col("trigger_content").alias("trigger"), F.col("target_content").alias("target")).agg(
@@ -50,15 +57,46 @@ def by_content(pairs: DataFrame, items: DataFrame) -> DataFrame:
     )
 
 
-def endpoint_parameters(settings: EndpointSettings, tasks: int) -> EndpointParameters:
-    """One task's part of the limits that the settings give for all."""
+CHARACTERS_PER_TOKEN = 8
+"""Of which an item's text is cut before it is sent to a model whose tokenizer is not known."""
+
+
+def endpoint_tasks(settings: EndpointSettings, cores: int) -> int:
+    """Tasks that ask at once: no more than the limits can be shared among."""
+    return min(cores, settings.concurrency, settings.requests_per_minute or cores)
+
+
+def endpoint_parameters(
+    settings: EndpointSettings, tasks: int, max_tokens: int, item_tokens: int
+) -> EndpointParameters:
+    """One task's part of the limits that the settings give for all.
+
+    Args:
+        settings: the endpoint's.
+        tasks: tasks that ask at once.
+        max_tokens: of a reply.
+        item_tokens: of an item's text.
+    """
     return EndpointParameters(
         url=settings.url,
         model=settings.model,
         key_variable=settings.key_variable,
-        concurrency=max(settings.concurrency // tasks, 1),
-        requests_per_minute=settings.requests_per_minute and max(settings.requests_per_minute // tasks, 1),
+        concurrency=settings.concurrency // tasks,
+        requests_per_minute=settings.requests_per_minute // tasks,
         timeout_seconds=settings.timeout_seconds,
         retries=settings.retries,
-        max_tokens=settings.max_tokens,
+        max_tokens=max_tokens,
+        item_characters=CHARACTERS_PER_TOKEN * item_tokens,
     )
+
+
+def check_endpoint(parameters: EndpointParameters) -> None:
+    """Asks one question from the driver, so that a wrong key, model or address is told of at once and in one line.
+
+    Raises:
+        UserError: the endpoint refuses, or cannot be reached.
+    """
+    with user_mistakes():
+        reply = ask(parameters, ["Answer with Yes."])[0]
+    if reply.text is None:
+        raise UserError(f"endpoint.url: {parameters.url} gave no answer to a first question")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial, reduce
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from qarm.jobs.contents import FIELDS, endpoint_parameters, with_content_hashes
+from qarm.jobs.contents import FIELDS, check_endpoint, endpoint_parameters, endpoint_tasks, with_content_hashes
 from qarm.lake.command import main
 from qarm.lake.indexing import with_row_number
 from qarm.lake.job import Job, Run, user_mistakes
-from qarm.models.llm.checkpoint import convert, has_language_model_head, recipe_of
+from qarm.models.llm.checkpoint import convert, has_language_model_head, hidden_layers, recipe_of
+from qarm.models.llm.encoder import hidden_state
 from qarm.models.llm.judge import JudgeParameters, judge_name
 from qarm.schemas.errors import UserError
 from qarm.schemas.settings import JudgeSettings
@@ -84,62 +86,104 @@ def with_verdicts(pairs: DataFrame, verdicts: DataFrame, judge: str, settings: J
         judge: its name.
         settings: what is rejected.
     """
-    key = ["trigger_item_id", "target_item_id"]
-    scored = pairs.drop("judge_score", "verdict", "judge").join(verdicts, CONTENTS, "left")
-    known = F.col("judge_score").isNotNull()
+    key = ["source", "trigger_item_id", "target_item_id"]
+    bare = pairs.drop("judge_score", "verdict", "judge")
+    scored = bare.join(verdicts.where("judge_score IS NOT NULL"), CONTENTS, "inner")
     if settings.reject_by == "share":
-        by_source = Window.partitionBy("source", known)
-        place = F.row_number().over(by_source.orderBy("judge_score", F.xxhash64(*key), *key))
+        by_source = Window.partitionBy("source")
+        place = F.row_number().over(by_source.orderBy("judge_score", F.xxhash64(*key[1:]), *key[1:]))
         rejected = place <= F.floor(_by_source(settings.reject_share.model_dump()) * F.count("*").over(by_source))
     else:
         rejected = F.col("judge_score") < _by_source(settings.reject_below.model_dump())
-    return scored.withColumns(
-        {
-            "verdict": F.when(known & rejected, "reject").when(known, "keep"),
-            "judge": F.when(known, F.lit(judge)),
-        }
-    ).select(*ITEM_PAIRS.names)
+    said = scored.select(
+        *key, "judge_score", F.when(rejected, "reject").otherwise("keep").alias("verdict"), F.lit(judge).alias("judge")
+    )
+    return bare.join(said, key, "left").select(*ITEM_PAIRS.names)
 
 
 def _by_source(values: Mapping[str, float]) -> Column:
     return F.create_map(*(F.lit(value) for pair in values.items() for value in pair))[F.col("source")]
 
 
-def opinions_on(run: Run, chosen: DataFrame) -> DataFrame:
-    """Scores of pairs of contents, by the judge that the settings name.
+@dataclass(frozen=True)
+class Asked:
+    """The judge that the settings name.
 
-    Returns:
-        Columns of ``OPINION_SCHEMA``, lazily.
+    Attributes:
+        name: what its verdicts are kept under.
+        opinions: pairs of contents with their texts to columns of ``OPINION_SCHEMA``, lazily.
     """
-    judge, endpoint, llm = run.settings.judge, run.settings.endpoint, run.settings.language_model
-    texts = with_texts(chosen, run.read(ITEMS.name))
-    cores = run.spark.sparkContext.defaultParallelism
-    if asks_endpoint(run):
-        tasks = min(cores, endpoint.concurrency)
-        asked = judge_by_endpoint(endpoint_parameters(endpoint, tasks))
-        return texts.repartition(tasks, *CONTENTS).mapInArrow(asked, OPINION_SCHEMA)
+
+    name: str
+    opinions: Callable[[DataFrame], DataFrame]
+
+
+def endpoint_judge(run: Run) -> Asked:
+    """The model behind the endpoint."""
+    endpoint, item_tokens = run.settings.endpoint, run.settings.language_model.max_tokens
+    tasks = endpoint_tasks(endpoint, run.spark.sparkContext.defaultParallelism)
+    parameters = endpoint_parameters(endpoint, tasks, endpoint.max_tokens, item_tokens)
+    reading = {"max_tokens": endpoint.max_tokens, "item_tokens": item_tokens}
+
+    def opinions(texts: DataFrame) -> DataFrame:
+        check_endpoint(parameters)
+        return texts.repartition(tasks, *CONTENTS).mapInArrow(judge_by_endpoint(parameters), OPINION_SCHEMA)
+
+    return Asked(judge_name("yes_no", f"{endpoint.url}#{endpoint.model}", reading), opinions)
+
+
+def local_judge(run: Run) -> Asked:
+    """A model that the executors load."""
+    judge, llm = run.settings.judge, run.settings.language_model
     with run.step("prepare the judge's model"), user_mistakes():
         model = run.made_once(
             "language_model", recipe_of(judge.model, llm.dtype), partial(convert, judge.model, llm.dtype)
         )
-    if judge.method != "similarity" and not has_language_model_head(run.lake.artifacts.fetch(model)):
+        folder = run.lake.artifacts.fetch(model)
+        hidden_state(judge.layer, hidden_layers(folder), "judge.layer")
+    if judge.method != "similarity" and not has_language_model_head(folder):
         raise UserError(
             f"judge.model: {judge.model} has no language-model head, which judge.method={judge.method} needs; name a"
             " model that has one, or set judge.method=similarity"
         )
     parameters = JudgeParameters(judge.method, judge.layer, llm.max_tokens, judge.batch_tokens, llm.dtype)
-    asked = judge_locally(run.lake.artifacts.ship(model), parameters)
-    # Pairs of one target together, so that what is asked of the target alone is asked once.
-    return (
-        texts.repartition(2 * cores, "target_content")
-        .sortWithinPartitions(*CONTENTS[::-1])
-        .mapInArrow(asked, OPINION_SCHEMA)
-    )
+    reading = {"model": model.digest, "max_tokens": llm.max_tokens, "dtype": llm.dtype}
+    if judge.method == "similarity":
+        reading["layer"] = judge.layer
+    shipped = run.lake.artifacts.ship(model)
+    cores = run.spark.sparkContext.defaultParallelism
+
+    def opinions(texts: DataFrame) -> DataFrame:
+        # Pairs of one target together, so that what is asked of the target alone is asked once.
+        near = texts.repartition(2 * cores, "target_content").sortWithinPartitions(*CONTENTS[::-1])
+        return near.mapInArrow(judge_locally(shipped, parameters), OPINION_SCHEMA)
+
+    return Asked(judge_name(judge.method, judge.model, reading), opinions)
 
 
-def asks_endpoint(run: Run) -> bool:
-    """Whether an endpoint is the judge."""
-    return run.settings.judge.method == "yes_no" and bool(run.settings.endpoint.url)
+def judge_more(run: Run, asked: Asked, chosen: DataFrame, count: int) -> None:
+    """Has pairs of contents judged, and keeps what the judge says.
+
+    A reply without an answer is kept, too, and not asked for again; a question that got no reply is.
+    """
+    endpoint = run.settings.endpoint
+    opinions = asked.opinions(with_texts(chosen, run.read(ITEMS.name))).persist()
+    replied = opinions.where("judge_score IS NOT NULL OR reason IS NOT NULL")
+    with run.step(f"judge {count} pairs of contents"):
+        read, written, scores = opinions.agg(
+            F.sum("tokens_read"), F.sum("tokens_written"), F.count("judge_score")
+        ).collect()[0]
+        replies = replied.count()
+    if not replies:
+        raise UserError(f"endpoint.url: {endpoint.url} gave no answer to any of {count} questions")
+    with run.step("keep what the judge said"):
+        rows = replied.withColumns({"judge": F.lit(asked.name), "judged_at": F.lit(run.started_at)})
+        run.merge(PAIR_VERDICTS, rows.select(*PAIR_VERDICTS.names), compare=["judge_score"])
+    run.measure("judge.unanswered", count - scores)
+    run.measure("judge.tokens_read", read)
+    run.measure("judge.tokens_written", written)
+    run.measure("judge.cost", (read * endpoint.price_read + written * endpoint.price_written) / 1e6)
+    opinions.unpersist()
 
 
 def steps(run: Run) -> None:
@@ -147,42 +191,23 @@ def steps(run: Run) -> None:
 
     Executor memory: one copy of the judge's model a worker. Driver memory: none that grows.
     """
-    judge, endpoint = run.settings.judge, run.settings.endpoint
-    name = judge_name(judge.method, f"{endpoint.url}#{endpoint.model}" if asks_endpoint(run) else judge.model)
+    judge = run.settings.judge
     pairs = with_content_hashes(run.read(ITEM_PAIRS.name), run.read(ITEMS.name))
-    known = verdicts_of(run, name)
-    chosen = contents_to_judge(pairs, known, judge.max_pairs).persist()
+    if not judge.max_pairs:
+        run.measure("pairs.judged", 0)
+        return
+    by_endpoint = judge.method == "yes_no" and run.settings.endpoint.url
+    asked = endpoint_judge(run) if by_endpoint else local_judge(run)
+    chosen = contents_to_judge(pairs, verdicts_of(run, asked.name), judge.max_pairs).persist()
     count = chosen.count()
     if count:
-        opinions = opinions_on(run, chosen).persist()
-        with run.step(f"judge {count} pairs of contents"):
-            answered, replied, read, written = opinions.agg(
-                F.count("judge_score"),
-                F.count(F.coalesce(F.col("judge_score").cast("string"), "reason")),
-                F.sum("tokens_read"),
-                F.sum("tokens_written"),
-            ).collect()[0]
-        if not replied:
-            raise UserError(f"endpoint.url: {endpoint.url} gave no answer to any of {count} questions")
-        new = opinions.where("judge_score IS NOT NULL").withColumns(
-            {"judge": F.lit(name), "judged_at": F.lit(run.started_at)}
-        )
-        with run.step("keep what the judge said"):
-            run.merge(PAIR_VERDICTS, new.select(*PAIR_VERDICTS.names), compare=["judge_score"])
-        known = verdicts_of(run, name)
-        run.measure("judge.unanswered", count - answered)
-        if asks_endpoint(run):
-            run.measure("judge.tokens_read", read)
-            run.measure("judge.tokens_written", written)
-            run.measure("judge.cost", (read * endpoint.price_read + written * endpoint.price_written) / 1e6)
-        opinions.unpersist()
+        judge_more(run, asked, chosen, count)
     run.measure("pairs.judged", count)
-    verdicts = with_verdicts(pairs, known, name, judge).persist()
+    verdicts = with_verdicts(pairs, verdicts_of(run, asked.name), asked.name, judge).persist()
     with run.step("write verdicts"):
         run.merge(ITEM_PAIRS, verdicts, compare=["verdict", "judge_score", "judge"])
-    for source, verdict, total in (
-        verdicts.where(F.col("verdict").isNotNull()).groupBy("source", "verdict").count().collect()
-    ):
+    given = verdicts.where(F.col("verdict").isNotNull()).groupBy("source", "verdict").count()
+    for source, verdict, total in given.collect():
         run.measure(f"pairs.{verdict}", total, source)
     for frame in (verdicts, chosen):
         frame.unpersist()

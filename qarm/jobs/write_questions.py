@@ -5,8 +5,16 @@ from __future__ import annotations
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from qarm.jobs.contents import accepted, by_content, distinct_contents, endpoint_parameters
+from qarm.jobs.contents import (
+    accepted,
+    by_content,
+    check_endpoint,
+    distinct_contents,
+    endpoint_parameters,
+    endpoint_tasks,
+)
 from qarm.lake.command import main
+from qarm.lake.indexing import with_row_number
 from qarm.lake.job import Job, Run
 from qarm.models.llm.questions import WORDINGS_VERSION
 from qarm.schemas.errors import UserError
@@ -41,33 +49,47 @@ def steps(run: Run) -> None:
     Driver memory: none that grows. Executor memory: a batch of contents.
     """
     settings, endpoint = run.settings.questions, run.settings.endpoint
-    if settings.writer == "endpoint" and not endpoint.url:
+    by_endpoint = settings.writer == "endpoint"
+    if by_endpoint and not endpoint.url:
         raise UserError("questions.writer is endpoint, but endpoint.url names none")
-    writer = f"{endpoint.url}#{endpoint.model}" if settings.writer == "endpoint" else WORDINGS_VERSION
-    items = run.read(ITEMS.name)
-    pairs = by_content(accepted(run.read(ITEM_PAIRS.name)), items)
+    writer = f"{endpoint.url}#{endpoint.model}" if by_endpoint else WORDINGS_VERSION
+    items, pairs = run.read(ITEMS.name), run.read(ITEM_PAIRS.name)
     standing = _standing(run)
-    known = standing.where(F.col("writer") == writer).select("content_hash", "question", "answer").distinct()
-    contents = with_partners(distinct_contents(items), pairs)
-    fresh = contents.join(known, "content_hash", "left_anti").orderBy("content_hash").limit(settings.max_contents)
-    if settings.writer == "endpoint":
-        tasks = min(run.spark.sparkContext.defaultParallelism, endpoint.concurrency)
-        write = questions_by_endpoint(endpoint_parameters(endpoint, tasks), settings.per_item)
-        fresh = fresh.repartition(tasks, "content_hash")
+    asked = standing.where(F.col("writer") == writer).select("content_hash").distinct()
+    unasked = items.select("content_hash").distinct().join(asked, "content_hash", "left_anti").persist()
+    left = unasked.count()
+    if left > settings.max_contents:
+        chosen = with_row_number(unasked, "number", "content_hash").where(F.col("number") < settings.max_contents)
+        unasked = chosen.select("content_hash")
+    contents = with_partners(distinct_contents(items), by_content(accepted(pairs), items))
+    fresh = contents.join(unasked, "content_hash", "left_semi")
+    cores = run.spark.sparkContext.defaultParallelism
+    if by_endpoint:
+        tasks = endpoint_tasks(endpoint, cores)
+        limits = endpoint_parameters(endpoint, tasks, settings.max_tokens, run.settings.language_model.max_tokens)
+        if left:
+            check_endpoint(limits)
+        write = questions_by_endpoint(limits, settings.per_item)
     else:
-        write = questions_from_fields(settings.per_item)
-    written = fresh.mapInArrow(write, QUESTION_SCHEMA).persist()
-    with run.step("write questions"):
+        tasks, write = 2 * cores, questions_from_fields(settings.per_item)
+    written = fresh.repartition(tasks, "content_hash").mapInArrow(write, QUESTION_SCHEMA).persist()
+    with run.step(f"write questions about {min(left, settings.max_contents)} contents"):
         count = written.count()
+    about = written.select("content_hash").distinct().count()
     run.measure("questions.written", count)
-    run.measure("questions.contents", written.select("content_hash").distinct().count())
+    run.measure("questions.contents", about)
+    run.measure("questions.contents_without", left - about)
+    # What another writer wrote of the same text stays: it was paid for, and alignment may ask it, too.
+    known = standing.select("content_hash", "question", "answer", "writer").distinct()
     rows = (
         items.select("item_id", "content_hash")
-        .join(known.unionByName(written), "content_hash", "inner")
-        .withColumn("writer", F.lit(writer))
+        .join(known.unionByName(written.withColumn("writer", F.lit(writer))), "content_hash", "inner")
+        .groupBy("item_id", "question")
+        .agg(F.min_by(F.struct("answer", "writer", "content_hash"), F.struct("writer", "answer")).alias("kept"))
+        .select("item_id", "question", "kept.*")
         .select(*ITEM_QUESTIONS.names)
     )
-    if count or _differ(rows, standing):
+    if count or _differ(rows, standing) or not run.lake.warehouse.exists(ITEM_QUESTIONS.name):
         with run.step("write item_questions"):
             run.overwrite(ITEM_QUESTIONS, rows)
     written.unpersist()
@@ -86,7 +108,7 @@ def _differ(rows: DataFrame, standing: DataFrame) -> bool:
     return not (new.join(old, of, "left_anti").isEmpty() and old.join(new, of, "left_anti").isEmpty())
 
 
-JOB = Job("write_questions", steps, sections=("questions", "endpoint"), reads=("items", "item_pairs"))
+JOB = Job("write_questions", steps, sections=("questions", "endpoint", "language_model"), reads=("items", "item_pairs"))
 
 if __name__ == "__main__":
     raise SystemExit(main(JOB))

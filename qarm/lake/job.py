@@ -214,11 +214,11 @@ def user_mistakes() -> Iterator[None]:
     """Around a call that fails only where the settings name something wrong or missing.
 
     Raises:
-        UserError: in place of a ValueError or FileNotFoundError.
+        UserError: in place of a ValueError, FileNotFoundError or FloatingPointError.
     """
     try:
         yield
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, FileNotFoundError, FloatingPointError) as error:
         raise UserError(str(error)) from None
 
 

@@ -197,6 +197,7 @@ class QuestionsSettings(Section):
     writer: Literal["fields", "endpoint"]
     per_item: Count
     max_contents: Count
+    max_tokens: Count
 
 
 class AlignSettings(Section):
@@ -204,6 +205,7 @@ class AlignSettings(Section):
 
     steps: Annotated[int, Field(ge=0)]
     pairs: Literal["accepted", "all"]
+    min_support: Count
     batch_contents: Annotated[int, Field(ge=4)]
     partners: Count
     known_partners: Count
@@ -371,6 +373,15 @@ class Settings(Section):
     examples: ExamplesSettings
     ranker: RankerSettings
     demo: DemoSettings
+
+    @model_validator(mode="after")
+    def _an_answer_is_no_rank(self) -> Settings:
+        if self.judge.method == "yes_no" and self.endpoint.url and self.judge.reject_by == "share":
+            raise ValueError(
+                "judge.reject_by must be score where an endpoint answers yes_no: its scores are 1 and -1, and a share"
+                " of them would be drawn by lot"
+            )
+        return self
 
     def digest(self, sections: Iterable[str]) -> str:
         """A short hash of some sections, equal where and only where their values are.

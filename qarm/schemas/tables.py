@@ -84,12 +84,12 @@ PAIR_VERDICTS = Contract(
         Column("judge", "STRING", "Which judge, wording and model", nullable=False),
         Column("trigger_content", "STRING", "items.content_hash of the trigger", nullable=False),
         Column("target_content", "STRING", "items.content_hash of the target", nullable=False),
-        Column("judge_score", "DOUBLE", "The judge's score, higher is more related", nullable=False),
+        Column("judge_score", "DOUBLE", "The judge's score, higher is more related; null: a reply without an answer"),
         Column("reason", "STRING", "In the judge's words, where it gives one"),
         Column("judged_at", "TIMESTAMP", "When", nullable=False),
     ),
     key=("judge", "trigger_content", "target_content"),
-    checks={"score_is_a_number": "NOT isnan(judge_score)"},
+    checks={"score_is_a_number": "judge_score IS NULL OR NOT isnan(judge_score)"},
 )
 
 ITEM_QUESTIONS = Contract(

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from qarm.models.llm.encoder import EncoderParameters, TextEncoder, load_encoder
-from qarm.models.llm.image_text import ImageTextEncoder, read_image
+from qarm.models.llm.image_text import ImageTextEncoder
 from qarm.models.llm.projection import Moments, Projection
 from qarm.models.llm.prompts import embedding_prompt, item_text
 from qarm.udfs.arrays import column_matrix, list_column
@@ -74,10 +74,9 @@ def encode_with_images(model: str, parameters: EncoderParameters) -> Batches:
         use_task_cores()
         for batch in batches:
             texts = [embedding_prompt(text) for text in texts_of(batch)]
-            encoded = batch.column("image").to_pylist()
-            images = [read_image(content) if content else None for content in encoded]
-            vectors = _image_encoder(shipped(model), parameters).encode(texts, images)
-            broken = [bool(content) and image is None for content, image in zip(encoded, images, strict=True)]
+            vectors, broken = _image_encoder(shipped(model), parameters).encode(
+                texts, batch.column("image").to_pylist()
+            )
             yield pa.RecordBatch.from_arrays(
                 [batch.column("content_hash"), list_column(vectors), pa.array(broken, pa.bool_())],
                 ["content_hash", "raw", "image_broken"],

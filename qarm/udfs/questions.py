@@ -46,7 +46,9 @@ def questions_by_endpoint(parameters: EndpointParameters, most: int) -> Batches:
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            replies = ask(parameters, [writing_prompt(text, most) for text in texts_of(batch)])
+            replies = ask(
+                parameters, [writing_prompt(text[: parameters.item_characters], most) for text in texts_of(batch)]
+            )
             yield _rows(batch, [written_questions(reply.text or "", most) for reply in replies])
 
     return run

@@ -19,6 +19,7 @@ from qarm.models.llm.item_encoder import ItemEncoder
 from qarm.models.llm.world import World
 
 RECORD = "record.json"
+MISTAKE = "mistake.txt"
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,21 @@ def align_together(task: AlignmentTask) -> None:
     distributed.init_process_group("gloo")
     try:
         _align(task, World.of_process_group())
+    except (ValueError, FloatingPointError) as error:
+        (task.out / MISTAKE).write_text(str(error))
+        raise
     finally:
         distributed.destroy_process_group()
 
 
 def read_record(folder: Path) -> AlignmentRecord:
-    """Takes the record out of a folder of an aligned encoder."""
+    """Takes the record out of a folder of an aligned encoder.
+
+    Raises:
+        ValueError: a process stopped at a mistake of the settings or at a loss that is no number; in its words.
+    """
+    if (folder / MISTAKE).is_file():
+        raise ValueError((folder / MISTAKE).read_text())
     record = AlignmentRecord(**json.loads((folder / RECORD).read_text()))
     (folder / RECORD).unlink()
     return record

@@ -33,19 +33,20 @@ class EncoderParameters:
     dtype: str
 
 
-def hidden_state(layer: int, depth: int) -> int:
+def hidden_state(layer: int, depth: int, setting: str = "embed.layer") -> int:
     """The number of a hidden state, counted from the front.
 
     Args:
         layer: as in the settings, negative from the end.
         depth: layers of the model.
+        setting: that names it.
 
     Raises:
         ValueError: the model has no such hidden state.
     """
     place = layer if layer >= 0 else depth + 1 + layer
     if not 0 <= place <= depth:
-        raise ValueError(f"embed.layer: the model has hidden states 0 to {depth}, not {layer}")
+        raise ValueError(f"{setting}: the model has hidden states 0 to {depth}, not {layer}")
     return place
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,12 +16,20 @@ from qarm.models.llm.batches import by_length
 from qarm.models.llm.checkpoint import load_image_text_model
 from qarm.models.llm.encoder import EncoderParameters, hidden_state
 
+IMAGES_A_PASS = 16
+"""What an image costs is known to its model alone: hundreds of tokens, so few go through at once."""
+
+LARGEST_SIDE = 1024
+"""Pixels; a larger picture is made smaller before the model's own processor sees it."""
+
 
 def read_image(encoded: bytes) -> Image.Image | None:
     """The picture in encoded bytes (PNG, JPEG, …) as RGB; None where there is none that can be read."""
     try:
-        return Image.open(io.BytesIO(encoded)).convert("RGB")
-    except (UnidentifiedImageError, OSError):
+        image = Image.open(io.BytesIO(encoded))
+        image.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
+        return image.convert("RGB")
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
         return None
 
 
@@ -46,35 +55,43 @@ class ImageTextEncoder:
         self.dimension = int(text.hidden_size)
 
     @torch.inference_mode()
-    def encode(self, texts: Sequence[str], images: Sequence[Image.Image | None]) -> NDArray[np.float32]:
+    def encode(
+        self, texts: Sequence[str], images: Sequence[bytes | None]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Embeds texts with their images, neither centred nor normalised.
 
         Args:
             texts: any number of texts.
-            images: one to each, or None.
+            images: an encoded one to each, or None.
 
         Returns:
-            Shape (texts, dimension).
+            Vectors, shape (texts, dimension), and where an image could not be read and the text alone was.
         """
-        vectors = np.empty((len(texts), self.dimension), np.float32)
+        vectors, broken = np.empty((len(texts), self.dimension), np.float32), np.zeros(len(texts), np.bool_)
         cut = [self._cut(text) for text in texts]
-        for with_image in (False, True):
-            rows = [row for row, image in enumerate(images) if (image is not None) == with_image]
-            # Tokens of an image are not known before it is processed: one image a batch row, by the text's length.
-            for batch in by_length([len(cut[row].split()) + 1 for row in rows], self._parameters.batch_tokens):
-                chosen = [rows[place] for place in batch]
-                pictures = {"images": [[images[row]] for row in chosen]} if with_image else {}
-                inputs = self._processor(
-                    text=[self._prompt(cut[row], with_image) for row in chosen],
-                    return_tensors="pt",
-                    padding=True,
-                    **pictures,
-                )
-                states = self._model(**inputs, output_hidden_states=True).hidden_states[self._layer].float()
-                counted = inputs["attention_mask"].clone()
-                counted[counted.sum(1) > 1, 0] = 0
-                vectors[chosen] = ((states * counted[..., None]).sum(1) / counted.sum(1, keepdim=True)).numpy()
-        return vectors
+        alone = [row for row, image in enumerate(images) if not image]
+        pictured = [row for row, image in enumerate(images) if image]
+        for start in range(0, len(pictured), IMAGES_A_PASS):
+            batch = pictured[start : start + IMAGES_A_PASS]
+            read = {row: image for row in batch if (image := read_image(images[row] or b"")) is not None}
+            if read:
+                prompts = [f"{self._processor.image_token}\n{cut[row]}" for row in read]
+                vectors[list(read)] = self._means(text=prompts, images=[[image] for image in read.values()])
+            unread = [row for row in batch if row not in read]
+            broken[unread] = True
+            alone += unread
+        for batch in by_length([len(cut[row].split()) + 1 for row in alone], self._parameters.batch_tokens):
+            chosen = [alone[place] for place in batch]
+            vectors[chosen] = self._means(text=[cut[row] for row in chosen])
+        return vectors, broken
+
+    def _means(self, **inputs: Any) -> NDArray[np.float32]:
+        ready = self._processor(return_tensors="pt", padding=True, **inputs)
+        states = self._model.model(**ready, output_hidden_states=True).hidden_states[self._layer].float()
+        counted = ready["attention_mask"].clone()
+        counted[counted.sum(1) > 1, 0] = 0
+        means: NDArray[np.float32] = ((states * counted[..., None]).sum(1) / counted.sum(1, keepdim=True)).numpy()
+        return means
 
     def _cut(self, text: str) -> str:
         tokenizer = self._processor.tokenizer
@@ -82,6 +99,3 @@ class ImageTextEncoder:
         plain = text.replace(self._processor.image_token, " ")
         ids = tokenizer(plain, truncation=True, max_length=self._parameters.max_tokens)["input_ids"]
         return str(tokenizer.decode(ids, skip_special_tokens=True))
-
-    def _prompt(self, text: str, with_image: bool) -> str:
-        return f"{self._processor.image_token}\n{text}" if with_image else text

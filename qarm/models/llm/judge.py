@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -114,6 +116,7 @@ class YesNoJudge:
     def __init__(self, folder: Path, parameters: JudgeParameters) -> None:
         p = parameters
         self._likelihood = Likelihood(folder, p.max_tokens, p.batch_tokens, p.dtype)
+        self._max_tokens = p.max_tokens
         self._as_trigger: dict[str, float] = {}
         self._as_target: dict[str, float] = {}
 
@@ -126,7 +129,7 @@ class YesNoJudge:
     def _ask(self, triggers: Sequence[str], targets: Sequence[str]) -> NDArray[np.float64]:
         tokenizer = self._likelihood.tokenizer
         prompts = []
-        for trigger, target in zip(triggers, targets, strict=True):
+        for trigger, target in zip(map(self._cut, triggers), map(self._cut, targets), strict=True):
             question = yes_no_question(trigger, target)
             if tokenizer.chat_template:
                 messages = [{"role": "user", "content": question}]
@@ -134,6 +137,14 @@ class YesNoJudge:
             prompts.append(f"{question}<answer>")
         answers = self._likelihood.of_next_words(prompts, ["Yes", "No"])
         return np.asarray(answers[:, 0] - answers[:, 1])
+
+    def _cut(self, text: str) -> str:
+        """The text at its longest, without the words that the model's own format is made of."""
+        tokenizer = self._likelihood.tokenizer
+        for special in tokenizer.all_special_tokens:
+            text = text.replace(special, " ")
+        ids = tokenizer(text, truncation=True, max_length=self._max_tokens, add_special_tokens=False)["input_ids"]
+        return text if len(ids) < self._max_tokens else str(tokenizer.decode(ids))
 
 
 class SimilarityJudge:
@@ -166,9 +177,16 @@ JUDGES: Mapping[str, Callable[[Path, JudgeParameters], Judge]] = {
 }
 
 
-def judge_name(method: str, model: str) -> str:
-    """What verdicts are kept under: the method, the wording of its prompts and the model."""
-    return f"{method}/{PROMPT_VERSION}/{model}"
+def judge_name(method: str, model: str, reading: Mapping[str, object]) -> str:
+    """What verdicts are kept under: the method, the wording of its prompts, the model, and how it is read.
+
+    Args:
+        method: a key of ``JUDGES``.
+        model: its name.
+        reading: all else that a score depends on.
+    """
+    digest = hashlib.sha256(json.dumps(dict(reading), sort_keys=True).encode()).hexdigest()[:8]
+    return f"{method}/{PROMPT_VERSION}/{model}/{digest}"
 
 
 def answer_of(reply: str) -> tuple[float, str | None]:
@@ -178,11 +196,12 @@ def answer_of(reply: str) -> tuple[float, str | None]:
         reply: what the model wrote; its last ``<answer>`` counts.
 
     Returns:
-        1 for Yes, -1 for No, NaN where neither stands there; and the words before the answer, if any.
+        1 for Yes, -1 for No, NaN where neither stands there; and the words before the answer, None where there are
+        none. A reply without an answer is all words.
     """
     found = list(re.finditer(r"<answer>\s*(yes|no)\b[^<]*</answer>", reply, re.IGNORECASE))
     if not found:
-        return float("nan"), reply.strip() or None
+        return float("nan"), reply.strip()
     score = 1.0 if found[-1].group(1).lower() == "yes" else -1.0
     return score, reply[: found[-1].start()].strip() or None
 

@@ -81,14 +81,13 @@ def written_questions(reply: str, most: int) -> list[tuple[str, str]]:
         reply: what the model wrote.
         most: questions kept.
     """
-    found = re.search(r"\[.*\]", reply, re.DOTALL)
-    try:
-        rows = json.loads(found.group(0)) if found else []
-    except json.JSONDecodeError:
-        return []
     made: dict[str, str] = {}
-    for row in rows if isinstance(rows, list) else []:
-        if isinstance(row, dict) and all(isinstance(row.get(key), str) for key in ("question", "answer")):
+    for found in re.finditer(r"\{[^{}]*\}", reply):  # object by object: a reply may be cut short
+        try:
+            row = json.loads(found.group(0))
+        except json.JSONDecodeError:
+            continue
+        if all(isinstance(row.get(key), str) for key in ("question", "answer")):
             question, answer = (" ".join(row[key].split()) for key in ("question", "answer"))
             if question and answer:
                 made.setdefault(question, answer)
