@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,17 +15,19 @@ from pyspark.sql import functions as F
 
 from qarm.jobs import align_encoder, embed_items, write_questions
 from qarm.lake.job import Job, Lake, new_run_id, run_job
+from qarm.models.llm.checkpoints import Checkpoints
 from qarm.models.llm.item_encoder import ItemEncoder
 from qarm.schemas.errors import UserError
 from qarm.schemas.settings import load_settings
-from qarm.schemas.tables import ITEM_PAIRS, ITEMS
+from qarm.schemas.tables import INTERACTIONS, ITEM_PAIRS, ITEMS
 from tests.chat_server import chat_server
 from tests.jobs.test_verdicts import pairs, write_items
 
 TITLES = {f"{kind[0]}{i}": f"{kind} number {i}" for kind in ("apple", "bolt", "candle") for i in range(6)}
 SMALL = [
     "align.steps=6", "align.batch_contents=24", "align.layers=1", "align.checkpoint_steps=2", "align.question_tokens=8",
-    "align.min_support=1", "align.learning_rate=1e-3", "embed.search_dim=4", "language_model.max_tokens=16", "align.bfloat16=false",
+    "align.min_support=1", "align.learning_rate=1e-3", "align.bfloat16=false", "embed.search_dim=4",
+    "language_model.max_tokens=16",
 ]  # fmt: skip
 
 
@@ -33,6 +36,12 @@ def lake(make_lake: Callable[..., Lake], tiny: Path) -> Lake:
     made = make_lake()
     write_items(made, TITLES)
     rows = [(a, b, 1.0 + int(b[1])) for a in TITLES for b in TITLES if a[0] == b[0] and a != b]
+    days = made.spark.range(1, 11).select(
+        F.lit("u").alias("user_id"), F.lit("a0").alias("item_id"),
+        F.timestamp_seconds(F.lit(1704067200) + 86400 * (F.col("id") - 1)).alias("event_time"),
+        F.lit("click").alias("action"), F.lit(1.0).alias("weight"),
+    )  # fmt: skip
+    made.warehouse.overwrite(INTERACTIONS, days.withColumn("event_date", F.to_date("event_time")))
     made.warehouse.overwrite(ITEM_PAIRS, pairs(made.spark, rows).select(*ITEM_PAIRS.names))
     made.settings = load_settings((), [*SMALL, f'language_model.model="{tiny}"'])
     return made
@@ -117,6 +126,44 @@ def test_an_aligned_model_embeds_until_it_is_asked_for_again(asked: Lake) -> Non
     assert run(asked, embed_items.JOB)["embed.contents"] == 1
     cold = asked.warehouse.read("item_embeddings").where("item_id = 'cold'").collect()[0]
     assert np.linalg.norm(cold["embedding"]) == pytest.approx(1, abs=1e-3)
+
+
+def test_pairs_of_the_future_are_unlearned(asked: Lake) -> None:
+    run(asked, align_encoder.JOB)
+    first = asked.artifacts.require("aligned_model", "align_encoder")
+    assert first.card["fitted_until"] == "2024-01-09"
+    assert "align.steps" not in run(asked, align_encoder.JOB), "a later end of the train period asks for nothing"
+    earlier = ["split.valid_share=0.3", "split.test_share=0.3"]
+    assert run(asked, align_encoder.JOB, *earlier)["align.steps"] == 6
+    second = asked.artifacts.require("aligned_model", "align_encoder")
+    assert second.card["fitted_until"] < first.card["fitted_until"]
+
+
+def test_a_loss_that_is_no_number_is_told_in_one_line(asked: Lake) -> None:
+    for processes in (1, 2):
+        wild = ["align.learning_rate=1e30", "align.warmup_share=0.0", f"align.processes={processes}"]
+        with pytest.raises(UserError, match=r"lower align\.learning_rate"):
+            run(asked, align_encoder.JOB, *wild)
+    assert asked.artifacts.latest("aligned_model") is None
+
+
+def test_a_killed_alignment_goes_on(asked: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(asked, align_encoder.JOB)
+    whole = asked.artifacts.require("aligned_model", "align_encoder")
+    real = Checkpoints.save
+
+    def killed(self: Checkpoints, state: dict[str, Any]) -> None:
+        real(self, state)
+        if state["step"] == 4:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(asked, align_encoder.JOB, "align.realign=true")
+    assert run(asked, align_encoder.JOB, "align.realign=true")["align.resumed_at"] == 4
+    assert asked.artifacts.require("aligned_model", "align_encoder").digest == whole.digest
+    assert not list(Path(asked.location, "_training").glob("*"))
 
 
 def test_two_processes_under_sparks_distributor_are_one(asked: Lake) -> None:

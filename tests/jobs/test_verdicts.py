@@ -134,7 +134,7 @@ def test_an_endpoint_judges_each_pair_of_contents_once(mined: Lake) -> None:
     with chat_server(reply) as chat:
         metrics = judged(mined, *by_endpoint(chat.url))
         assert verdicts_of(mined) == {("a", "b"): "keep", ("c", "d"): "keep", ("a", "c"): "reject"}
-        assert len(chat.requests) == 3
+        assert len(chat.requests) == 3 + 1, "each once, after one to see whether it answers"
         assert metrics["judge.tokens_read"] > 100
         assert metrics["judge.cost"] == pytest.approx(2e-6 * metrics["judge.tokens_read"])
         kept = mined.warehouse.read("pair_verdicts").collect()
@@ -142,7 +142,7 @@ def test_an_endpoint_judges_each_pair_of_contents_once(mined: Lake) -> None:
         assert judged(mined, *by_endpoint(chat.url))["pairs.judged"] == 0
         write_items(mined, {**TITLES, "d": "an other cat food"})
         assert judged(mined, *by_endpoint(chat.url))["pairs.judged"] == 1, "another text is judged anew"
-        assert len(chat.requests) == 4
+        assert len(chat.requests) == 4 + 2
         assert "an other cat food" in chat.requests[-1]["messages"][-1]["content"]
 
 
@@ -151,9 +151,22 @@ def test_no_answer_is_no_verdict(mined: Lake) -> None:
         metrics = judged(mined, *by_endpoint(chat.url))
         assert metrics["judge.unanswered"] == 2
         assert verdicts_of(mined) == {("a", "b"): "keep", ("c", "d"): None, ("a", "c"): None}
-        assert judged(mined, *by_endpoint(chat.url))["pairs.judged"] == 2, "asked again the next night"
+        assert judged(mined, *by_endpoint(chat.url))["pairs.judged"] == 0, "a reply is a reply"
+    write_items(mined, {**TITLES, "a": "other wine"})
     with pytest.raises(UserError, match=r"endpoint\.url.*gave no answer"):
-        judged(mined, *by_endpoint(chat.url), "judge.max_pairs=1")
+        judged(mined, *by_endpoint(chat.url))
+    with chat_server(lambda _: "", failures=(401,)) as chat, pytest.raises(UserError, match=r"refuses: 401"):
+        judged(mined, *by_endpoint(chat.url))
+    with pytest.raises(UserError, match=r"judge\.reject_by must be score"):
+        judged(mined, *by_endpoint(chat.url), "judge.reject_by=share")
+
+
+def test_another_reading_of_the_same_model_is_another_judge(mined: Lake) -> None:
+    judged(mined)
+    assert judged(mined)["pairs.judged"] == 0
+    assert judged(mined, "judge.layer=-2")["pairs.judged"] == 3
+    names = {row["judge"] for row in mined.warehouse.read("item_pairs").collect()}
+    assert len(names) == 1, "scores of two judges are never ranked together"
 
 
 def test_the_default_judge_finds_wine_closer_to_wine(mined: Lake) -> None:
