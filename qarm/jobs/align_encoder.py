@@ -37,6 +37,9 @@ log = logging.getLogger("qarm")
 
 FEED_FILES = 8
 MOST_PASSES = 64
+ROWS_TO_SPARE = 1.25
+"""Times what the steps take: the share drawn is a hash's, and a batch that is not full is left out."""
+
 LOSS_STEPS = 20
 """Last steps whose mean loss is reported."""
 
@@ -66,29 +69,35 @@ def known_partners(pairs: DataFrame, most: int) -> DataFrame:
     return lists.select("content_hash", padded.alias("known"), frequency.alias("log_frequency"))
 
 
-def drawn_contents(pairs: DataFrame, partners: int, passes: int, seed: int) -> DataFrame:
-    """The order in which contents come: pass by pass every trigger, in hash order, with a few of its partners.
+def drawn_contents(pairs: DataFrame, partners: int, passes: int, share: float, seed: int) -> DataFrame:
+    """The order in which contents come: pass by pass every pair once, in groups of one trigger with a few partners.
+
+    So a content is drawn as often as it is paired, and a batch of frequent ones holds many pairs.
 
     Args:
         pairs: by content.
-        partners: drawn beside each trigger, by hash.
-        passes: over all triggers, each with other partners.
+        partners: of a group, at most.
+        passes: over all pairs, each in another order.
+        share: of the groups that is drawn, by hash.
         seed: of the hashes.
 
     Returns:
-        pass INT, draw LONG (of the trigger), slot INT (0 = the trigger itself), content_hash.
+        pass INT, draw LONG (of the group), slot INT (0 = the trigger itself), content_hash.
     """
     drawn = []
     for number in range(passes):
         salt = F.lit(seed * 1_000_003 + number)
         order = Window.partitionBy("trigger").orderBy(F.xxhash64("trigger", "target", salt), "target")
-        chosen = pairs.withColumn("slot", F.row_number().over(order)).where(F.col("slot") <= partners)
-        both = chosen.select("trigger", "slot", F.col("target").alias("content_hash")).unionByName(
-            chosen.where("slot = 1").select("trigger", F.lit(0).alias("slot"), F.col("trigger").alias("content_hash"))
+        placed = pairs.withColumn("rank", F.row_number().over(order) - 1).select(
+            "trigger",
+            "target",
+            (F.pmod("rank", F.lit(partners)) + 1).alias("slot"),
+            F.xxhash64("trigger", F.floor(F.col("rank") / partners), salt).alias("draw"),
         )
-        drawn.append(
-            both.select(F.lit(number).alias("pass"), F.xxhash64("trigger", salt).alias("draw"), "slot", "content_hash")
-        )
+        chosen = placed.where(F.shiftrightunsigned("draw", 11) / F.lit(float(2**53)) < share)
+        first = chosen.where("slot = 1").select("draw", F.lit(0).alias("slot"), F.col("trigger").alias("content_hash"))
+        both = chosen.select("draw", "slot", F.col("target").alias("content_hash")).unionByName(first)
+        drawn.append(both.withColumn("pass", F.lit(number)))
     return reduce(DataFrame.unionByName, drawn)
 
 
@@ -119,17 +128,15 @@ def feed_rows(run: Run, model: str) -> DataFrame:
     pairs = run.read(ITEM_PAIRS.name)
     chosen = accepted(pairs) if settings.pairs == "accepted" else pairs
     pairs = by_content(chosen, items, settings.min_support).persist()
-    triggers, ends = pairs.agg(
-        F.countDistinct("trigger"), F.sum((F.col("place") <= settings.partners).cast("long"))
-    ).collect()[0]
-    if not triggers:
+    count = pairs.count()
+    if not count:
         raise UserError(
             "align.pairs: table item_pairs holds no pair of different contents to align on; lower align.min_support, or"
             " see mine_pairs"
         )
-    wanted = settings.steps * settings.batch_contents
-    passes = min(math.ceil(1.25 * wanted / (triggers + ends)), MOST_PASSES)
-    drawn = drawn_contents(pairs, settings.partners, passes, settings.seed)
+    wanted = ROWS_TO_SPARE * settings.steps * settings.batch_contents
+    passes = min(math.ceil(wanted / count), MOST_PASSES)
+    drawn = drawn_contents(pairs, settings.partners, passes, wanted / (passes * count), settings.seed)
     contents = distinct_contents(items).join(known_partners(pairs, settings.known_partners), "content_hash", "inner")
     tokens = contents.mapInArrow(tokens_of_contents(model, run.settings.language_model.max_tokens), TOKEN_SCHEMA)
     fields = contents.select("content_hash", "known", "log_frequency").join(tokens, "content_hash", "inner")
