@@ -23,7 +23,7 @@ def write_alignment(results: Mapping[str, Any]) -> None:
             gain = result["rates"]["all"]["hr@10"] / base[model]
             seconds = result["run"].get("align.seconds")
             minutes = f"{seconds / 60:.0f}" if seconds else "(stood)"
-            rows.append([model, f"aligned, {which} pairs", *_cells(result["rates"]), f"{gain:.2f}", minutes])
+            rows.append([model, f"aligned, {which}", *_cells(result["rates"]), f"{gain:.2f}", minutes])
     some = next(iter(results["unaligned"].values()))
     counts = ", ".join(f"{some[name]['pairs']:,} {name}" for name in ("all", "new", "cold"))
     judged = results["prepare"]["judge_pairs"]
