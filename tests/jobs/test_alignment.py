@@ -26,6 +26,7 @@ from tests.jobs.test_verdicts import pairs, write_items
 TITLES = {f"{kind[0]}{i}": f"{kind} number {i}" for kind in ("apple", "bolt", "candle") for i in range(6)}
 SMALL = [
     "align.steps=6", "align.batch_contents=24", "align.layers=1", "align.checkpoint_steps=2", "align.question_tokens=8",
+    "align.known_partners=32",
     "align.min_support=1", "align.learning_rate=1e-3", "align.bfloat16=false", "embed.search_dim=4",
     "language_model.max_tokens=16",
 ]  # fmt: skip
