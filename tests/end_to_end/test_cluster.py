@@ -91,7 +91,7 @@ def test_ingest_to_semantic_ids_on_two_workers(cluster: tuple[str, Path], smollm
     closing = json.loads(done.stdout.strip().splitlines()[-1])
     assert closing["status"] == "done"
     assert {"items", "item_pairs", "item_embeddings", "codebook", "semantic_ids"} <= set(closing["outputs"])
-    assert "[1/6] ingest" in done.stderr
+    assert "[1/8] ingest" in done.stderr
     codes = deltalake.DeltaTable(str(tmp_path / "warehouse" / "semantic_ids")).to_pandas()
     assert len(codes) == len(generate.catalogue())
     ran = {path.parts[-4] for path in folder.glob("worker-*/app-*/*/stderr")}
