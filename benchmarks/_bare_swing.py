@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from qarm.models.pairs.swing import SwingParameters, UserItems, swing
-from qarm.schemas.settings import MineSettings
+from qarm.schemas.sections import MineSettings
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from qarm.models.llm.prompts import item_text
 from qarm.models.pairs.swing import SwingParameters, UserItems, swing
-from qarm.schemas.settings import MineSettings
+from qarm.schemas.sections import MineSettings
 
 KS = (1, 10, 50)
 

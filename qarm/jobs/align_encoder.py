@@ -9,6 +9,7 @@ import json
 import logging
 import math
 import tempfile
+from dataclasses import fields
 from functools import partial, reduce
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from qarm.models.llm.alignment_process import MISTAKE, RECORD, AlignmentTask, al
 from qarm.models.llm.checkpoint import convert, recipe_of
 from qarm.models.llm.prompts import PROMPT_VERSION
 from qarm.schemas.errors import UserError
-from qarm.schemas.settings import AlignSettings
+from qarm.schemas.sections import AlignSettings
 from qarm.schemas.tables import INTERACTIONS, ITEM_PAIRS, ITEM_QUESTIONS, ITEMS
 from qarm.udfs.tokens import QUESTION_TOKEN_SCHEMA, TOKEN_SCHEMA, tokens_of_contents, tokens_of_questions
 
@@ -139,7 +140,7 @@ def feed_rows(run: Run, model: str) -> DataFrame:
     drawn = drawn_contents(pairs, settings.partners, passes, wanted / (passes * count), settings.seed)
     contents = distinct_contents(items).join(known_partners(pairs, settings.known_partners), "content_hash", "inner")
     tokens = contents.mapInArrow(tokens_of_contents(model, run.settings.language_model.max_tokens), TOKEN_SCHEMA)
-    fields = contents.select("content_hash", "known", "log_frequency").join(tokens, "content_hash", "inner")
+    columns = contents.select("content_hash", "known", "log_frequency").join(tokens, "content_hash", "inner")
     none = F.array_repeat(F.lit(0), settings.question_tokens)
     if settings.question_weight:
         asked = run.read(ITEM_QUESTIONS.name).select("content_hash", "question", "answer").distinct()
@@ -148,7 +149,7 @@ def feed_rows(run: Run, model: str) -> DataFrame:
     else:
         drawn = drawn.withColumns({"question": none, "answer": none})
     order = ["pass", "draw", "slot", "content_hash"]
-    rows = drawn.join(fields, "content_hash", "inner").select(
+    rows = drawn.join(columns, "content_hash", "inner").select(
         *order,
         F.xxhash64("content_hash").alias("content"),
         "tokens",
@@ -161,22 +162,8 @@ def feed_rows(run: Run, model: str) -> DataFrame:
 
 
 def parameters_of(settings: AlignSettings) -> AlignmentParameters:
-    """The settings, as the training takes them."""
-    return AlignmentParameters(
-        steps=settings.steps,
-        learning_rate=settings.learning_rate,
-        warmup_share=settings.warmup_share,
-        weight_decay=settings.weight_decay,
-        temperature=settings.temperature,
-        correction=settings.popularity_correction,
-        question_weight=settings.question_weight,
-        open_share=settings.open_share,
-        closed_share=settings.closed_share,
-        chunk_tokens=settings.chunk_tokens,
-        graph_tokens=settings.graph_tokens,
-        bfloat16=settings.bfloat16,
-        checkpoint_steps=settings.checkpoint_steps,
-    )
+    """The settings that the training takes, by their names."""
+    return AlignmentParameters(**{field.name: getattr(settings, field.name) for field in fields(AlignmentParameters)})
 
 
 def checkpoint_folder(run: Run) -> Path:
@@ -200,11 +187,6 @@ def train(run: Run, task: AlignmentTask) -> AlignmentRecord:
     processes = run.settings.align.processes
     if processes == 1:
         return align_alone(task)
-    if not run.spark.sparkContext.master.startswith("local"):
-        raise UserError(
-            "align.processes: several processes share the driver's disk, so they run on a local master alone; set it to"
-            " 1, or run align_encoder with --master local[*] on a host with enough cores"
-        )
     distributor = TorchDistributor(num_processes=processes, local_mode=True, use_gpu=torch.cuda.is_available())
     try:
         distributor.run(align_together, task)
@@ -225,6 +207,11 @@ def steps(run: Run) -> None:
     if settings.steps == 0:
         note_inputs(run)
         return
+    if settings.processes > 1 and not run.spark.sparkContext.master.startswith("local"):
+        raise UserError(
+            "align.processes: several processes share the driver's disk, so they run on a local master alone; set it to"
+            " 1, or run align_encoder with --master local[*] on a host with enough cores"
+        )
     for table in run.job.reads:
         run.version(table)
     until = split_periods(run.read(INTERACTIONS.name), run.settings.split).valid_from.isoformat()
@@ -245,7 +232,7 @@ def steps(run: Run) -> None:
             standing.version, standing.card["fitted_until"], until,
         )  # fmt: skip
     rows = feed_rows(run, run.lake.artifacts.ship(model))
-    with run.step("tokenise and draw contents"), staged(run, "alignment", rows) as files:
+    with staged(run, "alignment", rows) as files, run.step("train"):
         _train_and_publish(run, model, recipe, files, until)
 
 

@@ -18,7 +18,7 @@ from qarm.lake.job import Job, Run
 from qarm.lake.periods import Periods, split_periods
 from qarm.models.ranker.examples import ExampleParameters
 from qarm.schemas.errors import UserError
-from qarm.schemas.settings import ExamplesSettings, RankingSettings
+from qarm.schemas.sections import ExamplesSettings, RankingSettings
 from qarm.schemas.tables import INTERACTIONS, ITEM_EMBEDDINGS, SEMANTIC_IDS, ranker_examples
 from qarm.udfs.arrays import column_matrix
 from qarm.udfs.examples import SplitPlan, build_examples

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from qarm.lake.job import user_mistakes
 from qarm.models.llm.endpoint import EndpointParameters, ask
 from qarm.schemas.errors import UserError
-from qarm.schemas.settings import EndpointSettings
+from qarm.schemas.sections import EndpointSettings
 
 FIELDS = ("title", "category", "attributes", "description")
 

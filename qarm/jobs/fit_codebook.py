@@ -27,7 +27,7 @@ from qarm.models.quantize.matching import matched_names
 from qarm.models.quantize.quality import collapsed_levels, quality_of
 from qarm.models.quantize.rq_vae import RqVaeParameters
 from qarm.schemas.errors import QarmError, UserError
-from qarm.schemas.settings import CodebookSettings
+from qarm.schemas.sections import CodebookSettings
 from qarm.schemas.tables import ITEM_EMBEDDINGS, METRICS
 from qarm.udfs.matrix import gather_matrix
 

@@ -23,7 +23,8 @@ from pyspark.sql.types import (
 from qarm.lake.command import ingest_options, main
 from qarm.lake.job import Job, Run
 from qarm.schemas.errors import UserError
-from qarm.schemas.settings import IngestSettings, RankingSettings, Settings
+from qarm.schemas.sections import IngestSettings, RankingSettings
+from qarm.schemas.settings import Settings
 from qarm.schemas.tables import INTERACTIONS, ITEMS, REJECTED_ROWS
 
 FORMATS = {

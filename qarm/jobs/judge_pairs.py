@@ -17,7 +17,7 @@ from qarm.models.llm.checkpoint import convert, has_language_model_head, hidden_
 from qarm.models.llm.encoder import hidden_state
 from qarm.models.llm.judge import JudgeParameters, judge_name
 from qarm.schemas.errors import UserError
-from qarm.schemas.settings import JudgeSettings
+from qarm.schemas.sections import JudgeSettings
 from qarm.schemas.tables import ITEM_PAIRS, ITEMS, PAIR_VERDICTS
 from qarm.udfs.judge import OPINION_SCHEMA, judge_by_endpoint, judge_locally
 

@@ -9,7 +9,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from qarm.schemas.errors import UserError
-from qarm.schemas.settings import SplitSettings
+from qarm.schemas.sections import SplitSettings
 
 
 @dataclass(frozen=True)

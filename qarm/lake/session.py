@@ -9,7 +9,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from qarm.schemas.errors import UserError
-from qarm.schemas.settings import SparkSettings
+from qarm.schemas.sections import SparkSettings
 
 LAUNCHED = "QARM_LAUNCHED"
 """Set by spark-submit.sh: the configuration has been given on spark-submit's command line."""

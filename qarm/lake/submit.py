@@ -18,7 +18,8 @@ import pyspark
 import qarm
 from qarm.lake.session import LAUNCHED, spark_conf
 from qarm.schemas.errors import UserError
-from qarm.schemas.settings import SparkSettings, load_settings
+from qarm.schemas.sections import SparkSettings
+from qarm.schemas.settings import load_settings
 
 RUN_JOB = Path(__file__).parent / "entry" / "run_job.py"
 USAGE = "usage: ./spark-submit.sh JOB [options of spark-submit and of the job]; JOB --help lists the job's"

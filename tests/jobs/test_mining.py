@@ -17,7 +17,8 @@ from qarm.lake.job import Lake, Run
 from qarm.lake.periods import Periods, split_periods
 from qarm.models.pairs.swing import SwingParameters
 from qarm.schemas.errors import UserError
-from qarm.schemas.settings import MineSettings, load_settings
+from qarm.schemas.sections import MineSettings
+from qarm.schemas.settings import load_settings
 from qarm.schemas.tables import INTERACTIONS, ITEMS
 from tests.models.test_swing import brute_force
 

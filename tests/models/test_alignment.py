@@ -21,7 +21,7 @@ from qarm.models.llm.world import World
 CONTENTS, QUESTIONS, ANSWERS = [[11, 12, 13, 14], [21, 22]], [[31, 32], [41]], [[51, 52], [61, 62, 63]]
 
 PARAMETERS = AlignmentParameters(
-    steps=6, learning_rate=1e-3, warmup_share=0.2, weight_decay=0.01, temperature=0.1, correction=0.5,
+    steps=6, learning_rate=1e-3, warmup_share=0.2, weight_decay=0.01, temperature=0.1, popularity_correction=0.5,
     question_weight=0.5, open_share=0.2, closed_share=0.8, chunk_tokens=64, graph_tokens=10_000, bfloat16=False,
     checkpoint_steps=2,
 )  # fmt: skip

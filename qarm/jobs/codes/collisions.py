@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from qarm.schemas.settings import CodebookSettings
+from qarm.schemas.sections import CodebookSettings
 from qarm.udfs.codes import MOVED_SCHEMA, move_surplus
 
 COLUMNS = ("content_hash", "codes", "suffix", "reconstruction_error")

@@ -13,7 +13,7 @@ from qarm.jobs.pairs.histories import sample_limits, sampling_hash, small_side
 from qarm.lake.periods import Periods
 from qarm.models.pairs.swing import SwingParameters
 from qarm.schemas.errors import UserError
-from qarm.schemas.settings import MineSettings
+from qarm.schemas.sections import MineSettings
 from qarm.udfs.swing import SWING_SCHEMA, swing_bucket
 
 TASKS_PER_CORE = 2

@@ -16,7 +16,7 @@ from qarm.lake.staging import staged
 from qarm.models.feed import Feed
 from qarm.models.pairs.two_tower import TowerShape, TowerTraining, save_two_tower, train_two_tower
 from qarm.schemas.errors import UserError
-from qarm.schemas.settings import User2ItemSettings
+from qarm.schemas.sections import User2ItemSettings
 from qarm.udfs.user2item import (
     EXAMPLE_SCHEMA,
     TRIGGER_SCHEMA,

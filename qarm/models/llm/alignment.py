@@ -38,7 +38,8 @@ class AlignmentParameters:
         warmup_share: of the steps.
         weight_decay: AdamW's.
         temperature: of the contrastive loss at the start; it is learned.
-        correction: how much of popularity is taken off, see :func:`qarm.models.llm.contrastive.contrastive_loss`.
+        popularity_correction: how much of popularity is taken off, see
+            :func:`qarm.models.llm.contrastive.contrastive_loss`.
         question_weight: of the answers' loss beside the contrastive one; 0 leaves them out.
         open_share: share of the steps during which answers see all of the content.
         closed_share: share of the steps after which they see none.
@@ -54,7 +55,7 @@ class AlignmentParameters:
     warmup_share: float
     weight_decay: float
     temperature: float
-    correction: float
+    popularity_correction: float
     question_weight: float
     open_share: float
     closed_share: float
@@ -189,7 +190,7 @@ class _Training:
             if room >= 0:
                 kept[number] = made
         loss, by_vector, (by_temperature,) = gradients_of(
-            lambda made: contrastive_loss(made, batch.pairs, self.log_temperature, p.correction),
+            lambda made: contrastive_loss(made, batch.pairs, self.log_temperature, p.popularity_correction),
             self.world.sum(vectors),
             [self.log_temperature],
         )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -106,19 +106,15 @@ class Encoder:
         Returns:
             Shape (texts, dimension).
         """
-        vectors = np.empty((len(texts), self.dimension), np.float32)
-        if not texts:
-            return vectors
-        tokens = self._tokenizer(list(texts), truncation=True, max_length=self._parameters.max_tokens)["input_ids"]
-        tokens = [sequence or [self._tokenizer.pad_token_id] for sequence in tokens]
-        for batch in by_length([len(sequence) for sequence in tokens], self._parameters.batch_tokens):
-            ids, mask = pad([tokens[i] for i in batch], self._tokenizer.pad_token_id)
-            states = self._backbone(input_ids=ids, attention_mask=mask).last_hidden_state.float()
-            counted = mask.clone()
-            counted[mask.sum(1) > 1, 0] = 0
-            mean = (states * counted[..., None]).sum(1) / counted.sum(1, keepdim=True)
-            vectors[batch] = mean.numpy()
-        return vectors
+        return _in_batches(texts, self._tokenizer, self._parameters, self.dimension, self._means)
+
+    def _means(self, tokens: Sequence[Sequence[int]]) -> torch.Tensor:
+        ids, mask = pad(tokens, self._tokenizer.pad_token_id)
+        states = self._backbone(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+        counted = mask.clone()
+        counted[mask.sum(1) > 1, 0] = 0
+        mean: torch.Tensor = (states * counted[..., None]).sum(1) / counted.sum(1, keepdim=True)
+        return mean
 
 
 class AlignedEncoder:
@@ -144,12 +140,25 @@ class AlignedEncoder:
         Returns:
             Shape (texts, dimension).
         """
-        vectors = np.empty((len(texts), self.dimension), np.float32)
-        if not texts:
-            return vectors
-        tokens = self._encoder.tokenizer(list(texts), truncation=True, max_length=self._parameters.max_tokens)
-        contents = tokens["input_ids"]
-        for batch in by_length([len(content) for content in contents], self._parameters.batch_tokens):
-            made = self._encoder.vectors([contents[i] for i in batch])
-            vectors[batch] = torch.nn.functional.normalize(made.float(), dim=1).cpu().numpy()
+        return _in_batches(texts, self._encoder.tokenizer, self._parameters, self.dimension, self._unit)
+
+    def _unit(self, tokens: Sequence[Sequence[int]]) -> torch.Tensor:
+        return torch.nn.functional.normalize(self._encoder.vectors(tokens).float(), dim=1)
+
+
+def _in_batches(
+    texts: Sequence[str],
+    tokenizer: Any,
+    parameters: EncoderParameters,
+    dimension: int,
+    encode: Callable[[Sequence[Sequence[int]]], torch.Tensor],
+) -> NDArray[np.float32]:
+    """Vectors of texts, made batch by batch of like lengths; a text without a token counts as one of padding."""
+    vectors = np.empty((len(texts), dimension), np.float32)
+    if not texts:
         return vectors
+    tokens = tokenizer(list(texts), truncation=True, max_length=parameters.max_tokens)["input_ids"]
+    tokens = [sequence or [tokenizer.pad_token_id] for sequence in tokens]
+    for batch in by_length([len(sequence) for sequence in tokens], parameters.batch_tokens):
+        vectors[batch] = encode([tokens[i] for i in batch]).cpu().numpy()
+    return vectors
