@@ -81,6 +81,7 @@ SMALL = [
     "codebook.neighbours=5",
     "examples.recent_length=5",
     "examples.found_length=8",
+    "examples.max_user_events=60",
     "ranker.batch_size=128",
     "ranker.max_epochs=4",
 ]

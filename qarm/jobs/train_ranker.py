@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import torch
@@ -18,14 +18,18 @@ from qarm.models.feed import Feed
 from qarm.models.ranker.checkpoint import save_ranker
 from qarm.models.ranker.ranker import Ranker, RankerShape
 from qarm.models.ranker.training import TrainingParameters, TrainingRecord, train_ranker
+from qarm.schemas.settings import Settings
 
 log = logging.getLogger("qarm")
 
-MODELS = {
-    "qarm": {"histories": ("recent", "found"), "use_codes": True},
-    "recent_din": {"histories": ("recent",), "use_codes": False},
-}
-"""The ranker and its baseline, by the name their metrics carry."""
+ALL = ("recent", "found")
+MODELS: dict[str, dict[str, object]] = {
+    "qarm": {"histories": ALL},
+    "recent_din": {
+        "histories": ALL[:1], "use_codes": False, "use_crosses": False, "use_histogram": False, "use_mix": False,
+    },
+}  # fmt: skip
+"""The ranker and its baseline, by the name their metrics carry, and what they do not take from the settings."""
 
 
 def feed_of(run: Run, split: str, columns: Sequence[str], shuffle_rows: int) -> Feed:
@@ -34,6 +38,19 @@ def feed_of(run: Run, split: str, columns: Sequence[str], shuffle_rows: int) -> 
     files = run.lake.warehouse.files("ranker_examples", version, F.col("split") == split)
     settings = run.settings.ranker
     return Feed(files, columns, settings.batch_size, shuffle_rows, settings.seed)
+
+
+def shape_of(settings: Settings, sizes: Mapping[str, object], fixed: Mapping[str, object]) -> RankerShape:
+    """The shape of a ranker: of what is fixed, then of the settings of its fields' names.
+
+    Args:
+        settings: all.
+        sizes: of the item and code tables.
+        fixed: fields that the settings do not decide.
+    """
+    given = {"tasks": settings.ranking.task_names, "follows": settings.ranking.follows, **sizes, **fixed}
+    own = {f.name: getattr(settings.ranker, f.name) for f in fields(RankerShape) if f.name not in given}
+    return RankerShape(**given, **own)  # type: ignore[arg-type]
 
 
 def train_one(run: Run, name: str, sizes: dict[str, object], rows: int) -> tuple[Ranker, TrainingRecord]:
@@ -46,16 +63,7 @@ def train_one(run: Run, name: str, sizes: dict[str, object], rows: int) -> tuple
         rows: of the train split.
     """
     settings = run.settings.ranker
-    shape = RankerShape(
-        tasks=run.settings.ranking.task_names,
-        item_dim=settings.item_dim,
-        sid_dim=settings.sid_dim,
-        hidden=settings.hidden,
-        heads=settings.heads,
-        dropout=settings.dropout,
-        **sizes,  # type: ignore[arg-type]
-        **MODELS[name],  # type: ignore[arg-type]
-    )
+    shape = shape_of(run.settings, sizes, MODELS[name])
     training = TrainingParameters(**{key: getattr(settings, key) for key in TrainingParameters.__annotations__})
     torch.manual_seed(settings.seed)
     ranker = Ranker(shape)

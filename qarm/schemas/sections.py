@@ -63,6 +63,20 @@ class RankingSettings(Section):
 
     impression: str
     tasks: Annotated[dict[TaskName, Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
+    follows: dict[TaskName, TaskName]
+
+    @model_validator(mode="after")
+    def _chains_of_tasks_end(self) -> RankingSettings:
+        for task, before in self.follows.items():
+            if unknown := {task, before} - set(self.tasks):
+                raise ValueError(f"follows names {min(unknown)!r}, which is no task")
+            seen = {task}
+            while before in self.follows and before not in seen:
+                seen.add(before)
+                before = self.follows[before]
+            if before in seen:
+                raise ValueError(f"follows goes round in a circle from {task!r}")
+        return self
 
     @property
     def task_names(self) -> list[str]:
@@ -304,6 +318,7 @@ class ExamplesSettings(Section):
 
     recent_length: Count
     found_length: Count
+    search: Literal["embedding", "category", "sid", "recent"]
     negatives: Count
     negative_power: NotNegative
     min_item_events: Count
@@ -312,16 +327,24 @@ class ExamplesSettings(Section):
     valid_share: Share
     test_share: Share
     events_per_task: Count
+    max_user_events: Count
     max_items: Count
 
 
 class RankerSettings(Section):
     """The ranker and its training."""
 
+    use_codes: bool
+    use_crosses: bool
+    use_histogram: bool
+    use_mix: bool
+    use_counts: bool
     item_dim: Count
     sid_dim: Count
     hidden: Annotated[list[Count], Field(min_length=1)]
     heads: Count
+    mixture: Literal["shared", "mmoe", "ple"]
+    experts: Count
     dropout: Annotated[float, Field(ge=0, lt=1)]
     batch_size: Count
     learning_rate: Positive

@@ -211,7 +211,7 @@ RUNS = Contract(
     checks={"known_status": "status IN ('done', 'skipped', 'failed')"},
 )
 
-SEQUENCE_FIELDS = ("item", "sid_1", "sid_2", "sid_3", "gap")
+SEQUENCE_FIELDS = ("item", "sid_1", "sid_2", "sid_3", "gap", "action", "position")
 """What every history event of an example carries, as arrays ``recent_<field>`` and ``found_<field>``."""
 
 
@@ -233,6 +233,8 @@ def ranker_examples(tasks: Sequence[str]) -> Contract:
         "sid_2": "sid_2 + 1",
         "sid_3": "sid_3 + 1",
         "gap": "bucket of the time between the event and the example",
+        "action": "1 + one bit for every task it was positive for",
+        "position": "bucket of how many of the user's positive events came after it",
     }
     sequences = tuple(
         Column(f"{kind}_{field}", "ARRAY<INT>", f"{title}: {words[field]}; 0 is padding", nullable=False)
@@ -256,8 +258,17 @@ def ranker_examples(tasks: Sequence[str]) -> Contract:
             Column("hour", "INT", "UTC hour of event_time", nullable=False),
             Column("weekday", "INT", "Day of the week of event_time, 0 = Monday", nullable=False),
             Column("history_length", "INT", "Positive events of the user before event_time", nullable=False),
+            Column("taken", "INT", "Times the user took the item before", nullable=False),
+            Column("taken_gap", "INT", "Bucket of the time since the last one; 0 where there is none", nullable=False),
+            Column("item_events", "INT", "Positive events on the item, all users', on earlier days", nullable=False),
+            Column("item_recent_events", "INT", "Those of the 28 days before", nullable=False),
             *sequences,
-            Column("found_score", "ARRAY<FLOAT>", "Search score of every found event; 0 is padding", nullable=False),
+            Column(
+                "found_score",
+                "ARRAY<FLOAT>",
+                "Similarity of every found event to the target; 0 is padding",
+                nullable=False,
+            ),
             Column("recent_length", "INT", "Real events in the recent arrays", nullable=False),
             Column("found_length", "INT", "Real events in the found arrays", nullable=False),
         ),

@@ -69,10 +69,11 @@ def _drawing_weights(folder: Path, power: float) -> NDArray[np.float64]:
 
 
 def build_examples(catalogue: str, parameters: ExampleParameters, plan: SplitPlan, tasks: Sequence[str]) -> Batches:
-    """Makes the function for ``mapInArrow`` over partitions sorted by user, time and item row.
+    """Makes the function for ``mapInArrow`` over partitions sorted by user, part, time and item row.
 
-    Its input has one row per event: ``user_id``, ``item_row``, ``time``, ``labels`` (one bit per task), ``impression``
-    and ``key``. A user's events lie in one partition. Memory: one user's events and examples, whatever the partition's
+    Its input has one row per event: ``user_id``, ``part`` (of how many ``parts``), ``item_row``, ``time``, ``labels``
+    (one bit per task), ``impression`` and ``key``. All of a user's events lie in one partition, once for every part;
+    each part makes its share of the examples. Memory: one user's events and a part's examples, whatever the partition's
     size.
 
     Args:
@@ -87,7 +88,8 @@ def build_examples(catalogue: str, parameters: ExampleParameters, plan: SplitPla
         weights = _drawing_weights(folder, parameters.negative_power)
         for rows in _users(batches):
             events = _events(rows, len(tasks))
-            built = examples_of_user(events, load_catalogue(folder), weights, parameters, plan)
+            share = (rows["part"][0].as_py(), rows["parts"][0].as_py())
+            built = examples_of_user(events, load_catalogue(folder), weights, parameters, plan, share)
             if built is not None:
                 yield _to_arrow(rows["user_id"][0].as_py(), *built, load_catalogue(folder), plan, tasks)
 
@@ -95,20 +97,26 @@ def build_examples(catalogue: str, parameters: ExampleParameters, plan: SplitPla
 
 
 def _users(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """One table per user, from batches sorted by user."""
+    """One table per user and part, from batches sorted by them."""
     pending: list[pa.RecordBatch] = []
     for batch in batches:
         if batch.num_rows == 0:
             continue
         users = np.asarray(batch.column("user_id").to_numpy(zero_copy_only=False), dtype=object)
-        edges = [0, *(np.flatnonzero(users[1:] != users[:-1]) + 1).tolist(), len(users)]
+        parts = batch.column("part").to_numpy()
+        changes = (users[1:] != users[:-1]) | (parts[1:] != parts[:-1])
+        edges = [0, *(np.flatnonzero(changes) + 1).tolist(), len(users)]
         for start, stop in pairwise(edges):
-            if pending and pending[-1].column("user_id")[0].as_py() != users[start]:
+            if pending and _owner(pending[-1]) != (users[start], parts[start]):
                 yield pa.Table.from_batches(pending)
                 pending = []
             pending.append(batch.slice(start, stop - start))
     if pending:
         yield pa.Table.from_batches(pending)
+
+
+def _owner(rows: pa.RecordBatch) -> tuple[str, int]:
+    return rows.column("user_id")[0].as_py(), rows.column("part")[0].as_py()
 
 
 def examples_of_user(
@@ -117,6 +125,7 @@ def examples_of_user(
     weights: NDArray[np.float64],
     parameters: ExampleParameters,
     plan: SplitPlan,
+    share: tuple[int, int] = (0, 1),
 ) -> tuple[Targets, Histories] | None:
     """All kept examples of one user, with their histories; None where there are none.
 
@@ -126,9 +135,11 @@ def examples_of_user(
         weights: running sum of the negatives' drawing weights of each period, shape (3, items).
         parameters: lengths and sampling.
         plan: the time split.
+        share: the part of the user's positives and impressions that is made, and of how many.
     """
     targets = targets_of(events, parameters.attribution_gap)
-    targets = _take(targets, plan.keeps(targets))
+    part, parts = share
+    targets = _take(targets, plan.keeps(targets) & (targets.keys % np.uint64(parts) == part))
     if parameters.negatives:
         owned = np.unique(events.rows[events.positive])
         drawn = draw_negatives(targets, plan.split_of(targets.times), owned, weights, parameters.negatives)
@@ -173,10 +184,13 @@ def _to_arrow(
         "hour": pa.array((seconds // 3600 % 24).astype(np.int32)),
         "weekday": pa.array(((seconds // 86_400 + 3) % 7).astype(np.int32)),  # 1 January 1970 was a Thursday
         "history_length": pa.array(histories.history_length),
+        "taken": pa.array(histories.taken),
+        "taken_gap": pa.array(histories.taken_gap),
         **{f"recent_{name}": list_column(values) for name, values in histories.recent.items()},
         **{f"found_{name}": list_column(values) for name, values in histories.found.items()},
         "found_score": list_column(histories.found_score),
         "recent_length": pa.array(histories.recent_length),
         "found_length": pa.array(histories.found_length),
+        "exclusive": pa.array(histories.exclusive),
     }
     return pa.RecordBatch.from_pydict(columns)

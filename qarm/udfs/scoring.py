@@ -43,7 +43,7 @@ def score(artifact: str, models: Sequence[str], kept: Sequence[str]) -> Batches:
             for model in models:
                 ranker = _ranker(shipped(artifact), model)
                 with torch.inference_mode():
-                    output = torch.sigmoid(ranker(_tensors(batch, ranker))).numpy()
+                    output = ranker.probabilities(_tensors(batch, ranker)).numpy()
                 scores |= {f"{model}_{t}": pa.array(output[:, i].copy()) for i, t in enumerate(ranker.shape.tasks)}
             columns = [*(batch.column(name) for name in kept), *scores.values()]
             yield pa.RecordBatch.from_arrays(columns, [*kept, *scores])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from qarm.models.ranker.examples import (
     HOUR,
     Catalogue,
     ExampleParameters,
+    Search,
     Targets,
     UserEvents,
     draw_negatives,
@@ -14,8 +17,11 @@ from qarm.models.ranker.examples import (
     targets_of,
 )
 from qarm.models.ranker.hashing import uniform
+from qarm.udfs.examples import SplitPlan, examples_of_user
 
-PARAMETERS = ExampleParameters(recent_length=3, found_length=2, negatives=1, negative_power=0.75, attribution_gap=0)
+PARAMETERS = ExampleParameters(
+    recent_length=3, found_length=2, search="embedding", negatives=1, negative_power=0.75, attribution_gap=0
+)
 
 
 def catalogue(n: int = 6) -> Catalogue:
@@ -26,6 +32,7 @@ def catalogue(n: int = 6) -> Catalogue:
         codes=np.arange(1, 3 * n + 1, dtype=np.int32).reshape(n, 3),
         item_index=np.arange(2, n + 2, dtype=np.int32),
         popularity=np.ones((n, 3), np.int64),
+        category=np.arange(n, dtype=np.int64) // 2,
     )
 
 
@@ -125,3 +132,46 @@ def test_uniform_is_uniform() -> None:
     assert counts.min() > 9_500
     assert counts.max() < 10_500
     assert abs(np.corrcoef(numbers, uniform(np.arange(200_000, dtype=np.uint64), salt=4))[0, 1]) < 0.01
+
+
+@pytest.mark.parametrize(
+    ("by", "expected"), [("category", [0, 1]), ("sid", [4, 0]), ("recent", [3, 4]), ("embedding", None)]
+)
+def test_every_search_finds_its_own_and_gives_similarities(by: Search, expected: list[int] | None) -> None:
+    items = catalogue()
+    items.codes[:] = [[1, 1, 1], [1, 2, 1], [1, 1, 2], [2, 1, 1], [1, 1, 3], [3, 1, 1]]
+    user = events([1, 0, 4, 3, 0], [1, 2, 3, 4, 50])  # the last one's category: 0 and 1; its codes: 0 and 4, then 1
+    items.category[:] = [7, 7, 0, 0, 0, 8]
+    built = histories_of(user, targets_of(user, 0), items, replace(PARAMETERS, search=by))
+    at = int(np.flatnonzero(targets_of(user, 0).times == 50 * HOUR)[0])
+    rows = built.found["item"][at] - 2
+    similarity = items.search_embeddings @ items.search_embeddings[0]
+    assert rows.tolist() == (expected or sorted([0, 1, 4, 3], key=lambda row: -similarity[row])[:2])
+    np.testing.assert_allclose(built.found_score[at], similarity[rows], rtol=1e-5)
+
+
+def test_exclusive_events_are_found_neither_by_category_nor_by_item() -> None:
+    items = catalogue()
+    items.category[:] = [7, 7, 7, 9, 0, 0]
+    items.search_embeddings[:] = items.search_embeddings[0]  # all alike: the latest are found
+    user = events([0, 1, 3, 2], [1, 2, 3, 9])
+    built = histories_of(user, targets_of(user, 0), items, PARAMETERS)
+    last = int(np.argmax(built.history_length))
+    assert (built.found["item"][last] - 2).tolist() == [3, 1]
+    assert built.exclusive[last] == 1
+
+
+def test_a_heavy_user_in_parts_gives_the_same_examples() -> None:
+    items, plan = catalogue(), SplitPlan(10**18, 10**18, (1.0, 1.0, 1.0))
+    weights = np.cumsum(items.popularity.T.astype(float), axis=1)
+    generator = np.random.default_rng(3)
+    user = events(generator.integers(0, 3, 40).tolist(), np.sort(generator.uniform(0, 99, 40)).tolist())
+    whole = examples_of_user(user, items, weights, PARAMETERS, plan)
+    parts = [examples_of_user(user, items, weights, PARAMETERS, plan, (part, 3)) for part in range(3)]
+    assert whole is not None
+    there = [part for part in parts if part is not None]
+    keys = np.concatenate([targets.keys for targets, _ in there])
+    assert sorted(keys) == sorted(whole[0].keys)
+    assert len(there) > 1
+    scores = np.concatenate([histories.found_score for _, histories in there])
+    assert np.array_equal(scores[np.argsort(keys)], whole[1].found_score[np.argsort(whole[0].keys)])

@@ -8,12 +8,15 @@ import torch
 
 from qarm.models.ranker.attention import TargetAttention
 from qarm.models.ranker.checkpoint import load_ranker, save_ranker
+from qarm.models.ranker.crosses import histogram, shared_counts, shared_levels
+from qarm.models.ranker.experts import Heads, Kind
 from qarm.models.ranker.ranker import Ranker, RankerShape
+from qarm.models.ranker.tasks import log_probabilities
 from qarm.models.ranker.training import TrainingParameters, train_ranker, validation_auc
 
 SHAPE = RankerShape(
-    tasks=["click"], items=20, codes=[5, 5, 5], histories=["recent", "found"], use_codes=True, item_dim=8, sid_dim=8,
-    hidden=[16], heads=2, dropout=0.0,
+    tasks=["click"], items=20, codes=[5, 5, 5], histories=["recent", "found"], use_codes=True, use_crosses=True,
+    use_histogram=True, use_mix=True, use_counts=True, item_dim=8, sid_dim=8, hidden=[16], heads=2, dropout=0.0,
 )  # fmt: skip
 
 
@@ -25,9 +28,16 @@ def batch(n: int = 64, seed: int = 0, length: int = 4) -> dict[str, torch.Tensor
         return torch.randint(1, high, size, generator=g, dtype=torch.int32)
 
     columns = {"item_index": draw(20, n), "hour": draw(24, n), "weekday": draw(7, n), "history_length": draw(50, n)}
+    columns |= {
+        "taken": draw(3, n),
+        "taken_gap": draw(16, n),
+        "item_events": draw(9, n),
+        "item_recent_events": draw(9, n),
+    }
     columns |= {f"sid_{i}": draw(5, n) for i in (1, 2, 3)}
     for kind in ("recent", "found"):
         columns |= {f"{kind}_item": draw(20, n, length), f"{kind}_gap": draw(16, n, length)}
+        columns |= {f"{kind}_action": draw(3, n, length) - 1, f"{kind}_position": draw(16, n, length)}
         columns |= {f"{kind}_sid_{i}": draw(5, n, length) for i in (1, 2, 3)}
     columns["found_score"] = torch.rand(n, length, generator=g) * 2 - 1
     columns["label_click"] = ((columns["found_score"].amax(1) > 0.3) & (columns["sid_1"] < 3)).float()
@@ -41,7 +51,7 @@ def pad(columns: dict[str, torch.Tensor], extra: int) -> dict[str, torch.Tensor]
 def test_padding_changes_nothing() -> None:
     torch.manual_seed(0)
     ranker = Ranker(SHAPE).eval()
-    torch.nn.init.ones_(ranker.attention["found"].score_weight)
+    torch.nn.init.ones_(ranker.attention["found"].mix)
     torch.testing.assert_close(ranker(pad(batch(), 3)), ranker(batch()))
 
 
@@ -63,13 +73,14 @@ def test_empty_histories_give_finite_scores_and_gradients() -> None:
 
 def test_attention_is_softmax_over_real_events_and_the_empty_one() -> None:
     torch.manual_seed(1)
-    attention = TargetAttention(4, 1)
+    attention = TargetAttention(4, 1, mixes=True)
     target, events = torch.randn(1, 4), torch.randn(1, 3, 4)
     there, scores = torch.tensor([[True, True, False]]), torch.tensor([[0.5, -0.5, 9.0]])
-    torch.nn.init.constant_(attention.score_weight, 2.0)
+    attention.mix = torch.nn.Parameter(torch.tensor([[2.0], [3.0]]))
     rows = torch.cat([attention.nothing[0], events[0, :2]])
     key, value = attention.key_value(rows).chunk(2, -1)
-    logits = attention.query(target) @ key.T / 2 + torch.tensor([0.0, 1.0, -1.0])
+    plain, similarity = attention.query(target) @ key.T / 2, torch.tensor([0.0, 0.5, -0.5])
+    logits = plain + 2 * similarity + 3 * similarity * plain
     expected = attention.output(logits.softmax(-1) @ value)
     torch.testing.assert_close(attention(target, events, there, scores), expected)
 
@@ -114,7 +125,59 @@ def test_checkpoint_gives_the_same_scores(tmp_path: Path) -> None:
 
 
 def test_the_baseline_reads_no_codes_and_no_found_history() -> None:
-    din = replace(SHAPE, histories=["recent"], use_codes=False)
+    din = replace(SHAPE, histories=["recent"], use_codes=False, use_crosses=False, use_counts=False)
     assert not [name for name in din.columns if "sid" in name or "found" in name]
     columns = {name: batch()[name] for name in din.columns}
     assert Ranker(din)(columns).shape == (64, 1)
+
+
+@pytest.mark.parametrize("switch", ["use_codes", "use_crosses", "use_histogram", "use_mix", "use_counts"])
+def test_every_switch_changes_what_is_read_or_computed(switch: str) -> None:
+    """A switch that does nothing would leave the parameters as they are."""
+    off = replace(SHAPE, **{switch: False})
+    assert sum(p.numel() for p in Ranker(off).parameters()) < sum(p.numel() for p in Ranker(SHAPE).parameters())
+    assert Ranker(off)({name: batch()[name] for name in off.columns}).shape == (64, 1)
+
+
+def test_crosses_count_leading_codes_alone() -> None:
+    target = [torch.tensor([3]), torch.tensor([4]), torch.tensor([5])]
+    events = [torch.tensor([row]) for row in ([3, 3, 3, 9, 0], [4, 4, 9, 4, 0], [5, 9, 5, 5, 0])]
+    shared = shared_levels(target, events)
+    assert shared.tolist() == [[3, 2, 1, 0, 0]]
+    counts = shared_counts(shared, torch.tensor([[True, True, True, True, False]]))
+    torch.testing.assert_close(counts.expm1(), torch.tensor([[3.0, 2.0, 1.0]]))
+    none = [torch.zeros(1, dtype=torch.int64)] * 3
+    assert not shared_levels(none, [torch.zeros((1, 2), dtype=torch.int64)] * 3).any()
+
+
+def test_histogram_counts_real_events() -> None:
+    counts = histogram(torch.tensor([[-0.5, 0.96, 1.0, 0.97, 0.0]]), torch.tensor([[True, True, True, True, False]]))
+    assert counts.expm1().sum().item() == pytest.approx(4)
+    assert counts.expm1()[0, [0, -1]].tolist() == pytest.approx([1, 1])
+
+
+@pytest.mark.parametrize("mixture", ["shared", "mmoe", "ple"])
+def test_heads_give_every_task_its_own_gradient(mixture: Kind) -> None:
+    torch.manual_seed(0)
+    heads = Heads(6, [8, 4], 2, mixture, 3, 0.0)
+    features = torch.randn(5, 6)
+    logits = heads(features)
+    assert logits.shape == (5, 2)
+    logits[:, 0].sum().backward()
+    touched = {name for name, p in heads.named_parameters() if p.grad is not None and p.grad.any()}
+    assert not [name for name in touched if name.startswith(("towers.1", "own.3", "own.4", "own.5", "gates.1"))]
+    assert len([name for name in touched if name.startswith("shared")]) == 2 * (1 if mixture == "shared" else 3)
+    assert bool([name for name in touched if name.startswith("own.0")]) == (mixture == "ple")
+
+
+def test_a_task_that_follows_multiplies_and_its_loss_reaches_both() -> None:
+    logits = torch.tensor([[2.0, -1.0, 0.5], [40.0, 40.0, -40.0]], requires_grad=True)
+    tasks, follows = ["order", "click", "pay"], {"order": "click", "pay": "order"}
+    yes, no = log_probabilities(logits, tasks, follows)
+    p = torch.sigmoid(logits[0])
+    torch.testing.assert_close(yes[0].exp(), torch.stack([p[0] * p[1], p[1], p[0] * p[1] * p[2]]))
+    torch.testing.assert_close(no[0].exp(), 1 - yes[0].exp())
+    assert torch.isfinite(no).all()
+    (gradient,) = torch.autograd.grad(no[:, 0].sum(), logits)
+    assert (gradient[:, :2] != 0).all()
+    assert (gradient[:, 2] == 0).all()

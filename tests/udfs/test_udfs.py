@@ -30,10 +30,11 @@ def test_ragged_lists_and_nulls_are_refused(lists: list) -> None:
         column_matrix(pa.array(lists, pa.list_(pa.float32())))
 
 
-def test_users_are_whole_across_batches() -> None:
-    table = pa.table({"user_id": ["a", "a", "b", "b", "b", "c", "d", "d"], "n": list(range(8))})
-    users = [(u["user_id"][0].as_py(), u["n"].to_pylist()) for u in _users(table.to_batches(max_chunksize=2))]
-    assert users == [("a", [0, 1]), ("b", [2, 3, 4]), ("c", [5]), ("d", [6, 7])]
+def test_users_and_their_parts_are_whole_across_batches() -> None:
+    users, parts = ["a", "a", "b", "b", "b", "b", "d", "d"], [0, 0, 0, 0, 1, 1, 1, 1]
+    table = pa.table({"user_id": users, "part": parts, "n": list(range(8))})
+    found = [(u["user_id"][0].as_py(), u["n"].to_pylist()) for u in _users(table.to_batches(max_chunksize=3))]
+    assert found == [("a", [0, 1]), ("b", [2, 3]), ("b", [4, 5]), ("d", [6, 7])]
 
 
 def test_user_aucs_name_slice_task_and_model() -> None:

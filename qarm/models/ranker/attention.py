@@ -11,15 +11,19 @@ class TargetAttention(nn.Module):
 
     A learned event that is always there takes the attention of a target without history, so no row is all padding.
 
+    Each head's logit of an event is ``a + g2 r + g3 a r`` where a is that of query and key and r the similarity that
+    the search gave it (MUSE's mix, its first weight within the query); the weights begin at 0.
+
     Args:
         width: of target and events; a multiple of ``heads``.
         heads: attention heads.
+        mixes: whether similarities count.
 
     Raises:
         ValueError: the width does not divide by the heads.
     """
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, mixes: bool) -> None:
         super().__init__()
         if width % heads:
             raise ValueError(f"ranker.heads: {heads} does not divide the width of {width}")
@@ -28,10 +32,10 @@ class TargetAttention(nn.Module):
         self.key_value = nn.Linear(width, 2 * width)
         self.output = nn.Linear(width, width)
         self.nothing = nn.Parameter(torch.zeros(1, 1, width))
-        self.score_weight = nn.Parameter(torch.zeros(heads))
+        self.mix = nn.Parameter(torch.zeros(2, heads)) if mixes else None
 
     def forward(
-        self, target: torch.Tensor, events: torch.Tensor, there: torch.Tensor, scores: torch.Tensor
+        self, target: torch.Tensor, events: torch.Tensor, there: torch.Tensor, scores: torch.Tensor | None
     ) -> torch.Tensor:
         """Attends.
 
@@ -39,7 +43,7 @@ class TargetAttention(nn.Module):
             target: shape (batch, width).
             events: shape (batch, length, width).
             there: False for padding, shape (batch, length).
-            scores: search scores that each head may add to its logits, shape (batch, length).
+            scores: similarities, shape (batch, length); None where they do not count.
 
         Returns:
             Shape (batch, width).
@@ -48,9 +52,12 @@ class TargetAttention(nn.Module):
         events = torch.cat([self.nothing.expand(batch, 1, width), events], dim=1)
         key, value = self.key_value(events).view(batch, length + 1, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
         query = self.query(target).view(batch, self.heads, 1, -1)
-        bias = scores[:, None, None, :] * self.score_weight[:, None, None]
+        logits = (query @ key.transpose(-1, -2))[:, :, 0] / key.shape[-1] ** 0.5
+        if self.mix is not None and scores is not None:
+            similarity = nn.functional.pad(scores, (1, 0))[:, None]
+            alone, together = self.mix[:, None, :, None]
+            logits = logits + alone * similarity + together * similarity * logits
         # -inf, not 0: a padding event must not beat real events with negative logits.
-        bias = bias.masked_fill(~there[:, None, None, :], float("-inf"))
-        bias = nn.functional.pad(bias, (1, 0))
-        mixed = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        logits = logits.masked_fill(~nn.functional.pad(there, (1, 0), value=True)[:, None], float("-inf"))
+        mixed = logits.softmax(-1)[:, :, None] @ value
         return self.output(mixed.reshape(batch, width))

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qarm.models.ranker.hashing import scramble, uniform
-from qarm.models.ranker.search import search
+from qarm.models.ranker.search import search, search_by_key, similarities
+
+Search = Literal["embedding", "category", "sid", "recent"]
 
 HOUR = 3_600_000_000
-GAP_BUCKETS = 16
+BUCKETS = 16
+"""Of time gaps and of positions, each twice as wide as the one before; 0 is padding."""
+
+SEQUENCE_FIELDS = ("item", "sid_1", "sid_2", "sid_3", "gap", "action", "position")
 NEGATIVE = 1
 """Salt that makes a negative's key from its positive's."""
 ROUNDS = 8
@@ -29,12 +34,14 @@ class Catalogue:
         codes: semantic IDs + 1, 0 where an item has none, shape (items, 3).
         item_index: index in the ranker's item table: 1 = unknown, from 2 on its own, shape (items,).
         popularity: positive events in the train, validation and test period, shape (items, 3).
+        category: a hash of the category, 0 where an item has none, shape (items,).
     """
 
     search_embeddings: NDArray[np.float32]
     codes: NDArray[np.int32]
     item_index: NDArray[np.int32]
     popularity: NDArray[np.int64]
+    category: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,8 @@ class ExampleParameters:
     Attributes:
         recent_length: events in the recent history.
         found_length: the GSU's k.
+        search: how the GSU finds: by ``embedding`` (QARM V2), ``category`` (SIM's hard search), ``sid`` (the same sid_1
+            and sid_2, then the same sid_1), or the most ``recent``.
         negatives: sampled negatives per positive; 0 where the log has impressions.
         negative_power: negatives are drawn by popularity to this power.
         attribution_gap: microseconds; a user's events on one item no further apart than this are one example.
@@ -51,6 +60,7 @@ class ExampleParameters:
 
     recent_length: int
     found_length: int
+    search: Search
     negatives: int
     negative_power: float
     attribution_gap: int
@@ -104,9 +114,14 @@ class Histories:
     Attributes:
         recent: field to shape (n, recent_length).
         found: field to shape (n, found_length).
-        found_score: shape (n, found_length).
+        found_score: similarity of the embeddings of found event and target, however it was found, shape
+            (n, found_length).
         recent_length, found_length: real events, shape (n,).
         history_length: positive events before the target, shape (n,).
+        taken: times the user took the target before, shape (n,).
+        taken_gap: bucket of the time since the last one, 0 where there is none, shape (n,).
+        exclusive: found events that the user's latest events of the same category or the same item do not hold, shape
+            (n,).
     """
 
     recent: dict[str, NDArray[np.int32]]
@@ -115,6 +130,9 @@ class Histories:
     recent_length: NDArray[np.int32]
     found_length: NDArray[np.int32]
     history_length: NDArray[np.int32]
+    taken: NDArray[np.int32]
+    taken_gap: NDArray[np.int32]
+    exclusive: NDArray[np.int32]
 
 
 def targets_of(events: UserEvents, attribution_gap: int) -> Targets:
@@ -188,40 +206,106 @@ def histories_of(
     """
     past = np.flatnonzero(events.positive)
     rows, times = events.rows[past], events.times[past]
+    actions = 1 + events.labels[past] @ (1 << np.arange(events.labels.shape[1], dtype=np.int32))
     visible = np.searchsorted(times, targets.times, side="left")
     recent = visible[:, None] - 1 - np.arange(parameters.recent_length)
     recent = np.where(recent >= 0, recent, -1)
-    found, scores = search(
-        catalogue.search_embeddings[targets.rows], visible, catalogue.search_embeddings[rows], parameters.found_length
+    found, scores = _found(targets.rows, visible, rows, catalogue, parameters)
+    others = [
+        search_by_key(_keys(by, targets.rows, catalogue), visible, _keys(by, rows, catalogue), parameters.found_length)
+        for by in ("category", "item")
+    ]
+    taken, last = _taken(targets.rows, visible, rows)
+    fields = partial(
+        _fields, rows=rows, times=times, actions=actions, now=targets.times, visible=visible, catalogue=catalogue
     )
     return Histories(
-        recent=_fields(recent, rows, times, targets.times, catalogue),
-        found=_fields(found, rows, times, targets.times, catalogue),
+        recent=fields(recent),
+        found=fields(found),
         found_score=scores,
         recent_length=(recent >= 0).sum(1).astype(np.int32),
         found_length=(found >= 0).sum(1).astype(np.int32),
         history_length=visible.astype(np.int32),
+        taken=taken,
+        taken_gap=_gap(targets.times, times, last),
+        exclusive=_exclusive(found, np.concatenate(others, axis=1)),
     )
+
+
+def _found(
+    targets: NDArray[np.int64], visible: NDArray[np.int64], history: NDArray[np.int64], catalogue: Catalogue,
+    parameters: ExampleParameters,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:  # fmt: skip
+    """Positions of the events that the search finds, and their similarities."""
+    vectors = catalogue.search_embeddings
+    if parameters.search == "embedding":
+        return search(vectors[targets], visible, vectors[history], parameters.found_length)
+    keys = (_keys(parameters.search, rows, catalogue) for rows in (targets, history))
+    positions = search_by_key(next(keys), visible, next(keys), parameters.found_length)
+    return positions, similarities(vectors[targets], vectors[history], positions)
+
+
+def _keys(by: str, rows: NDArray[np.int64], catalogue: Catalogue) -> NDArray[np.int64]:
+    """What events are found by, shape (rows, levels)."""
+    if by == "category":
+        return catalogue.category[rows, None]
+    if by == "sid":
+        return catalogue.codes[rows, :2].astype(np.int64)
+    if by == "item":
+        return rows[:, None] + 1
+    return np.empty((len(rows), 0), np.int64)
+
+
+def _exclusive(found: NDArray[np.int32], others: NDArray[np.int32]) -> NDArray[np.int32]:
+    """How many of the found positions of a row are not among its other ones, shape (n,)."""
+    row = np.arange(len(found), dtype=np.int64)[:, None] << 32
+    alone = (found >= 0) & ~np.isin(row | found, np.where(others < 0, -1, row | others))
+    return alone.sum(1).astype(np.int32)
+
+
+def _taken(
+    targets: NDArray[np.int64], visible: NDArray[np.int64], history: NDArray[np.int64]
+) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+    """How often each target is among its visible events, and the position of the last time, -1 where there is none."""
+    span = len(history) + 1
+    places = history * span + np.arange(len(history))
+    order = np.argsort(places)
+    first = np.searchsorted(places[order], targets * span)
+    end = np.searchsorted(places[order], targets * span + visible)
+    last = order[end - 1] if len(order) else np.zeros(len(end), np.int64)
+    return (end - first).astype(np.int32), np.where(end > first, last, -1)
+
+
+def _gap(now: NDArray[np.int64], times: NDArray[np.int64], positions: NDArray[Any]) -> NDArray[np.int32]:
+    """Bucket of the time between events and now, 0 where a position is -1; shape of ``positions``."""
+    if len(times) == 0:
+        return np.zeros(positions.shape, np.int32)
+    return _bucket((now - times[positions].T).T // HOUR, positions >= 0)
+
+
+def _bucket(size: NDArray[np.int64], there: NDArray[np.bool_]) -> NDArray[np.int32]:
+    bucket = 1 + np.minimum(np.log2(1 + np.maximum(size, 0)).astype(np.int32), BUCKETS - 2)
+    return bucket.astype(np.int32) * there
 
 
 def _fields(
     positions: NDArray[Any],
     rows: NDArray[np.int64],
     times: NDArray[np.int64],
+    actions: NDArray[np.int32],
     now: NDArray[np.int64],
+    visible: NDArray[np.int64],
     catalogue: Catalogue,
 ) -> dict[str, NDArray[np.int32]]:
     if len(rows) == 0:
-        return {name: np.zeros(positions.shape, np.int32) for name in ("item", "sid_1", "sid_2", "sid_3", "gap")}
+        return {name: np.zeros(positions.shape, np.int32) for name in SEQUENCE_FIELDS}
     there = positions >= 0
     items = rows[positions]
     codes = catalogue.codes[items] * there[..., None]
-    hours = (now[:, None] - times[positions]) // HOUR
-    gap = 1 + np.minimum(np.log2(1 + np.maximum(hours, 0)).astype(np.int32), GAP_BUCKETS - 2)
     return {
         "item": (catalogue.item_index[items] * there).astype(np.int32),
-        "sid_1": codes[..., 0].astype(np.int32),
-        "sid_2": codes[..., 1].astype(np.int32),
-        "sid_3": codes[..., 2].astype(np.int32),
-        "gap": (gap * there).astype(np.int32),
+        **{f"sid_{level + 1}": codes[..., level].astype(np.int32) for level in range(codes.shape[-1])},
+        "gap": _gap(now, times, positions),
+        "action": (actions[positions] * there).astype(np.int32),
+        "position": _bucket(visible[:, None] - 1 - positions, there),
     }

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 
 from qarm.models.ranker.attention import TargetAttention
-from qarm.models.ranker.examples import GAP_BUCKETS
+from qarm.models.ranker.crosses import BINS, LEVELS, histogram, shared_counts, shared_levels
+from qarm.models.ranker.examples import BUCKETS
+from qarm.models.ranker.experts import Heads, Kind
+from qarm.models.ranker.tasks import log_probabilities
 
 Batch = Mapping[str, torch.Tensor]
 LENGTH_BUCKETS = 16
+COUNTS = ("history_length", "taken", "item_events", "item_recent_events")
+CODES = ("sid_1", "sid_2", "sid_3")
 
 
 @dataclass(frozen=True)
@@ -25,11 +30,18 @@ class RankerShape:
         codes: rows of the three semantic-ID tables, padding included.
         histories: which histories it attends to, of ``recent`` and ``found``.
         use_codes: whether it knows semantic IDs.
+        use_crosses: whether events know how many codes they share with the target, and the head how many do.
+        use_histogram: whether the head sees the found events' similarities by their size (MUSE).
+        use_mix: whether attention to found events mixes in their similarity (MUSE).
+        use_counts: whether the head sees how often the user took the item before and how often all users did.
         item_dim: width of the item table.
         sid_dim: width of each semantic-ID table.
-        hidden: widths of the head.
+        hidden: widths of the head; the last but one layer where there are several is each task's own.
         heads: attention heads.
         dropout: in the head.
+        mixture: how tasks share the head, see :class:`qarm.models.ranker.experts.Heads`.
+        experts: of the mixture.
+        follows: the task that a task comes after, see :func:`qarm.models.ranker.tasks.log_probabilities`.
     """
 
     tasks: Sequence[str]
@@ -37,28 +49,42 @@ class RankerShape:
     codes: Sequence[int]
     histories: Sequence[str]
     use_codes: bool
+    use_crosses: bool
+    use_histogram: bool
+    use_mix: bool
+    use_counts: bool
     item_dim: int
     sid_dim: int
     hidden: Sequence[int]
     heads: int
     dropout: float
+    mixture: Kind = "shared"
+    experts: int = 1
+    follows: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def reads_scores(self) -> bool:
+        """Whether it reads ``found_score``."""
+        return "found" in self.histories and (self.use_histogram or self.use_mix)
 
     @property
     def columns(self) -> list[str]:
         """Columns of ``ranker_examples`` that the ranker reads, labels included."""
-        fields = ["item", "gap", *(["sid_1", "sid_2", "sid_3"] if self.use_codes else [])]
+        codes = CODES if self.use_codes else ()
+        fields = ["item", "gap", "action", "position", *codes]
         sequences = [f"{history}_{field}" for history in self.histories for field in fields]
-        scores = ["found_score"] if "found" in self.histories else []
-        codes = ["sid_1", "sid_2", "sid_3"] if self.use_codes else []
+        counts = ["taken_gap", *COUNTS] if self.use_counts else ["history_length"]
         labels = [f"label_{task}" for task in self.tasks]
-        return [*labels, "item_index", *codes, "hour", "weekday", "history_length", *sequences, *scores]
+        scores = ["found_score"] if self.reads_scores else []
+        return [*labels, "item_index", *codes, "hour", "weekday", *counts, *sequences, *scores]
 
 
 class Ranker(nn.Module):
     """Scores a target for a user from its searched history.
 
-    Target and events share the tables: item id and three semantic-ID levels, learned with the ranker; events add a
-    bucket of their age. Attention outputs, the target, their products and the context go through one head per task.
+    Target and events share the tables: item id and three semantic-ID levels, learned with the ranker. Events add their
+    age, action, position and, with crosses, how many codes they share with the target. Attention outputs, the target,
+    their products and the context go through the heads.
 
     Args:
         shape: tables, histories and widths.
@@ -73,20 +99,28 @@ class Ranker(nn.Module):
             nn.init.normal_(table.weight, std=0.05)
             nn.init.zeros_(table.weight[0])
         width = p.item_dim + len(self.code) * p.sid_dim
-        self.gap = nn.Embedding(GAP_BUCKETS, width, padding_idx=0)
-        self.attention = nn.ModuleDict({history: TargetAttention(width, p.heads) for history in p.histories})
+        self.crosses = p.use_crosses and p.use_codes
+        rows = {"gap": BUCKETS, "position": BUCKETS, "action": 1 + 2 ** len(p.tasks)}
+        self.of_event = nn.ModuleDict({name: _table(size, width, padding_idx=0) for name, size in rows.items()})
+        if self.crosses:
+            self.shared = _table(LEVELS + 1, width)
+        self.attention = nn.ModuleDict(
+            {history: TargetAttention(width, p.heads, p.use_mix and history == "found") for history in p.histories}
+        )
         self.hour = nn.Embedding(24, 4)
         self.weekday = nn.Embedding(7, 4)
         self.length = nn.Embedding(LENGTH_BUCKETS, 4)
-        inputs = width * (1 + 2 * len(p.histories)) + 12 + (3 if "found" in p.histories else 0)
-        layers: list[nn.Module] = []
-        for size in p.hidden:
-            layers += [nn.Linear(inputs, size), nn.ReLU(), nn.Dropout(p.dropout)]
-            inputs = size
-        self.head = nn.Sequential(*layers, nn.Linear(inputs, len(p.tasks)))
+        context = 12
+        if p.use_counts:
+            self.taken_gap = nn.Embedding(BUCKETS, 4)
+            context += 4 + len(COUNTS)
+        found = BINS if p.use_histogram and "found" in p.histories else 0
+        crossed = LEVELS * len(p.histories) if self.crosses else 0
+        inputs = width * (1 + 2 * len(p.histories)) + context + found + crossed
+        self.head = Heads(inputs, p.hidden, len(p.tasks), p.mixture, p.experts, p.dropout)
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """Logits of a batch.
+        """Logits of a batch; of a task that follows another, given the other.
 
         Args:
             batch: the columns of :attr:`RankerShape.columns`.
@@ -94,22 +128,40 @@ class Ranker(nn.Module):
         Returns:
             Shape (batch, tasks).
         """
-        target = self._embed(batch["item_index"], [batch[f"sid_{i + 1}"] for i in range(len(self.code))])
+        codes = [batch[name] for name in CODES] if self.shape.use_codes else []
+        target = self._embed(batch["item_index"], codes)
         parts = [target]
         for history in self.shape.histories:
-            there = batch[f"{history}_gap"] > 0
-            events = self._embed(
-                batch[f"{history}_item"], [batch[f"{history}_sid_{i + 1}"] for i in range(len(self.code))]
-            )
-            events = events + self.gap(batch[f"{history}_gap"])
-            scores = batch["found_score"] if history == "found" else torch.zeros_like(there, dtype=torch.float32)
-            seen = self.attention[history](target, events, there, scores)
-            parts += [seen, seen * target]
-        if "found" in self.shape.histories:
-            parts.append(_summary(batch["found_score"], batch["found_gap"] > 0))
+            parts += self._read(history, batch, target, codes)
+        return self.head(torch.cat([*parts, *self._context(batch)], dim=-1))
+
+    def _read(
+        self, history: str, batch: Batch, target: torch.Tensor, codes: Sequence[torch.Tensor]
+    ) -> list[torch.Tensor]:
+        """What one history says of the target."""
+        there = batch[f"{history}_gap"] > 0
+        own = [batch[f"{history}_{name}"] for name in CODES] if codes else []
+        events = self._embed(batch[f"{history}_item"], own)
+        for name, table in self.of_event.items():
+            events = events + table(batch[f"{history}_{name}"])
+        more = []
+        if self.crosses:
+            shared = shared_levels(codes, own)
+            events = events + self.shared(shared)
+            more.append(shared_counts(shared, there))
+        scores = batch["found_score"] if history == "found" and self.shape.reads_scores else None
+        if scores is not None and self.shape.use_histogram:
+            more.append(histogram(scores, there))
+        seen = self.attention[history](target, events, there, scores)
+        return [seen, seen * target, *more]
+
+    def _context(self, batch: Batch) -> list[torch.Tensor]:
         length = (batch["history_length"].float() + 1).log2().long().clamp_max(LENGTH_BUCKETS - 1)
-        parts += [self.hour(batch["hour"]), self.weekday(batch["weekday"]), self.length(length)]
-        return self.head(torch.cat(parts, dim=-1))
+        parts = [self.hour(batch["hour"]), self.weekday(batch["weekday"]), self.length(length)]
+        if self.shape.use_counts:
+            counts = torch.stack([batch[name] for name in COUNTS], dim=-1)
+            parts += [self.taken_gap(batch["taken_gap"]), counts.float().log1p()]
+        return parts
 
     def _embed(self, items: torch.Tensor, codes: Sequence[torch.Tensor]) -> torch.Tensor:
         tables = [table(code) for table, code in zip(self.code, codes, strict=True)]
@@ -117,16 +169,20 @@ class Ranker(nn.Module):
 
     def loss(self, batch: Batch) -> torch.Tensor:
         """Mean binary cross entropy over examples and tasks."""
-        return nn.functional.binary_cross_entropy_with_logits(self(batch), self.labels(batch))
+        yes, no = log_probabilities(self(batch), self.shape.tasks, self.shape.follows)
+        labels = self.labels(batch)
+        return -(labels * yes + (1 - labels) * no).mean()
+
+    def probabilities(self, batch: Batch) -> torch.Tensor:
+        """Probability of every task, over all examples also where it follows another; shape (batch, tasks)."""
+        return log_probabilities(self(batch), self.shape.tasks, self.shape.follows)[0].exp()
 
     def labels(self, batch: Batch) -> torch.Tensor:
         """Labels of a batch, shape (batch, tasks)."""
         return torch.stack([batch[f"label_{task}"] for task in self.shape.tasks], dim=-1)
 
 
-def _summary(scores: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
-    """Best score, mean score and share of near-equal events of a found history, shape (batch, 3)."""
-    count = there.sum(1).clamp_min(1)
-    best = scores.masked_fill(~there, -1).amax(1)
-    same = ((scores > 0.999) & there).sum(1)
-    return torch.stack([best, scores.sum(1) / count, same / count], dim=-1)
+def _table(rows: int, width: int, padding_idx: int | None = None) -> nn.Embedding:
+    table = nn.Embedding(rows, width, padding_idx=padding_idx)
+    nn.init.zeros_(table.weight)
+    return table

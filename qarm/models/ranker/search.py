@@ -1,6 +1,7 @@
-"""The general search unit (GSU): the few history events that are nearest to a target.
+"""The general search unit (GSU): the few history events that matter for a target.
 
-QARM V2 searches by the inner product of PCA-reduced embeddings, without training, so it is computed in batch.
+QARM V2 searches by the inner product of PCA-reduced embeddings, without training, so it is computed in batch. SIM's
+hard search takes the events of the target's category; semantic IDs can stand in for the category.
 """
 
 from __future__ import annotations
@@ -38,6 +39,62 @@ def search(
         rows = slice(start, start + BLOCK)
         _top_k(targets[rows] @ history.T, visible[rows], positions[rows], scores[rows])
     return positions, scores
+
+
+def search_by_key(
+    targets: NDArray[np.int64], visible: NDArray[np.int64], history: NDArray[np.int64], k: int
+) -> NDArray[np.int32]:
+    """The k latest history events of every target's key; of a key with levels, those that share more come first.
+
+    Args:
+        targets: key of every target, one column a level, 0 where it has none, shape (n, levels). Without levels every
+            event counts: the k latest.
+        visible: how many of the oldest events each target may see, shape (n,).
+        history: keys of one user's events, oldest first, shape (h, levels).
+        k: events wanted.
+
+    Returns:
+        Positions in ``history`` of shape (n, k), -1 where there are no more.
+    """
+    positions = np.full((len(targets), k), -1, np.int32)
+    _latest_of_key(targets, visible, history, positions)
+    return positions
+
+
+def similarities(
+    targets: NDArray[np.float32], history: NDArray[np.float32], positions: NDArray[np.int32]
+) -> NDArray[np.float32]:
+    """Inner product of every target with its events, shape (n, k); 0 for padding.
+
+    Args:
+        targets: target embeddings, shape (n, d).
+        history: embeddings of one user's events, shape (h, d).
+        positions: in ``history``, -1 for padding, shape (n, k).
+    """
+    scores = np.zeros(positions.shape, np.float32)
+    if len(history):
+        for start in range(0, len(targets), BLOCK):
+            rows = slice(start, start + BLOCK)
+            scores[rows] = np.einsum("nd,nkd->nk", targets[rows], history[positions[rows]])
+    return np.where(positions >= 0, scores, np.float32(0))
+
+
+@numba.njit(cache=True, nogil=True)
+def _latest_of_key(targets, visible, history, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    levels, k = targets.shape[1], out.shape[1]
+    for row in range(targets.shape[0]):
+        filled, shared = 0, levels
+        while filled < k and shared >= min(levels, 1):
+            for event in range(visible[row] - 1, -1, -1):
+                same = 0
+                while same < levels and targets[row, same] != 0 and targets[row, same] == history[event, same]:
+                    same += 1
+                if same == shared:
+                    out[row, filled] = event
+                    filled += 1
+                    if filled == k:
+                        break
+            shared -= 1
 
 
 @numba.njit(cache=True, nogil=True)

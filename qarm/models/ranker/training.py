@@ -126,7 +126,7 @@ def _step(
 def validation_auc(ranker: Ranker, batches: Iterable[Batch]) -> float:
     """AUC over all of the batches, mean of the tasks that have both classes."""
     ranker.eval()
-    pairs = [(ranker.labels(batch).numpy(), ranker(batch).numpy()) for batch in batches]
+    pairs = [(ranker.labels(batch).numpy(), ranker.probabilities(batch).numpy()) for batch in batches]
     labels = np.concatenate([pair[0] for pair in pairs])
     scores = np.concatenate([pair[1] for pair in pairs])
     return float(np.nanmean([auc(labels[:, i], scores[:, i]) for i in range(labels.shape[1])]))
