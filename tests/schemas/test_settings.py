@@ -40,6 +40,8 @@ def test_tasks_are_replaced_whole() -> None:
         ("ranker.heads=3", r"ranker: heads must divide item_dim, 32 is no multiple of 3"),
         ("nonsense", "expected section.key=value"),
         ('ranking.tasks={"Bad Name" = ["x"]}', "ranking.tasks"),
+        ('ranking.follows={order = "click"}', "follows names 'order', which is no task"),
+        ('ranking.follows={click = "click"}', "follows goes round in a circle from 'click'"),
     ],
 )
 def test_mistakes_are_named(assignment: str, message: str) -> None:

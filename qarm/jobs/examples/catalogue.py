@@ -42,7 +42,7 @@ def item_rows(
 def write_catalogue(rows: DataFrame, min_item_events: int, folder: Path) -> dict[str, object]:
     """Writes what the executors need of every item as memory-mappable arrays, ordered by ``item_row``.
 
-    Driver memory: about three times ``search_dim * 4 + 60`` bytes an item; the caller has checked their number.
+    Driver memory: about three times ``search_dim * 4 + 68`` bytes an item; the caller has checked their number.
 
     Returns:
         Sizes of the ranker's tables: ``items`` and ``codes``.
