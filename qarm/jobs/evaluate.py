@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
 from pyspark.sql import DataFrame
@@ -31,15 +32,33 @@ def with_popularity(examples: DataFrame, train_positives: DataFrame, tasks: list
     )
 
 
-def slices_of(scored: DataFrame) -> dict[str, DataFrame]:
-    """The groups that metrics are given for."""
+def slices_of(scored: DataFrame, follows: Mapping[str, str], rankers: Sequence[str]) -> dict[str, DataFrame]:
+    """The groups that metrics are given for.
+
+    Where a task follows another, the test examples that were positive for the other are a group of their own, and there
+    the rankers' score of the task is its probability given the other (CVR).
+
+    Args:
+        scored: labels, scores, split and ``cold``.
+        follows: the task that a task comes after.
+        rankers: models whose scores are probabilities.
+    """
     test = scored.where("split = 'test'")
-    return {
+    slices = {
         "valid": scored.where("split = 'valid'"),
         "test": test,
         "test/cold_items": test.where("cold"),
         "test/known_items": test.where("NOT cold"),
     }
+    for before in sorted(set(follows.values())):
+        given = {
+            f"{model}_{task}": F.col(f"{model}_{task}").cast("double") / F.col(f"{model}_{before}")
+            for task in follows
+            if follows[task] == before
+            for model in rankers
+        }
+        slices[f"test/after_{before}"] = test.where(F.col(f"label_{before}") == 1).withColumns(given)
+    return slices
 
 
 def auc_of(rows: DataFrame, task: str, model: str) -> float | None:
@@ -117,7 +136,7 @@ def steps(run: Run) -> None:
 
 def measure(run: Run, scored: DataFrame, tasks: list[str], models: list[str]) -> None:
     """Writes every metric; a baseline's carry its name: ``click.auc`` is the ranker's, ``click.auc.popularity`` not."""
-    slices = slices_of(scored)
+    slices = slices_of(scored, run.settings.ranking.follows, [model for model in models if model != POPULARITY])
 
     def name_of(task: str, metric: str, model: str) -> str:
         return f"{task}.{metric}" if model == RANKER else f"{task}.{metric}.{model}"

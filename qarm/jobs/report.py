@@ -80,7 +80,8 @@ def comparison(values: dict[tuple[str, str], list[float | None]], tasks: list[st
     """The ranker's numbers beside its baselines', one row per task, slice and metric."""
     table = []
     for task in tasks:
-        for slice in ("test", "test/cold_items", "test/known_items", "valid"):
+        after = sorted({slice for name, slice in values if name == f"{task}.auc" and slice.startswith("test/after_")})
+        for slice in ("test", "test/cold_items", "test/known_items", *after, "valid"):
             for metric in ("auc", "gauc", "uauc"):
                 name = f"{task}.{metric}"
                 now = values.get((name, slice), [None])
