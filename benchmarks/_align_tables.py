@@ -51,13 +51,22 @@ def _cells(rates: Mapping[str, Any]) -> list[str]:
 
 def write_judges(result: Mapping[str, Any]) -> None:
     """AUC of every judge."""
-    rows = [[row["judge"], row["model"], f"{row['auc']:.3f}", f"{row['seconds']:.0f}"] for row in result["judges"]]
+    rows = [
+        [
+            row["judge"],
+            row["model"],
+            f"{row['auc']:.3f}",
+            "{:.3f} to {:.3f}".format(*row["interval"]),
+            f"{row['seconds']:.0f}",
+        ]
+        for row in result["judges"]
+    ]
     note = (
         f"{result['together']} pairs of contents out of the test period's mined pairs, one a trigger and no word shared"
         f" but those of nearly every product, against {result['apart']} pairs of the same triggers with targets of the"
-        " others, that no user of that period took both of and that share no word."
+        " others, that no user of that period took both of and that share no word. 95 %: the bootstrap's interval."
     )
-    write_table("Judges", COMMAND, ["judge", "model", "AUC", "seconds"], rows, note)
+    write_table("Judges", COMMAND, ["judge", "model", "AUC", "95 %", "seconds"], rows, note)
 
 
 def write_throughput(result: Mapping[str, Any]) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from scipy.stats import bootstrap
 
 from benchmarks._align_tables import write_alignment, write_judges, write_throughput
 from benchmarks._later_pairs import Catalogue, as_json, hit_rates, mined, slices
@@ -50,7 +51,7 @@ TRAINING = {
 UNALIGNED = {"SmolLM2": (12, -2), "MiniLM": (-1,)}
 """Layers that an unaligned model is read at."""
 
-JUDGED = 400
+JUDGED = 2000
 DEMO = [str(ROOT / "conf" / "demo.toml")]
 MINING = ["judge.max_pairs=100_000_000", "language_model.dtype=bfloat16"]
 
@@ -160,11 +161,20 @@ def judges(warehouse: str) -> dict[str, Any]:
             judge = JUDGES[method](Path(folder), JudgeParameters(method, layer, 48, 2048, "bfloat16"))
         start = time.monotonic()
         sides = ([texts[pair[side]] for pair in together + apart] for side in (0, 1))
-        scores = judge.opinions(*sides).scores
+        scores = np.asarray(judge.opinions(*sides).scores)
         row = {"judge": method, "model": model, "auc": auc(labels, scores), "seconds": time.monotonic() - start}
+        row |= {"interval": interval(labels, scores)}
         print(row, file=sys.stderr, flush=True)
         result["judges"].append(row)
     return result
+
+
+def interval(labels: np.ndarray, scores: np.ndarray) -> list[float]:
+    """The bootstrap's 95 % interval of an AUC."""
+    drawn = bootstrap(
+        (labels, scores), auc, paired=True, vectorized=False, n_resamples=500, method="percentile", rng=0
+    ).confidence_interval
+    return [float(drawn.low), float(drawn.high)]
 
 
 def throughput(warehouse: str) -> dict[str, Any]:
