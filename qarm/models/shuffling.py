@@ -1,0 +1,59 @@
+"""A buffer that rows leave in another order than they came."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+Rows = dict[str, torch.Tensor]
+
+
+class ShufflingBuffer:
+    """Rows in slots: what leaves makes room for what comes, so each row is copied once in and once out.
+
+    Memory: ``least`` rows and the largest addition, once.
+
+    Args:
+        least: rows that are to be there when some are taken.
+        generator: draws the order.
+    """
+
+    def __init__(self, least: int, generator: np.random.Generator) -> None:
+        self.least = least
+        self._generator = generator
+        self._slots: Rows = {}
+        self._taken = np.empty(0, np.int64)
+        self._free = np.empty(0, np.int64)
+
+    @property
+    def size(self) -> int:
+        """Rows that are there."""
+        return len(self._taken)
+
+    def add(self, rows: Rows) -> None:
+        """Puts rows into free slots."""
+        count = len(next(iter(rows.values())))
+        if count > len(self._free):
+            self._grow(rows, count - len(self._free))
+        places, self._free = self._free[:count], self._free[count:]
+        index = torch.from_numpy(places)
+        for name, column in rows.items():
+            self._slots[name].index_copy_(0, index, column)
+        self._taken = np.concatenate([self._taken, places])
+
+    def take(self, count: int) -> Rows:
+        """Removes rows drawn at random."""
+        drawn = self._generator.choice(self.size, count, replace=False)
+        places = self._taken[drawn]
+        self._taken = np.delete(self._taken, drawn)
+        self._free = np.concatenate([self._free, places])
+        index = torch.from_numpy(places)
+        return {name: column.index_select(0, index) for name, column in self._slots.items()}
+
+    def _grow(self, like: Rows, more: int) -> None:
+        before = self.size + len(self._free)
+        more = max(more, self.least - before)
+        for name, column in like.items():
+            room = torch.empty((more, *column.shape[1:]), dtype=column.dtype)
+            self._slots[name] = torch.cat([self._slots[name], room]) if before else room
+        self._free = np.concatenate([self._free, np.arange(before, before + more)])
