@@ -28,6 +28,64 @@ def test_finds_what_a_full_sort_finds(k: int) -> None:
     assert (scores[~there] == 0).all()
 
 
+@pytest.mark.parametrize(("events", "dimension", "k"), [(1, 3, 1), (600, 5, 7), (1300, 8, 50), (1300, 17, 2000)])
+def test_finds_over_many_tiles_what_a_full_sort_finds(events: int, dimension: int, k: int) -> None:
+    generator = np.random.default_rng(events + k)
+    history = generator.integers(-2, 3, (events, dimension)).astype(np.float32)
+    history[generator.random(events) < 0.5] = history[0]  # more equal ones than any tile or k holds
+    targets = generator.integers(-2, 3, (70, dimension)).astype(np.float32)
+    visible = generator.integers(0, events + 1, 70)
+    positions, scores = search(targets, visible, history, k)
+    assert np.array_equal(positions, brute_force(targets, visible, history, k))
+    expected = np.where(positions >= 0, np.einsum("nd,nkd->nk", targets, history[positions]), 0)
+    assert np.array_equal(scores, expected)  # small whole numbers: exact
+
+
+def test_real_vectors_are_found_in_the_order_of_their_scores() -> None:
+    generator = np.random.default_rng(6)
+    history, targets = (generator.normal(size=(n, 64)).astype(np.float32) for n in (1500, 40))
+    visible = generator.integers(1000, 1501, 40)
+    positions, scores = search(targets, visible, history, 50)
+    for target, end, found, score in zip(targets, visible, positions, scores, strict=True):
+        exact = history[:end].astype(np.float64) @ target.astype(np.float64)
+        np.testing.assert_allclose(score, exact[found], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(score, np.sort(exact)[::-1][:50], rtol=1e-5, atol=1e-5)
+        assert len(set(found)) == 50
+
+
+def test_equal_events_score_equal_wherever_they_lie() -> None:
+    """A matrix product of BLAS does not give this: its sums depend on the place in the matrix."""
+    generator = np.random.default_rng(7)
+    history = generator.normal(size=(1, 64)).astype(np.float32).repeat(1003, 0)
+    targets = generator.normal(size=(9, 64)).astype(np.float32)
+    positions, scores = search(targets, np.full(9, 1003), history, 1003)
+    assert (positions == np.arange(1002, -1, -1)).all()
+    assert (scores == scores[:, :1]).all()
+
+
+def test_a_result_depends_on_its_target_and_what_it_sees_alone() -> None:
+    generator = np.random.default_rng(8)
+    history, targets = (generator.normal(size=(n, 64)).astype(np.float32) for n in (1100, 700))
+    visible = generator.integers(0, 1101, 700)
+    whole = search(targets, visible, history, 20)
+    for row in (0, 3, 699):
+        end = visible[row]
+        alone = search(targets[row : row + 1], visible[row : row + 1], history[:end], 20)
+        changed = search(targets[row : row + 1], visible[row : row + 1], np.r_[history[:end], -history[end:]], 20)
+        for result in (alone, changed):
+            assert np.array_equal(result[0][0], whole[0][row])
+            assert np.array_equal(result[1][0], whole[1][row])
+    halves = [search(targets[part::2], visible[part::2], history, 20) for part in (0, 1)]
+    for part, half in enumerate(halves):
+        assert all(np.array_equal(a, b[part::2]) for a, b in zip(half, whole, strict=True))
+
+
+def test_targets_that_see_nothing_among_others_that_do() -> None:
+    positions, scores = search(np.ones((3, 2), np.float32), np.array([0, 2, 0]), np.ones((2, 2), np.float32), 3)
+    assert positions.tolist() == [[-1, -1, -1], [1, 0, -1], [-1, -1, -1]]
+    assert scores.tolist() == [[0, 0, 0], [2, 2, 0], [0, 0, 0]]
+
+
 def test_padding_never_beats_a_negative_score() -> None:
     history = -np.eye(3, dtype=np.float32)[:1].repeat(2, 0)
     positions, scores = search(np.eye(3, dtype=np.float32)[:1], np.array([2]), history, 4)

@@ -10,6 +10,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from qarm.models.ranker.top_k import TARGETS, top_k
+
 BLOCK = 512
 
 
@@ -22,7 +24,8 @@ def search(
     """The k best history events of every target, best first.
 
     Of two equal scores the later event comes first. Events are not deduplicated: QARM V2 found that this lowers AUC.
-    Memory: 512 * history scores at a time.
+    A target's result depends on its own vector and the events it may see, to the bit: not on other targets, later
+    events, or how the targets are dealt to calls. Runs on one core. Memory: see :func:`qarm.models.ranker.top_k.top_k`.
 
     Args:
         targets: target embeddings, shape (n, d).
@@ -35,9 +38,15 @@ def search(
     """
     positions = np.full((len(targets), k), -1, np.int32)
     scores = np.zeros((len(targets), k), np.float32)
-    for start in range(0, len(targets), BLOCK):
-        rows = slice(start, start + BLOCK)
-        _top_k(targets[rows] @ history.T, visible[rows], positions[rows], scores[rows])
+    most = min(k, len(history))
+    if most == 0:
+        return positions, scores
+    history = np.ascontiguousarray(history)
+    # Targets that see about as much lie together, so that what they do not see is not scored.
+    order = np.argsort(visible, kind="stable")
+    for start in range(0, len(targets), TARGETS):
+        rows = order[start : start + TARGETS]
+        positions[rows, :most], scores[rows, :most] = top_k(targets[rows], visible[rows], history, most)
     return positions, scores
 
 
@@ -95,23 +104,3 @@ def _latest_of_key(targets, visible, history, out):  # type: ignore[no-untyped-d
                     if filled == k:
                         break
             shared -= 1
-
-
-@numba.njit(cache=True, nogil=True)
-def _top_k(scores, visible, out_positions, out_scores):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    k = out_positions.shape[1]
-    for row in range(scores.shape[0]):
-        filled = 0
-        for event in range(visible[row] - 1, -1, -1):
-            score = scores[row, event]
-            if filled == k and score <= out_scores[row, k - 1]:
-                continue
-            if filled < k:
-                filled += 1
-            place = filled - 1
-            while place > 0 and out_scores[row, place - 1] < score:
-                out_scores[row, place] = out_scores[row, place - 1]
-                out_positions[row, place] = out_positions[row, place - 1]
-                place -= 1
-            out_scores[row, place] = score
-            out_positions[row, place] = event
