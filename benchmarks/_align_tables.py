@@ -34,7 +34,8 @@ def write_alignment(results: Mapping[str, Any]) -> None:
     )
     note = (
         "Complete Journey, all households. Pairs of the test period, mined by content with the job's Swing"
-        f" ({counts}; new: not among the fit period's pairs, cold: the trigger had no event then), among all contents."
+        f" ({counts}; new: not among the fit period's pairs), among"
+        " all contents. Cold: contents without an event in the fit's period, with what a user took on the same day."
         f" Fitted on the train period's pairs: {kept}."
         " Unaligned vectors are centred, an aligned encoder's are as they are. Gain: HR@10 over the best layer of the"
         " same model unaligned. Targets: 1.6 for SmolLM2, and above MiniLM unaligned; 1.3 for MiniLM; 45 minutes each."

@@ -10,6 +10,7 @@ import faiss
 import numpy as np
 import pandas as pd
 
+from benchmarks import _pair_hits
 from qarm.models.llm.prompts import item_text
 from qarm.models.pairs.swing import SwingParameters, UserItems, swing
 from qarm.schemas.sections import MineSettings
@@ -92,18 +93,26 @@ def hit_rates(vectors: np.ndarray, pairs: pd.DataFrame) -> dict[str, float]:
     return {f"hr@{k}": float(hits[:, :k].any(1).mean()) for k in KS}
 
 
-def slices(later: pd.DataFrame, earlier: pd.DataFrame, train: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """All later pairs, those that the fit's period did not have, and those of a trigger that had no event then.
+def slices(test: pd.DataFrame, train: pd.DataFrame, contents: int, mine: MineSettings) -> dict[str, pd.DataFrame]:
+    """The later period's mined pairs, those that the fit's period did not have, and the pairs of cold contents.
+
+    A content is cold that had no event in the fit's period. Of such a one too few users know to mine pairs: its pairs
+    are what a user took on the same day, the target a content that had events.
 
     Args:
-        later: pairs after the fit.
-        earlier: all pairs of the fit's period.
+        test: the later period's log.
         train: the log of the fit's period.
+        contents: number of contents.
+        mine: how pairs are mined.
     """
+    later, earlier = mined(test, contents, mine), mined(train, contents, mine)
     key = ["trigger", "target"]
     known = later.merge(earlier[key], on=key, how="left", indicator=True)["_merge"].to_numpy() == "both"
-    warm = np.isin(later["trigger"], train["content"].unique())
-    return {"all": later, "new": later[~known], "cold": later[~warm]}
+    bought = test.rename(columns={"user_id": "user", "content": "item", "event_date": "day"}).drop_duplicates()
+    daily = pd.DataFrame(_pair_hits.later_pairs(bought).T, columns=key).drop_duplicates()
+    warm = train["content"].unique()
+    cold = daily[~daily["trigger"].isin(warm) & daily["target"].isin(warm)]
+    return {"all": later, "new": later[~known], "cold": cold}
 
 
 def as_json(values: dict[str, Any]) -> dict[str, Any]:

