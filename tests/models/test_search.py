@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from qarm.models.ranker.search import search, search_by_key, similarities
+from qarm.models.ranker.search import among_latest, search, search_by_key, similarities
 
 
 def brute_force(targets, visible, history, k):
@@ -110,6 +110,22 @@ def test_search_by_key_takes_what_shares_most_levels_latest_first(levels: int) -
         ranked = sorted(range(end), key=lambda e, shared=shared: (-shared[e], -e))
         wanted = [e for e in ranked if shared[e] or not levels][:7]
         assert found.tolist() == wanted + [-1] * (7 - len(wanted))
+
+
+@pytest.mark.parametrize("events", [0, 1, 60])
+def test_among_latest_is_what_the_search_by_key_finds(events: int) -> None:
+    generator = np.random.default_rng(events)
+    history, targets = generator.integers(0, 4, events), generator.integers(0, 5, 200)  # 0: no key; 4: no event has it
+    visible = generator.integers(0, events + 1, 200)
+    positions = np.full((200, 6), -1, np.int32)
+    for row, end in enumerate(visible):
+        some = generator.permutation(end)[:6]
+        positions[row, : len(some)] = some
+    there = among_latest(positions, targets, visible, history)
+    found = search_by_key(targets[:, None], visible, history[:, None], 6)
+    for row in range(200):
+        assert there[row].tolist() == [p >= 0 and p in found[row] for p in positions[row]]
+    assert there.any() == bool(events)
 
 
 def test_similarities_are_those_of_the_positions() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qarm.models.ranker.hashing import scramble, uniform
-from qarm.models.ranker.search import search, search_by_key, similarities
+from qarm.models.ranker.search import among_latest, search, search_by_key, similarities
 
 Search = Literal["embedding", "category", "sid", "recent"]
 
@@ -211,10 +211,6 @@ def histories_of(
     recent = visible[:, None] - 1 - np.arange(parameters.recent_length)
     recent = np.where(recent >= 0, recent, -1)
     found, scores = _found(targets.rows, visible, rows, catalogue, parameters)
-    others = [
-        search_by_key(_keys(by, targets.rows, catalogue), visible, _keys(by, rows, catalogue), parameters.found_length)
-        for by in ("category", "item")
-    ]
     taken, last = _taken(targets.rows, visible, rows)
     fields = partial(
         _fields, rows=rows, times=times, actions=actions, now=targets.times, visible=visible, catalogue=catalogue
@@ -228,7 +224,7 @@ def histories_of(
         history_length=visible.astype(np.int32),
         taken=taken,
         taken_gap=_gap(targets.times, times, last),
-        exclusive=_exclusive(found, np.concatenate(others, axis=1)),
+        exclusive=_exclusive(found, targets.rows, visible, rows, catalogue),
     )
 
 
@@ -256,10 +252,15 @@ def _keys(by: str, rows: NDArray[np.int64], catalogue: Catalogue) -> NDArray[np.
     return np.empty((len(rows), 0), np.int64)
 
 
-def _exclusive(found: NDArray[np.int32], others: NDArray[np.int32]) -> NDArray[np.int32]:
-    """How many of the found positions of a row are not among its other ones, shape (n,)."""
-    row = np.arange(len(found), dtype=np.int64)[:, None] << 32
-    alone = (found >= 0) & ~np.isin(row | found, np.where(others < 0, -1, row | others))
+def _exclusive(
+    found: NDArray[np.int32], targets: NDArray[np.int64], visible: NDArray[np.int64], history: NDArray[np.int64],
+    catalogue: Catalogue,
+) -> NDArray[np.int32]:  # fmt: skip
+    """How many of the found positions the searches by category and by item would not find, shape (n,)."""
+    alone = found >= 0
+    for by in ("category", "item"):
+        of_target, of_event = (_keys(by, rows, catalogue)[:, 0] for rows in (targets, history))
+        alone &= ~among_latest(found, of_target, visible, of_event)
     return alone.sum(1).astype(np.int32)
 
 

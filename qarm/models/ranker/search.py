@@ -70,6 +70,32 @@ def search_by_key(
     return positions
 
 
+def among_latest(
+    positions: NDArray[np.int32], targets: NDArray[np.int64], visible: NDArray[np.int64], history: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Which of k positions a search for the k latest events of the target's key would find too, without searching.
+
+    Args:
+        positions: in ``history``, of visible events, -1 for padding, shape (n, k).
+        targets: key of every target, 0 where it has none, shape (n,).
+        visible: how many of the oldest events each target may see, shape (n,).
+        history: keys of one user's events, oldest first, shape (h,).
+    """
+    keys, group = np.unique(history, return_inverse=True)
+    places = group * (len(history) + 1) + np.arange(len(history))  # by key, then oldest first
+    order = np.argsort(places)
+    starts = np.searchsorted(group[order], np.arange(len(keys)))
+    number = np.empty(len(history), np.int64)  # of events of the same key before
+    number[order] = np.arange(len(history)) - starts[group[order]]
+    wanted = np.searchsorted(keys, targets)
+    known = (targets != 0) & (np.append(keys, 0)[wanted] == targets)
+    wanted = np.where(known, wanted, -1)
+    seen = np.searchsorted(places[order], wanted * (len(history) + 1) + visible) - np.append(starts, 0)[wanted]
+    there = np.zeros(positions.shape, np.bool_)
+    _mark_latest(positions, wanted, seen, group, number, there)
+    return there
+
+
 def similarities(
     targets: NDArray[np.float32], history: NDArray[np.float32], positions: NDArray[np.int32]
 ) -> NDArray[np.float32]:
@@ -86,6 +112,17 @@ def similarities(
             rows = slice(start, start + BLOCK)
             scores[rows] = np.einsum("nd,nkd->nk", targets[rows], history[positions[rows]])
     return np.where(positions >= 0, scores, np.float32(0))
+
+
+@numba.njit(cache=True, nogil=True)
+def _mark_latest(positions, wanted, seen, group, number, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    k = positions.shape[1]
+    for row in range(positions.shape[0]):
+        for i in range(k):
+            event = positions[row, i]
+            if event < 0:
+                break
+            out[row, i] = group[event] == wanted[row] and number[event] >= seen[row] - k
 
 
 @numba.njit(cache=True, nogil=True)
