@@ -37,6 +37,7 @@ def parameters_of(settings: ExamplesSettings, has_impressions: bool) -> ExampleP
 def plan_of(periods: Periods, settings: ExamplesSettings) -> SplitPlan:
     """The time split in microseconds, with the shares kept."""
     return SplitPlan(
+        train_from=periods.microseconds(periods.rank_from) if periods.rank_from else None,
         valid_from=periods.microseconds(periods.valid_from),
         test_from=periods.microseconds(periods.test_from),
         shares=(settings.train_share, settings.valid_share, settings.test_share),

@@ -116,11 +116,11 @@ def steps(run: Run) -> None:
         if histories.isEmpty():
             raise UserError(
                 f"mine.min_user_items: no user has {mine.min_user_items} distinct positive items before"
-                f" {periods.valid_from}; lower it, or check ranking.tasks and mine.window_days"
+                f" {periods.fit_until}; lower it, or check ranking.tasks and mine.window_days"
             )
         codes = item_codes(histories, keyed_items).persist()
         count = codes.count()
-    sources = {"item2item": mine_item2item(run, histories, codes, count, periods.valid_from)}
+    sources = {"item2item": mine_item2item(run, histories, codes, count, periods.fit_until)}
     if mine.user2item.model != "none":
         events = events_in_order(positives, histories, codes, count).persist()
         sources["user2item"] = mine_user2item(run, events, codes, count, keyed_items)

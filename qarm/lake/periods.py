@@ -17,10 +17,12 @@ class Periods:
     """First days of the later periods.
 
     Attributes:
+        fit_until: first day after those that pairs and encoders are fitted on: the train period, or its first part.
         valid_from: first day of the validation period.
         test_from: first day of the test period.
     """
 
+    fit_until: date
     valid_from: date
     test_from: date
 
@@ -28,6 +30,16 @@ class Periods:
     def in_train(self) -> Column:
         """Condition on ``interactions``: the event lies in the train period."""
         return F.col("event_date") < F.lit(self.valid_from)
+
+    @property
+    def in_fit(self) -> Column:
+        """Condition on ``interactions``: pairs and encoders are fitted on the event."""
+        return F.col("event_date") < F.lit(self.fit_until)
+
+    @property
+    def rank_from(self) -> date | None:
+        """First day of the ranker's train examples; None where the whole train period gives them."""
+        return None if self.fit_until == self.valid_from else self.fit_until
 
     @staticmethod
     def microseconds(day: date) -> int:
@@ -42,10 +54,10 @@ def split_periods(interactions: DataFrame, settings: SplitSettings) -> Periods:
 
     Args:
         interactions: the log.
-        settings: shares of the two later periods.
+        settings: shares of the periods.
 
     Raises:
-        UserError: the log does not span enough days for three periods.
+        UserError: the log does not span enough days for its periods.
     """
     counts = interactions.groupBy("event_date").count().collect()
     days: list[tuple[date, int]] = sorted((row[0], row[1]) for row in counts)
@@ -56,7 +68,14 @@ def split_periods(interactions: DataFrame, settings: SplitSettings) -> Periods:
     valid = _last_days(days[:-test], total * settings.valid_share)
     if test + valid >= len(days):
         raise UserError("split: valid_share and test_share leave no day for training; lower them")
-    return Periods(valid_from=days[-test - valid][0], test_from=days[-test][0])
+    valid_from, test_from = days[-test - valid][0], days[-test][0]
+    if not settings.fit_share:
+        return Periods(valid_from, valid_from, test_from)
+    train = days[: -test - valid]
+    ranked = _last_days(train, sum(count for _, count in train) - total * settings.fit_share)
+    if ranked >= len(train):
+        raise UserError("split: fit_share leaves no day for pairs, or none for train examples")
+    return Periods(train[-ranked][0], valid_from, test_from)
 
 
 def _last_days(days: list[tuple[date, int]], events: float) -> int:

@@ -50,11 +50,14 @@ class SplitSettings(Section):
 
     valid_share: Annotated[float, Field(gt=0, lt=1)]
     test_share: Annotated[float, Field(gt=0, lt=1)]
+    fit_share: Annotated[float, Field(ge=0, lt=1)]
 
     @model_validator(mode="after")
     def _leaves_a_train_period(self) -> SplitSettings:
         if self.valid_share + self.test_share >= 1:
             raise ValueError("valid_share + test_share must leave a train period: less than 1")
+        if self.fit_share + self.valid_share + self.test_share >= 1:
+            raise ValueError("fit_share + valid_share + test_share must leave train examples: less than 1")
         return self
 
 

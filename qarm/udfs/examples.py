@@ -37,11 +37,13 @@ class SplitPlan:
     """Where the splits begin and how much of each is kept.
 
     Attributes:
+        train_from: first microsecond of the train examples; None: all before the validation period.
         valid_from: first microsecond of the validation period.
         test_from: first microsecond of the test period.
         shares: share of train, valid and test targets that is kept.
     """
 
+    train_from: int | None
     valid_from: int
     test_from: int
     shares: tuple[float, float, float]
@@ -52,7 +54,8 @@ class SplitPlan:
 
     def keeps(self, targets: Targets) -> NDArray[np.bool_]:
         """Which targets are kept, by hash; shape (n,)."""
-        return uniform(targets.keys, KEEP) < np.array(self.shares)[self.split_of(targets.times)]
+        kept = uniform(targets.keys, KEEP) < np.array(self.shares)[self.split_of(targets.times)]
+        return kept if self.train_from is None else kept & (targets.times >= self.train_from)
 
 
 @cache

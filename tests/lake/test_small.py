@@ -100,6 +100,19 @@ def test_periods_take_the_share_of_events_in_whole_days(spark: SparkSession) -> 
     assert busy_end.test_from == date(2025, 1, 11)
 
 
+def test_train_examples_begin_after_what_pairs_are_fitted_on(spark: SparkSession) -> None:
+    split = load_settings((), ["split.valid_share=0.2", "split.test_share=0.3"]).split
+    events = events_on(spark, [10] * 10)
+    assert split_periods(events, split).rank_from is None
+    assert split_periods(events, split).fit_until == date(2025, 1, 6)
+    parted = split_periods(events, split.model_copy(update={"fit_share": 0.3}))
+    assert (parted.fit_until, parted.rank_from, parted.valid_from) == (
+        date(2025, 1, 4), date(2025, 1, 4), date(2025, 1, 6),
+    )  # fmt: skip
+    with pytest.raises(UserError, match="fit_share"):
+        split_periods(events_on(spark, [10] * 3), split.model_copy(update={"fit_share": 0.2}))
+
+
 def test_periods_need_three_days(spark: SparkSession) -> None:
     with pytest.raises(UserError, match="events on 2 days"):
         split_periods(events_on(spark, [5, 5]), load_settings().split)

@@ -126,6 +126,13 @@ def test_negatives_do_not_depend_on_the_other_targets() -> None:
     assert part.rows.tolist() == whole.rows[30:].tolist()
 
 
+def test_train_examples_may_begin_later_than_the_log() -> None:
+    user = events([0, 1, 2, 3], [1, 2, 5, 9])
+    targets = targets_of(user, 0)
+    plan = SplitPlan(2 * HOUR, 9 * HOUR, 9 * HOUR, (1.0, 1.0, 1.0))
+    assert targets.times[plan.keeps(targets)].tolist() == [2 * HOUR, 5 * HOUR, 9 * HOUR]
+
+
 def test_uniform_is_uniform() -> None:
     numbers = uniform(np.arange(200_000, dtype=np.uint64), salt=3)
     counts, _ = np.histogram(numbers, bins=20, range=(0, 1))
@@ -162,7 +169,7 @@ def test_exclusive_events_are_found_neither_by_category_nor_by_item() -> None:
 
 
 def test_a_heavy_user_in_parts_gives_the_same_examples() -> None:
-    items, plan = catalogue(), SplitPlan(10**18, 10**18, (1.0, 1.0, 1.0))
+    items, plan = catalogue(), SplitPlan(None, 10**18, 10**18, (1.0, 1.0, 1.0))
     weights = np.cumsum(items.popularity.T.astype(float), axis=1)
     generator = np.random.default_rng(3)
     user = events(generator.integers(0, 3, 40).tolist(), np.sort(generator.uniform(0, 99, 40)).tolist())

@@ -23,11 +23,18 @@ FIRST_INDEX = 2
 def item_rows(
     items: DataFrame, embeddings: DataFrame, codes: DataFrame, positives: DataFrame, periods: Periods
 ) -> DataFrame:
-    """Every embedded item with category, codes and its popularity in each period, numbered by ``item_row``."""
+    """Every embedded item with category, codes and popularity, numbered by ``item_row``.
+
+    ``popularity`` counts positives in the periods of the train, valid and test examples; ``train_events`` those of the
+    whole train period.
+    """
     in_test = F.col("event_date") >= F.lit(periods.test_from)
-    in_period = (periods.in_train, ~periods.in_train & ~in_test, in_test)
+    ranked = periods.in_train & ~periods.in_fit if periods.rank_from else periods.in_train
+    in_period = (ranked, ~periods.in_train & ~in_test, in_test)
     counts = F.array(*(F.count(F.when(condition, 1)) for condition in in_period))
-    popularity = positives.groupBy("item_id").agg(counts.alias("popularity"))
+    popularity = positives.groupBy("item_id").agg(
+        counts.alias("popularity"), F.count(F.when(periods.in_train, 1)).alias("train_events")
+    )
     categories = items.where("category IS NOT NULL").select("item_id", F.xxhash64("category").alias("category"))
     rows = (
         embeddings.select("item_id", "search_embedding")
@@ -35,6 +42,7 @@ def item_rows(
         .join(codes.select("item_id", "sid_1", "sid_2", "sid_3"), "item_id", "left")
         .join(popularity, "item_id", "left")
         .withColumn("popularity", F.coalesce("popularity", F.array(*[F.lit(0).cast("long")] * 3)))
+        .fillna(0, ["train_events"])
     )
     return with_row_number(rows, "item_row", "item_id")
 
@@ -48,8 +56,7 @@ def write_catalogue(rows: DataFrame, min_item_events: int, folder: Path) -> dict
         Sizes of the ranker's tables: ``items`` and ``codes``.
     """
     table = rows.toArrow().sort_by("item_row")
-    popularity = column_matrix(table["popularity"])
-    in_train = popularity[:, 0]
+    in_train = table["train_events"].to_numpy()
     known = in_train >= min_item_events
     # Index by popularity, so that hot rows of the item table lie together.
     order = np.lexsort((np.arange(len(known)), -in_train))
@@ -59,7 +66,7 @@ def write_catalogue(rows: DataFrame, min_item_events: int, folder: Path) -> dict
     np.save(folder / "search_embeddings.npy", column_matrix(table["search_embedding"]))
     np.save(folder / "codes.npy", codes)
     np.save(folder / "item_index.npy", index)
-    np.save(folder / "popularity.npy", popularity)
+    np.save(folder / "popularity.npy", column_matrix(table["popularity"]))
     np.save(folder / "category.npy", table["category"].fill_null(0).to_numpy())
     return {"items": FIRST_INDEX + int(known.sum()), "codes": [int(level) + 1 for level in codes.max(0)]}
 

@@ -25,14 +25,14 @@ CODE_BYTES = 100
 
 
 def positives_of(interactions: DataFrame, periods: Periods, mine: MineSettings, ranking: RankingSettings) -> DataFrame:
-    """Positive events of the train period, of its last ``mine.window_days`` where that is set.
+    """Positive events that pairs are fitted on, of their last ``mine.window_days`` where that is set.
 
     Returns:
         user LONG, item_key LONG, time LONG (microseconds since 1970).
     """
-    wanted = periods.in_train & F.col("action").isin(ranking.positive_actions)
+    wanted = periods.in_fit & F.col("action").isin(ranking.positive_actions)
     if mine.window_days:
-        since = periods.valid_from - timedelta(days=mine.window_days)
+        since = periods.fit_until - timedelta(days=mine.window_days)
         wanted &= F.col("event_date") >= F.lit(since)
     return interactions.where(wanted).select(
         F.xxhash64("user_id").alias("user"),
