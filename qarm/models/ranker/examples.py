@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from qarm.models.ranker.gather import buckets, gather
 from qarm.models.ranker.hashing import scramble, uniform
 from qarm.models.ranker.search import among_latest, search, search_by_key, similarities
 
@@ -17,8 +18,9 @@ Search = Literal["embedding", "category", "sid", "recent"]
 HOUR = 3_600_000_000
 BUCKETS = 16
 """Of time gaps and of positions, each twice as wide as the one before; 0 is padding."""
+DOUBLING = 2 ** np.arange(1, BUCKETS - 1, dtype=np.int64) - 1
+"""Where the buckets after the first begin."""
 
-SEQUENCE_FIELDS = ("item", "sid_1", "sid_2", "sid_3", "gap", "action", "position")
 NEGATIVE = 1
 """Salt that makes a negative's key from its positive's."""
 ROUNDS = 8
@@ -209,7 +211,7 @@ def histories_of(
     actions = 1 + events.labels[past] @ (1 << np.arange(events.labels.shape[1], dtype=np.int32))
     visible = np.searchsorted(times, targets.times, side="left")
     recent = visible[:, None] - 1 - np.arange(parameters.recent_length)
-    recent = np.where(recent >= 0, recent, -1)
+    recent = np.maximum(recent, -1).astype(np.int32)
     found, scores = _found(targets.rows, visible, rows, catalogue, parameters)
     taken, last = _taken(targets.rows, visible, rows)
     fields = partial(
@@ -223,7 +225,7 @@ def histories_of(
         found_length=(found >= 0).sum(1).astype(np.int32),
         history_length=visible.astype(np.int32),
         taken=taken,
-        taken_gap=_gap(targets.times, times, last),
+        taken_gap=buckets(targets.times, times, last[:, None], HOUR * DOUBLING)[:, 0],
         exclusive=_exclusive(found, targets.rows, visible, rows, catalogue),
     )
 
@@ -266,7 +268,7 @@ def _exclusive(
 
 def _taken(
     targets: NDArray[np.int64], visible: NDArray[np.int64], history: NDArray[np.int64]
-) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """How often each target is among its visible events, and the position of the last time, -1 where there is none."""
     span = len(history) + 1
     places = history * span + np.arange(len(history))
@@ -274,23 +276,11 @@ def _taken(
     first = np.searchsorted(places[order], targets * span)
     end = np.searchsorted(places[order], targets * span + visible)
     last = order[end - 1] if len(order) else np.zeros(len(end), np.int64)
-    return (end - first).astype(np.int32), np.where(end > first, last, -1)
-
-
-def _gap(now: NDArray[np.int64], times: NDArray[np.int64], positions: NDArray[Any]) -> NDArray[np.int32]:
-    """Bucket of the time between events and now, 0 where a position is -1; shape of ``positions``."""
-    if len(times) == 0:
-        return np.zeros(positions.shape, np.int32)
-    return _bucket((now - times[positions].T).T // HOUR, positions >= 0)
-
-
-def _bucket(size: NDArray[np.int64], there: NDArray[np.bool_]) -> NDArray[np.int32]:
-    bucket = 1 + np.minimum(np.log2(1 + np.maximum(size, 0)).astype(np.int32), BUCKETS - 2)
-    return bucket.astype(np.int32) * there
+    return (end - first).astype(np.int32), np.where(end > first, last, -1).astype(np.int32)
 
 
 def _fields(
-    positions: NDArray[Any],
+    positions: NDArray[np.int32],
     rows: NDArray[np.int64],
     times: NDArray[np.int64],
     actions: NDArray[np.int32],
@@ -298,15 +288,11 @@ def _fields(
     visible: NDArray[np.int64],
     catalogue: Catalogue,
 ) -> dict[str, NDArray[np.int32]]:
-    if len(rows) == 0:
-        return {name: np.zeros(positions.shape, np.int32) for name in SEQUENCE_FIELDS}
-    there = positions >= 0
-    items = rows[positions]
-    codes = catalogue.codes[items] * there[..., None]
+    codes = catalogue.codes[rows]
     return {
-        "item": (catalogue.item_index[items] * there).astype(np.int32),
-        **{f"sid_{level + 1}": codes[..., level].astype(np.int32) for level in range(codes.shape[-1])},
-        "gap": _gap(now, times, positions),
-        "action": (actions[positions] * there).astype(np.int32),
-        "position": _bucket(visible[:, None] - 1 - positions, there),
+        "item": gather(catalogue.item_index[rows], positions),
+        **{f"sid_{level + 1}": gather(codes[:, level], positions) for level in range(codes.shape[1])},
+        "gap": buckets(now, times, positions, HOUR * DOUBLING),
+        "action": gather(actions, positions),
+        "position": buckets(visible - 1, np.arange(len(rows)), positions, DOUBLING),
     }
