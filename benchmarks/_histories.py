@@ -1,0 +1,77 @@
+"""Users with long histories, and the catalogue of their items, as the function that makes examples takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+DIMENSION, ITEMS, CLUSTERS = 64, 50_000, 300
+DAY = 86_400_000_000
+
+
+@dataclass(frozen=True)
+class User:
+    """One user's history and targets, as item rows; targets see the events before their own."""
+
+    history: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    visible: NDArray[np.int64]
+
+
+def item_vectors() -> NDArray[np.float32]:
+    """Vectors of norm 1 around cluster centres."""
+    generator = np.random.default_rng(0)
+    centres = generator.normal(size=(CLUSTERS, DIMENSION))
+    vectors = centres[generator.integers(0, CLUSTERS, ITEMS)] + generator.normal(size=(ITEMS, DIMENSION))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def draw_items(generator: np.random.Generator, count: int) -> NDArray[np.int64]:
+    """Items by a popularity that falls with their number."""
+    return (ITEMS * generator.random(count) ** 3).astype(np.int64)
+
+
+def users_of(length: int, examples: int) -> list[User]:
+    """Users with histories of one length who have so many examples together, at most two an event each."""
+    generator = np.random.default_rng(length)
+    each = min(2 * length, examples)
+    return [
+        User(draw_items(generator, length), draw_items(generator, each), generator.integers(0, length + 1, each))
+        for _ in range(examples // each)
+    ]
+
+
+def write_catalogue(folder: Path, vectors: NDArray[np.float32]) -> None:
+    """The files of the catalogue's artifact."""
+    generator = np.random.default_rng(1)
+    arrays = {
+        "search_embeddings": vectors,
+        "codes": generator.integers(1, 257, (ITEMS, 3)).astype(np.int32),
+        "item_index": np.arange(2, ITEMS + 2, dtype=np.int32),
+        "popularity": generator.integers(1, 50, (ITEMS, 3)),
+        "category": generator.integers(1, CLUSTERS, ITEMS) * 7919,
+    }
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
+
+
+def batch_of(number: int, user: User) -> pa.RecordBatch:
+    """A user's events as Spark hands them to the function."""
+    generator = np.random.default_rng(number)
+    n = len(user.history)
+    columns: dict[str, Any] = {
+        "user_id": [f"user-{number}"] * n,
+        "part": np.zeros(n, np.int32),
+        "parts": np.ones(n, np.int32),
+        "item_row": user.history,
+        "time": np.sort(generator.integers(0, 365 * DAY, n)),
+        "labels": np.ones(n, np.int64),
+        "impression": np.zeros(n, bool),
+        "key": generator.integers(-(2**63), 2**63 - 1, n),
+    }
+    return pa.RecordBatch.from_pydict(columns)
