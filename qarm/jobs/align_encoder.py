@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
-import hashlib
-import json
 import logging
 import math
 import tempfile
@@ -14,19 +11,18 @@ from functools import partial, reduce
 from pathlib import Path
 
 import numpy as np
-import torch
-from pyspark.ml.torch.distributor import TorchDistributor
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from qarm.jobs.contents import accepted, by_content, distinct_contents
+from qarm.jobs.training import checkpoint_folder, digest_of, in_processes, refuse_processes_off_the_driver
 from qarm.lake.artifacts import Artifact
 from qarm.lake.command import main
 from qarm.lake.job import Job, Run, user_mistakes
 from qarm.lake.periods import split_periods
 from qarm.lake.staging import staged
 from qarm.models.llm.alignment import AlignmentParameters, AlignmentRecord
-from qarm.models.llm.alignment_process import MISTAKE, RECORD, AlignmentTask, align_alone, align_together, read_record
+from qarm.models.llm.alignment_process import AlignmentTask, align_alone, align_together
 from qarm.models.llm.checkpoint import convert, recipe_of
 from qarm.models.llm.prompts import PROMPT_VERSION
 from qarm.schemas.errors import UserError
@@ -166,34 +162,10 @@ def parameters_of(settings: AlignSettings) -> AlignmentParameters:
     return AlignmentParameters(**{field.name: getattr(settings, field.name) for field in fields(AlignmentParameters)})
 
 
-def checkpoint_folder(run: Run) -> Path:
-    """Where the state of this warehouse's alignment lies: the same folder when the run is started again."""
-    named, root = run.settings.align.checkpoint_folder, run.lake.warehouse.root
-    here = run.lake.files.local_path(root)
-    if here is not None and not named:
-        return here / "_training"
-    base = Path(named) if named else Path(tempfile.gettempdir()) / f"qarm-training-{getpass.getuser()}"
-    return base / hashlib.sha256(root.encode()).hexdigest()[:16]
-
-
 def note_inputs(run: Run) -> None:
     """Marks what stands as seen, so that a job that has nothing to do is up to date."""
     for table in run.job.reads:
         run.inputs[table] = str(run.lake.warehouse.version(table) or "")
-
-
-def train(run: Run, task: AlignmentTask) -> AlignmentRecord:
-    """Runs the processes: this one, or as many as the settings say under Spark's TorchDistributor."""
-    processes = run.settings.align.processes
-    if processes == 1:
-        return align_alone(task)
-    distributor = TorchDistributor(num_processes=processes, local_mode=True, use_gpu=torch.cuda.is_available())
-    try:
-        distributor.run(align_together, task)
-    except RuntimeError:  # it names no cause; a process that knows one left it behind
-        if not (task.out / MISTAKE).is_file():
-            raise
-    return read_record(task.out)
 
 
 def steps(run: Run) -> None:
@@ -207,14 +179,10 @@ def steps(run: Run) -> None:
     if settings.steps == 0:
         note_inputs(run)
         return
-    if settings.processes > 1 and not run.spark.sparkContext.master.startswith("local"):
-        raise UserError(
-            "align.processes: several processes share the driver's disk, so they run on a local master alone; set it to"
-            " 1, or run align_encoder with --master local[*] on a host with enough cores"
-        )
+    refuse_processes_off_the_driver(run, "align", settings.processes)
     for table in run.job.reads:
         run.version(table)
-    until = split_periods(run.read(INTERACTIONS.name), run.settings.split).valid_from.isoformat()
+    until = split_periods(run.read(INTERACTIONS.name), run.settings.split).fit_until.isoformat()
     with run.step("prepare the language model"), user_mistakes():
         model = run.made_once("language_model", recipe_of(llm.model, llm.dtype), partial(convert, llm.model, llm.dtype))
     recipe = {
@@ -228,7 +196,7 @@ def steps(run: Run) -> None:
         if standing.card["fitted_until"] <= until:
             return
         log.warning(
-            "align_encoder: %s was fitted on pairs until %s, the train period now ends before %s: aligning anew",
+            "align_encoder: %s was fitted on pairs until %s, the pairs now end before %s: aligning anew",
             standing.version, standing.card["fitted_until"], until,
         )  # fmt: skip
     rows = feed_rows(run, run.lake.artifacts.ship(model))
@@ -239,15 +207,15 @@ def steps(run: Run) -> None:
 def _train_and_publish(run: Run, model: Artifact, recipe: dict[str, object], files: list[str], until: str) -> None:
     settings = run.settings.align
     read = {table: run.version(table) for table in (ITEMS.name, ITEM_PAIRS.name, ITEM_QUESTIONS.name)}
-    made_from = json.dumps([run.lake.warehouse.root, recipe, read], sort_keys=True)
-    state = checkpoint_folder(run) / f"align-{hashlib.sha256(made_from.encode()).hexdigest()[:16]}.pt"
+    made_from = [run.lake.warehouse.root, recipe, read]
+    state = checkpoint_folder(run, settings.checkpoint_folder) / f"align-{digest_of(made_from)}.pt"
     with tempfile.TemporaryDirectory(prefix="qarm-") as folder, user_mistakes():
         task = AlignmentTask(
             files, settings.batch_contents, run.lake.artifacts.fetch(model), settings.layers, settings.lora_rank,
             parameters_of(settings), state, Path(folder), settings.seed,
         )  # fmt: skip
-        record = train(run, task)
-        (Path(folder) / RECORD).unlink(missing_ok=True)
+        train = align_alone if settings.processes == 1 else align_together
+        record = AlignmentRecord(**in_processes(train, task, settings.processes))
         losses = {
             "contrastive": record.contrastive,
             "answers": [v if math.isfinite(v) else None for v in record.answers],

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import logging
-import math
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import torch
+from numpy.typing import NDArray
 from pyspark.sql import functions as F
+from safetensors.torch import save_file
 
+from qarm.jobs.examples.catalogue import ITEM_IDS
+from qarm.jobs.training import checkpoint_folder, digest_of, in_processes, refuse_processes_off_the_driver
+from qarm.lake.artifacts import Artifact
 from qarm.lake.command import main
-from qarm.lake.job import Job, Run
+from qarm.lake.job import Job, Run, user_mistakes
 from qarm.models.feed import Feed
-from qarm.models.ranker.checkpoint import save_ranker
+from qarm.models.ranker.checkpoint import load_ranker
+from qarm.models.ranker.process import RankerTask, train_alone, train_together
 from qarm.models.ranker.ranker import Ranker, RankerShape
-from qarm.models.ranker.training import TrainingParameters, TrainingRecord, train_ranker
+from qarm.models.ranker.training import TrainingParameters, TrainingRecord
+from qarm.models.ranker.warm_start import differences, matched_rows, take_over
 from qarm.schemas.settings import Settings
 
 log = logging.getLogger("qarm")
@@ -33,11 +42,11 @@ MODELS: dict[str, dict[str, object]] = {
 
 
 def feed_of(run: Run, split: str, columns: Sequence[str], shuffle_rows: int) -> Feed:
-    """A feed over one split of the pinned examples."""
+    """A feed over one split of the pinned examples, in the batches of one process."""
     version = int(run.version("ranker_examples"))
     files = run.lake.warehouse.files("ranker_examples", version, F.col("split") == split)
     settings = run.settings.ranker
-    return Feed(files, columns, settings.batch_size, shuffle_rows, settings.seed)
+    return Feed(files, columns, settings.batch_size // settings.processes, shuffle_rows, settings.seed)
 
 
 def shape_of(settings: Settings, sizes: Mapping[str, object], fixed: Mapping[str, object]) -> RankerShape:
@@ -49,52 +58,109 @@ def shape_of(settings: Settings, sizes: Mapping[str, object], fixed: Mapping[str
         fixed: fields that the settings do not decide.
     """
     given = {"tasks": settings.ranking.task_names, "follows": settings.ranking.follows, **sizes, **fixed}
-    own = {f.name: getattr(settings.ranker, f.name) for f in fields(RankerShape) if f.name not in given}
+    own = {
+        f.name: getattr(settings.ranker, f.name)
+        for f in fields(RankerShape)
+        if f.name not in given and hasattr(settings.ranker, f.name)
+    }
     return RankerShape(**given, **own)  # type: ignore[arg-type]
 
 
-def train_one(run: Run, name: str, sizes: dict[str, object], rows: int) -> tuple[Ranker, TrainingRecord]:
-    """Trains one of :data:`MODELS` from scratch.
+def item_rows(run: Run, catalogue: Artifact, last: Artifact) -> NDArray[np.int64] | None:
+    """The row of the last ranker's item table for every row of tonight's; None where there is no telling.
+
+    Driver memory: both nights' item ids.
+    """
+    how = catalogue.card.get("item_ids")
+    if how is None or how != last.card.get("item_ids"):
+        return None
+    if how == "hashed":
+        same = catalogue.card["items"] == last.card["items"]
+        return np.arange(catalogue.card["items"]) if same else None
+    tonight, before = (
+        pq.read_table(run.lake.artifacts.fetch(artifact) / ITEM_IDS)["item_id"].combine_chunks()
+        for artifact in (catalogue, last)
+    )
+    return matched_rows(tonight, before)
+
+
+def warm_weights(run: Run, name: str, shape: RankerShape, catalogue: Artifact, last: Artifact, folder: Path) -> bool:
+    """Writes the weights that a ranker begins from, out of the last night's.
+
+    Returns:
+        Whether it could: the last night's ranker has the same shape but for its tables' sizes.
+    """
+    if name not in last.card["models"]:
+        log.warning("train_ranker: %s is not in %s: it begins anew", name, last.version)
+        return False
+    old = load_ranker(run.lake.artifacts.fetch(last), name)
+    if differ := differences(shape, old.shape):
+        log.warning("train_ranker: %s of %s has another ranker.%s: it begins anew", name, last.version, differ[0])
+        return False
+    torch.manual_seed(run.settings.ranker.seed)
+    ranker = Ranker(shape)
+    same_codes = catalogue.card.get("codebook") == last.card.get("codebook")
+    take_over(ranker, old, item_rows(run, catalogue, last), same_codes)
+    save_file(ranker.state_dict(), folder / f"{name}.safetensors")
+    return True
+
+
+def train_one(run: Run, name: str, catalogue: Artifact, last: Artifact | None, out: Path) -> TrainingRecord:
+    """Trains one of :data:`MODELS` and writes it to a folder.
 
     Args:
         run: the run.
         name: of the model.
-        sizes: of the item and code tables.
-        rows: of the train split.
+        catalogue: of the examples.
+        last: the rankers of which this one takes the weights it begins from; None for random ones.
+        out: the folder.
     """
     settings = run.settings.ranker
-    shape = shape_of(run.settings, sizes, MODELS[name])
-    training = TrainingParameters(**{key: getattr(settings, key) for key in TrainingParameters.__annotations__})
-    torch.manual_seed(settings.seed)
-    ranker = Ranker(shape)
+    shape = shape_of(run.settings, {name: catalogue.card[name] for name in ("items", "codes")}, MODELS[name])
+    parameters = TrainingParameters(**{f.name: getattr(settings, f.name) for f in fields(TrainingParameters)})
     train = feed_of(run, "train", shape.columns, settings.shuffle_rows)
     valid = feed_of(run, "valid", shape.columns, 0)
-    steps_per_epoch = math.ceil(rows / settings.batch_size)
-    record = train_ranker(ranker, train.epoch, lambda: valid.epoch(0), steps_per_epoch, training, name)
-    return ranker, record
+    made_from = [run.lake.warehouse.root, run.inputs, asdict(shape), settings.recipe, last and last.version]
+    state = checkpoint_folder(run, settings.checkpoint_folder) / f"ranker-{name}-{digest_of(made_from)}.pt"
+    with tempfile.TemporaryDirectory(prefix="qarm-") as begin:
+        warm = last is not None and warm_weights(run, name, shape, catalogue, last, Path(begin))
+        start = Path(begin) / f"{name}.safetensors" if warm else None
+        task = RankerTask(name, shape, parameters, train, valid, start, state, out)
+        process = train_alone if settings.processes == 1 else train_together
+        with user_mistakes():
+            record = TrainingRecord(**in_processes(process, task, settings.processes))
+    run.measure("ranker.valid_auc", record.best_auc, name)
+    run.measure("ranker.best_step", record.best_step, name)
+    run.measure("ranker.resumed_at", record.resumed_at, name)
+    run.measure("ranker.warm_start", warm, name)
+    run.measure("ranker.train_seconds", record.seconds, name)
+    return record
 
 
 def steps(run: Run) -> None:
     """Trains every model and publishes them as one artifact, with their training curves.
 
-    Driver memory: the models, their optimiser and ``ranker.shuffle_rows`` examples; batches stream from the table's
-    files.
+    Driver memory: the models four times with their optimisers and best weights, and ``ranker.shuffle_rows`` examples,
+    in every one of ``ranker.processes``; batches stream from the table's files.
     """
+    settings = run.settings.ranker
+    refuse_processes_off_the_driver(run, "ranker", settings.processes)
     catalogue = run.use("catalogue", "build_examples")
-    sizes = {name: catalogue.card[name] for name in ("items", "codes")}
-    rows = run.read("ranker_examples").where("split = 'train'").count()
+    run.version("ranker_examples")
+    last = run.lake.artifacts.latest("ranker") if settings.warm_start else None
     curves = {}
     with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
         for name in MODELS:
-            with run.step(f"train {name} on {rows} examples"):
-                ranker, record = train_one(run, name, sizes, rows)
-            save_ranker(ranker, Path(folder), name)
-            curves[name] = asdict(record)
-            run.measure("ranker.valid_auc", record.best_auc, name)
-            run.measure("ranker.best_step", record.best_step, name)
-            run.measure("ranker.train_seconds", record.seconds, name)
+            with run.step(f"train {name}"):
+                curves[name] = asdict(train_one(run, name, catalogue, last, Path(folder)))
+        ids = run.lake.artifacts.fetch(catalogue) / ITEM_IDS
+        if ids.is_file():
+            shutil.copy(ids, folder)
         recipe = {"examples": run.version("ranker_examples"), "catalogue": catalogue.version}
-        run.publish("ranker", Path(folder), recipe, models=list(MODELS), curves=curves)
+        known = {name: catalogue.card.get(name) for name in ("items", "codes", "item_ids", "codebook")}
+        run.publish("ranker", Path(folder), recipe, models=list(MODELS), curves=curves, **known)
+    for left in checkpoint_folder(run, settings.checkpoint_folder).glob("ranker-*.pt"):
+        left.unlink()  # these, and those of settings that were given up
 
 
 JOB = Job("train_ranker", steps, sections=("ranker", "ranking"), reads=("ranker_examples",), uses=("catalogue",))

@@ -324,6 +324,8 @@ class ExamplesSettings(Section):
     search: Literal["embedding", "category", "sid", "recent"]
     negatives: Count
     negative_power: NotNegative
+    item_ids: Literal["vocabulary", "hashed"]
+    item_rows: Count
     min_item_events: Count
     attribution_minutes: NotNegative
     train_share: Share
@@ -355,8 +357,26 @@ class RankerSettings(Section):
     max_epochs: Count
     patience: Count
     validations_per_epoch: Count
+    largest_gradient: NotNegative
+    bfloat16: bool
+    compile: bool
+    warm_start: bool
+    checkpoint_steps: Count
+    checkpoint_folder: str
+    processes: Count
     seed: int
     shuffle_rows: Count
+
+    @model_validator(mode="after")
+    def _shares_a_batch(self) -> RankerSettings:
+        if self.batch_size % self.processes:
+            raise ValueError(f"batch_size must be a multiple of processes, {self.processes}")
+        return self
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What the weights depend on: not where and how often checkpoints are written."""
+        return self.model_dump(exclude={"checkpoint_steps", "checkpoint_folder"})
 
     @model_validator(mode="after")
     def _heads_divide_the_widths(self) -> RankerSettings:

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from qarm.jobs import align_encoder, embed_items, write_questions
 from qarm.lake.job import Job, Lake, new_run_id, run_job
-from qarm.models.llm.checkpoints import Checkpoints
+from qarm.models.checkpoints import Checkpoints
 from qarm.models.llm.item_encoder import ItemEncoder
 from qarm.schemas.errors import UserError
 from qarm.schemas.settings import load_settings

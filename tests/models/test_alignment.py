@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
+from qarm.models.checkpoints import Checkpoints
 from qarm.models.llm.alignment import AlignmentParameters, align
 from qarm.models.llm.alignment_batch import collate
-from qarm.models.llm.checkpoints import Checkpoints
 from qarm.models.llm.contrastive import BatchPairs, contrastive_loss
 from qarm.models.llm.item_encoder import ItemEncoder
 from qarm.models.llm.segments import ANSWER, CONTENT, EMB, PADDING, QUESTION, attention_bias, segments, view_at
-from qarm.models.llm.world import World
+from qarm.models.world import World
 
 CONTENTS, QUESTIONS, ANSWERS = [[11, 12, 13, 14], [21, 22]], [[31, 32], [41]], [[51, 52], [61, 62, 63]]
 

@@ -12,7 +12,6 @@ from qarm.models.ranker.crosses import histogram, shared_counts, shared_levels
 from qarm.models.ranker.experts import Heads, Kind
 from qarm.models.ranker.ranker import Ranker, RankerShape
 from qarm.models.ranker.tasks import log_probabilities
-from qarm.models.ranker.training import TrainingParameters, train_ranker, validation_auc
 
 SHAPE = RankerShape(
     tasks=["click"], items=20, codes=[5, 5, 5], histories=["recent", "found"], use_codes=True, use_crosses=True,
@@ -88,34 +87,6 @@ def test_attention_is_softmax_over_real_events_and_the_empty_one() -> None:
 def test_heads_must_divide_the_width() -> None:
     with pytest.raises(ValueError, match=r"ranker\.heads: 3 does not divide the width of 32"):
         Ranker(replace(SHAPE, heads=3))
-
-
-def test_training_learns_a_planted_signal_and_keeps_the_best_weights() -> None:
-    torch.manual_seed(0)
-    ranker = Ranker(SHAPE)
-    valid = [batch(512, seed=99)]
-    before = validation_auc(ranker, valid)
-    parameters = TrainingParameters(1e-2, 0.0, max_epochs=6, patience=2, validations_per_epoch=2)
-    epochs = lambda e: (batch(256, seed=e * 30 + i) for i in range(30))  # noqa: E731
-    record = train_ranker(ranker, epochs, lambda: valid, 30, parameters, "test")
-    assert before < 0.6
-    assert record.best_auc > 0.85
-    assert record.best_auc == max(point["auc"] for point in record.points)
-    assert validation_auc(ranker, valid) == pytest.approx(record.best_auc)
-
-
-def test_training_stops_early_where_nothing_improves() -> None:
-    torch.manual_seed(0)
-    noise = [batch(64, seed=i) | {"label_click": torch.randint(0, 2, (64,)).float()} for i in range(4)]
-    parameters = TrainingParameters(0.05, 0.0, max_epochs=50, patience=1, validations_per_epoch=1)
-    record = train_ranker(Ranker(SHAPE), lambda _: noise[:3], lambda: noise[3:], 3, parameters, "noise")
-    assert record.points[-1]["step"] < 150
-
-
-def test_a_loss_that_is_no_number_is_an_error() -> None:
-    bad = batch() | {"found_score": torch.full((64, 4), float("nan"))}
-    with pytest.raises(FloatingPointError, match=r"ranker\.learning_rate"):
-        train_ranker(Ranker(SHAPE), lambda _: [bad], lambda: [bad], 1, TrainingParameters(1e-3, 0, 1, 1, 1), "bad")
 
 
 def test_checkpoint_gives_the_same_scores(tmp_path: Path) -> None:

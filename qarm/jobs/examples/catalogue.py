@@ -6,6 +6,9 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -14,7 +17,12 @@ from qarm.lake.indexing import with_row_number
 from qarm.lake.job import Run
 from qarm.lake.periods import Periods
 from qarm.schemas.errors import UserError
+from qarm.schemas.sections import ExamplesSettings
+from qarm.schemas.tables import SEMANTIC_IDS
 from qarm.udfs.arrays import column_matrix
+
+ITEM_IDS = "item_ids.parquet"
+"""Ids of the items that have a row of their own in the ranker's item table, in the rows' order."""
 
 FIRST_INDEX = 2
 """Item index 0 is padding, 1 is an item that the train period does not know well enough."""
@@ -47,28 +55,59 @@ def item_rows(
     return with_row_number(rows, "item_row", "item_id")
 
 
-def write_catalogue(rows: DataFrame, min_item_events: int, folder: Path) -> dict[str, object]:
-    """Writes what the executors need of every item as memory-mappable arrays, ordered by ``item_row``.
+def item_index(
+    train_events: NDArray[np.int64], min_item_events: int, hashes: NDArray[np.int64] | None
+) -> NDArray[np.int32]:
+    """Every item's row of the ranker's item table: 1 for those with too few events, from 2 on for the others.
 
-    Driver memory: about three times ``search_dim * 4 + 68`` bytes an item; the caller has checked their number.
-
-    Returns:
-        Sizes of the ranker's tables: ``items`` and ``codes``.
+    Args:
+        train_events: positive events of each item in the train period, shape (items,).
+        min_item_events: events that an item needs.
+        hashes: a number of each item, from 0 on, that others may share, shape (items,); None for rows of their own.
     """
-    table = rows.toArrow().sort_by("item_row")
-    in_train = table["train_events"].to_numpy()
-    known = in_train >= min_item_events
-    # Index by popularity, so that hot rows of the item table lie together.
-    order = np.lexsort((np.arange(len(known)), -in_train))
+    known = train_events >= min_item_events
+    if hashes is not None:
+        return np.where(known, FIRST_INDEX + hashes, 1).astype(np.int32)
+    # By popularity, so that hot rows of the table lie together.
+    order = np.lexsort((np.arange(len(known)), -train_events))
     index = np.ones(len(known), np.int32)
     index[order] = np.where(known[order], FIRST_INDEX + np.arange(len(known)), 1)
+    return index
+
+
+def write_catalogue(rows: DataFrame, settings: ExamplesSettings, folder: Path) -> dict[str, object]:
+    """Writes what the executors need of every item as memory-mappable arrays, ordered by ``item_row``.
+
+    Where items have rows of their own, their ids are written too, in the order of the rows: tomorrow's ranker finds its
+    items by them.
+
+    Driver memory: about three times ``search_dim * 4 + 68`` bytes and the id of an item; the caller has checked their
+    number.
+
+    Returns:
+        Sizes of the ranker's tables, ``items`` and ``codes``, and ``item_ids``, how items got their rows.
+    """
+    hashed = settings.item_ids == "hashed"
+    if hashed:
+        rows = rows.withColumn("hash", F.pmod(F.xxhash64("item_id"), F.lit(settings.item_rows)))
+    table = rows.toArrow().sort_by("item_row")
+    hashes = table["hash"].to_numpy() if hashed else None
+    index = item_index(table["train_events"].to_numpy(), settings.min_item_events, hashes)
+    known = int((index >= FIRST_INDEX).sum())
+    if not hashed:
+        order = np.argsort(index, kind="stable")[len(index) - known :]
+        pq.write_table(table.select(["item_id"]).take(pa.array(order)), folder / ITEM_IDS)
     codes = np.stack([table[f"sid_{i}"].fill_null(-1).to_numpy() + 1 for i in (1, 2, 3)], axis=1).astype(np.int32)
     np.save(folder / "search_embeddings.npy", column_matrix(table["search_embedding"]))
     np.save(folder / "codes.npy", codes)
     np.save(folder / "item_index.npy", index)
     np.save(folder / "popularity.npy", column_matrix(table["popularity"]))
     np.save(folder / "category.npy", table["category"].fill_null(0).to_numpy())
-    return {"items": FIRST_INDEX + int(known.sum()), "codes": [int(level) + 1 for level in codes.max(0)]}
+    return {
+        "items": FIRST_INDEX + (settings.item_rows if hashed else known),
+        "codes": [int(level) + 1 for level in codes.max(0)],
+        "item_ids": settings.item_ids,
+    }
 
 
 def publish_catalogue(run: Run, items: DataFrame) -> Artifact:
@@ -84,7 +123,10 @@ def publish_catalogue(run: Run, items: DataFrame) -> Artifact:
             f"examples.max_items: {count} items, {settings.max_items} allowed; raise it with --driver-memory"
         )
     recipe = {name: run.version(name) for name in run.job.reads}
-    recipe |= {"min_item_events": str(settings.min_item_events), "split": run.settings.digest(["split", "ranking"])}
+    recipe |= {name: str(getattr(settings, name)) for name in ("item_ids", "item_rows", "min_item_events")}
+    recipe |= {"split": run.settings.digest(["split", "ranking"])}
+    versions = run.read(SEMANTIC_IDS.name).select("codebook_version").distinct().collect()
+    codebook = ",".join(sorted(row[0] for row in versions))
     with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
-        sizes = write_catalogue(items, settings.min_item_events, Path(folder))
-        return run.publish("catalogue", Path(folder), recipe, **sizes)
+        sizes = write_catalogue(items, settings, Path(folder))
+        return run.publish("catalogue", Path(folder), recipe, codebook=codebook, **sizes)

@@ -14,13 +14,13 @@ from torch import nn
 from tqdm import tqdm
 from transformers import get_cosine_schedule_with_warmup
 
-from qarm.models.llm.alignment_batch import AlignmentBatch, collate
+from qarm.models.checkpoints import Checkpoints
+from qarm.models.llm.alignment_batch import JOINT, AlignmentBatch, collate
 from qarm.models.llm.batches import by_length
-from qarm.models.llm.checkpoints import Checkpoints
 from qarm.models.llm.contrastive import contrastive_loss, gradients_of
 from qarm.models.llm.item_encoder import ItemEncoder
 from qarm.models.llm.segments import view_at
-from qarm.models.llm.world import World
+from qarm.models.world import World
 
 SMALLEST_TEMPERATURE = 0.01
 LARGEST_GRADIENT = 1.0
@@ -175,7 +175,8 @@ class _Training:
             The contrastive loss over all processes' rows, and the answers' loss per token.
         """
         p = self.parameters
-        batch = collate(self.world.gather_rows(rows), rows, self.world.rank)
+        joint = self.world.gather_rows({name: rows[name] for name in JOINT})
+        batch = collate(joint, rows, self.world.rank)
         asks = bool(p.question_weight) and self.encoder.has_head
         answer_tokens = self.world.total(batch.answer_tokens) if asks else 0
         chunks = self._chunks(batch, asks)

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch import distributed
 
+from qarm.models.checkpoints import Checkpoints
 from qarm.models.feed import Feed
-from qarm.models.llm.alignment import AlignmentParameters, AlignmentRecord, align
+from qarm.models.llm.alignment import AlignmentParameters, align
 from qarm.models.llm.alignment_batch import COLUMNS
-from qarm.models.llm.checkpoints import Checkpoints
 from qarm.models.llm.item_encoder import ItemEncoder
-from qarm.models.llm.world import World
-
-RECORD = "record.json"
-MISTAKE = "mistake.txt"
+from qarm.models.processes import as_one_of_many, write_record
+from qarm.models.world import World
 
 
 @dataclass(frozen=True)
@@ -49,37 +46,17 @@ class AlignmentTask:
     seed: int
 
 
-def align_alone(task: AlignmentTask) -> AlignmentRecord:
-    """Trains in this process."""
-    return _align(task, World())
+def align_alone(task: AlignmentTask) -> None:
+    """Trains in this process, and writes the same."""
+    _align(task, World())
 
 
 def align_together(task: AlignmentTask) -> None:
     """Trains as one of the processes that torchrun started; the first writes encoder and record."""
-    distributed.init_process_group("gloo")
-    try:
-        _align(task, World.of_process_group())
-    except (ValueError, FloatingPointError) as error:
-        (task.out / MISTAKE).write_text(str(error))
-        raise
-    finally:
-        distributed.destroy_process_group()
+    as_one_of_many(partial(_align, task), task.out)
 
 
-def read_record(folder: Path) -> AlignmentRecord:
-    """Takes the record out of a folder of an aligned encoder.
-
-    Raises:
-        ValueError: a process stopped at a mistake of the settings or at a loss that is no number; in its words.
-    """
-    if (folder / MISTAKE).is_file():
-        raise ValueError((folder / MISTAKE).read_text())
-    record = AlignmentRecord(**json.loads((folder / RECORD).read_text()))
-    (folder / RECORD).unlink()
-    return record
-
-
-def _align(task: AlignmentTask, world: World) -> AlignmentRecord:
+def _align(task: AlignmentTask, world: World) -> None:
     torch.manual_seed(task.seed)
     encoder = ItemEncoder(task.model, "float32", task.layers, task.lora_rank)
     if torch.cuda.is_available():
@@ -95,5 +72,4 @@ def _align(task: AlignmentTask, world: World) -> AlignmentRecord:
     record = align(encoder, epochs, task.parameters, Checkpoints(task.checkpoint), world)
     if world.rank == 0:
         encoder.save(task.out)
-        (task.out / RECORD).write_text(json.dumps(asdict(record)))
-    return record
+        write_record(record, task.out)

@@ -12,6 +12,7 @@ from qarm.models.ranker.attention import TargetAttention
 from qarm.models.ranker.crosses import BINS, LEVELS, histogram, shared_counts, shared_levels
 from qarm.models.ranker.examples import BUCKETS
 from qarm.models.ranker.experts import Heads, Kind
+from qarm.models.ranker.tables import id_table
 from qarm.models.ranker.tasks import log_probabilities
 
 Batch = Mapping[str, torch.Tensor]
@@ -93,11 +94,8 @@ class Ranker(nn.Module):
     def __init__(self, shape: RankerShape) -> None:
         super().__init__()
         self.shape = p = shape
-        self.item = nn.Embedding(p.items, p.item_dim, padding_idx=0)
-        self.code = nn.ModuleList(nn.Embedding(size, p.sid_dim, padding_idx=0) for size in p.codes if p.use_codes)
-        for table in (self.item, *self.code):
-            nn.init.normal_(table.weight, std=0.05)
-            nn.init.zeros_(table.weight[0])
+        self.item = id_table(p.items, p.item_dim)
+        self.code = nn.ModuleList(id_table(size, p.sid_dim) for size in p.codes if p.use_codes)
         width = p.item_dim + len(self.code) * p.sid_dim
         self.crosses = p.use_crosses and p.use_codes
         rows = {"gap": BUCKETS, "position": BUCKETS, "action": 1 + 2 ** len(p.tasks)}

@@ -1,0 +1,164 @@
+"""The job that trains the rankers: kills, processes, last night's weights. And the rows that items get."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from qarm.jobs import train_ranker
+from qarm.jobs.examples.catalogue import ITEM_IDS, item_index, write_catalogue
+from qarm.lake.job import Lake, new_run_id, run_job
+from qarm.models.ranker import training
+from qarm.schemas.errors import UserError
+from qarm.schemas.settings import load_settings
+from qarm.schemas.tables import ranker_examples
+from tests.models.test_ranker import batch
+
+SMALL = [
+    "ranker.item_dim=8", "ranker.sid_dim=8", "ranker.hidden=[8]", "ranker.heads=2", "ranker.batch_size=32",
+    "ranker.max_epochs=2", "ranker.checkpoint_steps=3", "ranker.shuffle_rows=64", "ranker.dropout=0.0",
+]  # fmt: skip
+ROWS = {"train": 200, "valid": 100, "test": 10}
+
+
+def write_examples(lake: Lake) -> None:
+    contract = ranker_examples(["click"])
+    frames = []
+    for split, rows in ROWS.items():
+        columns = batch(rows, seed=len(split))
+        frame = pd.DataFrame({n: list(v.numpy()) if v.ndim == 2 else v.numpy() for n, v in columns.items()})
+        frames.append(frame.assign(split=split, example_id=[f"{split}{i}" for i in range(rows)]))
+    frame = pd.concat(frames).assign(
+        user_id="u", item_id="i", event_time=pd.Timestamp("2025-01-01"), recent_length=4, found_length=4
+    )
+    rows = lake.spark.createDataFrame(frame[contract.names]).selectExpr(
+        *(f"CAST({column.name} AS {column.type}) AS {column.name}" for column in contract.columns)
+    )
+    lake.warehouse.overwrite(contract, rows.repartition(3, "example_id"))
+
+
+def publish_catalogue(lake: Lake, folder: Path, ids: list[str], codebook: str) -> None:
+    folder.mkdir()
+    pq.write_table(pa.table({"item_id": ids}), folder / ITEM_IDS)
+    lake.artifacts.publish(
+        "catalogue", folder,
+        {"recipe": {}, "items": 2 + len(ids), "codes": [5, 5, 5], "item_ids": "vocabulary", "codebook": codebook},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def lake(make_lake: Callable[..., Lake], tmp_path: Path) -> Lake:
+    made = make_lake()
+    write_examples(made)
+    publish_catalogue(made, tmp_path / "catalogue", [f"i{i}" for i in range(18)], "codebook-1")
+    return made
+
+
+def run(lake: Lake, *assignments: str) -> dict[str, float]:
+    settings = load_settings((), [*SMALL, *assignments])
+    return dict(run_job(Lake(lake.spark, settings, lake.location), train_ranker.JOB, new_run_id()).metrics)
+
+
+def trained(lake: Lake) -> dict[str, dict[str, torch.Tensor]]:
+    folder = lake.artifacts.fetch(lake.artifacts.require("ranker", "train_ranker"))
+    return {name: load_file(folder / f"{name}.safetensors") for name in train_ranker.MODELS}
+
+
+def test_a_killed_job_goes_on_and_two_processes_do_as_one(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    metrics = run(lake)
+    whole = trained(lake)
+    assert metrics["ranker.resumed_at/qarm"] == 0
+    step = training._Training.train
+
+    def killed(self: training._Training, rows: object) -> float:
+        if self.step == 8:
+            raise KeyboardInterrupt
+        return step(self, rows)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Training, "train", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run(lake)
+    states = lake.files.local_path(lake.warehouse.root) / "_training"  # type: ignore[operator]
+    assert len(list(states.glob("ranker-qarm-*.pt"))) == 1
+    again = run(lake)
+    assert again["ranker.resumed_at/qarm"] == 6
+    assert not list(states.iterdir()), "what was finished leaves nothing behind"
+    resumed = trained(lake)
+    for name, weights in whole.items():
+        for key, value in weights.items():
+            assert torch.equal(value, resumed[name][key]), (name, key)
+    whole_split = "ranker.batch_size=256"  # one step an epoch, so that the processes' shares make no difference
+    run(lake, whole_split)
+    alone = trained(lake)
+    run(lake, whole_split, "ranker.processes=2")
+    for name, weights in trained(lake).items():
+        for key, value in weights.items():
+            torch.testing.assert_close(value, alone[name][key], rtol=1e-4, atol=1e-5)
+
+
+def test_last_nights_weights_are_found_by_item_id(lake: Lake, tmp_path: Path) -> None:
+    run(lake)
+    before = trained(lake)["qarm"]
+    ids = ["new", *(f"i{i}" for i in reversed(range(18)))]
+    publish_catalogue(lake, tmp_path / "second", ids, "codebook-1")
+    still = ["ranker.warm_start=true", "ranker.learning_rate=1e-12", "ranker.weight_decay=0", "ranker.max_epochs=1"]
+    assert run(lake, *still)["ranker.warm_start/qarm"] == 1
+    after = trained(lake)["qarm"]
+    expected = before["item.weight"][[0, 1, 1, *reversed(range(2, 20))]]
+    torch.testing.assert_close(after["item.weight"], expected)
+    for name, value in before.items():
+        if name != "item.weight":
+            torch.testing.assert_close(after[name], value)
+    publish_catalogue(lake, tmp_path / "third", ids, "codebook-2")
+    assert run(lake, *still)["ranker.warm_start/qarm"] == 1
+    refitted = trained(lake)["qarm"]
+    torch.testing.assert_close(refitted["item.weight"], expected)
+    assert not torch.allclose(refitted["code.0.weight"], before["code.0.weight"]), "other codes, another table"
+    assert run(lake, *still, "ranker.hidden=[4]")["ranker.warm_start/qarm"] == 0
+
+
+def test_mistakes_are_one_line(lake: Lake) -> None:
+    with pytest.raises(UserError, match=r"ranker: batch_size must be a multiple of processes, 3"):
+        run(lake, "ranker.processes=3")
+    with pytest.raises(UserError, match=r"qarm: the loss of step \d+ is (nan|inf); lower ranker.learning_rate"):
+        run(lake, "ranker.learning_rate=1e30")
+
+
+def test_items_get_rows_by_popularity_or_by_hash(make_lake: Callable[..., Lake], tmp_path: Path) -> None:
+    assert item_index(np.array([3, 0, 9, 2]), 2, None).tolist() == [3, 1, 2, 4]
+    assert item_index(np.array([3, 0, 9, 2]), 2, np.array([5, 6, 5, 0])).tolist() == [7, 1, 7, 2]
+    spark = make_lake().spark
+    events = {f"i{i:03d}": i % 7 for i in range(200)}
+    rows = spark.createDataFrame(
+        [(row, item, [0.5], 1, 2, 3, [n, 0, 0], n, 7) for row, (item, n) in enumerate(events.items())],
+        "item_row LONG, item_id STRING, search_embedding ARRAY<FLOAT>, sid_1 INT, sid_2 INT, sid_3 INT,"
+        " popularity ARRAY<LONG>, train_events LONG, category LONG",
+    )
+    tables = {}
+    for how in ("vocabulary", "hashed"):
+        settings = load_settings((), [f"examples.item_ids={how}", "examples.item_rows=16"]).examples
+        (tmp_path / how).mkdir()
+        sizes = write_catalogue(rows.repartition(3), settings, tmp_path / how)
+        tables[how] = sizes, np.load(tmp_path / how / "item_index.npy")
+    known = np.array(list(events.values())) >= 2
+    sizes, index = tables["vocabulary"]
+    assert sizes["items"] == 2 + known.sum()
+    assert (index[~known] == 1).all()
+    ids = pq.read_table(tmp_path / "vocabulary" / ITEM_IDS)["item_id"].to_pylist()
+    assert {item: place + 2 for place, item in enumerate(ids)} == {
+        item: row for item, row in zip(events, index.tolist(), strict=True) if row > 1
+    }
+    sizes, index = tables["hashed"]
+    assert sizes["items"] == 18
+    assert (index[~known] == 1).all()
+    assert set(index[known].tolist()) == set(range(2, 18)), "sixteen rows for all"
+    assert not (tmp_path / "hashed" / ITEM_IDS).exists()
