@@ -77,11 +77,25 @@ def test_attention_is_softmax_over_real_events_and_the_empty_one() -> None:
     there, scores = torch.tensor([[True, True, False]]), torch.tensor([[0.5, -0.5, 9.0]])
     attention.mix = torch.nn.Parameter(torch.tensor([[2.0], [3.0]]))
     rows = torch.cat([attention.nothing[0], events[0, :2]])
-    key, value = attention.key_value(rows).chunk(2, -1)
+    key, value = attention.key(rows), attention.value(rows)
     plain, similarity = attention.query(target) @ key.T / 2, torch.tensor([0.0, 0.5, -0.5])
     logits = plain + 2 * similarity + 3 * similarity * plain
     expected = attention.output(logits.softmax(-1) @ value)
     torch.testing.assert_close(attention(target, events, there, scores), expected)
+
+
+def test_attention_equals_torchs_own_of_several_heads() -> None:
+    torch.manual_seed(2)
+    ours, theirs = TargetAttention(8, 2, mixes=False), torch.nn.MultiheadAttention(8, 2, batch_first=True)
+    parts = (ours.query, ours.key, ours.value)
+    theirs.in_proj_weight.data = torch.cat([part.weight for part in parts])
+    theirs.in_proj_bias.data = torch.cat([part.bias for part in parts])
+    theirs.out_proj.load_state_dict(ours.output.state_dict())
+    target, events, there = torch.randn(5, 8), torch.randn(5, 3, 8), torch.rand(5, 3) < 0.7
+    rows = torch.cat([ours.nothing.expand(5, 1, 8), events], 1)
+    padding = torch.nn.functional.pad(~there, (1, 0), value=False)
+    expected, _ = theirs(target[:, None], rows, rows, key_padding_mask=padding)
+    torch.testing.assert_close(ours(target, events, there, None), expected[:, 0])
 
 
 def test_heads_must_divide_the_width() -> None:

@@ -1,9 +1,10 @@
-"""The GSU/ESU ranker (QARM V2, section on GSU and ESU) and, with less switched on, its DIN baseline."""
+"""The GSU/ESU ranker (QARM V2, section on GSU and ESU) and, with other switches, the models it is held against."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import nn
@@ -12,6 +13,7 @@ from qarm.models.ranker.attention import TargetAttention
 from qarm.models.ranker.crosses import BINS, LEVELS, histogram, shared_counts, shared_levels
 from qarm.models.ranker.examples import BUCKETS
 from qarm.models.ranker.experts import Heads, Kind
+from qarm.models.ranker.learned_search import HashSearch, SoftSearch, attention_relevance, most_relevant
 from qarm.models.ranker.tables import id_table
 from qarm.models.ranker.tasks import log_probabilities
 
@@ -19,6 +21,7 @@ Batch = Mapping[str, torch.Tensor]
 LENGTH_BUCKETS = 16
 COUNTS = ("history_length", "taken", "item_events", "item_recent_events")
 CODES = ("sid_1", "sid_2", "sid_3")
+Search = Literal["done", "soft", "twin", "eta"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,9 @@ class RankerShape:
         mixture: how tasks share the head, see :class:`qarm.models.ranker.experts.Heads`.
         experts: of the mixture.
         follows: the task that a task comes after, see :func:`qarm.models.ranker.tasks.log_probabilities`.
+        search: ``done`` where the found history is what a search found; else the ranker searches it for ``search_k``
+            events: ``soft`` (SIM), ``twin`` or ``eta``.
+        search_k: events that the ranker's own search keeps.
     """
 
     tasks: Sequence[str]
@@ -62,6 +68,8 @@ class RankerShape:
     mixture: Kind = "shared"
     experts: int = 1
     follows: Mapping[str, str] = field(default_factory=dict)
+    search: Search = "done"
+    search_k: int = 50
 
     @property
     def reads_scores(self) -> bool:
@@ -105,6 +113,8 @@ class Ranker(nn.Module):
         self.attention = nn.ModuleDict(
             {history: TargetAttention(width, p.heads, p.use_mix and history == "found") for history in p.histories}
         )
+        searches = {"soft": lambda: SoftSearch(width, len(p.tasks)), "eta": lambda: HashSearch(width)}
+        self.search = searches[p.search]() if p.search in searches else None
         self.hour = nn.Embedding(24, 4)
         self.weekday = nn.Embedding(7, 4)
         self.length = nn.Embedding(LENGTH_BUCKETS, 4)
@@ -126,25 +136,58 @@ class Ranker(nn.Module):
         Returns:
             Shape (batch, tasks).
         """
+        return self._logits(batch)[0]
+
+    def _logits(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The logits, and those of the search alone where it learns."""
         codes = [batch[name] for name in CODES] if self.shape.use_codes else []
         target = self._embed(batch["item_index"], codes)
+        of_search = None
+        if self.shape.search != "done":
+            batch, of_search = self._searched(batch, target)
         parts = [target]
         for history in self.shape.histories:
             parts += self._read(history, batch, target, codes)
-        return self.head(torch.cat([*parts, *self._context(batch)], dim=-1))
+        return self.head(torch.cat([*parts, *self._context(batch)], dim=-1)), of_search
+
+    def _searched(self, batch: Batch, target: torch.Tensor) -> tuple[Batch, torch.Tensor | None]:
+        """The batch with the found history cut to what the ranker's own search prefers, and the search's logits."""
+        there = batch["found_gap"] > 0
+        learns = isinstance(self.search, SoftSearch)
+        with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
+            events = self._events("found", batch)
+            if self.search is None:
+                relevance = attention_relevance(self.attention["found"], target, events)
+            else:
+                relevance = self.search.relevance(target, events)
+        places = most_relevant(relevance.detach(), there, min(self.shape.search_k, relevance.shape[1]))
+        found = {name: batch[name].gather(1, places) for name in batch if name in self._found_columns}
+        of_search = None
+        if isinstance(self.search, SoftSearch):
+            of_search = self.search.logits(target, events, relevance.masked_fill(~there, 0.0))
+        return {**batch, **found}, of_search
+
+    @property
+    def _found_columns(self) -> set[str]:
+        return {name for name in self.shape.columns if name.startswith("found_")}
+
+    def _events(self, history: str, batch: Batch) -> torch.Tensor:
+        """Events of a history without what the target adds, shape (batch, length, width)."""
+        codes = [batch[f"{history}_{name}"] for name in CODES] if self.shape.use_codes else []
+        events = self._embed(batch[f"{history}_item"], codes)
+        for name, table in self.of_event.items():
+            events = events + table(batch[f"{history}_{name}"])
+        return events
 
     def _read(
         self, history: str, batch: Batch, target: torch.Tensor, codes: Sequence[torch.Tensor]
     ) -> list[torch.Tensor]:
         """What one history says of the target."""
         there = batch[f"{history}_gap"] > 0
-        own = [batch[f"{history}_{name}"] for name in CODES] if codes else []
-        events = self._embed(batch[f"{history}_item"], own)
-        for name, table in self.of_event.items():
-            events = events + table(batch[f"{history}_{name}"])
+        events = self._events(history, batch)
         more = []
         if self.crosses:
-            shared = shared_levels(codes, own)
+            shared = shared_levels(codes, [batch[f"{history}_{name}"] for name in CODES])
             events = events + self.shared(shared)
             more.append(shared_counts(shared, there))
         scores = batch["found_score"] if history == "found" and self.shape.reads_scores else None
@@ -166,8 +209,13 @@ class Ranker(nn.Module):
         return torch.cat([self.item(items), *tables], dim=-1)
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Mean binary cross entropy over examples and tasks."""
-        yes, no = log_probabilities(self(batch), self.shape.tasks, self.shape.follows)
+        """Mean binary cross entropy over examples and tasks, and that of a search that learns."""
+        logits, of_search = self._logits(batch)
+        loss = self._cross_entropy(logits, batch)
+        return loss if of_search is None else loss + self._cross_entropy(of_search, batch)
+
+    def _cross_entropy(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+        yes, no = log_probabilities(logits, self.shape.tasks, self.shape.follows)
         labels = self.labels(batch)
         return -(labels * yes + (1 - labels) * no).mean()
 
