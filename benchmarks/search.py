@@ -189,9 +189,9 @@ def write_shared(folder: Path) -> None:
     for count in (1, 2):
         with workers(folder, count) as processes:
             maps = [m for p in processes for m in p.memory_maps() if m.path.startswith(str(folder))]
-            sums = [sum(getattr(m, kind) for m in maps) / 2**20 for kind in ("rss", "pss", "private_dirty")]
+            sums = [sum(getattr(m, kind) for m in maps) / 2**20 for kind in ("rss", "pss")]
         rows.append([str(count), *(f"{number:.1f}" for number in sums)])
-    header = ["workers", "resident, sum, MB", "proportional (PSS), sum, MB", "private and written, MB"]
+    header = ["workers", "resident, sum, MB", "proportional (PSS), sum, MB"]
     note = f"Workers that map one catalogue of {size:.1f} MB ({ITEMS:,} items) and read all of it: its pages alone."
     write_table("The catalogue in several workers", COMMAND, header, rows, note)
 
