@@ -6,6 +6,7 @@ import multiprocessing
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -182,7 +183,8 @@ def test_a_loss_that_is_no_number_names_its_step_and_leaves_the_checkpoint(tmp_p
 
 
 @pytest.mark.parametrize("switch", ["bfloat16", "compile"])
-def test_other_ways_to_compute_learn_as_well(switch: str) -> None:
+def test_other_ways_to_compute_learn_as_well(switch: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))  # its C++ takes two minutes
     plain, other = made(), made()
     parameters = replace(PARAMETERS, max_epochs=1)
     first = train_ranker(plain, epochs, valid, 5, parameters, "test")

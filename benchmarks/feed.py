@@ -1,0 +1,194 @@
+"""What feeding costs the ranker's training: from Petastorm beside tensors in memory, and memory over five epochs.
+
+    python -m benchmarks.feed [--warehouse WAREHOUSE] [--rows 200000] [--config conf/demo.toml]
+
+With a warehouse, a local one, the first files of its train examples that hold so many rows; without one, generated
+examples of the same columns and lengths.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import deltalake
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from petastorm import make_batch_reader
+from petastorm.pytorch import BatchedDataLoader
+
+from benchmarks._memory import PeakMemory
+from benchmarks._table import write_table
+from qarm.jobs.train_ranker import MODELS, shape_of
+from qarm.models.feed import Feed
+from qarm.models.ranker.ranker import Ranker, RankerShape
+from qarm.models.ranker.training import TrainingParameters, train_ranker
+from qarm.models.shuffling import Rows
+from qarm.schemas.settings import Settings, load_settings
+from qarm.udfs.arrays import list_column
+
+EPOCHS = 5
+PAIRS = 3
+FILES = 4
+ITEMS, CODES = 40_000, 257
+BELOW = {"hour": 24, "weekday": 7, "history_length": 900, "taken": 4, "item_events": 300, "item_recent_events": 40}
+"""What generated numbers stay below; buckets stay below 16."""
+
+
+def generated(settings: Settings, shape: RankerShape, rows: int, folder: Path, items: int = ITEMS) -> list[str]:
+    """Writes examples of the ranker's columns, ids drawn log-uniformly."""
+    lengths = {"recent": settings.examples.recent_length, "found": settings.examples.found_length}
+    urls = []
+    for part in range(FILES):
+        draw = np.random.default_rng(part)
+        columns: dict[str, pa.Array] = {}
+        for name in shape.columns:
+            kind, _, field = name.partition("_")
+            size = (rows // FILES, *([lengths[kind]] if kind in lengths else []))
+            if name.startswith("label_"):
+                values: Any = draw.integers(0, 2, size).astype(np.float32)
+            elif name == "found_score":
+                values = draw.random(size, dtype=np.float32)
+            elif field in ("index", "item") or "sid_" in name:
+                values = np.exp(draw.random(size) * np.log(CODES if "sid_" in name else items)).astype(np.int32)
+            else:
+                high = 3 if field == "action" else BELOW.get(name, 16)
+                values = draw.integers(int(field == "gap"), high, size, dtype=np.int32)
+            columns[name] = list_column(values) if values.ndim == 2 else pa.array(values)
+        path = folder / f"part-{part}.parquet"
+        pq.write_table(pa.table(columns), path)
+        urls.append(path.as_uri())
+    return urls
+
+
+def examples(settings: Settings, warehouse: str, rows: int, folder: Path) -> tuple[list[str], RankerShape]:
+    """Files with at least so many train examples, and the shape of a ranker for them."""
+    sizes: dict[str, object] = {"items": ITEMS, "codes": [CODES] * 3}
+    if not warehouse:
+        shape = shape_of(settings, sizes, MODELS["qarm"])
+        return generated(settings, shape, rows, folder), shape
+    (card,) = sorted(Path(warehouse, "_artifacts", "catalogue").glob("*/MANIFEST.json"))[-1:]
+    sizes = {name: json.loads(card.read_text())["card"][name] for name in sizes}
+    table = deltalake.DeltaTable(f"{warehouse}/ranker_examples")
+    files = sorted(table.file_uris(partition_filters=[("split", "=", "train")]))
+    urls = [Path(name).absolute().as_uri() for name in files]
+    shape = shape_of(settings, sizes, MODELS["qarm"])
+    taken = next((n for n in range(1, len(urls) + 1) if Feed(urls[:n], ["hour"], 1, 0, 0).rows >= rows), len(urls))
+    return urls[:taken], shape
+
+
+def trained(shape: RankerShape, batches: Any, steps: int, settings: Settings, epochs: int = 1) -> float:
+    """Seconds of training on some batches; one batch is validated on."""
+    s = settings.ranker
+    parameters = TrainingParameters(s.learning_rate, s.weight_decay, epochs, EPOCHS, 1)
+    torch.manual_seed(s.seed)
+    ranker = Ranker(shape)
+    first = next(iter(batches(0)))
+    return train_ranker(ranker, batches, lambda: [first], steps, parameters, "qarm").seconds
+
+
+def measure_speed(feed: Feed, shape: RankerShape, settings: Settings) -> dict[str, Any]:
+    """Training from Petastorm and from the same batches in memory, in turns."""
+    held = list(feed.epoch(0))
+    found: dict[str, Any] = {"rows": feed.rows, "memory": [], "petastorm": []}
+    for pair in range(PAIRS):
+        found["memory"].append(feed.rows / trained(shape, lambda _: held, feed.steps, settings))
+        found["petastorm"].append(
+            feed.rows / trained(shape, lambda number, pair=pair: feed.epoch(number + pair), feed.steps, settings)
+        )
+    return found
+
+
+def measure_memory(feed: Feed, shape: RankerShape, settings: Settings) -> dict[str, Any]:
+    """Peak memory of every epoch of one training from Petastorm."""
+    peaks: list[float] = []
+
+    def watched(number: int) -> Iterator[Rows]:
+        with PeakMemory(0.2) as memory:
+            yield from feed.epoch(number)
+        peaks.append(memory.gigabytes)
+
+    trained(shape, watched, feed.steps, settings, EPOCHS)
+    return {"gigabytes": peaks[-EPOCHS:]}
+
+
+def measure_reading(feed: Feed, shape: RankerShape, settings: Settings) -> dict[str, Any]:
+    """Rows a second without training: the feed, and Petastorm's own loader over the same files."""
+
+    def speed(batches: Any) -> float:
+        started = time.monotonic()
+        return sum(len(batch["hour"]) for batch in batches) / (time.monotonic() - started)
+
+    ours = speed(feed.epoch(0))
+    reader = make_batch_reader(list(feed.files), schema_fields=list(feed.columns), num_epochs=1, workers_count=1)
+    with reader, PeakMemory(0.2) as memory:
+        loaders = speed(BatchedDataLoader(reader, feed.batch_size, shuffling_queue_capacity=feed.shuffle_rows))
+    return {"feed": ours, "loader": loaders, "loader_gigabytes": memory.gigabytes}
+
+
+PARTS = {"speed": measure_speed, "memory": measure_memory, "reading": measure_reading}
+
+
+def write(found: dict[str, dict[str, Any]], command: str, source: str) -> None:
+    """Writes the table."""
+    speed, memory, reading = found["speed"], found["memory"], found["reading"]
+    ratios = [a / b for a, b in zip(speed["petastorm"], speed["memory"], strict=True)]
+    rows = [
+        ["training from tensors in memory", f"{np.median(speed['memory']):,.0f}", ""],
+        ["training from Petastorm", f"{np.median(speed['petastorm']):,.0f}",
+         ", ".join(f"{gigabytes:.2f}" for gigabytes in memory["gigabytes"])],
+        ["reading alone: the feed", f"{reading['feed']:,.0f}", ""],
+        ["reading alone: Petastorm's BatchedDataLoader", f"{reading['loader']:,.0f}",
+         f"{reading['loader_gigabytes']:.2f}"],
+    ]  # fmt: skip
+    note = (
+        f"{speed['rows']:,} train examples {source}. Training from Petastorm reaches {np.median(ratios):.2f} of the"
+        f" examples a second of the same ranker on the same batches already in memory (median of {PAIRS} epochs each,"
+        f" in turns: {', '.join(f'{ratio:.2f}' for ratio in ratios)}). Peak memory is the proportional set size of the"
+        f" process, of each of {EPOCHS} epochs of one training."
+    )
+    write_table("Feed", command, ["", "examples a second", "peak GiB, epoch by epoch"], rows, note)
+
+
+def main() -> None:
+    """Runs each part in a process of its own, and writes the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--warehouse", default="")
+    parser.add_argument("--config", default="")
+    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--part", choices=PARTS)
+    parser.add_argument("--folder", help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    settings = load_settings([chosen.config] if chosen.config else [])
+    if chosen.part:
+        task = json.loads(Path(chosen.folder, "task.json").read_text())
+        shape = RankerShape(**task["shape"])
+        s = settings.ranker
+        feed = Feed(task["files"], shape.columns, s.batch_size, s.shuffle_rows, s.seed)
+        print(json.dumps(PARTS[chosen.part](feed, shape, settings)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        files, shape = examples(settings, chosen.warehouse, chosen.rows, Path(folder))
+        Path(folder, "task.json").write_text(json.dumps({"files": files, "shape": vars(replace(shape))}))
+        found = {}
+        for part in PARTS:
+            command = [sys.executable, "-m", "benchmarks.feed", *sys.argv[1:], "--part", part, "--folder", folder]
+            output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            found[part] = json.loads(output.splitlines()[-1])
+            print(part, found[part], file=sys.stderr)
+    source = f"of {chosen.warehouse}" if chosen.warehouse else "generated"
+    write(found, " ".join(["python -m benchmarks.feed", *sys.argv[1:]]), source)
+
+
+if __name__ == "__main__":
+    main()

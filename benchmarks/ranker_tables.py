@@ -1,0 +1,78 @@
+"""What a training step of the ranker costs as its item table grows, with sparse gradients and with dense ones.
+
+python -m benchmarks.ranker_tables
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+
+from benchmarks._memory import PeakMemory
+from benchmarks._table import write_table
+from benchmarks.feed import CODES, generated
+from qarm.jobs.train_ranker import MODELS, shape_of
+from qarm.models.feed import Feed
+from qarm.models.ranker.ranker import Ranker
+from qarm.models.ranker.training import TrainingParameters, train_ranker
+from qarm.models.shuffling import Rows
+from qarm.schemas.settings import load_settings
+
+SIZES = {"dense": (16_000, 40_000, 400_000, 4_000_000), "sparse": (40_000, 400_000, 4_000_000)}
+STEPS = 20
+
+
+def measure(kind: str, items: int) -> dict[str, float]:
+    """CPU time of the median step, and the peak memory of the process."""
+    settings = load_settings()
+    torch.set_num_threads(1)
+    shape = shape_of(settings, {"items": items, "codes": [CODES] * 3}, MODELS["qarm"])
+    with tempfile.TemporaryDirectory() as folder, PeakMemory(0.1) as memory:
+        files = generated(settings, shape, STEPS * settings.ranker.batch_size, Path(folder), items)
+        held = list(Feed(files, shape.columns, settings.ranker.batch_size, 10_000, 1).epoch(0))
+        ranker = Ranker(shape)
+        ranker.item.sparse = kind == "sparse"
+        moments: list[float] = []
+
+        def clocked(_: int) -> Iterator[Rows]:
+            for batch in held:
+                moments.append(time.process_time())
+                yield batch
+
+        parameters = TrainingParameters(1e-3, 1e-5, 1, 1, 1)
+        train_ranker(ranker, clocked, lambda: held[:1], STEPS, parameters, kind)
+    steps = sorted(after - before for before, after in pairwise(moments[2:]))
+    return {"milliseconds": 1000 * steps[len(steps) // 2], "gigabytes": memory.gigabytes}
+
+
+def main() -> None:
+    """Measures each size in a process of its own, and writes the table."""
+    if len(sys.argv) > 1:
+        print(json.dumps(measure(sys.argv[1], int(sys.argv[2]))))
+        return
+    rows = []
+    for kind, sizes in SIZES.items():
+        for items in sizes:
+            command = [sys.executable, "-m", "benchmarks.ranker_tables", kind, str(items)]
+            output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            found = json.loads(output.splitlines()[-1])
+            rows.append([kind, f"{items:,}", f"{found['milliseconds']:.0f}", f"{found['gigabytes']:.2f}"])
+    note = (
+        f"The ranker at the defaults, batches of {load_settings().ranker.batch_size} generated examples with 70 events"
+        f" each, ids drawn log-uniformly; one thread, CPU time of the median of {STEPS} steps; memory of the whole"
+        " process."
+    )
+    header = ["gradients of the item table", "rows", "ms a step", "peak GiB"]
+    write_table("Ranker's tables", "python -m benchmarks.ranker_tables", header, rows, note)
+
+
+if __name__ == "__main__":
+    main()
