@@ -94,7 +94,7 @@ def steps(run: Run) -> None:
     _refuse_one_class(run)
     contract = ranker_examples(run.settings.ranking.task_names)
     with run.step("write ranker_examples"):
-        rows = with_popularity_before(examples, positives).select(*contract.names)
+        rows = with_popularity_before(examples, positives, items).select(*contract.names)
         # In hash order: a reader that takes a few row groups at a time then sees users and times mixed.
         mixed = rows.repartition(2 * _cores(run), "example_id").sortWithinPartitions("example_id")
         run.overwrite(contract, mixed)

@@ -321,6 +321,7 @@ class ExamplesSettings(Section):
 
     recent_length: Count
     found_length: Count
+    neighbours: Count
     search: Literal["embedding", "category", "sid", "recent"]
     negatives: Count
     negative_power: NotNegative
@@ -340,10 +341,13 @@ class RankerSettings(Section):
     """The ranker and its training."""
 
     use_codes: bool
+    use_neighbours: bool
     use_crosses: bool
     use_histogram: bool
     use_mix: bool
     use_counts: bool
+    search: Literal["done", "soft", "twin", "eta"]
+    search_k: Count
     item_dim: Count
     sid_dim: Count
     hidden: Annotated[list[Count], Field(min_length=1)]

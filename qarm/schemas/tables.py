@@ -262,6 +262,21 @@ def ranker_examples(tasks: Sequence[str]) -> Contract:
             Column("taken_gap", "INT", "Bucket of the time since the last one; 0 where there is none", nullable=False),
             Column("item_events", "INT", "Positive events on the item, all users', on earlier days", nullable=False),
             Column("item_recent_events", "INT", "Those of the 28 days before", nullable=False),
+            Column(
+                "sid_events", "INT", "Positive events on items of the target's SID, on earlier days", nullable=False
+            ),
+            Column("sid_recent_events", "INT", "Those of the 28 days before", nullable=False),
+            Column("shared_1", "INT", "Events of the user before that share sid_1 with the target", nullable=False),
+            Column("shared_2", "INT", "Those that share sid_2 too", nullable=False),
+            Column("shared_3", "INT", "Those that share all three", nullable=False),
+            Column("shared_gap", "INT", "Bucket of the time since the last of these; 0 for none", nullable=False),
+            Column("similar", "ARRAY<INT>", "Events of the user before, by similarity to the target", nullable=False),
+            Column(
+                "neighbour_item",
+                "ARRAY<INT>",
+                "item_index that stands for the target's content, then its nearest items'; 0 is padding",
+                nullable=False,
+            ),
             *sequences,
             Column(
                 "found_score",

@@ -33,6 +33,7 @@ def catalogue(n: int = 6) -> Catalogue:
         item_index=np.arange(2, n + 2, dtype=np.int32),
         popularity=np.ones((n, 3), np.int64),
         category=np.arange(n, dtype=np.int64) // 2,
+        neighbours=np.arange(2 * n, dtype=np.int32).reshape(n, 2),
     )
 
 

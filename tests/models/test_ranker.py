@@ -8,14 +8,16 @@ import torch
 
 from qarm.models.ranker.attention import TargetAttention
 from qarm.models.ranker.checkpoint import load_ranker, save_ranker
-from qarm.models.ranker.crosses import histogram, shared_counts, shared_levels
+from qarm.models.ranker.crosses import shared_levels
 from qarm.models.ranker.experts import Heads, Kind
 from qarm.models.ranker.ranker import Ranker, RankerShape
 from qarm.models.ranker.tasks import log_probabilities
+from qarm.models.ranker.top_k import TIERS
 
 SHAPE = RankerShape(
-    tasks=["click"], items=20, codes=[5, 5, 5], histories=["recent", "found"], use_codes=True, use_crosses=True,
-    use_histogram=True, use_mix=True, use_counts=True, item_dim=8, sid_dim=8, hidden=[16], heads=2, dropout=0.0,
+    tasks=["click"], items=20, codes=[5, 5, 5], histories=["recent", "found"], use_codes=True, use_neighbours=True,
+    use_crosses=True, use_histogram=True, use_mix=True, use_counts=True, item_dim=8, sid_dim=8,
+    hidden=[16], heads=2, dropout=0.0,
 )  # fmt: skip
 
 
@@ -32,7 +34,13 @@ def batch(n: int = 64, seed: int = 0, length: int = 4) -> dict[str, torch.Tensor
         "taken_gap": draw(16, n),
         "item_events": draw(9, n),
         "item_recent_events": draw(9, n),
+        "sid_events": draw(9, n),
+        "sid_recent_events": draw(9, n),
+        "shared_gap": draw(16, n),
+        "similar": draw(9, n, TIERS),
+        "neighbour_item": draw(20, n, 5),
     }
+    columns |= {f"shared_{i}": draw(3, n) for i in (1, 2, 3)}
     columns |= {f"sid_{i}": draw(5, n) for i in (1, 2, 3)}
     for kind in ("recent", "found"):
         columns |= {f"{kind}_item": draw(20, n, length), f"{kind}_gap": draw(16, n, length)}
@@ -44,7 +52,8 @@ def batch(n: int = 64, seed: int = 0, length: int = 4) -> dict[str, torch.Tensor
 
 
 def pad(columns: dict[str, torch.Tensor], extra: int) -> dict[str, torch.Tensor]:
-    return {k: torch.nn.functional.pad(v, (0, extra)) if v.ndim == 2 else v for k, v in columns.items()}
+    histories = ("recent_", "found_")
+    return {k: torch.nn.functional.pad(v, (0, extra)) if k.startswith(histories) else v for k, v in columns.items()}
 
 
 def test_padding_changes_nothing() -> None:
@@ -76,12 +85,13 @@ def test_attention_is_softmax_over_real_events_and_the_empty_one() -> None:
     target, events = torch.randn(1, 4), torch.randn(1, 3, 4)
     there, scores = torch.tensor([[True, True, False]]), torch.tensor([[0.5, -0.5, 9.0]])
     attention.mix = torch.nn.Parameter(torch.tensor([[2.0], [3.0]]))
-    rows = torch.cat([attention.nothing[0], events[0, :2]])
+    table, rows_of = torch.randn(5, 4), torch.tensor([[3, 1, 4]])
+    rows = torch.cat([attention.nothing, events[0, :2] + table[[3, 1]]])
     key, value = attention.key(rows), attention.value(rows)
     plain, similarity = attention.query(target) @ key.T / 2, torch.tensor([0.0, 0.5, -0.5])
     logits = plain + 2 * similarity + 3 * similarity * plain
     expected = attention.output(logits.softmax(-1) @ value)
-    torch.testing.assert_close(attention(target, events, there, scores), expected)
+    torch.testing.assert_close(attention(target, events, there, scores, [(table, rows_of)]), expected)
 
 
 def test_attention_equals_torchs_own_of_several_heads() -> None:
@@ -110,13 +120,15 @@ def test_checkpoint_gives_the_same_scores(tmp_path: Path) -> None:
 
 
 def test_the_baseline_reads_no_codes_and_no_found_history() -> None:
-    din = replace(SHAPE, histories=["recent"], use_codes=False, use_crosses=False, use_counts=False)
-    assert not [name for name in din.columns if "sid" in name or "found" in name]
+    din = replace(SHAPE, histories=["recent"], use_codes=False, use_neighbours=False, use_histogram=False)
+    assert not [name for name in din.columns if name.startswith(("sid", "found", "shared", "similar", "neighbour"))]
     columns = {name: batch()[name] for name in din.columns}
     assert Ranker(din)(columns).shape == (64, 1)
 
 
-@pytest.mark.parametrize("switch", ["use_codes", "use_crosses", "use_histogram", "use_mix", "use_counts"])
+@pytest.mark.parametrize(
+    "switch", ["use_codes", "use_neighbours", "use_crosses", "use_histogram", "use_mix", "use_counts"]
+)
 def test_every_switch_changes_what_is_read_or_computed(switch: str) -> None:
     """A switch that does nothing would leave the parameters as they are."""
     off = replace(SHAPE, **{switch: False})
@@ -129,16 +141,8 @@ def test_crosses_count_leading_codes_alone() -> None:
     events = [torch.tensor([row]) for row in ([3, 3, 3, 9, 0], [4, 4, 9, 4, 0], [5, 9, 5, 5, 0])]
     shared = shared_levels(target, events)
     assert shared.tolist() == [[3, 2, 1, 0, 0]]
-    counts = shared_counts(shared, torch.tensor([[True, True, True, True, False]]))
-    torch.testing.assert_close(counts.expm1(), torch.tensor([[3.0, 2.0, 1.0]]))
     none = [torch.zeros(1, dtype=torch.int64)] * 3
     assert not shared_levels(none, [torch.zeros((1, 2), dtype=torch.int64)] * 3).any()
-
-
-def test_histogram_counts_real_events() -> None:
-    counts = histogram(torch.tensor([[-0.5, 0.96, 1.0, 0.97, 0.0]]), torch.tensor([[True, True, True, True, False]]))
-    assert counts.expm1().sum().item() == pytest.approx(4)
-    assert counts.expm1()[0, [0, -1]].tolist() == pytest.approx([1, 1])
 
 
 @pytest.mark.parametrize("mixture", ["shared", "mmoe", "ple"])

@@ -31,7 +31,7 @@ FIRST_INDEX = 2
 def item_rows(
     items: DataFrame, embeddings: DataFrame, codes: DataFrame, positives: DataFrame, periods: Periods
 ) -> DataFrame:
-    """Every embedded item with category, codes and popularity, numbered by ``item_row``.
+    """Every embedded item with category, codes, neighbours and popularity, numbered by ``item_row``.
 
     ``popularity`` counts positives in the periods of the train, valid and test examples; ``train_events`` those of the
     whole train period.
@@ -47,12 +47,55 @@ def item_rows(
     rows = (
         embeddings.select("item_id", "search_embedding")
         .join(categories, "item_id", "left")
-        .join(codes.select("item_id", "sid_1", "sid_2", "sid_3"), "item_id", "left")
+        .join(codes.select("item_id", "sid_1", "sid_2", "sid_3", "content_hash", "neighbours"), "item_id", "left")
         .join(popularity, "item_id", "left")
         .withColumn("popularity", F.coalesce("popularity", F.array(*[F.lit(0).cast("long")] * 3)))
         .fillna(0, ["train_events"])
     )
     return with_row_number(rows, "item_row", "item_id")
+
+
+def neighbour_rows(items: DataFrame, wanted: int) -> DataFrame:
+    """The rows of each item's nearest items, nearest first; items without any are left out.
+
+    Args:
+        items: of :func:`item_rows`.
+        wanted: neighbours of an item, at most.
+
+    Returns:
+        item_row LONG, near ARRAY<LONG>.
+    """
+    asked = items.select("item_row", F.posexplode(F.slice("neighbours", 1, wanted)).alias("place", "item_id"))
+    numbers = items.select("item_id", F.col("item_row").alias("near"))
+    return (
+        asked.join(numbers, "item_id", "inner")
+        .groupBy("item_row")
+        .agg(F.sort_array(F.collect_list(F.struct("place", "near"))).alias("ordered"))
+        .select("item_row", F.col("ordered.near").alias("near"))
+    )
+
+
+def known_neighbours(
+    near: NDArray[np.int64], content: NDArray[np.int64], index: NDArray[np.int32]
+) -> NDArray[np.int32]:
+    """Rows of the ranker's item table that stand for an item beside its own: its content's, then its neighbours'.
+
+    The best-known item stands for a content, so that an item too new to be known is read by one like it.
+
+    Args:
+        near: rows of the nearest items, -1 for padding, shape (items, k).
+        content: a number of each item's content, shape (items,).
+        index: of :func:`item_index`, the best known first, shape (items,).
+
+    Returns:
+        0 where no item of the content is known, shape (items, 1 + k).
+    """
+    _, group = np.unique(content, return_inverse=True)
+    best = np.full(group.max(initial=-1) + 1, np.iinfo(np.int32).max, np.int32)
+    np.minimum.at(best, group, np.where(index >= FIRST_INDEX, index, np.iinfo(np.int32).max))
+    best[best == np.iinfo(np.int32).max] = 0
+    own = best[group]
+    return np.concatenate([own[:, None], np.where(near >= 0, own[near], 0)], axis=1).astype(np.int32)
 
 
 def item_index(
@@ -81,8 +124,8 @@ def write_catalogue(rows: DataFrame, settings: ExamplesSettings, folder: Path) -
     Where items have rows of their own, their ids are written too, in the order of the rows: tomorrow's ranker finds its
     items by them.
 
-    Driver memory: about three times ``search_dim * 4 + 68`` bytes and the id of an item; the caller has checked their
-    number.
+    Driver memory: about three times ``search_dim * 4 + 12 * neighbours + 76`` bytes and the id of an item; the caller
+    has checked their number.
 
     Returns:
         Sizes of the ranker's tables, ``items`` and ``codes``, and ``item_ids``, how items got their rows.
@@ -90,6 +133,8 @@ def write_catalogue(rows: DataFrame, settings: ExamplesSettings, folder: Path) -
     hashed = settings.item_ids == "hashed"
     if hashed:
         rows = rows.withColumn("hash", F.pmod(F.xxhash64("item_id"), F.lit(settings.item_rows)))
+    near = neighbour_rows(rows, settings.neighbours).toArrow()
+    rows = rows.withColumn("content", F.xxhash64("content_hash")).drop("content_hash", "neighbours")
     table = rows.toArrow().sort_by("item_row")
     hashes = table["hash"].to_numpy() if hashed else None
     index = item_index(table["train_events"].to_numpy(), settings.min_item_events, hashes)
@@ -102,12 +147,25 @@ def write_catalogue(rows: DataFrame, settings: ExamplesSettings, folder: Path) -
     np.save(folder / "codes.npy", codes)
     np.save(folder / "item_index.npy", index)
     np.save(folder / "popularity.npy", column_matrix(table["popularity"]))
+    np.save(
+        folder / "neighbours.npy", known_neighbours(_padded(near, table.num_rows, settings), table["content"], index)
+    )
     np.save(folder / "category.npy", table["category"].fill_null(0).to_numpy())
     return {
         "items": FIRST_INDEX + (settings.item_rows if hashed else known),
         "codes": [int(level) + 1 for level in codes.max(0)],
         "item_ids": settings.item_ids,
     }
+
+
+def _padded(near: pa.Table, items: int, settings: ExamplesSettings) -> NDArray[np.int64]:
+    """Lists of rows as a matrix, -1 where they are short, shape (items, neighbours)."""
+    lists = near["near"].combine_chunks()
+    owner = np.repeat(near["item_row"].to_numpy(), lists.value_lengths().to_numpy())
+    place = np.arange(len(owner)) - np.repeat(lists.offsets.to_numpy()[:-1], lists.value_lengths().to_numpy())
+    padded = np.full((items, settings.neighbours), -1, np.int64)
+    padded[owner, place] = lists.flatten().to_numpy()
+    return padded
 
 
 def publish_catalogue(run: Run, items: DataFrame) -> Artifact:
@@ -123,7 +181,9 @@ def publish_catalogue(run: Run, items: DataFrame) -> Artifact:
             f"examples.max_items: {count} items, {settings.max_items} allowed; raise it with --driver-memory"
         )
     recipe = {name: run.version(name) for name in run.job.reads}
-    recipe |= {name: str(getattr(settings, name)) for name in ("item_ids", "item_rows", "min_item_events")}
+    recipe |= {
+        name: str(getattr(settings, name)) for name in ("item_ids", "item_rows", "min_item_events", "neighbours")
+    }
     recipe |= {"split": run.settings.digest(["split", "ranking"])}
     versions = run.read(SEMANTIC_IDS.name).select("codebook_version").distinct().collect()
     codebook = ",".join(sorted(row[0] for row in versions))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
+
+Marks = Sequence[tuple[torch.Tensor, torch.Tensor]]
 
 
 class TargetAttention(nn.Module):
@@ -15,7 +19,9 @@ class TargetAttention(nn.Module):
     the search gave it (MUSE's mix, its first weight within the query); the weights begin at 0.
 
     With one target a row, keys and values need never be made: ``q . (W_k e) = (W_k^T q) . e`` and ``sum a (W_v e) =
-    W_v (sum a e)``, which costs heads * length * width in place of length * width^2.
+    W_v (sum a e)``, which costs heads * length * width in place of length * width^2. What marks an event (its age, its
+    place) is a row of a small table that is added to it: the products are then made with the table and picked, and the
+    weights summed by row, which costs heads in place of width an event.
 
     Args:
         width: of target and events; a multiple of ``heads``.
@@ -35,11 +41,16 @@ class TargetAttention(nn.Module):
         self.key = nn.Linear(width, width)
         self.value = nn.Linear(width, width)
         self.output = nn.Linear(width, width)
-        self.nothing = nn.Parameter(torch.zeros(1, 1, width))
+        self.nothing = nn.Parameter(torch.zeros(1, width))
         self.mix = nn.Parameter(torch.zeros(2, heads)) if mixes else None
 
     def forward(
-        self, target: torch.Tensor, events: torch.Tensor, there: torch.Tensor, scores: torch.Tensor | None
+        self,
+        target: torch.Tensor,
+        events: torch.Tensor,
+        there: torch.Tensor,
+        scores: torch.Tensor | None = None,
+        marks: Marks = (),
     ) -> torch.Tensor:
         """Attends.
 
@@ -48,30 +59,43 @@ class TargetAttention(nn.Module):
             events: shape (batch, length, width).
             there: False for padding, shape (batch, length).
             scores: similarities, shape (batch, length); None where they do not count.
+            marks: tables of shape (rows, width), and each event's row of them, shape (batch, length).
 
         Returns:
             Shape (batch, width).
         """
-        batch, _, width = events.shape
-        events = torch.cat([self.nothing.expand(batch, 1, width), events], dim=1)
-        logits = self.logits(target, events)
+        query = self.query(target).view(len(target), self.heads, -1)
+        logits = self._products(query, events, marks)
+        none = self._products(query, self.nothing.expand(len(target), 1, -1))
         if self.mix is not None and scores is not None:
-            similarity = nn.functional.pad(scores, (1, 0))[:, None]
             alone, together = self.mix[:, None, :, None]
-            logits = logits + alone * similarity + together * similarity * logits
+            logits = logits + alone * scores[:, None] + together * scores[:, None] * logits
         # -inf, not 0: a padding event must not beat real events with negative logits.
-        logits = logits.masked_fill(~nn.functional.pad(there, (1, 0), value=True)[:, None], float("-inf"))
-        mixed = logits.softmax(-1) @ events
-        values = torch.einsum("bhw,hdw->bhd", mixed, self._of_heads(self.value.weight)).reshape(batch, width)
+        logits = logits.masked_fill(~there[:, None], float("-inf"))
+        weights = torch.cat([none, logits], dim=-1).softmax(-1)
+        none, weights = weights[..., :1], weights[..., 1:]
+        mixed = none * self.nothing + weights @ events
+        for table, rows in marks:
+            by_row = weights.new_zeros(*weights.shape[:2], len(table))
+            mixed = mixed + by_row.scatter_add(-1, _for_heads(rows, self.heads), weights) @ table
+        values = torch.einsum("bhw,hdw->bhd", mixed, self._of_heads(self.value.weight)).flatten(1)
         return self.output(values + self.value.bias)
 
-    def logits(self, target: torch.Tensor, events: torch.Tensor) -> torch.Tensor:
+    def logits(self, target: torch.Tensor, events: torch.Tensor, marks: Marks = ()) -> torch.Tensor:
         """The logits of query and key alone, shape (batch, heads, length); see :meth:`forward`."""
-        query = self.query(target).view(len(target), self.heads, -1)
+        return self._products(self.query(target).view(len(target), self.heads, -1), events, marks)
+
+    def _products(self, query: torch.Tensor, events: torch.Tensor, marks: Marks = ()) -> torch.Tensor:
         folded = torch.einsum("bhd,hdw->bhw", query, self._of_heads(self.key.weight))
-        constant = (query * self.key.bias.view(self.heads, -1)).sum(-1, keepdim=True)
-        return (folded @ events.transpose(1, 2) + constant) / query.shape[-1] ** 0.5
+        products = folded @ events.transpose(1, 2) + (query * self.key.bias.view(self.heads, -1)).sum(-1, keepdim=True)
+        for table, rows in marks:
+            products = products + (folded @ table.T).gather(-1, _for_heads(rows, self.heads))
+        return products / query.shape[-1] ** 0.5
 
     def _of_heads(self, weight: torch.Tensor) -> torch.Tensor:
         """A projection's weight by heads, shape (heads, width of a head, width)."""
         return weight.view(self.heads, -1, weight.shape[-1])
+
+
+def _for_heads(rows: torch.Tensor, heads: int) -> torch.Tensor:
+    return rows.long()[:, None].expand(-1, heads, -1)

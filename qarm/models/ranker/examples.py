@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from qarm.models.ranker.gather import buckets, gather
 from qarm.models.ranker.hashing import scramble, uniform
+from qarm.models.ranker.lifelong import leading_keys, times_before
 from qarm.models.ranker.search import among_latest, search, search_by_key, similarities
+from qarm.models.ranker.top_k import TIERS
 
 Search = Literal["embedding", "category", "sid", "recent"]
 
@@ -37,6 +39,7 @@ class Catalogue:
         item_index: index in the ranker's item table: 1 = unknown, from 2 on its own, shape (items,).
         popularity: positive events in the train, validation and test period, shape (items, 3).
         category: a hash of the category, 0 where an item has none, shape (items,).
+        neighbours: index of the items that stand for its content and the nearest others, 0 for none, shape (items, k).
     """
 
     search_embeddings: NDArray[np.float32]
@@ -44,6 +47,7 @@ class Catalogue:
     item_index: NDArray[np.int32]
     popularity: NDArray[np.int64]
     category: NDArray[np.int64]
+    neighbours: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,9 @@ class Histories:
         history_length: positive events before the target, shape (n,).
         taken: times the user took the target before, shape (n,).
         taken_gap: bucket of the time since the last one, 0 where there is none, shape (n,).
+        shared: events before that share the target's first, first two, and all three codes, shape (n, 3).
+        shared_gap: bucket of the time since the last one that shares all, 0 where there is none, shape (n,).
+        similar: events before by the similarity of their embedding to the target's, shape (n, TIERS).
         exclusive: found events that the user's latest events of the same category or the same item do not hold, shape
             (n,).
     """
@@ -134,6 +141,9 @@ class Histories:
     history_length: NDArray[np.int32]
     taken: NDArray[np.int32]
     taken_gap: NDArray[np.int32]
+    shared: NDArray[np.int32]
+    shared_gap: NDArray[np.int32]
+    similar: NDArray[np.int32]
     exclusive: NDArray[np.int32]
 
 
@@ -212,8 +222,13 @@ def histories_of(
     visible = np.searchsorted(times, targets.times, side="left")
     recent = visible[:, None] - 1 - np.arange(parameters.recent_length)
     recent = np.maximum(recent, -1).astype(np.int32)
-    found, scores = _found(targets.rows, visible, rows, catalogue, parameters)
-    taken, last = _taken(targets.rows, visible, rows)
+    found, scores, similar = _found(targets.rows, visible, rows, catalogue, parameters)
+    gaps = partial(buckets, targets.times, times, borders=HOUR * DOUBLING)
+    taken, last = times_before(targets.rows, visible, rows)
+    codes = [
+        times_before(leading_keys(catalogue.codes[targets.rows], n), visible, leading_keys(catalogue.codes[rows], n))
+        for n in range(1, 1 + catalogue.codes.shape[1])
+    ]
     fields = partial(
         _fields, rows=rows, times=times, actions=actions, now=targets.times, visible=visible, catalogue=catalogue
     )
@@ -225,7 +240,10 @@ def histories_of(
         found_length=(found >= 0).sum(1).astype(np.int32),
         history_length=visible.astype(np.int32),
         taken=taken,
-        taken_gap=buckets(targets.times, times, last[:, None], HOUR * DOUBLING)[:, 0],
+        taken_gap=gaps(last[:, None])[:, 0],
+        shared=np.stack([count for count, _ in codes], axis=1),
+        shared_gap=gaps(codes[-1][1][:, None])[:, 0],
+        similar=similar,
         exclusive=_exclusive(found, targets.rows, visible, rows, catalogue),
     )
 
@@ -233,14 +251,17 @@ def histories_of(
 def _found(
     targets: NDArray[np.int64], visible: NDArray[np.int64], history: NDArray[np.int64], catalogue: Catalogue,
     parameters: ExampleParameters,
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:  # fmt: skip
-    """Positions of the events that the search finds, and their similarities."""
-    vectors = catalogue.search_embeddings
-    if parameters.search == "embedding":
-        return search(vectors[targets], visible, vectors[history], parameters.found_length)
-    keys = (_keys(parameters.search, rows, catalogue) for rows in (targets, history))
-    positions = search_by_key(next(keys), visible, next(keys), parameters.found_length)
-    return positions, similarities(vectors[targets], vectors[history], positions)
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:  # fmt: skip
+    """Positions of the events that the search finds, their similarities, and all events by their similarity."""
+    of_target, of_event = catalogue.search_embeddings[targets], catalogue.search_embeddings[history]
+    by_embedding = parameters.search == "embedding"
+    similar = np.zeros((len(targets), TIERS), np.int32)
+    positions, scores = search(of_target, visible, of_event, parameters.found_length if by_embedding else 1, similar)
+    if not by_embedding:
+        keys = (_keys(parameters.search, rows, catalogue) for rows in (targets, history))
+        positions = search_by_key(next(keys), visible, next(keys), parameters.found_length)
+        scores = similarities(of_target, of_event, positions)
+    return positions, scores, similar
 
 
 def _keys(by: str, rows: NDArray[np.int64], catalogue: Catalogue) -> NDArray[np.int64]:
@@ -264,19 +285,6 @@ def _exclusive(
         of_target, of_event = (_keys(by, rows, catalogue)[:, 0] for rows in (targets, history))
         alone &= ~among_latest(found, of_target, visible, of_event)
     return alone.sum(1).astype(np.int32)
-
-
-def _taken(
-    targets: NDArray[np.int64], visible: NDArray[np.int64], history: NDArray[np.int64]
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """How often each target is among its visible events, and the position of the last time, -1 where there is none."""
-    span = len(history) + 1
-    places = history * span + np.arange(len(history))
-    order = np.argsort(places)
-    first = np.searchsorted(places[order], targets * span)
-    end = np.searchsorted(places[order], targets * span + visible)
-    last = order[end - 1] if len(order) else np.zeros(len(end), np.int64)
-    return (end - first).astype(np.int32), np.where(end > first, last, -1).astype(np.int32)
 
 
 def _fields(

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from qarm.models.ranker.attention import TargetAttention
+from qarm.models.ranker.attention import Marks, TargetAttention
 
 LearnedSearch = Literal["soft", "twin", "eta"]
 HASH_BITS = 64
@@ -76,9 +76,11 @@ class HashSearch(nn.Module):
         return (theirs @ mine[..., None]).squeeze(-1) - torch.arange(length, device=events.device) / length
 
 
-def attention_relevance(attention: TargetAttention, target: torch.Tensor, events: torch.Tensor) -> torch.Tensor:
+def attention_relevance(
+    attention: TargetAttention, target: torch.Tensor, events: torch.Tensor, marks: Marks = ()
+) -> torch.Tensor:
     """TWIN's: the exact attention's own logits, mean of its heads (Chang et al., KDD 2023); shape (batch, length)."""
-    return attention.logits(target, events).mean(1)
+    return attention.logits(target, events, marks).mean(1)
 
 
 def most_relevant(relevance: torch.Tensor, there: torch.Tensor, k: int) -> torch.Tensor:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import nn
 
 from qarm.models.ranker.attention import TargetAttention
-from qarm.models.ranker.crosses import BINS, LEVELS, histogram, shared_counts, shared_levels
+from qarm.models.ranker.crosses import LEVELS, shared_levels
 from qarm.models.ranker.examples import BUCKETS
 from qarm.models.ranker.experts import Heads, Kind
 from qarm.models.ranker.learned_search import HashSearch, SoftSearch, attention_relevance, most_relevant
 from qarm.models.ranker.tables import id_table
 from qarm.models.ranker.tasks import log_probabilities
+from qarm.models.ranker.top_k import TIERS
 
 Batch = Mapping[str, torch.Tensor]
 LENGTH_BUCKETS = 16
-COUNTS = ("history_length", "taken", "item_events", "item_recent_events")
+COUNTS = ("taken", "item_events", "item_recent_events")
+CODE_COUNTS = ("sid_events", "sid_recent_events")
 CODES = ("sid_1", "sid_2", "sid_3")
+SHARED = ("shared_1", "shared_2", "shared_3")
 Search = Literal["done", "soft", "twin", "eta"]
 
 
@@ -33,9 +36,12 @@ class RankerShape:
         items: rows of the item table, padding and unknown included.
         codes: rows of the three semantic-ID tables, padding included.
         histories: which histories it attends to, of ``recent`` and ``found``.
-        use_codes: whether it knows semantic IDs.
-        use_crosses: whether events know how many codes they share with the target, and the head how many do.
-        use_histogram: whether the head sees the found events' similarities by their size (MUSE).
+        use_codes: whether it knows semantic IDs, and how often all users took the target's.
+        use_neighbours: whether it knows the target's nearest items (QARM V1's VQ code).
+        use_crosses: whether events know how many codes they share with the target, and the head how many of all of the
+            user's events do (QARM V1).
+        use_histogram: whether the head sees all of the user's events counted by similarity (MUSE's SimTier, there of
+            the found events).
         use_mix: whether attention to found events mixes in their similarity (MUSE).
         use_counts: whether the head sees how often the user took the item before and how often all users did.
         item_dim: width of the item table.
@@ -56,6 +62,7 @@ class RankerShape:
     codes: Sequence[int]
     histories: Sequence[str]
     use_codes: bool
+    use_neighbours: bool
     use_crosses: bool
     use_histogram: bool
     use_mix: bool
@@ -72,9 +79,14 @@ class RankerShape:
     search_k: int = 50
 
     @property
+    def crosses(self) -> bool:
+        """Whether codes are compared: there must be codes."""
+        return self.use_crosses and self.use_codes
+
+    @property
     def reads_scores(self) -> bool:
         """Whether it reads ``found_score``."""
-        return "found" in self.histories and (self.use_histogram or self.use_mix)
+        return "found" in self.histories and self.use_mix
 
     @property
     def columns(self) -> list[str]:
@@ -82,22 +94,31 @@ class RankerShape:
         codes = CODES if self.use_codes else ()
         fields = ["item", "gap", "action", "position", *codes]
         sequences = [f"{history}_{field}" for history in self.histories for field in fields]
-        counts = ["taken_gap", *COUNTS] if self.use_counts else ["history_length"]
+        switched = {
+            "use_counts": ["taken_gap", *COUNTS],
+            "use_codes": CODE_COUNTS,
+            "crosses": ["shared_gap", *SHARED],
+            "use_histogram": ["similar"],
+            "use_neighbours": ["neighbour_item"],
+            "reads_scores": ["found_score"],
+        }
+        more = [name for switch, names in switched.items() if getattr(self, switch) for name in names]
         labels = [f"label_{task}" for task in self.tasks]
-        scores = ["found_score"] if self.reads_scores else []
-        return [*labels, "item_index", *codes, "hour", "weekday", *counts, *sequences, *scores]
+        return [*labels, "item_index", *codes, "hour", "weekday", "history_length", *more, *sequences]
 
 
 class Ranker(nn.Module):
     """Scores a target for a user from its searched history.
 
-    Target and events share the tables: item id and three semantic-ID levels, learned with the ranker. Events add their
-    age, action, position and, with crosses, how many codes they share with the target. Attention outputs, the target,
-    their products and the context go through the heads.
+    Target, events and neighbours share the tables: item id and three semantic-ID levels, learned with the ranker.
+    Events are marked by their age, action, position and, with crosses, how many codes they share with the target.
+    Attention outputs, the target, their products and the context go through the heads.
 
     Args:
         shape: tables, histories and widths.
     """
+
+    search: SoftSearch | HashSearch | None
 
     def __init__(self, shape: RankerShape) -> None:
         super().__init__()
@@ -105,26 +126,26 @@ class Ranker(nn.Module):
         self.item = id_table(p.items, p.item_dim)
         self.code = nn.ModuleList(id_table(size, p.sid_dim) for size in p.codes if p.use_codes)
         width = p.item_dim + len(self.code) * p.sid_dim
-        self.crosses = p.use_crosses and p.use_codes
         rows = {"gap": BUCKETS, "position": BUCKETS, "action": 1 + 2 ** len(p.tasks)}
         self.of_event = nn.ModuleDict({name: _table(size, width, padding_idx=0) for name, size in rows.items()})
-        if self.crosses:
+        if p.crosses:
             self.shared = _table(LEVELS + 1, width)
         self.attention = nn.ModuleDict(
             {history: TargetAttention(width, p.heads, p.use_mix and history == "found") for history in p.histories}
         )
-        searches = {"soft": lambda: SoftSearch(width, len(p.tasks)), "eta": lambda: HashSearch(width)}
-        self.search = searches[p.search]() if p.search in searches else None
+        soft, hashed = p.search == "soft", p.search == "eta"
+        self.search = SoftSearch(width, len(p.tasks)) if soft else HashSearch(width) if hashed else None
         self.hour = nn.Embedding(24, 4)
         self.weekday = nn.Embedding(7, 4)
         self.length = nn.Embedding(LENGTH_BUCKETS, 4)
-        context = 12
-        if p.use_counts:
-            self.taken_gap = nn.Embedding(BUCKETS, 4)
-            context += 4 + len(COUNTS)
-        found = BINS if p.use_histogram and "found" in p.histories else 0
-        crossed = LEVELS * len(p.histories) if self.crosses else 0
-        inputs = width * (1 + 2 * len(p.histories)) + context + found + crossed
+        gaps = {"taken_gap": p.use_counts, "shared_gap": p.crosses}
+        self.gap = nn.ModuleDict({name: nn.Embedding(BUCKETS, 4) for name, used in gaps.items() if used})
+        self.counts = [
+            *(COUNTS if p.use_counts else ()), *(CODE_COUNTS if p.use_codes else ()), *(SHARED if p.crosses else ())
+        ]  # fmt: skip
+        context = 12 + 4 * len(self.gap) + len(self.counts) + (TIERS if p.use_histogram else 0)
+        neighbours = p.item_dim if p.use_neighbours else 0
+        inputs = width * (1 + 2 * len(p.histories)) + neighbours + context
         self.head = Heads(inputs, p.hidden, len(p.tasks), p.mixture, p.experts, p.dropout)
 
     def forward(self, batch: Batch) -> torch.Tensor:
@@ -146,6 +167,9 @@ class Ranker(nn.Module):
         if self.shape.search != "done":
             batch, of_search = self._searched(batch, target)
         parts = [target]
+        if self.shape.use_neighbours:
+            near = batch["neighbour_item"]
+            parts.append(self.item(near).sum(1) / (near > 0).sum(1, keepdim=True).clamp_min(1))
         for history in self.shape.histories:
             parts += self._read(history, batch, target, codes)
         return self.head(torch.cat([*parts, *self._context(batch)], dim=-1)), of_search
@@ -153,11 +177,12 @@ class Ranker(nn.Module):
     def _searched(self, batch: Batch, target: torch.Tensor) -> tuple[Batch, torch.Tensor | None]:
         """The batch with the found history cut to what the ranker's own search prefers, and the search's logits."""
         there = batch["found_gap"] > 0
-        learns = isinstance(self.search, SoftSearch)
+        learns = isinstance(self.search, SoftSearch)  # the others' relevance has no gradient
         with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
             events = self._events("found", batch)
             if self.search is None:
-                relevance = attention_relevance(self.attention["found"], target, events)
+                attention = cast(TargetAttention, self.attention["found"])
+                relevance = attention_relevance(attention, target, events, self._marks("found", batch))
             else:
                 relevance = self.search.relevance(target, events)
         places = most_relevant(relevance.detach(), there, min(self.shape.search_k, relevance.shape[1]))
@@ -172,36 +197,37 @@ class Ranker(nn.Module):
         return {name for name in self.shape.columns if name.startswith("found_")}
 
     def _events(self, history: str, batch: Batch) -> torch.Tensor:
-        """Events of a history without what the target adds, shape (batch, length, width)."""
-        codes = [batch[f"{history}_{name}"] for name in CODES] if self.shape.use_codes else []
-        events = self._embed(batch[f"{history}_item"], codes)
-        for name, table in self.of_event.items():
-            events = events + table(batch[f"{history}_{name}"])
-        return events
+        """The items of a history, shape (batch, length, width)."""
+        return self._embed(batch[f"{history}_item"], self._codes(history, batch))
+
+    def _codes(self, history: str, batch: Batch) -> list[torch.Tensor]:
+        return [batch[f"{history}_{name}"] for name in CODES] if self.shape.use_codes else []
+
+    def _marks(self, history: str, batch: Batch) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """What is known of the events beside their items."""
+        tables = cast(Mapping[str, nn.Embedding], self.of_event)
+        return [(table.weight, batch[f"{history}_{name}"]) for name, table in tables.items()]
 
     def _read(
         self, history: str, batch: Batch, target: torch.Tensor, codes: Sequence[torch.Tensor]
     ) -> list[torch.Tensor]:
         """What one history says of the target."""
         there = batch[f"{history}_gap"] > 0
-        events = self._events(history, batch)
-        more = []
-        if self.crosses:
-            shared = shared_levels(codes, [batch[f"{history}_{name}"] for name in CODES])
-            events = events + self.shared(shared)
-            more.append(shared_counts(shared, there))
+        marks = self._marks(history, batch)
+        if self.shape.crosses:
+            marks.append((self.shared.weight, shared_levels(codes, self._codes(history, batch))))
         scores = batch["found_score"] if history == "found" and self.shape.reads_scores else None
-        if scores is not None and self.shape.use_histogram:
-            more.append(histogram(scores, there))
-        seen = self.attention[history](target, events, there, scores)
-        return [seen, seen * target, *more]
+        seen = self.attention[history](target, self._events(history, batch), there, scores, marks)
+        return [seen, seen * target]
 
     def _context(self, batch: Batch) -> list[torch.Tensor]:
         length = (batch["history_length"].float() + 1).log2().long().clamp_max(LENGTH_BUCKETS - 1)
         parts = [self.hour(batch["hour"]), self.weekday(batch["weekday"]), self.length(length)]
-        if self.shape.use_counts:
-            counts = torch.stack([batch[name] for name in COUNTS], dim=-1)
-            parts += [self.taken_gap(batch["taken_gap"]), counts.float().log1p()]
+        parts += [table(batch[name]) for name, table in self.gap.items()]
+        if self.counts:
+            parts.append(torch.stack([batch[name] for name in self.counts], dim=-1).float().log1p())
+        if self.shape.use_histogram:
+            parts.append(batch["similar"].float().log1p())
         return parts
 
     def _embed(self, items: torch.Tensor, codes: Sequence[torch.Tensor]) -> torch.Tensor:

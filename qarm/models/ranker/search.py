@@ -20,6 +20,7 @@ def search(
     visible: NDArray[np.int64],
     history: NDArray[np.float32],
     k: int,
+    similar: NDArray[np.int32] | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The k best history events of every target, best first.
 
@@ -32,6 +33,8 @@ def search(
         visible: how many of the oldest events each target may see, shape (n,).
         history: embeddings of one user's events, oldest first, shape (h, d).
         k: events wanted.
+        similar: where the visible events of every target are counted by their score, see
+            :func:`qarm.models.ranker.top_k.tier_of`; shape (n, TIERS). None: they are not.
 
     Returns:
         Positions in ``history`` of shape (n, k), -1 where there are no more, and their scores, 0 there.
@@ -46,7 +49,10 @@ def search(
     order = np.argsort(visible, kind="stable")
     for start in range(0, len(targets), TARGETS):
         rows = order[start : start + TARGETS]
-        positions[rows, :most], scores[rows, :most] = top_k(targets[rows], visible[rows], history, most)
+        found = top_k(targets[rows], visible[rows], history, most, counts=similar is not None)
+        positions[rows, :most], scores[rows, :most] = found.positions, found.scores
+        if similar is not None:
+            similar[rows] = found.similar
     return positions, scores
 
 

@@ -7,6 +7,8 @@ so a score depends on its two vectors alone, and nothing is held but a tile of s
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +23,28 @@ ROWS = 4
 """Targets that are scored at once."""
 CHUNK = 32
 """Scores that are compared with the threshold at once."""
+TIERS = 16
+"""Ranges of similarity that events are counted in."""
 U = np.uint64  # an unsigned index is not checked for being negative, so the loops become vector instructions
 
 
+class Best(NamedTuple):
+    """The best events of every target.
+
+    Attributes:
+        positions: -1 where there are no more, shape (n, k).
+        scores: 0 where there are no more, shape (n, k).
+        similar: visible events by the tier of their score, shape (n, TIERS); of width 0 where they are not counted.
+    """
+
+    positions: NDArray[np.int32]
+    scores: NDArray[np.float32]
+    similar: NDArray[np.int32]
+
+
 def top_k(
-    targets: NDArray[np.float32], visible: NDArray[np.int64], history: NDArray[np.float32], k: int
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    targets: NDArray[np.float32], visible: NDArray[np.int64], history: NDArray[np.float32], k: int, counts: bool = False
+) -> Best:
     """Positions and scores of the k best events of each target, best first; of equal ones the later first.
 
     Memory: beside the result, a copy of 512 targets, a tile of 512 events, and ``2 * k + 512`` scores with their
@@ -37,9 +55,7 @@ def top_k(
         visible: how many of the oldest events each target may see, ascending, shape (n,).
         history: oldest first, shape (h, d).
         k: at most ``h``, at least 1.
-
-    Returns:
-        Positions of shape (n, k), -1 where there are no more, and their scores, 0 there.
+        counts: whether events are counted by the tier of their score.
     """
     n, d = targets.shape
     rows, width = -(-n // ROWS) * ROWS, -(-d // UNROLL) * UNROLL
@@ -50,12 +66,13 @@ def top_k(
     sees[:n] = visible
     positions = np.full((rows, k), -1, np.int32)
     scores = np.zeros((rows, k), np.float32)
-    _search(padded, sees, history, positions, scores)
-    return positions[:n], scores[:n]
+    similar = np.zeros((rows, TIERS if counts else 0), np.int32)
+    _search(padded, sees, history, positions, scores, similar)
+    return Best(positions[:n], scores[:n], similar[:n])
 
 
 @numba.njit(cache=True, nogil=True)
-def _search(targets, visible, history, out_positions, out_scores):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _search(targets, visible, history, out_positions, out_scores, similar):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     rows, width = targets.shape
     d, k = history.shape[1], out_positions.shape[1]
     flat = targets.reshape(rows * width)
@@ -79,6 +96,9 @@ def _search(targets, visible, history, out_positions, out_scores):  # type: igno
             for i in range(ROWS):
                 row = group + i
                 seen = min(visible[row] - first, EVENTS)
+                if similar.shape[1]:
+                    for event in range(seen):
+                        similar[row, tier_of(scores[i, event])] += 1
                 if held[row] == 0 and seen > k:
                     border, above = _kth(scores[i, :seen], k)
                     if above == k:
@@ -93,6 +113,14 @@ def _search(targets, visible, history, out_positions, out_scores):  # type: igno
             _cut(held_scores[row], held_positions[row], held[row], k)
         count = min(held[row], k)
         _sort(held_scores[row, :count], held_positions[row], out_scores[row], out_positions[row])
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def tier_of(score):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+    """The range of a similarity: 0 up to 0, then steps of a fourteenth up to 1, and 15 for the same content."""
+    if score >= np.float32(0.9999):
+        return TIERS - 1
+    return 0 if score <= 0 else 1 + min(int(score * np.float32(TIERS - 2)), TIERS - 3)
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract"})
