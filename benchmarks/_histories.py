@@ -54,6 +54,7 @@ def write_catalogue(folder: Path, vectors: NDArray[np.float32]) -> None:
         "codes": generator.integers(1, 257, (ITEMS, 3)).astype(np.int32),
         "item_index": np.arange(2, ITEMS + 2, dtype=np.int32),
         "popularity": generator.integers(1, 50, (ITEMS, 3)),
+        "neighbours": np.zeros((len(vectors), 11), np.int32),
         "category": generator.integers(1, CLUSTERS, ITEMS) * 7919,
     }
     for name, array in arrays.items():

@@ -42,6 +42,7 @@ def folder(tmp_path: Path) -> Path:
         "item_index": np.arange(2, ITEMS + 2, dtype=np.int32),
         "popularity": np.ones((ITEMS, 3), np.int64),
         "category": generator.integers(0, 4, ITEMS),
+        "neighbours": generator.integers(0, ITEMS, (ITEMS, 3)).astype(np.int32),
     }
     for name, array in arrays.items():
         np.save(tmp_path / f"{name}.npy", array)

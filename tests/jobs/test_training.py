@@ -139,9 +139,12 @@ def test_items_get_rows_by_popularity_or_by_hash(make_lake: Callable[..., Lake],
     spark = make_lake().spark
     events = {f"i{i:03d}": i % 7 for i in range(200)}
     rows = spark.createDataFrame(
-        [(row, item, [0.5], 1, 2, 3, [n, 0, 0], n, 7) for row, (item, n) in enumerate(events.items())],
+        [
+            (row, item, [0.5], 1, 2, 3, [n, 0, 0], n, 7, item, ["i003", "i000"] if row else [])
+            for row, (item, n) in enumerate(events.items())
+        ],
         "item_row LONG, item_id STRING, search_embedding ARRAY<FLOAT>, sid_1 INT, sid_2 INT, sid_3 INT,"
-        " popularity ARRAY<LONG>, train_events LONG, category LONG",
+        " popularity ARRAY<LONG>, train_events LONG, category LONG, content_hash STRING, neighbours ARRAY<STRING>",
     )
     tables = {}
     for how in ("vocabulary", "hashed"):
@@ -149,6 +152,11 @@ def test_items_get_rows_by_popularity_or_by_hash(make_lake: Callable[..., Lake],
         (tmp_path / how).mkdir()
         sizes = write_catalogue(rows.repartition(3), settings, tmp_path / how)
         tables[how] = sizes, np.load(tmp_path / how / "item_index.npy")
+        near = np.load(tmp_path / how / "neighbours.npy")
+        assert near.shape == (200, 1 + settings.neighbours)
+        assert near[0].tolist() == [0] * 11
+        assert (near[1:, 1] == tables[how][1][3]).all()
+        assert not near[:, 2:].any(), "an item without train events stands for nothing"
     known = np.array(list(events.values())) >= 2
     sizes, index = tables["vocabulary"]
     assert sizes["items"] == 2 + known.sum()
