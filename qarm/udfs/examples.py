@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from qarm.models.ranker.examples import (
     Catalogue,
     ExampleParameters,
-    Histories,
     Targets,
     UserEvents,
     draw_negatives,
-    histories_of,
     targets_of,
 )
 from qarm.models.ranker.hashing import uniform
+from qarm.models.ranker.histories import Histories, histories_of
 from qarm.udfs.arrays import list_column
 from qarm.udfs.batches import Batches
 from qarm.udfs.workers import shipped

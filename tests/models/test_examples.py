@@ -13,10 +13,10 @@ from qarm.models.ranker.examples import (
     Targets,
     UserEvents,
     draw_negatives,
-    histories_of,
     targets_of,
 )
 from qarm.models.ranker.hashing import uniform
+from qarm.models.ranker.histories import histories_of
 from qarm.udfs.examples import SplitPlan, examples_of_user
 
 PARAMETERS = ExampleParameters(

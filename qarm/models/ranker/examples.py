@@ -1,19 +1,15 @@
-"""Ranking examples of one user: targets, negatives, and a history that ends strictly before each."""
+"""Ranking examples of one user: its events, what is to be ranked, and sampled negatives."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qarm.models.ranker.gather import buckets, gather
 from qarm.models.ranker.hashing import scramble, uniform
-from qarm.models.ranker.lifelong import leading_keys, times_before
-from qarm.models.ranker.search import among_latest, search, search_by_key, similarities
-from qarm.models.ranker.top_k import TIERS
 
 Search = Literal["embedding", "category", "sid", "recent"]
 
@@ -113,40 +109,6 @@ class Targets:
     keys: NDArray[np.uint64]
 
 
-@dataclass(frozen=True)
-class Histories:
-    """The searched history of targets; 0 pads every array but the lengths.
-
-    Attributes:
-        recent: field to shape (n, recent_length).
-        found: field to shape (n, found_length).
-        found_score: similarity of the embeddings of found event and target, however it was found, shape
-            (n, found_length).
-        recent_length, found_length: real events, shape (n,).
-        history_length: positive events before the target, shape (n,).
-        taken: times the user took the target before, shape (n,).
-        taken_gap: bucket of the time since the last one, 0 where there is none, shape (n,).
-        shared: events before that share the target's first, first two, and all three codes, shape (n, 3).
-        shared_gap: bucket of the time since the last one that shares all, 0 where there is none, shape (n,).
-        similar: events before by the similarity of their embedding to the target's, shape (n, TIERS).
-        exclusive: found events that the user's latest events of the same category or the same item do not hold, shape
-            (n,).
-    """
-
-    recent: dict[str, NDArray[np.int32]]
-    found: dict[str, NDArray[np.int32]]
-    found_score: NDArray[np.float32]
-    recent_length: NDArray[np.int32]
-    found_length: NDArray[np.int32]
-    history_length: NDArray[np.int32]
-    taken: NDArray[np.int32]
-    taken_gap: NDArray[np.int32]
-    shared: NDArray[np.int32]
-    shared_gap: NDArray[np.int32]
-    similar: NDArray[np.int32]
-    exclusive: NDArray[np.int32]
-
-
 def targets_of(events: UserEvents, attribution_gap: int) -> Targets:
     """The user's own examples: an impression and the positives that follow it on the same item are one.
 
@@ -203,104 +165,3 @@ def draw_negatives(
     taken = rows >= 0
     labels = np.zeros((int(taken.sum()), positives.labels.shape[1]), bool)
     return Targets(rows[taken], positives.times[source][taken], labels, keys[taken])
-
-
-def histories_of(
-    events: UserEvents, targets: Targets, catalogue: Catalogue, parameters: ExampleParameters
-) -> Histories:
-    """Recent and found history of every target: positive events strictly before its time.
-
-    Args:
-        events: the user's events.
-        targets: the user's targets, negatives included.
-        catalogue: embeddings and codes.
-        parameters: lengths.
-    """
-    past = np.flatnonzero(events.positive)
-    rows, times = events.rows[past], events.times[past]
-    actions = 1 + events.labels[past] @ (1 << np.arange(events.labels.shape[1], dtype=np.int32))
-    visible = np.searchsorted(times, targets.times, side="left")
-    recent = visible[:, None] - 1 - np.arange(parameters.recent_length)
-    recent = np.maximum(recent, -1).astype(np.int32)
-    found, scores, similar = _found(targets.rows, visible, rows, catalogue, parameters)
-    gaps = partial(buckets, targets.times, times, borders=HOUR * DOUBLING)
-    taken, last = times_before(targets.rows, visible, rows)
-    codes = [
-        times_before(leading_keys(catalogue.codes[targets.rows], n), visible, leading_keys(catalogue.codes[rows], n))
-        for n in range(1, 1 + catalogue.codes.shape[1])
-    ]
-    fields = partial(
-        _fields, rows=rows, times=times, actions=actions, now=targets.times, visible=visible, catalogue=catalogue
-    )
-    return Histories(
-        recent=fields(recent),
-        found=fields(found),
-        found_score=scores,
-        recent_length=(recent >= 0).sum(1).astype(np.int32),
-        found_length=(found >= 0).sum(1).astype(np.int32),
-        history_length=visible.astype(np.int32),
-        taken=taken,
-        taken_gap=gaps(last[:, None])[:, 0],
-        shared=np.stack([count for count, _ in codes], axis=1),
-        shared_gap=gaps(codes[-1][1][:, None])[:, 0],
-        similar=similar,
-        exclusive=_exclusive(found, targets.rows, visible, rows, catalogue),
-    )
-
-
-def _found(
-    targets: NDArray[np.int64], visible: NDArray[np.int64], history: NDArray[np.int64], catalogue: Catalogue,
-    parameters: ExampleParameters,
-) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:  # fmt: skip
-    """Positions of the events that the search finds, their similarities, and all events by their similarity."""
-    of_target, of_event = catalogue.search_embeddings[targets], catalogue.search_embeddings[history]
-    by_embedding = parameters.search == "embedding"
-    similar = np.zeros((len(targets), TIERS), np.int32)
-    positions, scores = search(of_target, visible, of_event, parameters.found_length if by_embedding else 1, similar)
-    if not by_embedding:
-        keys = (_keys(parameters.search, rows, catalogue) for rows in (targets, history))
-        positions = search_by_key(next(keys), visible, next(keys), parameters.found_length)
-        scores = similarities(of_target, of_event, positions)
-    return positions, scores, similar
-
-
-def _keys(by: str, rows: NDArray[np.int64], catalogue: Catalogue) -> NDArray[np.int64]:
-    """What events are found by, shape (rows, levels)."""
-    if by == "category":
-        return catalogue.category[rows, None]
-    if by == "sid":
-        return catalogue.codes[rows, :2].astype(np.int64)
-    if by == "item":
-        return rows[:, None] + 1
-    return np.empty((len(rows), 0), np.int64)
-
-
-def _exclusive(
-    found: NDArray[np.int32], targets: NDArray[np.int64], visible: NDArray[np.int64], history: NDArray[np.int64],
-    catalogue: Catalogue,
-) -> NDArray[np.int32]:  # fmt: skip
-    """How many of the found positions the searches by category and by item would not find, shape (n,)."""
-    alone = found >= 0
-    for by in ("category", "item"):
-        of_target, of_event = (_keys(by, rows, catalogue)[:, 0] for rows in (targets, history))
-        alone &= ~among_latest(found, of_target, visible, of_event)
-    return alone.sum(1).astype(np.int32)
-
-
-def _fields(
-    positions: NDArray[np.int32],
-    rows: NDArray[np.int64],
-    times: NDArray[np.int64],
-    actions: NDArray[np.int32],
-    now: NDArray[np.int64],
-    visible: NDArray[np.int64],
-    catalogue: Catalogue,
-) -> dict[str, NDArray[np.int32]]:
-    codes = catalogue.codes[rows]
-    return {
-        "item": gather(catalogue.item_index[rows], positions),
-        **{f"sid_{level + 1}": gather(codes[:, level], positions) for level in range(codes.shape[1])},
-        "gap": buckets(now, times, positions, HOUR * DOUBLING),
-        "action": gather(actions, positions),
-        "position": buckets(visible - 1, np.arange(len(rows)), positions, DOUBLING),
-    }
