@@ -56,8 +56,8 @@ class TargetAttention(nn.Module):
 
         Args:
             target: shape (batch, width).
-            events: shape (batch, length, width).
-            there: False for padding, shape (batch, length).
+            events: shape (batch, length, width), or (length, width) where all targets have the same.
+            there: False for padding, shape (batch, length); of a batch of 1 where all targets have the same.
             scores: similarities, shape (batch, length); None where they do not count.
             marks: tables of shape (rows, width), and each event's row of them, shape (batch, length).
 
@@ -87,7 +87,7 @@ class TargetAttention(nn.Module):
 
     def _products(self, query: torch.Tensor, events: torch.Tensor, marks: Marks = ()) -> torch.Tensor:
         folded = torch.einsum("bhd,hdw->bhw", query, self._of_heads(self.key.weight))
-        products = folded @ events.transpose(1, 2) + (query * self.key.bias.view(self.heads, -1)).sum(-1, keepdim=True)
+        products = folded @ events.mT + (query * self.key.bias.view(self.heads, -1)).sum(-1, keepdim=True)
         for table, rows in marks:
             products = products + (folded @ table.T).gather(-1, _for_heads(rows, self.heads))
         return products / query.shape[-1] ** 0.5

@@ -161,28 +161,43 @@ class Ranker(nn.Module):
 
     def _logits(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The logits, and those of the search alone where it learns."""
-        codes = [batch[name] for name in CODES] if self.shape.use_codes else []
-        target = self._embed(batch["item_index"], codes)
+        target, codes = self.target(batch)
         of_search = None
         if self.shape.search != "done":
             batch, of_search = self._searched(batch, target)
+        seen = [self._read(history, batch, target, codes) for history in self.shape.histories]
+        return self.conclude(batch, target, seen), of_search
+
+    def target(self, batch: Batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The targets, shape (batch, width), and their codes, none where the ranker knows none."""
+        codes = [batch[name] for name in CODES] if self.shape.use_codes else []
+        return self._embed(batch["item_index"], codes), codes
+
+    def conclude(self, batch: Batch, target: torch.Tensor, seen: Sequence[torch.Tensor]) -> torch.Tensor:
+        """The heads' logits, shape (batch, tasks).
+
+        Args:
+            batch: context, counts and neighbours.
+            target: shape (batch, width).
+            seen: what each history says of the target, each of shape (batch, width).
+        """
         parts = [target]
         if self.shape.use_neighbours:
             near = batch["neighbour_item"]
             parts.append(self.item(near).sum(1) / (near > 0).sum(1, keepdim=True).clamp_min(1))
-        for history in self.shape.histories:
-            parts += self._read(history, batch, target, codes)
-        return self.head(torch.cat([*parts, *self._context(batch)], dim=-1)), of_search
+        for of_history in seen:
+            parts += [of_history, of_history * target]
+        return self.head(torch.cat([*parts, *self._context(batch)], dim=-1))
 
     def _searched(self, batch: Batch, target: torch.Tensor) -> tuple[Batch, torch.Tensor | None]:
         """The batch with the found history cut to what the ranker's own search prefers, and the search's logits."""
         there = batch["found_gap"] > 0
         learns = isinstance(self.search, SoftSearch)  # the others' relevance has no gradient
         with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
-            events = self._events("found", batch)
+            events = self.events("found", batch)
             if self.search is None:
                 attention = cast(TargetAttention, self.attention["found"])
-                relevance = attention_relevance(attention, target, events, self._marks("found", batch))
+                relevance = attention_relevance(attention, target, events, self.marks("found", batch))
             else:
                 relevance = self.search.relevance(target, events)
         places = most_relevant(relevance.detach(), there, min(self.shape.search_k, relevance.shape[1]))
@@ -196,29 +211,27 @@ class Ranker(nn.Module):
     def _found_columns(self) -> set[str]:
         return {name for name in self.shape.columns if name.startswith("found_")}
 
-    def _events(self, history: str, batch: Batch) -> torch.Tensor:
+    def events(self, history: str, batch: Batch) -> torch.Tensor:
         """The items of a history, shape (batch, length, width)."""
-        return self._embed(batch[f"{history}_item"], self._codes(history, batch))
+        return self._embed(batch[f"{history}_item"], self.codes(history, batch))
 
-    def _codes(self, history: str, batch: Batch) -> list[torch.Tensor]:
+    def codes(self, history: str, batch: Batch) -> list[torch.Tensor]:
+        """The codes of a history's events, none where the ranker knows none."""
         return [batch[f"{history}_{name}"] for name in CODES] if self.shape.use_codes else []
 
-    def _marks(self, history: str, batch: Batch) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    def marks(self, history: str, batch: Batch) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """What is known of the events beside their items."""
         tables = cast(Mapping[str, nn.Embedding], self.of_event)
         return [(table.weight, batch[f"{history}_{name}"]) for name, table in tables.items()]
 
-    def _read(
-        self, history: str, batch: Batch, target: torch.Tensor, codes: Sequence[torch.Tensor]
-    ) -> list[torch.Tensor]:
-        """What one history says of the target."""
+    def _read(self, history: str, batch: Batch, target: torch.Tensor, codes: Sequence[torch.Tensor]) -> torch.Tensor:
+        """What one history says of the target, shape (batch, width)."""
         there = batch[f"{history}_gap"] > 0
-        marks = self._marks(history, batch)
+        marks = self.marks(history, batch)
         if self.shape.crosses:
-            marks.append((self.shared.weight, shared_levels(codes, self._codes(history, batch))))
+            marks.append((self.shared.weight, shared_levels(codes, self.codes(history, batch))))
         scores = batch["found_score"] if history == "found" and self.shape.reads_scores else None
-        seen = self.attention[history](target, self._events(history, batch), there, scores, marks)
-        return [seen, seen * target]
+        return self.attention[history](target, self.events(history, batch), there, scores, marks)
 
     def _context(self, batch: Batch) -> list[torch.Tensor]:
         length = (batch["history_length"].float() + 1).log2().long().clamp_max(LENGTH_BUCKETS - 1)
