@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from queue import Full
 from typing import Any
 from urllib.parse import unquote
+from weakref import WeakSet
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,7 +24,7 @@ with warnings.catch_warnings():
     from petastorm.fs_utils import get_filesystem_and_path_or_paths
     from petastorm.reader import Reader
     from petastorm.workers_pool import EmptyResultError
-    from petastorm.workers_pool.thread_pool import ThreadPool
+    from petastorm.workers_pool.thread_pool import ThreadPool, WorkerTerminationRequested
     from petastorm.workers_pool.ventilator import ConcurrentVentilator
 
 # Petastorm works with what pyarrow 14 deprecates; its users can do nothing about it.
@@ -29,6 +32,7 @@ warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")
 
 ROWS_AT_ONCE = 4096
 PIECES_AHEAD = 2
+STOP_SECONDS = 0.1
 BUFFER_BYTES = 1 << 20
 """Of each column's file buffer: a column chunk is not read whole."""
 
@@ -89,6 +93,17 @@ class ParquetFiles:
             yield from reader
 
 
+_readers: WeakSet[_StretchReader] = WeakSet()
+
+
+@atexit.register
+def _stop_readers() -> None:
+    """A thread that is still in Arrow's code when Python ends would abort the process."""
+    for reader in list(_readers):
+        reader.stop()
+        reader.join()
+
+
 class _StretchReader(Reader):
     """Petastorm's reader over stretches in place of whole row groups."""
 
@@ -99,11 +114,12 @@ class _StretchReader(Reader):
         # One worker: with more, the order would depend on which is faster.
         super().__init__(
             filesystem, list(paths), schema_fields=list(columns), worker_class=_StretchWorker,
-            reader_pool=ThreadPool(1, PIECES_AHEAD), shuffle_row_groups=False, num_epochs=1, is_batched_reader=True,
+            reader_pool=_Pool(1, PIECES_AHEAD), shuffle_row_groups=False, num_epochs=1, is_batched_reader=True,
         )  # fmt: skip
         if missing := [name for name in columns if name not in self.schema.fields]:
             self.stop()
             raise ValueError(f"the files have no column {missing[0]}: {paths[0]}")
+        _readers.add(self)
 
     def _filter_row_groups(self, dataset: object, row_groups: Sequence[Any], *_: object) -> tuple[list[int], None]:
         places = {(piece.path, piece.row_group): place for place, piece in enumerate(row_groups)}
@@ -116,6 +132,18 @@ class _StretchReader(Reader):
         return ConcurrentVentilator(
             self._workers_pool.ventilate, self._items, iterations=1, max_ventilation_queue_size=PIECES_AHEAD
         )
+
+
+class _Pool(ThreadPool):
+    """Petastorm's threads, which look a thousand times a second whether the reader has stopped: a core's twentieth."""
+
+    def _stop_aware_put(self, data: object) -> None:
+        while not self._stop_event.is_set():
+            try:
+                return self._results_queue.put(data, timeout=STOP_SECONDS)
+            except Full:  # training is slower than reading
+                continue
+        raise WorkerTerminationRequested
 
 
 class _StretchWorker(ArrowReaderWorker):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -142,3 +144,11 @@ def test_needs_files_and_a_shard_that_is_there() -> None:
         Feed([], ["id"], 32, 0, seed=1)
     with pytest.raises(ValueError, match="no shard 2 of 2"):
         Feed(["file:///a"], ["id"], 32, 0, seed=1, shard=2, shards=2)
+
+
+def test_a_process_may_end_within_an_epoch(tmp_path: Path) -> None:
+    """The reading thread is stopped first: in Arrow's code at that moment, it would abort the process."""
+    files = [write(tmp_path / "many.parquet", 0, 60_000, 60_000)]
+    code = f"from qarm.models.feed import Feed; left = Feed({files}, ['id', 'items'], 8, 64, 1).epoch(0); next(left)"
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
