@@ -64,9 +64,9 @@ class TargetAttention(nn.Module):
         Returns:
             Shape (batch, width).
         """
-        query = self.query(target).view(len(target), self.heads, -1)
-        logits = self._products(query, events, marks)
-        none = self._products(query, self.nothing.expand(len(target), 1, -1))
+        folded, bias = self._fold(target)
+        logits = self._products(folded, bias, events, marks)
+        none = self._products(folded, bias, self.nothing)
         if self.mix is not None and scores is not None:
             alone, together = self.mix[:, None, :, None]
             logits = logits + alone * scores[:, None] + together * scores[:, None] * logits
@@ -83,14 +83,21 @@ class TargetAttention(nn.Module):
 
     def logits(self, target: torch.Tensor, events: torch.Tensor, marks: Marks = ()) -> torch.Tensor:
         """The logits of query and key alone, shape (batch, heads, length); see :meth:`forward`."""
-        return self._products(self.query(target).view(len(target), self.heads, -1), events, marks)
+        return self._products(*self._fold(target), events, marks)
 
-    def _products(self, query: torch.Tensor, events: torch.Tensor, marks: Marks = ()) -> torch.Tensor:
+    def _fold(self, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What an event is multiplied by and what is added to give its logit, (batch, heads, width) and (.., 1)."""
+        query = self.query(target).view(len(target), self.heads, -1) / (target.shape[-1] / self.heads) ** 0.5
         folded = torch.einsum("bhd,hdw->bhw", query, self._of_heads(self.key.weight))
-        products = folded @ events.mT + (query * self.key.bias.view(self.heads, -1)).sum(-1, keepdim=True)
+        return folded, (query * self.key.bias.view(self.heads, -1)).sum(-1, keepdim=True)
+
+    def _products(
+        self, folded: torch.Tensor, bias: torch.Tensor, events: torch.Tensor, marks: Marks = ()
+    ) -> torch.Tensor:
+        products = folded @ events.mT + bias
         for table, rows in marks:
             products = products + (folded @ table.T).gather(-1, _for_heads(rows, self.heads))
-        return products / query.shape[-1] ** 0.5
+        return products
 
     def _of_heads(self, weight: torch.Tensor) -> torch.Tensor:
         """A projection's weight by heads, shape (heads, width of a head, width)."""
