@@ -12,6 +12,7 @@ from pyspark.sql import SparkSession
 
 from qarm.jobs import ingest, mine_pairs
 from qarm.lake.command import ingest_options, main
+from qarm.lake.inputs import read_input, rename_columns
 from qarm.lake.job import Lake, run_job
 from qarm.schemas.settings import Settings, load_settings
 
@@ -98,9 +99,9 @@ def test_every_format_gives_the_same_rows(form: str, spark: SparkSession, settin
     log = spark.createDataFrame([("u1", "a", "2025-01-01 10:00:00")], "shopper STRING, sku STRING, at STRING")
     log.write.format(form).options(header=True).save(f"{tmp_path}/log.{form}")
     rename = {"shopper": "user_id", "sku": "item_id", "at": "event_time"}
-    named = settings.ingest.model_copy(update={"format": "delta" if form == "delta" else ""})
-    read = ingest.read_input(spark, f"{tmp_path}/log.{form}", "--interactions", named)
-    rows = ingest.shape_interactions(ingest.rename_columns(read, rename), settings.ingest, settings.ranking)
+    named = "delta" if form == "delta" else ""
+    read = read_input(spark, f"{tmp_path}/log.{form}", "--interactions", named)
+    rows = ingest.shape_interactions(rename_columns(read, rename), settings.ingest, settings.ranking)
     assert [tuple(r) for r in rows.selectExpr("user_id", "item_id", "string(event_time)", "action").collect()] == [
         ("u1", "a", "2025-01-01 10:00:00", "click")
     ]
@@ -146,8 +147,8 @@ def test_attributes_survive_null_maps_and_equal_names(spark: SparkSession) -> No
 def test_a_rename_is_for_the_input_that_lacks_our_name(spark: SparkSession) -> None:
     log = spark.createDataFrame([("e1", "i1")], "id STRING, item_id STRING")
     items = spark.createDataFrame([("i1", "A")], "id STRING, title STRING")
-    assert ingest.rename_columns(log, {"id": "item_id"}).columns == ["id", "item_id"]
-    assert ingest.rename_columns(items, {"id": "item_id"}).columns == ["item_id", "title"]
+    assert rename_columns(log, {"id": "item_id"}).columns == ["id", "item_id"]
+    assert rename_columns(items, {"id": "item_id"}).columns == ["item_id", "title"]
 
 
 def fails(capsys: pytest.CaptureFixture[str], warehouse: Path | str, *arguments: str) -> str:
