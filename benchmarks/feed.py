@@ -31,14 +31,15 @@ from benchmarks._memory import PeakMemory
 from benchmarks._table import write_table
 from qarm.jobs.train_ranker import MODELS, shape_of
 from qarm.models.feed import Feed
-from qarm.models.ranker.ranker import Ranker, RankerShape
+from qarm.models.ranker.ranker import CODES as CODE_NAMES
+from qarm.models.ranker.ranker import TIERS, Ranker, RankerShape
 from qarm.models.ranker.training import TrainingParameters, train_ranker
 from qarm.models.shuffling import Rows
 from qarm.schemas.settings import Settings, load_settings
 from qarm.udfs.arrays import list_column
 
 EPOCHS = 5
-PAIRS = 3
+PAIRS = 5
 FILES = 4
 ITEMS, CODES = 40_000, 257
 BELOW = {"hour": 24, "weekday": 7, "history_length": 900, "taken": 4, "item_events": 300, "item_recent_events": 40}
@@ -47,7 +48,8 @@ BELOW = {"hour": 24, "weekday": 7, "history_length": 900, "taken": 4, "item_even
 
 def generated(settings: Settings, shape: RankerShape, rows: int, folder: Path, items: int = ITEMS) -> list[str]:
     """Writes examples of the ranker's columns, ids drawn log-uniformly."""
-    lengths = {"recent": settings.examples.recent_length, "found": settings.examples.found_length}
+    e = settings.examples
+    lengths = {"recent": e.recent_length, "found": e.found_length, "neighbour": 1 + e.neighbours, "similar": TIERS}
     urls = []
     for part in range(FILES):
         draw = np.random.default_rng(part)
@@ -59,8 +61,9 @@ def generated(settings: Settings, shape: RankerShape, rows: int, folder: Path, i
                 values: Any = draw.integers(0, 2, size).astype(np.float32)
             elif name == "found_score":
                 values = draw.random(size, dtype=np.float32)
-            elif field in ("index", "item") or "sid_" in name:
-                values = np.exp(draw.random(size) * np.log(CODES if "sid_" in name else items)).astype(np.int32)
+            elif field in ("index", "item") or name.endswith(CODE_NAMES):
+                high = CODES if name.endswith(CODE_NAMES) else items
+                values = np.exp(draw.random(size) * np.log(high)).astype(np.int32)
             else:
                 high = 3 if field == "action" else BELOW.get(name, 16)
                 values = draw.integers(int(field == "gap"), high, size, dtype=np.int32)
@@ -81,7 +84,7 @@ def examples(settings: Settings, warehouse: str, rows: int, folder: Path) -> tup
     sizes = {name: json.loads(card.read_text())["card"][name] for name in sizes}
     table = deltalake.DeltaTable(f"{warehouse}/ranker_examples")
     files = sorted(table.file_uris(partition_filters=[("split", "=", "train")]))
-    urls = [Path(name).absolute().as_uri() for name in files]
+    urls = [f"file://{Path(name).absolute()}" for name in files]  # Petastorm's own loader takes no escapes
     shape = shape_of(settings, sizes, MODELS["qarm"])
     taken = next((n for n in range(1, len(urls) + 1) if Feed(urls[:n], ["hour"], 1, 0, 0).rows >= rows), len(urls))
     return urls[:taken], shape
