@@ -120,7 +120,7 @@ def whole(length: int, folder: Path) -> dict[str, float]:
     profile.runcall(run)
     spent = {name: seconds for (_, _, name), (_, _, _, seconds, _) in pstats.Stats(profile).stats.items()}  # type: ignore[attr-defined]
     parts = {name: spent[name] / spent["run"] for name in ("search", "fields", "_exclusive", "draw_negatives")}
-    parts["_to_arrow"] = spent["_to_arrow"] / spent["run"]
+    parts["to_arrow"] = spent["to_arrow"] / spent["run"]
     return {**taken, "examples": count, **parts}
 
 
@@ -140,7 +140,7 @@ def write_whole(folder: Path) -> None:
     found = [whole(length, folder) for length in lengths]
     rows = [["all", *(f"{f['all']:.1f}" for f in found), f"{found[1]['all'] / found[0]['all']:.1f}"]]
     names = {"search": "search", "fields": "fields of the events", "_exclusive": "exclusive events"}
-    names |= {"draw_negatives": "negatives", "_to_arrow": "to Arrow"}
+    names |= {"draw_negatives": "negatives", "to_arrow": "to Arrow"}
     for part, name in names.items():
         shares = [f"{f['all'] * f[part]:.1f} ({f[part]:.0%})" for f in found]
         rows.append([name, *shares, f"{found[1]['all'] * found[1][part] / (found[0]['all'] * found[0][part]):.1f}"])

@@ -48,19 +48,29 @@ def ingest_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rename", metavar="a=user_id,b=item_id", help="the files' columns = our columns")
 
 
+def score_options(parser: argparse.ArgumentParser) -> None:
+    """The options of ``score``."""
+    parser.set_defaults(section="score")
+    parser.add_argument("--candidates", metavar="PATH", help="the users' candidates: user_id, item_id, as_of if any")
+    parser.add_argument("--as-of", metavar="TIME", help="when they are ranked, where their rows do not say, UTC")
+    parser.add_argument("--format", metavar="FORMAT", help="parquet, csv, json or delta; by extension where left out")
+    parser.add_argument("--rename", metavar="a=user_id,b=item_id", help="the file's columns = our columns")
+
+
 def _assignments(options: argparse.Namespace) -> list[str]:
     """The job's own options, as settings."""
     extra = []
-    for name in ("interactions", "items", "format"):
+    section = getattr(options, "section", "ingest")
+    for name in ("interactions", "items", "candidates", "as_of", "format"):
         value = getattr(options, name, None)
         if value is not None:
-            extra.append(f"ingest.{name}={json.dumps(value)}")
+            extra.append(f"{section}.{name}={json.dumps(value)}")
     if getattr(options, "rename", None):
         pairs = [part.partition("=") for part in options.rename.split(",")]
         if not all(theirs and ours for theirs, _, ours in pairs):
             raise UserError(f"--rename {options.rename}: expected theirs=ours,theirs=ours")
         table = ", ".join(f"{json.dumps(theirs)} = {json.dumps(ours)}" for theirs, _, ours in pairs)
-        extra.append(f"ingest.rename={{ {table} }}")
+        extra.append(f"{section}.rename={{ {table} }}")
     return extra
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -388,6 +388,29 @@ class RankerSettings(Section):
             if width % self.heads:
                 raise ValueError(f"heads must divide {words}, {width} is no multiple of {self.heads}")
         return self
+
+
+class ScoreSettings(Section):
+    """Where candidates come from, and how they are scored."""
+
+    candidates: str
+    format: Literal["", "parquet", "csv", "json", "delta"]
+    rename: dict[str, str]
+    as_of: str
+    max_user_candidates: Count
+    candidates_per_task: Count
+
+    @field_validator("as_of", mode="before")
+    @classmethod
+    def _is_a_moment(cls, given: object) -> str:
+        """As text in UTC, whether given as text or as TOML's own times."""
+        if given == "":
+            return ""
+        try:
+            moment = datetime.fromisoformat(str(given))
+        except ValueError:
+            raise ValueError("must be a time, as 2025-03-31T06:00:00Z") from None
+        return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)).isoformat()
 
 
 class DemoSettings(Section):

@@ -28,6 +28,7 @@ from qarm.schemas.sections import (
     QuestionsSettings,
     RankerSettings,
     RankingSettings,
+    ScoreSettings,
     Section,
     SparkSettings,
     SplitSettings,
@@ -51,6 +52,7 @@ class Settings(Section):
     codebook: CodebookSettings
     examples: ExamplesSettings
     ranker: RankerSettings
+    score: ScoreSettings
     demo: DemoSettings
 
     @model_validator(mode="after")

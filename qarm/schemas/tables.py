@@ -311,9 +311,36 @@ def predictions(tasks: Sequence[str]) -> Contract:
     )
 
 
+def candidate_scores(tasks: Sequence[str]) -> Contract:
+    """The contract of ``candidate_scores`` for the settings' tasks."""
+    return Contract(
+        name="candidate_scores",
+        comment="The ranker's score of the candidates that score was last given",
+        columns=(
+            Column("user_id", "STRING", "The user", nullable=False),
+            Column("item_id", "STRING", "The candidate item", nullable=False),
+            Column("as_of", "TIMESTAMP", "When it is ranked; the history ends strictly before it", nullable=False),
+            *(Column(f"score_{task}", "FLOAT", f"Probability of the {task}", nullable=False) for task in tasks),
+            Column(
+                "rank",
+                "INT",
+                "Place among the user's candidates of the moment by the first task, from 1; ties by item_id",
+                nullable=False,
+            ),
+            Column("ranker_version", "STRING", "The ranker artifact that scored", nullable=False),
+            Column("run_id", "STRING", "The run that scored", nullable=False),
+        ),
+        key=("user_id", "item_id", "as_of"),
+        checks={
+            **{f"score_{task}_is_a_probability": f"score_{task} BETWEEN 0 AND 1" for task in tasks},
+            "rank_from_1": "rank >= 1",
+        },
+    )
+
+
 def all_contracts(tasks: Sequence[str]) -> list[Contract]:
     """Every table, in the order the jobs write them."""
     return [
         INTERACTIONS, ITEMS, REJECTED_ROWS, ITEM_PAIRS, PAIR_VERDICTS, ITEM_QUESTIONS, ITEM_EMBEDDINGS, SEMANTIC_IDS,
-        SID_CHANGES, ranker_examples(tasks), predictions(tasks), METRICS, RUNS,
+        SID_CHANGES, ranker_examples(tasks), predictions(tasks), candidate_scores(tasks), METRICS, RUNS,
     ]  # fmt: skip

@@ -20,6 +20,7 @@ from qarm.models.ranker.examples import (
     draw_negatives,
     targets_of,
 )
+from qarm.models.ranker.features import target_columns
 from qarm.models.ranker.hashing import uniform
 from qarm.models.ranker.histories import Histories, histories_of
 from qarm.udfs.arrays import list_column
@@ -88,17 +89,17 @@ def build_examples(catalogue: str, parameters: ExampleParameters, plan: SplitPla
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         folder = shipped(catalogue)
         weights = _drawing_weights(folder, parameters.negative_power)
-        for rows in _users(batches):
+        for rows in users_of(batches):
             events = _events(rows, len(tasks))
             share = (rows["part"][0].as_py(), rows["parts"][0].as_py())
             built = examples_of_user(events, load_catalogue(folder), weights, parameters, plan, share)
             if built is not None:
-                yield _to_arrow(rows["user_id"][0].as_py(), *built, load_catalogue(folder), plan, tasks)
+                yield to_arrow(rows["user_id"][0].as_py(), *built, load_catalogue(folder), plan, tasks)
 
     return run
 
 
-def _users(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+def users_of(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     """One table per user and part, from batches sorted by them."""
     pending: list[pa.RecordBatch] = []
     for batch in batches:
@@ -168,12 +169,20 @@ def _events(rows: pa.Table, tasks: int) -> UserEvents:
     )
 
 
-def _to_arrow(
+def to_arrow(
     user: str, targets: Targets, histories: Histories, catalogue: Catalogue, plan: SplitPlan, tasks: Sequence[str]
 ) -> pa.RecordBatch:
+    """One user's examples as the columns of ``ranker_examples``, item row and key in place of ids.
+
+    Args:
+        user: the user's id.
+        targets: the examples' targets.
+        histories: of the targets.
+        catalogue: what is known of the items.
+        plan: the time split.
+        tasks: in the order of the labels.
+    """
     n = len(targets.rows)
-    codes = catalogue.codes[targets.rows]
-    seconds = targets.times // 1_000_000
     columns: dict[str, pa.Array] = {
         "user_id": pa.array([user] * n, pa.string()),
         "item_row": pa.array(targets.rows),
@@ -181,17 +190,10 @@ def _to_arrow(
         "event_time": pa.array(targets.times, pa.timestamp("us", tz="UTC")),
         "split": pa.array(np.array(SPLITS)[plan.split_of(targets.times)].tolist(), pa.string()),
         **{f"label_{task}": pa.array(targets.labels[:, i].astype(np.float32)) for i, task in enumerate(tasks)},
-        "item_index": pa.array(catalogue.item_index[targets.rows]),
-        **{f"sid_{i + 1}": pa.array(np.ascontiguousarray(codes[:, i])) for i in range(3)},
-        "hour": pa.array((seconds // 3600 % 24).astype(np.int32)),
-        "weekday": pa.array(((seconds // 86_400 + 3) % 7).astype(np.int32)),  # 1 January 1970 was a Thursday
-        "history_length": pa.array(histories.history_length),
-        "taken": pa.array(histories.taken),
-        "taken_gap": pa.array(histories.taken_gap),
-        **{f"shared_{i + 1}": pa.array(np.ascontiguousarray(histories.shared[:, i])) for i in range(3)},
-        "shared_gap": pa.array(histories.shared_gap),
-        "similar": list_column(histories.similar),
-        "neighbour_item": list_column(catalogue.neighbours[targets.rows]),
+        **{
+            name: list_column(values) if values.ndim == 2 else pa.array(values)
+            for name, values in target_columns(targets, histories, catalogue).items()
+        },
         **{f"recent_{name}": list_column(values) for name, values in histories.recent.items()},
         **{f"found_{name}": list_column(values) for name, values in histories.found.items()},
         "found_score": list_column(histories.found_score),

@@ -21,7 +21,8 @@ USER_AUC_SCHEMA = "slice STRING, task STRING, model STRING, user_id STRING, auc 
 
 
 @cache
-def _ranker(folder: Path, name: str) -> Ranker:
+def loaded_ranker(folder: Path, name: str) -> Ranker:
+    """A ranker of an artifact, loaded once a Python worker."""
     return load_ranker(folder, name)
 
 
@@ -41,7 +42,7 @@ def score(artifact: str, models: Sequence[str], kept: Sequence[str]) -> Batches:
                 continue
             scores: dict[str, pa.Array] = {}
             for model in models:
-                ranker = _ranker(shipped(artifact), model)
+                ranker = loaded_ranker(shipped(artifact), model)
                 with torch.inference_mode():
                     output = ranker.probabilities(_tensors(batch, ranker)).numpy()
                 scores |= {f"{model}_{t}": pa.array(output[:, i].copy()) for i, t in enumerate(ranker.shape.tasks)}

@@ -40,6 +40,7 @@ def test_tasks_are_replaced_whole() -> None:
         ("ranker.heads=3", r"ranker: heads must divide item_dim, 32 is no multiple of 3"),
         ("nonsense", "expected section.key=value"),
         ('ranking.tasks={"Bad Name" = ["x"]}', "ranking.tasks"),
+        ("score.as_of=soon", r"score\.as_of: must be a time, as 2025-03-31T06:00:00Z \(got 'soon'\)"),
         ('ranking.follows={order = "click"}', "follows names 'order', which is no task"),
         ('ranking.follows={click = "click"}', "follows goes round in a circle from 'click'"),
     ],
@@ -56,6 +57,11 @@ def test_files_that_are_missing_or_broken_are_named(tmp_path: Path) -> None:
     broken.write_text("[mine\n")
     with pytest.raises(UserError, match=r"broken\.toml: not valid TOML"):
         load_settings([broken])
+
+
+@pytest.mark.parametrize("given", ["2025-03-31", "2025-03-31T00:00:00Z", '"2025-03-31 02:00:00+02:00"'])
+def test_moments_are_in_utc(given: str) -> None:
+    assert load_settings((), [f"score.as_of={given}"]).score.as_of == "2025-03-31T00:00:00+00:00"
 
 
 def test_digest_changes_with_its_sections_alone() -> None:

@@ -13,7 +13,7 @@ from qarm.models.llm.checkpoint import convert
 from qarm.models.llm.encoder import EncoderParameters
 from qarm.udfs import embed
 from qarm.udfs.arrays import column_matrix, list_column
-from qarm.udfs.examples import _users
+from qarm.udfs.examples import users_of
 from qarm.udfs.scoring import user_aucs
 
 
@@ -33,7 +33,7 @@ def test_ragged_lists_and_nulls_are_refused(lists: list) -> None:
 def test_users_and_their_parts_are_whole_across_batches() -> None:
     users, parts = ["a", "a", "b", "b", "b", "b", "d", "d"], [0, 0, 0, 0, 1, 1, 1, 1]
     table = pa.table({"user_id": users, "part": parts, "n": list(range(8))})
-    found = [(u["user_id"][0].as_py(), u["n"].to_pylist()) for u in _users(table.to_batches(max_chunksize=3))]
+    found = [(u["user_id"][0].as_py(), u["n"].to_pylist()) for u in users_of(table.to_batches(max_chunksize=3))]
     assert found == [("a", [0, 1]), ("b", [2, 3]), ("b", [4, 5]), ("d", [6, 7])]
 
 

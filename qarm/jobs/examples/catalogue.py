@@ -24,6 +24,9 @@ from qarm.udfs.arrays import column_matrix
 ITEM_IDS = "item_ids.parquet"
 """Ids of the items that have a row of their own in the ranker's item table, in the rows' order."""
 
+ITEM_ROWS = "item_rows.parquet"
+"""Every item's id and codes, in the order of ``item_row``: whoever scores candidates finds their rows by it."""
+
 FIRST_INDEX = 2
 """Item index 0 is padding, 1 is an item that the train period does not know well enough."""
 
@@ -142,6 +145,7 @@ def write_catalogue(rows: DataFrame, settings: ExamplesSettings, folder: Path) -
     if not hashed:
         order = np.argsort(index, kind="stable")[len(index) - known :]
         pq.write_table(table.select(["item_id"]).take(pa.array(order)), folder / ITEM_IDS)
+    pq.write_table(table.select(["item_id", "item_row", "sid_1", "sid_2", "sid_3"]), folder / ITEM_ROWS)
     codes = np.stack([table[f"sid_{i}"].fill_null(-1).to_numpy() + 1 for i in (1, 2, 3)], axis=1).astype(np.int32)
     np.save(folder / "search_embeddings.npy", column_matrix(table["search_embedding"]))
     np.save(folder / "codes.npy", codes)
@@ -189,4 +193,8 @@ def publish_catalogue(run: Run, items: DataFrame) -> Artifact:
     codebook = ",".join(sorted(row[0] for row in versions))
     with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
         sizes = write_catalogue(items, settings, Path(folder))
-        return run.publish("catalogue", Path(folder), recipe, codebook=codebook, **sizes)
+        made_with = {
+            "examples": settings.model_dump(include={"recent_length", "found_length", "search"}),
+            "ranking": run.settings.ranking.model_dump(),
+        }
+        return run.publish("catalogue", Path(folder), recipe, codebook=codebook, **made_with, **sizes)

@@ -37,12 +37,11 @@ class Past:
     codes: NDArray[np.int32]
 
     @classmethod
-    def of(cls, events: UserEvents, catalogue: Catalogue) -> Past:
-        """The positive ones of a user's events."""
-        past = np.flatnonzero(events.positive)
-        rows = events.rows[past]
-        actions = 1 + events.labels[past] @ (1 << np.arange(events.labels.shape[1], dtype=np.int32))
-        return cls(rows, events.times[past], actions, catalogue.item_index[rows], catalogue.codes[rows])
+    def of(
+        cls, rows: NDArray[np.int64], times: NDArray[np.int64], labels: NDArray[np.int64], catalogue: Catalogue
+    ) -> Past:
+        """Positive events with what the catalogue knows of their items; ``labels`` has one bit a task."""
+        return cls(rows, times, (1 + labels).astype(np.int32), catalogue.item_index[rows], catalogue.codes[rows])
 
     def fields(
         self, positions: NDArray[np.int32], now: NDArray[np.int64], visible: NDArray[np.int64]
@@ -148,7 +147,9 @@ def histories_of(
         catalogue: embeddings and codes.
         parameters: lengths.
     """
-    past = Past.of(events, catalogue)
+    positive = np.flatnonzero(events.positive)
+    labels = events.labels[positive] @ (1 << np.arange(events.labels.shape[1]))
+    past = Past.of(events.rows[positive], events.times[positive], labels, catalogue)
     findings = findings_of(past, targets, catalogue, parameters)
     recent = latest(findings.history_length, parameters.recent_length)
     fields = partial(past.fields, now=targets.times, visible=findings.history_length.astype(np.int64))
