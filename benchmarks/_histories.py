@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-DIMENSION, ITEMS, CLUSTERS = 64, 50_000, 300
+DIMENSION, ITEMS, CLUSTERS, TRIGGERS = 64, 50_000, 300, 20
 DAY = 86_400_000_000
 
 
@@ -54,6 +54,9 @@ def write_catalogue(folder: Path, vectors: NDArray[np.float32]) -> None:
         "codes": generator.integers(1, 257, (ITEMS, 3)).astype(np.int32),
         "item_index": np.arange(2, ITEMS + 2, dtype=np.int32),
         "popularity": generator.integers(1, 50, (ITEMS, 3)),
+        "pair_start": np.arange(2 * ITEMS + 1) * TRIGGERS,
+        "pair_trigger": generator.integers(0, ITEMS, 2 * ITEMS * TRIGGERS).astype(np.int32),
+        "pair_score": generator.random(2 * ITEMS * TRIGGERS).astype(np.float32),
         "neighbours": np.zeros((len(vectors), 11), np.int32),
         "category": generator.integers(1, CLUSTERS, ITEMS) * 7919,
     }

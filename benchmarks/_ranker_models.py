@@ -23,7 +23,8 @@ from qarm.schemas.settings import Settings, load_settings
 
 BOTH = ["recent", "found"]
 PLAIN: dict[str, object] = {
-    "use_codes": False, "use_neighbours": False, "use_crosses": False, "use_histogram": False, "use_mix": False,
+    "use_codes": False, "use_neighbours": False, "use_crosses": False, "use_histogram": False,
+    "use_pairs": False, "use_mix": False,
 }  # fmt: skip
 """Ids, counts, age, action and place of events: what every model reads."""
 
@@ -43,6 +44,7 @@ ABLATIONS: dict[str, tuple[str, dict[str, object]]] = {
     "without crosses": ("embedding", {"histories": BOTH, "use_crosses": False}),
     "without neighbours": ("embedding", {"histories": BOTH, "use_neighbours": False}),
     "without the histogram": ("embedding", {"histories": BOTH, "use_histogram": False}),
+    "without pairs": ("embedding", {"histories": BOTH, "use_pairs": False}),
     "without the mix": ("embedding", {"histories": BOTH, "use_mix": False}),
     "without counts": ("embedding", {"histories": BOTH, "use_counts": False}),
     "search and ids alone": ("embedding", {"histories": BOTH, **PLAIN}),

@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +65,8 @@ def once(data: str, folder: Path, part: str, argument: str, made: Path) -> None:
         return
     made.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "benchmarks.ranker", "--data", data, "--folder", str(folder)]
-    subprocess.run([*command, "--part", part, "--argument", argument], check=True, cwd=ROOT)
+    cores = {"OMP_NUM_THREADS": "1"} if part == "model" else {}
+    subprocess.run([*command, "--part", part, "--argument", argument], check=True, cwd=ROOT, env=os.environ | cores)
 
 
 def benchmark(data: str, folder: Path, seeds: int) -> None:
@@ -71,8 +74,8 @@ def benchmark(data: str, folder: Path, seeds: int) -> None:
     once(data, folder, "prepare", "", folder / "recent" / "ranker_examples" / "_delta_log")
     once(data, folder, "plain", str(seeds), _file(folder, "plain"))
     names = [f"{model} {seed}" for seed in range(seeds) for model in MODELS] + [f"{name} 0" for name in ABLATIONS]
-    for name in names:
-        once(data, folder, "model", name, _file(folder, name))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # one core each
+        list(pool.map(lambda name: once(data, folder, "model", name, _file(folder, name)), names))
     write(data, folder, seeds)
 
 

@@ -165,7 +165,7 @@ JOB = Job(
     "build_examples",
     steps,
     sections=("examples", "split", "ranking"),
-    reads=("interactions", "items", "item_embeddings", "semantic_ids"),
+    reads=("interactions", "items", "item_pairs", "item_embeddings", "semantic_ids"),
 )
 
 if __name__ == "__main__":

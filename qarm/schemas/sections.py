@@ -322,6 +322,7 @@ class ExamplesSettings(Section):
     recent_length: Count
     found_length: Count
     neighbours: Count
+    pairs: Count
     search: Literal["embedding", "category", "sid", "recent"]
     negatives: Count
     negative_power: NotNegative
@@ -344,6 +345,7 @@ class RankerSettings(Section):
     use_neighbours: bool
     use_crosses: bool
     use_histogram: bool
+    use_pairs: bool
     use_mix: bool
     use_counts: bool
     search: Literal["done", "soft", "twin", "eta"]

@@ -272,6 +272,12 @@ def ranker_examples(tasks: Sequence[str]) -> Contract:
             Column("shared_gap", "INT", "Bucket of the time since the last of these; 0 for none", nullable=False),
             Column("similar", "ARRAY<INT>", "Events of the user before, by similarity to the target", nullable=False),
             Column(
+                "paired",
+                "ARRAY<FLOAT>",
+                "Items the user took before that pair with the target: number, best and sum of scores, by source",
+                nullable=False,
+            ),
+            Column(
                 "neighbour_item",
                 "ARRAY<INT>",
                 "item_index that stands for the target's content, then its nearest items'; 0 is padding",

@@ -42,6 +42,9 @@ def folder(tmp_path: Path) -> Path:
         "item_index": np.arange(2, ITEMS + 2, dtype=np.int32),
         "popularity": np.ones((ITEMS, 3), np.int64),
         "category": generator.integers(0, 4, ITEMS),
+        "pair_start": np.arange(2 * ITEMS + 1),
+        "pair_trigger": generator.integers(0, ITEMS, 2 * ITEMS).astype(np.int32),
+        "pair_score": generator.random(2 * ITEMS).astype(np.float32),
         "neighbours": generator.integers(0, ITEMS, (ITEMS, 3)).astype(np.int32),
     }
     for name, array in arrays.items():

@@ -146,11 +146,14 @@ def test_items_get_rows_by_popularity_or_by_hash(make_lake: Callable[..., Lake],
         "item_row LONG, item_id STRING, search_embedding ARRAY<FLOAT>, sid_1 INT, sid_2 INT, sid_3 INT,"
         " popularity ARRAY<LONG>, train_events LONG, category LONG, content_hash STRING, neighbours ARRAY<STRING>",
     )
+    pairs = spark.createDataFrame(
+        [(0, 1, 5, 0.5), (1, 1, 4, 1.0)], "source INT, target LONG, trigger LONG, score FLOAT"
+    )
     tables = {}
     for how in ("vocabulary", "hashed"):
         settings = load_settings((), [f"examples.item_ids={how}", "examples.item_rows=16"]).examples
         (tmp_path / how).mkdir()
-        sizes = write_catalogue(rows.repartition(3), settings, tmp_path / how)
+        sizes = write_catalogue(rows.repartition(3), pairs, settings, tmp_path / how)
         tables[how] = sizes, np.load(tmp_path / how / "item_index.npy")
         near = np.load(tmp_path / how / "neighbours.npy")
         assert near.shape == (200, 1 + settings.neighbours)

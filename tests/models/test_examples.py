@@ -34,6 +34,9 @@ def catalogue(n: int = 6) -> Catalogue:
         popularity=np.ones((n, 3), np.int64),
         category=np.arange(n, dtype=np.int64) // 2,
         neighbours=np.arange(2 * n, dtype=np.int32).reshape(n, 2),
+        pair_start=np.arange(2 * n + 1),
+        pair_trigger=np.tile((np.arange(n, dtype=np.int32) + 1) % n, 2),
+        pair_score=np.full(2 * n, 0.5, np.float32),
     )
 
 

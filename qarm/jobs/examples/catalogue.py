@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from qarm.jobs.examples.pairs import pair_rows, triggers_of
 from qarm.lake.artifacts import Artifact
 from qarm.lake.indexing import with_row_number
 from qarm.lake.job import Run
 from qarm.lake.periods import Periods
 from qarm.schemas.errors import UserError
 from qarm.schemas.sections import ExamplesSettings
-from qarm.schemas.tables import SEMANTIC_IDS
+from qarm.schemas.tables import ITEM_PAIRS, SEMANTIC_IDS
 from qarm.udfs.arrays import column_matrix
 
 ITEM_IDS = "item_ids.parquet"
@@ -121,14 +122,20 @@ def item_index(
     return index
 
 
-def write_catalogue(rows: DataFrame, settings: ExamplesSettings, folder: Path) -> dict[str, object]:
+def write_catalogue(rows: DataFrame, pairs: DataFrame, settings: ExamplesSettings, folder: Path) -> dict[str, object]:
     """Writes what the executors need of every item as memory-mappable arrays, ordered by ``item_row``.
 
     Where items have rows of their own, their ids are written too, in the order of the rows: tomorrow's ranker finds its
     items by them.
 
-    Driver memory: about three times ``search_dim * 4 + 12 * neighbours + 76`` bytes and the id of an item; the caller
-    has checked their number.
+    Driver memory: about three times ``search_dim * 4 + 12 * neighbours + 76`` bytes and the id of an item, and 60 bytes
+    a pair; the caller has checked the number of items.
+
+    Args:
+        rows: of :func:`item_rows`.
+        pairs: of :func:`qarm.jobs.examples.pairs.pair_rows`.
+        settings: the examples'.
+        folder: an empty local folder.
 
     Returns:
         Sizes of the ranker's tables, ``items`` and ``codes``, and ``item_ids``, how items got their rows.
@@ -151,6 +158,8 @@ def write_catalogue(rows: DataFrame, settings: ExamplesSettings, folder: Path) -
     np.save(folder / "codes.npy", codes)
     np.save(folder / "item_index.npy", index)
     np.save(folder / "popularity.npy", column_matrix(table["popularity"]))
+    for name, array in zip(("start", "trigger", "score"), triggers_of(pairs, table.num_rows), strict=True):
+        np.save(folder / f"pair_{name}.npy", array)
     np.save(
         folder / "neighbours.npy", known_neighbours(_padded(near, table.num_rows, settings), table["content"], index)
     )
@@ -186,13 +195,15 @@ def publish_catalogue(run: Run, items: DataFrame) -> Artifact:
         )
     recipe = {name: run.version(name) for name in run.job.reads}
     recipe |= {
-        name: str(getattr(settings, name)) for name in ("item_ids", "item_rows", "min_item_events", "neighbours")
+        name: str(getattr(settings, name))
+        for name in ("item_ids", "item_rows", "min_item_events", "neighbours", "pairs")
     }
     recipe |= {"split": run.settings.digest(["split", "ranking"])}
     versions = run.read(SEMANTIC_IDS.name).select("codebook_version").distinct().collect()
     codebook = ",".join(sorted(row[0] for row in versions))
     with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
-        sizes = write_catalogue(items, settings, Path(folder))
+        pairs = pair_rows(run.read(ITEM_PAIRS.name), items, settings.pairs)
+        sizes = write_catalogue(items, pairs, settings, Path(folder))
         made_with = {
             "examples": settings.model_dump(include={"recent_length", "found_length", "search"}),
             "ranking": run.settings.ranking.model_dump(),

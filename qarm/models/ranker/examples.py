@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qarm.models.ranker.hashing import scramble, uniform
+from qarm.models.ranker.paired import Triggers
 
 Search = Literal["embedding", "category", "sid", "recent"]
 
@@ -36,6 +37,7 @@ class Catalogue:
         popularity: positive events in the train, validation and test period, shape (items, 3).
         category: a hash of the category, 0 where an item has none, shape (items,).
         neighbours: index of the items that stand for its content and the nearest others, 0 for none, shape (items, k).
+        pair_start, pair_trigger, pair_score: see :class:`qarm.models.ranker.paired.Triggers`.
     """
 
     search_embeddings: NDArray[np.float32]
@@ -44,6 +46,14 @@ class Catalogue:
     popularity: NDArray[np.int64]
     category: NDArray[np.int64]
     neighbours: NDArray[np.int32]
+    pair_start: NDArray[np.int64]
+    pair_trigger: NDArray[np.int32]
+    pair_score: NDArray[np.float32]
+
+    @property
+    def triggers(self) -> Triggers:
+        """The triggers of every item."""
+        return Triggers(self.pair_start, self.pair_trigger, self.pair_score)
 
 
 @dataclass(frozen=True)

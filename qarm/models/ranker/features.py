@@ -31,5 +31,6 @@ def target_columns(targets: Targets, findings: Findings, catalogue: Catalogue) -
         **{f"shared_{i + 1}": np.ascontiguousarray(findings.shared[:, i]) for i in range(3)},
         "shared_gap": findings.shared_gap,
         "similar": findings.similar,
+        "paired": findings.paired,
         "neighbour_item": catalogue.neighbours[targets.rows],
     }

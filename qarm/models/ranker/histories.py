@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from qarm.models.ranker.examples import DOUBLING, HOUR, Catalogue, ExampleParameters, Targets, UserEvents
 from qarm.models.ranker.gather import buckets, gather
 from qarm.models.ranker.lifelong import leading_keys, times_before
+from qarm.models.ranker.paired import paired
 from qarm.models.ranker.search import among_latest, search, search_by_key, similarities
 from qarm.models.ranker.top_k import TIERS
 
@@ -76,6 +77,7 @@ class Findings:
         shared: events before that share the target's first, first two, and all three codes, shape (n, 3).
         shared_gap: bucket of the time since the last one that shares all, 0 where there is none, shape (n,).
         similar: events before by the similarity of their embedding to the target's, shape (n, TIERS).
+        paired: see :func:`qarm.models.ranker.paired.paired`, shape (n, sources * MEASURES).
     """
 
     positions: NDArray[np.int32]
@@ -86,6 +88,7 @@ class Findings:
     shared: NDArray[np.int32]
     shared_gap: NDArray[np.int32]
     similar: NDArray[np.int32]
+    paired: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,7 @@ def findings_of(past: Past, targets: Targets, catalogue: Catalogue, parameters: 
         shared=np.stack([count for count, _ in codes], axis=1),
         shared_gap=gaps(codes[-1][1][:, None])[:, 0],
         similar=similar,
+        paired=paired(targets.rows, visible, past.rows, catalogue.triggers),
     )
 
 

@@ -14,6 +14,7 @@ from qarm.models.ranker.crosses import LEVELS, shared_levels
 from qarm.models.ranker.examples import BUCKETS
 from qarm.models.ranker.experts import Heads, Kind
 from qarm.models.ranker.learned_search import HashSearch, SoftSearch, attention_relevance, most_relevant
+from qarm.models.ranker.paired import MEASURES, SOURCES
 from qarm.models.ranker.tables import id_table
 from qarm.models.ranker.tasks import log_probabilities
 from qarm.models.ranker.top_k import TIERS
@@ -42,6 +43,7 @@ class RankerShape:
             user's events do (QARM V1).
         use_histogram: whether the head sees all of the user's events counted by similarity (MUSE's SimTier, there of
             the found events).
+        use_pairs: whether the head sees which of the user's events mined pairs tie to the target.
         use_mix: whether attention to found events mixes in their similarity (MUSE).
         use_counts: whether the head sees how often the user took the item before and how often all users did.
         item_dim: width of the item table.
@@ -65,6 +67,7 @@ class RankerShape:
     use_neighbours: bool
     use_crosses: bool
     use_histogram: bool
+    use_pairs: bool
     use_mix: bool
     use_counts: bool
     item_dim: int
@@ -99,6 +102,7 @@ class RankerShape:
             "use_codes": CODE_COUNTS,
             "crosses": ["shared_gap", *SHARED],
             "use_histogram": ["similar"],
+            "use_pairs": ["paired"],
             "use_neighbours": ["neighbour_item"],
             "reads_scores": ["found_score"],
         }
@@ -144,6 +148,7 @@ class Ranker(nn.Module):
             *(COUNTS if p.use_counts else ()), *(CODE_COUNTS if p.use_codes else ()), *(SHARED if p.crosses else ())
         ]  # fmt: skip
         context = 12 + 4 * len(self.gap) + len(self.counts) + (TIERS if p.use_histogram else 0)
+        context += len(SOURCES) * MEASURES if p.use_pairs else 0
         neighbours = p.item_dim if p.use_neighbours else 0
         inputs = width * (1 + 2 * len(p.histories)) + neighbours + context
         self.head = Heads(inputs, p.hidden, len(p.tasks), p.mixture, p.experts, p.dropout)
@@ -241,6 +246,8 @@ class Ranker(nn.Module):
             parts.append(torch.stack([batch[name] for name in self.counts], dim=-1).float().log1p())
         if self.shape.use_histogram:
             parts.append(batch["similar"].float().log1p())
+        if self.shape.use_pairs:
+            parts.append(batch["paired"].log1p())
         return parts
 
     def _embed(self, items: torch.Tensor, codes: Sequence[torch.Tensor]) -> torch.Tensor:
