@@ -32,6 +32,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         popularity=np.ones((ITEMS, 3), np.int64),
         category=draw.integers(0, 3, ITEMS),
         neighbours=draw.integers(0, ITEMS, (ITEMS, 3)).astype(np.int32),
+        pair_start=np.arange(2 * ITEMS + 1),
+        pair_trigger=draw.integers(0, ITEMS, 2 * ITEMS).astype(np.int32),
+        pair_score=draw.random(2 * ITEMS).astype(np.float32),
     )
     for name, array in vars(catalogue).items():
         np.save(made / f"{name}.npy", array)
