@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import nn
 
-SPARSE_ROWS = 16_384
-"""From so many rows on gradients are sparse: below, touching every row costs less than sorting those of the batch."""
+SPARSE_ROWS = 65_536
+"""From so many rows on gradients are sparse: below, touching every row costs less than sorting those of the batch
+(docs/benchmarks.md)."""
 
 
 def id_table(rows: int, width: int) -> nn.Embedding:
