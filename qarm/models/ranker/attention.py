@@ -56,15 +56,15 @@ class TargetAttention(nn.Module):
 
         Args:
             target: shape (batch, width).
-            events: shape (batch, length, width), or (length, width) where all targets have the same.
-            there: False for padding, shape (batch, length); of a batch of 1 where all targets have the same.
+            events: shape (batch, length, width).
+            there: False for padding, shape (batch, length).
             scores: similarities, shape (batch, length); None where they do not count.
             marks: tables of shape (rows, width), and each event's row of them, shape (batch, length).
 
         Returns:
             Shape (batch, width).
         """
-        folded, bias = self._fold(target)
+        folded, bias = self.fold(target)
         logits = self._products(folded, bias, events, marks)
         none = self._products(folded, bias, self.nothing)
         if self.mix is not None and scores is not None:
@@ -78,14 +78,18 @@ class TargetAttention(nn.Module):
         for table, rows in marks:
             by_row = weights.new_zeros(*weights.shape[:2], len(table))
             mixed = mixed + by_row.scatter_add(-1, _for_heads(rows, self.heads), weights) @ table
+        return self.conclude(mixed)
+
+    def conclude(self, mixed: torch.Tensor) -> torch.Tensor:
+        """The output, shape (batch, width), of each head's mean event, shape (batch, heads, width)."""
         values = torch.einsum("bhw,hdw->bhd", mixed, self._of_heads(self.value.weight)).flatten(1)
         return self.output(values + self.value.bias)
 
     def logits(self, target: torch.Tensor, events: torch.Tensor, marks: Marks = ()) -> torch.Tensor:
         """The logits of query and key alone, shape (batch, heads, length); see :meth:`forward`."""
-        return self._products(*self._fold(target), events, marks)
+        return self._products(*self.fold(target), events, marks)
 
-    def _fold(self, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def fold(self, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What an event is multiplied by and what is added to give its logit, (batch, heads, width) and (.., 1)."""
         query = self.query(target).view(len(target), self.heads, -1) / (target.shape[-1] / self.heads) ** 0.5
         folded = torch.einsum("bhd,hdw->bhw", query, self._of_heads(self.key.weight))

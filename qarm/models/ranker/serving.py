@@ -1,28 +1,28 @@
 """Scores of one user's many candidates at one moment: what is the user's is computed once (MaRI, arXiv 2602.23105).
 
 A training batch repeats the user's history in every row. Here an event is embedded and marked once, whatever number of
-candidates found it; recent events meet all candidates in one matrix product; found ones are picked by their place. Same
-weights, same sums but for their order: the logits are equal to 1e-5.
+candidates found it, and attention reads it by its place. Same weights, same sums but for their order: the logits are
+equal to 1e-5.
 
-Of the head's first layer only hour, weekday and length of the history are the user's, 12 of 476 inputs at the defaults:
-splitting it as ``broadcast(x_user W_u)`` would save a fortieth of it, and is left.
+Of the head's first layer only hour, weekday and length of the history are the user's, 12 of some 480 inputs at the
+defaults: splitting it as ``broadcast(x_user W_u)`` would save a fortieth of it, and is left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import torch
 from torch.nn.functional import embedding
 
-from qarm.models.ranker.crosses import shared_levels
+from qarm.models.ranker.attention import TargetAttention
 from qarm.models.ranker.ranker import Batch, Ranker, RankerShape
 from qarm.models.ranker.tasks import log_probabilities
+from qarm.models.ranker.user_attention import Crosses, attend
 
 USER = ("hour", "weekday", "history_length")
 """Columns of which a user has one at a moment."""
-BLOCK = 256
-"""Candidates scored at once: what their found events take stays in the cache."""
 BLOCK_EVENTS = 65_536
 """Events of the candidates that a ranker with a search of its own scores at once."""
 
@@ -74,21 +74,15 @@ def _logits(ranker: Ranker, user: Batch, candidates: Batch) -> torch.Tensor:
     events = ranker.events("event", user)
     for table, rows in ranker.marks("event", user):
         events = events + embedding(rows, table)
-    return torch.cat([_block(ranker, user, events, block) for block in _blocks(candidates, BLOCK)])
-
-
-def _block(ranker: Ranker, user: Batch, events: torch.Tensor, candidates: Batch) -> torch.Tensor:
     target, codes = ranker.target(candidates)
-    of_events = ranker.codes("event", user)
+    crosses = None
+    if ranker.shape.crosses:
+        of_events = torch.stack(ranker.codes("event", user), dim=1)
+        crosses = Crosses(torch.stack(codes, dim=1), of_events, ranker.shared.weight)
     seen = []
     for history in ranker.shape.histories:
-        places = user["recent"] if history == "recent" else candidates["found"]
-        crosses = []
-        if ranker.shape.crosses:
-            shared = shared_levels(codes, [code[places] for code in of_events])
-            crosses = [(ranker.shared.weight, shared)]
+        places = user["recent"][None] if history == "recent" else candidates["found"]
         scores = candidates["found_score"] if history == "found" and ranker.shape.reads_scores else None
-        there = places > 0 if history == "found" else (places > 0)[None]
-        seen.append(ranker.attention[history](target, embedding(places, events), there, scores, crosses))
+        seen.append(attend(cast(TargetAttention, ranker.attention[history]), target, events, places, scores, crosses))
     context = {name: user[name].expand(len(target)) for name in USER}
     return ranker.conclude({**candidates, **context}, target, seen)
