@@ -9,6 +9,7 @@ from typing import Any
 import deltalake
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -74,8 +75,8 @@ class Features:
             before: item-item cosines are of the log before.
         """
         columns = ["user_id", "item_id", "event_time", f"label_{self.examples.task}", *COUNTS]
-        paths = [uri.removeprefix("file://") for uri in self.examples.files(split)]
-        rows = pd.concat([pd.read_parquet(path, columns=columns) for path in paths], ignore_index=True)
+        paths = self.examples.paths(split)
+        rows = pd.concat([_read(path, columns) for path in paths], ignore_index=True)
         matrix = self._user_vectors(before)
         number = {user: place for place, user in enumerate(self.users)}
         history = self.log.groupby("user").indices
@@ -126,7 +127,7 @@ def plain(data: str, folder: Path, seeds: int) -> dict[str, Any]:
         By model and seed the scores, in the order of the split's files.
     """
     features = Features(Examples.of(data, folder, "embedding"))
-    first = {split: _first(features.examples, split) for split in ("train", "valid")}
+    first = {split: first_time(features.examples, split) for split in ("train", "valid")}
     train, labels = features.table("train", first["train"])
     test, _ = features.table("test", first["valid"])
     found: dict[str, Any] = {"popularity 0": test["item_events"].to_numpy()}
@@ -142,7 +143,9 @@ def _positive(features: pd.DataFrame) -> np.ndarray:
     return features.clip(lower=0).to_numpy(np.float64)
 
 
-def _first(examples: Examples, split: str) -> pd.Timestamp:
-    paths = [uri.removeprefix("file://") for uri in examples.files(split)]
-    times = [pd.read_parquet(path, columns=["event_time"])["event_time"].min() for path in paths]
-    return min(times).normalize()
+def first_time(examples: Examples, split: str) -> pd.Timestamp:
+    return min(_read(path, ["event_time"])["event_time"].min() for path in examples.paths(split)).normalize()
+
+
+def _read(path: Path, columns: list[str]) -> pd.DataFrame:
+    return pq.read_table(path, columns=columns, partitioning=None).to_pandas()

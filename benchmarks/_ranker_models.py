@@ -49,7 +49,7 @@ ABLATIONS: dict[str, tuple[str, dict[str, object]]] = {
     "without counts": ("embedding", {"histories": BOTH, "use_counts": False}),
     "search and ids alone": ("embedding", {"histories": BOTH, **PLAIN}),
 }
-BATCH, EPOCHS = 512, 2
+BATCH, EPOCHS = 512, 1
 DESCRIPTION = ["example_id", "user_id", "item_id", "history_length", "taken"]
 
 
@@ -76,16 +76,19 @@ class Examples:
         """The one task."""
         return self.settings.ranking.task_names[0]
 
-    def files(self, split: str) -> list[str]:
-        """URLs of a split's files, in a fixed order."""
+    def paths(self, split: str) -> list[Path]:
+        """A split's files, in a fixed order."""
         table = deltalake.DeltaTable(str(self.warehouse / "ranker_examples"))
-        uris = table.file_uris(partition_filters=[("split", "=", split)])
-        return [Path(uri).absolute().as_uri() for uri in sorted(uris)]
+        return [Path(uri).absolute() for uri in sorted(table.file_uris(partition_filters=[("split", "=", split)]))]
+
+    def feed(self, split: str, shape: RankerShape, batch: int, shuffle_rows: int, seed: int) -> Feed:
+        """A feed over a split."""
+        return Feed([path.as_uri() for path in self.paths(split)], shape.columns, batch, shuffle_rows, seed)
 
     def described(self, split: str) -> dict[str, np.ndarray]:
         """Ids and labels of a split, in the order that a feed without shuffling gives."""
         columns = [*DESCRIPTION, f"label_{self.task}"]
-        paths = [uri.removeprefix("file://") for uri in self.files(split)]
+        paths = self.paths(split)
         tables = [pq.read_table(path, columns=columns, partitioning=None).to_pandas() for path in paths]
         whole = {name: np.concatenate([table[name].to_numpy() for table in tables]) for name in columns}
         return {**whole, "label": whole.pop(f"label_{self.task}")}
@@ -106,8 +109,8 @@ def trained(data: str, folder: Path, name: str, seed: int, splits: Sequence[str]
     search, fixed = (MODELS | ABLATIONS)[name]
     examples = Examples.of(data, folder, search)
     shape, ranker_settings = examples.shape(fixed), examples.settings.ranker
-    train = Feed(examples.files("train"), shape.columns, BATCH, ranker_settings.shuffle_rows, seed)
-    valid = Feed(examples.files("valid"), shape.columns, 4 * BATCH, 0, seed)
+    train = examples.feed("train", shape, BATCH, ranker_settings.shuffle_rows, seed)
+    valid = examples.feed("valid", shape, 4 * BATCH, 0, seed)
     parameters = TrainingParameters(
         ranker_settings.learning_rate, ranker_settings.weight_decay, EPOCHS, 1, 2, seed=seed
     )
@@ -122,7 +125,7 @@ def trained(data: str, folder: Path, name: str, seed: int, splits: Sequence[str]
     started = time.monotonic()
     for split in splits:
         found[f"{split}_ids"] = examples.described(split)["example_id"]
-        found[f"{split}_scores"] = scores_of(ranker, Feed(examples.files(split), shape.columns, 4 * BATCH, 0, seed))
+        found[f"{split}_scores"] = scores_of(ranker, examples.feed(split, shape, 4 * BATCH, 0, seed))
     return found | {"scoring_seconds": time.monotonic() - started}
 
 

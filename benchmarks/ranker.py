@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import _ranker_results as results
-from benchmarks._plain_models import plain
+from benchmarks._plain_models import first_time, plain
 from benchmarks._ranker_data import ROOT, prepare, scratch
 from benchmarks._ranker_models import ABLATIONS, MODELS, Examples, trained
 
@@ -126,8 +126,7 @@ def _train_events(data: str, folder: Path, examples: dict[str, np.ndarray]) -> n
         columns=["item_id", "event_date", "action"]
     )
     rows = log.to_pandas()
-    first = min(pd.read_parquet(uri.removeprefix("file://"), columns=["event_time"])["event_time"].min()
-                for uri in own.files("valid"))  # fmt: skip
+    first = first_time(own, "valid")
     kept = rows[rows["action"].isin(own.settings.ranking.positive_actions) & (rows["event_date"] < first.date())]
     return pd.Series(examples["item_id"]).map(kept["item_id"].value_counts()).fillna(0).to_numpy(np.int64)
 
