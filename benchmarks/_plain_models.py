@@ -55,6 +55,7 @@ class Features:
         positive = examples.settings.ranking.positive_actions
         frame = log.to_pandas()
         frame = frame[frame["action"].isin(positive)]
+        frame["event_time"] = frame["event_time"].dt.tz_localize(None)  # as Parquet gives the examples': UTC
         frame["row"] = frame["item_id"].map(self.row)
         frame["user"], self.users = pd.factorize(frame["user_id"], sort=True)
         self.log = frame.sort_values(["user", "event_time", "row"])
