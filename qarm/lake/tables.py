@@ -42,6 +42,8 @@ retry_on_conflict = retry(
     reraise=True,
 )
 
+LAST_COMMIT = "spark.databricks.delta.lastCommitVersionInSession"
+
 
 class Warehouse:
     """The tables of a folder (``<warehouse>/<name>``) or of a catalog schema (``<catalog>.<schema>.<name>``).
@@ -180,7 +182,7 @@ class Warehouse:
         """Adds rows in one version.
 
         Returns:
-            The version written.
+            The version written, or the current one where there were no rows to add.
 
         Raises:
             ContractError: the rows break the contract; the table is as it was.
@@ -197,6 +199,7 @@ class Warehouse:
         writer = checked.write.format("delta").mode(mode)
         if contract.partition_by:
             writer = writer.partitionBy(*contract.partition_by)
+        self.spark.conf.unset(LAST_COMMIT)
         target = f"{self.location}.{contract.name}" if self.in_catalog else f"{self.root}/{contract.name}"
         _keeping_contract(contract, lambda: writer.saveAsTable(target) if self.in_catalog else writer.save(target))
         return self._committed(contract.name)
@@ -260,7 +263,8 @@ class Warehouse:
         self.spark.catalog.dropTempView(view)
 
     def _committed(self, name: str) -> int:
-        version = self.spark.conf.get("spark.databricks.delta.lastCommitVersionInSession", None)
+        """The version that the last write made; a write of no rows makes none."""
+        version = self.spark.conf.get(LAST_COMMIT, None) or self.version(name)
         if version is None:
             raise QarmError(f"table {name}: Delta reported no commit")
         return int(version)

@@ -57,6 +57,17 @@ def test_versions_comments_and_merge(warehouse: Warehouse, spark: SparkSession) 
     assert comments == {"sku": "The thing", "price": "What it costs", "since": "Since when"}
 
 
+def test_adding_no_rows_writes_nothing_and_is_no_error(make_lake: Callable[..., Lake], spark: SparkSession) -> None:
+    warehouse = make_lake().warehouse
+    first = warehouse.append(PRICES, rows(spark, ("a", 1.0, 1)))
+    spark.conf.unset("spark.databricks.delta.lastCommitVersionInSession")  # as in a session that has written nothing
+    assert warehouse.append(PRICES, rows(spark)) == first == warehouse.version("prices")
+    other = Contract("others", PRICES.comment, PRICES.columns, PRICES.key, PRICES.checks)
+    for _ in range(3):  # its versions run ahead
+        warehouse.append(other, rows(spark, ("a", 1.0, 1)))
+    assert warehouse.append(PRICES, rows(spark)) == first, "not the version of another table's commit"
+
+
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
