@@ -78,6 +78,7 @@ class Features:
         columns = ["user_id", "item_id", "event_time", f"label_{self.examples.task}", *COUNTS]
         paths = self.examples.paths(split)
         rows = pd.concat([_read(path, columns) for path in paths], ignore_index=True)
+        rows["row"] = rows["item_id"].map(self.row)
         matrix = self._user_vectors(before)
         number = {user: place for place, user in enumerate(self.users)}
         history = self.log.groupby("user").indices
@@ -98,7 +99,7 @@ class Features:
     def _similar(self, targets: pd.DataFrame, events: pd.DataFrame, matrix: np.ndarray) -> np.ndarray:
         """Similarity of one user's targets to the events strictly before them, shape (n, 8)."""
         taken, place = np.unique(events["row"], return_inverse=True)
-        asked, which = np.unique(targets["item_id"].map(self.row), return_inverse=True)
+        asked, which = np.unique(targets["row"], return_inverse=True)
         visible = np.searchsorted(events["event_time"].to_numpy(), targets["event_time"].to_numpy(), side="left")
         kinds = (
             (matrix[asked] @ matrix[taken].T)[:, place],

@@ -126,7 +126,7 @@ def trained(data: str, folder: Path, name: str, seed: int, splits: Sequence[str]
     }  # fmt: skip
     started = time.monotonic()
     for split in splits:
-        found[f"{split}_ids"] = examples.described(split)["example_id"]
+        found[f"{split}_ids"] = examples.described(split)["example_id"].astype(str)
         found[f"{split}_scores"] = scores_of(ranker, examples.feed(split, shape, 4 * BATCH, 0, seed))
     return found | {"scoring_seconds": time.monotonic() - started}
 

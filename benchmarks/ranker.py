@@ -76,13 +76,15 @@ def benchmark(data: str, folder: Path, seeds: int) -> None:
     names = [f"{model} {seed}" for seed in range(seeds) for model in MODELS] + [f"{name} 0" for name in ABLATIONS]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # one core each
         list(pool.map(lambda name: once(data, folder, "model", name, _file(folder, name)), names))
-    write(data, folder, seeds)
+    write(data, folder)
 
 
-def write(data: str, folder: Path, seeds: int) -> None:
-    """The tables, out of what the parts left."""
+def write(data: str, folder: Path) -> None:
+    """The tables, out of what the parts have left so far."""
     examples = Examples.of(data, folder, "embedding").described("test")
-    deep = {f"{model} {seed}": _deep(folder, f"{model} {seed}", examples) for model in MODELS for seed in range(seeds)}
+    there = {path.stem: path for path in sorted((folder / "scores").glob("*.npz"))}
+    models = [name for model in MODELS for name in there if name.rpartition(" ")[0] == model]
+    deep = {name: _deep(there[name], examples) for name in models}
     scores = {**np.load(_file(folder, "plain")), **{name: found["scores"] for name, found in deep.items()}}
     found = results.measured(examples, _train_events(data, folder, examples), scores)
     means = found[found["slice"] == "all"].groupby("model")["auc"].mean()
@@ -103,17 +105,18 @@ def write(data: str, folder: Path, seeds: int) -> None:
         f" period; long histories: at least {results.LONG:,} positives before."
     )
     results.write_slices(f"Rankers on {DATA[data]}, by slice", found, note)
-    parts = {OURS: f"{OURS} 0", **{name: f"{name} 0" for name in ABLATIONS}}
     rows = [
-        {"model": name, "valid_auc": float(np.load(_file(folder, file))["valid_auc"])} for name, file in parts.items()
+        {"model": name, "valid_auc": float(np.load(there[f"{name} 0"])["valid_auc"])}
+        for name in (OURS, *ABLATIONS)
+        if f"{name} 0" in there
     ]
     note = f"{DATA[data]}, validation split, one seed."
     results.write_ablations(f"What each part of the ranker brings, {DATA[data]}", pd.DataFrame(rows), note)
 
 
-def _deep(folder: Path, name: str, examples: dict[str, np.ndarray]) -> dict[str, Any]:
+def _deep(path: Path, examples: dict[str, np.ndarray]) -> dict[str, Any]:
     """Scores in the order of the examples: files of another search hold them in another."""
-    found = np.load(_file(folder, name), allow_pickle=True)
+    found = np.load(path)
     place = pd.Series(np.arange(len(found["test_ids"])), index=found["test_ids"])
     order = place.reindex(examples["example_id"]).to_numpy()
     return {"scores": found["test_scores"][order.astype(np.int64)], "speed": float(found["examples_per_second"])}
@@ -137,11 +140,15 @@ def main() -> None:
     parser.add_argument("--data", choices=DATA, help="only this data set")
     parser.add_argument("--folder", type=Path, help="where warehouses and scores are kept; with --data")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--write", action="store_true", help="only the tables, of what --folder holds")
     parser.add_argument("--part", choices=PARTS, help="only this part, in this process")
     parser.add_argument("--argument", default="")
     options = parser.parse_args()
     if options.part:
         PARTS[options.part](options.data, options.folder, options.argument)
+        return
+    if options.write:
+        write(options.data, options.folder)
         return
     for data in [options.data] if options.data else DATA:
         benchmark(data, options.folder or scratch(), options.seeds)
