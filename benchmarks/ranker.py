@@ -96,9 +96,10 @@ def write(data: str, folder: Path) -> None:
     note = (
         f"{DATA[data]}; {len(examples['label']):,} test examples, {len(np.unique(examples['user_id'])):,} users."
         f" {OURS} beside the best of the others, {best}: {margin:+.2f} points of AUC (95 % over users:"
-        f" {100 * low:+.2f} to {100 * high:+.2f}). Target: 0.76 points. Boosting's and regression's item-item cosines see"
-        f" all of the log before the validation period, {OURS}'s pairs and encoder the first half of the log. ±: standard deviation over seeds. Examples a"
-        " second: of training, with reading and validation."
+        f" {100 * low:+.2f} to {100 * high:+.2f}). Target: 0.76 points. The item-item cosines of boosting and"
+        f" regression see all of the log before the validation period; the pairs and the encoder of {OURS} see its"
+        " first half. ±: standard deviation over seeds. Examples a second: of training, with reading and validation,"
+        " on one core beside other work."
     )
     results.write_models(f"Rankers on {DATA[data]}", found, speed.groupby("model")["speed"].mean().to_dict(), note)
     note = (
