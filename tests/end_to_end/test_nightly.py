@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from qarm.jobs import build_examples, mine_pairs, nightly, score, sql
+from qarm.jobs import build_examples, judge_pairs, mine_pairs, nightly, score, sql
 from qarm.lake.command import main, score_options
 from qarm.lake.job import Lake, run_job
 from qarm.models.ranker.metrics import auc, auc_per_group
@@ -185,7 +185,7 @@ def test_moving_an_event_to_the_future_changes_nothing_before_it(world: World, s
         f" WHERE user_id = '{moved['user_id']}' AND event_time = TIMESTAMP'{when}'"
     )
     lake = Lake(spark, load_settings((), generate.SMALL), str(copy))
-    for job in (mine_pairs.JOB, build_examples.JOB):
+    for job in (mine_pairs.JOB, judge_pairs.JOB, build_examples.JOB):  # examples read the pairs that were kept
         run_job(lake, job, "moved")
     keys = ["source", "trigger_item_id", "target_item_id", "score", "support"]
     before, after = (
