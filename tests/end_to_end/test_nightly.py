@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from qarm.jobs import build_examples, judge_pairs, mine_pairs, nightly, score, sql
+from qarm.jobs import build_examples, mine_pairs, nightly, score, sql
 from qarm.lake.command import main, score_options
 from qarm.lake.job import Lake, run_job
 from qarm.models.ranker.metrics import auc, auc_per_group
@@ -173,34 +173,33 @@ def test_negatives_are_never_the_users_own(world: World) -> None:
 
 def test_moving_an_event_to_the_future_changes_nothing_before_it(world: World, spark: SparkSession) -> None:
     """DESIGN's point-in-time proof, through Spark: pairs and examples before the moved event are bit-identical."""
-    copy = world.folder / "moved"
-    shutil.copytree(world.warehouse, copy)
     log = world.read("interactions").sort_values("event_time")
     test_from = world.read("ranker_examples").query("split == 'test'")["event_time"].min()
     moved = log[log["event_time"] > test_from + pd.Timedelta(hours=6)].iloc[0]
     when = moved["event_time"]
     later = when + pd.Timedelta(days=1)
-    spark.sql(
-        f"UPDATE delta.`{copy}/interactions` SET event_time = TIMESTAMP'{later}', event_date = DATE'{later.date()}'"
-        f" WHERE user_id = '{moved['user_id']}' AND event_time = TIMESTAMP'{when}'"
-    )
-    lake = Lake(spark, load_settings((), generate.SMALL), str(copy))
-    for job in (mine_pairs.JOB, judge_pairs.JOB, build_examples.JOB):  # examples read the pairs that were kept
-        run_job(lake, job, "moved")
-    keys = ["source", "trigger_item_id", "target_item_id", "score", "support"]
-    before, after = (
-        deltalake.DeltaTable(str(folder / "item_pairs")).to_pandas()[keys].sort_values(keys[:3]).reset_index(drop=True)
-        for folder in (world.warehouse, copy)
-    )
-    pd.testing.assert_frame_equal(before, after, check_exact=True)
-    old, new = (
-        deltalake.DeltaTable(str(folder / "ranker_examples"))
-        .to_pandas()
-        .sort_values("example_id")
-        .reset_index(drop=True)
-        for folder in (world.warehouse, copy)
-    )
+    keys = {"item_pairs": ["source", "trigger_item_id", "target_item_id"], "ranker_examples": ["example_id"]}
+    tables = {}
+    for name in ("unmoved", "moved"):
+        copy = world.folder / name
+        shutil.copytree(world.warehouse, copy)
+        if name == "moved":
+            spark.sql(
+                f"UPDATE delta.`{copy}/interactions` SET event_time = TIMESTAMP'{later}',"
+                f" event_date = DATE'{later.date()}'"
+                f" WHERE user_id = '{moved['user_id']}' AND event_time = TIMESTAMP'{when}'"
+            )
+        lake = Lake(spark, load_settings((), generate.SMALL), str(copy))
+        for job in (mine_pairs.JOB, build_examples.JOB):  # on pairs that nobody has judged, in both
+            run_job(lake, job, name)
+        tables[name] = [
+            deltalake.DeltaTable(str(copy / table)).to_pandas().sort_values(key, ignore_index=True)
+            for table, key in keys.items()
+        ]
+    (before, old), (after, new) = tables["unmoved"], tables["moved"]
+    pd.testing.assert_frame_equal(before.drop(columns="run_id"), after.drop(columns="run_id"), check_exact=True)
     assert len(old[old["event_time"] < when]) > 500
+    assert old["paired"].map(max).max() > 0
     pd.testing.assert_frame_equal(
         old[old["event_time"] < when].reset_index(drop=True),
         new[new["event_time"] < when].reset_index(drop=True),
