@@ -1,4 +1,4 @@
-"""Mines item pairs from the log's train period: item-to-item by Swing, user-to-item by a two-tower model or ALS."""
+"""Mines item pairs of the fit period: item-to-item by Swing, user-to-item by a two-tower model or ALS."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def user_rows(histories: DataFrame, codes: DataFrame, code_count: int, mine: Min
         codes: see :func:`qarm.jobs.pairs.histories.item_codes`.
         code_count: number of codes.
         mine: the settings.
-        until: end of the train period, which ages are counted from.
+        until: end of the period that pairs are fitted on, which ages are counted from.
 
     Returns:
         user LONG; items ARRAY<INT>, an item that is not to be scored on this user as its complement; popularity
