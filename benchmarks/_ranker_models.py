@@ -24,7 +24,7 @@ from qarm.schemas.settings import Settings, load_settings
 BOTH = ["recent", "found"]
 PLAIN: dict[str, object] = {
     "use_codes": False, "use_neighbours": False, "use_crosses": False, "use_histogram": False,
-    "use_pairs": False, "use_mix": False,
+    "use_behaviour": False, "use_pairs": False, "use_mix": False,
 }  # fmt: skip
 """Ids, counts, age, action and place of events: what every model reads."""
 
@@ -44,12 +44,13 @@ ABLATIONS: dict[str, tuple[str, dict[str, object]]] = {
     "without crosses": ("embedding", {"histories": BOTH, "use_crosses": False}),
     "without neighbours": ("embedding", {"histories": BOTH, "use_neighbours": False}),
     "without the histogram": ("embedding", {"histories": BOTH, "use_histogram": False}),
+    "without behaviour": ("embedding", {"histories": BOTH, "use_behaviour": False}),
     "without pairs": ("embedding", {"histories": BOTH, "use_pairs": False}),
     "without the mix": ("embedding", {"histories": BOTH, "use_mix": False}),
     "without counts": ("embedding", {"histories": BOTH, "use_counts": False}),
     "search and ids alone": ("embedding", {"histories": BOTH, **PLAIN}),
 }
-BATCH = 512
+BATCH = 256
 EPOCHS = {"complete_journey": 1, "ml_100k": 10}
 """At most; the validation AUC chooses among them. On Complete Journey a second one did not raise that of QARM V2."""
 DESCRIPTION = ["example_id", "user_id", "item_id", "history_length", "taken"]

@@ -14,7 +14,7 @@ from qarm.lake.job import Job, Run
 from qarm.lake.periods import Periods, split_periods
 from qarm.models.ranker.examples import ExampleParameters
 from qarm.schemas.errors import UserError
-from qarm.schemas.sections import ExamplesSettings
+from qarm.schemas.ranking_sections import ExamplesSettings
 from qarm.schemas.tables import INTERACTIONS, ITEM_EMBEDDINGS, ITEMS, SEMANTIC_IDS, ranker_examples
 from qarm.udfs.examples import SplitPlan, build_examples
 
@@ -86,7 +86,7 @@ def steps(run: Run) -> None:
     tables = (run.read(table.name) for table in (ITEMS, ITEM_EMBEDDINGS, SEMANTIC_IDS))
     items = item_rows(*tables, positives, periods)
     with run.step("ship the catalogue"):
-        catalogue = run.lake.artifacts.ship(publish_catalogue(run, items))
+        catalogue = run.lake.artifacts.ship(publish_catalogue(run, items, positives, periods))
     examples = searched(run, interactions, items, periods, catalogue).persist()
     with run.step("search histories"):
         counts = measure_examples(run, examples)

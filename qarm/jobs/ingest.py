@@ -13,7 +13,8 @@ from qarm.lake.command import ingest_options, main
 from qarm.lake.inputs import as_id, as_time, read_input, rename_columns, require_columns
 from qarm.lake.job import Job, Run
 from qarm.schemas.errors import UserError
-from qarm.schemas.sections import IngestSettings, RankingSettings
+from qarm.schemas.ranking_sections import RankingSettings
+from qarm.schemas.sections import IngestSettings
 from qarm.schemas.settings import Settings
 from qarm.schemas.tables import INTERACTIONS, ITEMS, REJECTED_ROWS
 

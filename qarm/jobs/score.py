@@ -17,7 +17,7 @@ from qarm.lake.command import main, score_options
 from qarm.lake.job import Job, Run
 from qarm.models.ranker.examples import ExampleParameters
 from qarm.schemas.errors import QarmError, UserError
-from qarm.schemas.sections import ScoreSettings
+from qarm.schemas.ranking_sections import ScoreSettings
 from qarm.schemas.settings import Settings
 from qarm.schemas.tables import INTERACTIONS, candidate_scores
 from qarm.udfs.candidates import score_candidates

@@ -14,21 +14,18 @@ from typing import Any
 from pydantic import ValidationError, model_validator
 
 from qarm.schemas.errors import UserError
+from qarm.schemas.ranking_sections import ExamplesSettings, RankerSettings, RankingSettings, ScoreSettings
 from qarm.schemas.sections import (
     AlignSettings,
     CodebookSettings,
     DemoSettings,
     EmbedSettings,
     EndpointSettings,
-    ExamplesSettings,
     IngestSettings,
     JudgeSettings,
     LanguageModelSettings,
     MineSettings,
     QuestionsSettings,
-    RankerSettings,
-    RankingSettings,
-    ScoreSettings,
     Section,
     SparkSettings,
     SplitSettings,

@@ -272,6 +272,18 @@ def ranker_examples(tasks: Sequence[str]) -> Contract:
             Column("shared_gap", "INT", "Bucket of the time since the last of these; 0 for none", nullable=False),
             Column("similar", "ARRAY<INT>", "Events of the user before, by similarity to the target", nullable=False),
             Column(
+                "similarity",
+                "ARRAY<FLOAT>",
+                "Similarity of the target to the events before: the best, mean of the 5 and 50 best, mean of all",
+                nullable=False,
+            ),
+            Column(
+                "behaviour",
+                "ARRAY<FLOAT>",
+                "The same by behaviour vectors, fitted before event_time; 0 where there are none",
+                nullable=False,
+            ),
+            Column(
                 "paired",
                 "ARRAY<FLOAT>",
                 "Items the user took before that pair with the target: number, best and sum of scores, by source",

@@ -11,6 +11,7 @@ from qarm.models.ranker.ranker import Ranker, RankerShape, Search
 from tests.models.test_ranker import SHAPE, batch, pad
 
 LONG = replace(SHAPE, use_codes=False, use_neighbours=False, use_histogram=False, use_pairs=False, use_mix=False)
+LONG = replace(LONG, use_behaviour=False)
 
 
 def searching(kind: Search, k: int) -> RankerShape:

@@ -16,9 +16,11 @@ from qarm.models.ranker.top_k import TIERS
 
 SHAPE = RankerShape(
     tasks=["click"], items=20, codes=[5, 5, 5], histories=["recent", "found"], use_codes=True, use_neighbours=True,
-    use_crosses=True, use_histogram=True, use_pairs=True, use_mix=True, use_counts=True, item_dim=8, sid_dim=8,
-    hidden=[16], heads=2, dropout=0.0,
+    use_crosses=True, use_histogram=True, use_behaviour=True, use_pairs=True, use_mix=True, use_counts=True, item_dim=8,
+    sid_dim=8, hidden=[16], heads=2, dropout=0.0,
 )  # fmt: skip
+
+SWITCHES = [name for name in vars(SHAPE) if name.startswith("use_")]
 
 
 def batch(n: int = 64, seed: int = 0, length: int = 4) -> dict[str, torch.Tensor]:
@@ -39,6 +41,8 @@ def batch(n: int = 64, seed: int = 0, length: int = 4) -> dict[str, torch.Tensor
         "shared_gap": draw(16, n),
         "similar": draw(9, n, TIERS),
         "neighbour_item": draw(20, n, 5),
+        "similarity": torch.rand(n, 4, generator=g),
+        "behaviour": torch.rand(n, 4, generator=g),
         "paired": torch.rand(n, 6, generator=g),
     }
     columns |= {f"shared_{i}": draw(3, n) for i in (1, 2, 3)}
@@ -122,17 +126,35 @@ def test_checkpoint_gives_the_same_scores(tmp_path: Path) -> None:
 
 def test_the_baseline_reads_no_codes_and_no_found_history() -> None:
     din = replace(
-        SHAPE, histories=["recent"], use_codes=False, use_neighbours=False, use_histogram=False, use_pairs=False
+        SHAPE,
+        histories=["recent"],
+        use_codes=False,
+        use_neighbours=False,
+        use_histogram=False,
+        use_pairs=False,
+        use_behaviour=False,
     )
     assert not [
-        name for name in din.columns if name.startswith(("sid", "found", "shared", "similar", "neighbour", "paired"))
+        name
+        for name in din.columns
+        if name.startswith(("sid", "found", "shared", "similar", "neighbour", "paired", "behaviour"))
     ]
     columns = {name: batch()[name] for name in din.columns}
     assert Ranker(din)(columns).shape == (64, 1)
 
 
 @pytest.mark.parametrize(
-    "switch", ["use_codes", "use_neighbours", "use_crosses", "use_histogram", "use_pairs", "use_mix", "use_counts"]
+    "switch",
+    [
+        "use_codes",
+        "use_neighbours",
+        "use_crosses",
+        "use_histogram",
+        "use_behaviour",
+        "use_pairs",
+        "use_mix",
+        "use_counts",
+    ],
 )
 def test_every_switch_changes_what_is_read_or_computed(switch: str) -> None:
     """A switch that does nothing would leave the parameters as they are."""

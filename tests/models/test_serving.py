@@ -9,7 +9,7 @@ from qarm.models.ranker import serving
 from qarm.models.ranker.ranker import Ranker, RankerShape
 from qarm.models.ranker.serving import probabilities, tiled
 from qarm.models.ranker.top_k import TIERS
-from tests.models.test_ranker import SHAPE, batch
+from tests.models.test_ranker import SHAPE, SWITCHES, batch
 
 EVENTS, RECENT, FOUND = 30, 5, 7
 TWO_TASKS = replace(
@@ -35,6 +35,7 @@ def drawn(n: int, events: int = EVENTS, seed: int = 0) -> tuple[dict[str, torch.
     candidates |= {"item_index": draw(1, 20, n), "taken_gap": draw(0, 16, n), "shared_gap": draw(0, 16, n)}
     candidates |= {f"sid_{i}": draw(0, 5, n) for i in (1, 2, 3)} | {f"shared_{i}": draw(0, 9, n) for i in (1, 2, 3)}
     candidates |= {"similar": draw(0, 9, n, TIERS), "neighbour_item": draw(0, 20, n, 5), "paired": torch.rand(n, 6)}
+    candidates |= {"similarity": torch.rand(n, 4, generator=g), "behaviour": torch.rand(n, 4, generator=g)}
     found = draw(1, 1 + events, n, FOUND) if events else torch.zeros(n, FOUND, dtype=torch.int32)
     candidates["found"] = found * (torch.arange(FOUND) < draw(0, FOUND + 1, n, 1)).int()
     candidates["found_score"] = (torch.rand(n, FOUND, generator=g) * 2 - 1) * (candidates["found"] > 0)
@@ -76,9 +77,7 @@ def test_short_histories_need_no_padding(events: int) -> None:
     assert_same(random_ranker(SHAPE), 20, events)
 
 
-@pytest.mark.parametrize(
-    "switch", ["use_codes", "use_neighbours", "use_crosses", "use_histogram", "use_mix", "use_counts"]
-)
+@pytest.mark.parametrize("switch", SWITCHES)
 def test_every_switch_may_be_off(switch: str) -> None:
     assert_same(random_ranker(replace(SHAPE, **{switch: False})), 20)
 

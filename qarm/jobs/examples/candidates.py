@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from qarm.lake.inputs import as_id, as_time, read_input, rename_columns, require_columns
 from qarm.schemas.errors import UserError
-from qarm.schemas.sections import ScoreSettings
+from qarm.schemas.ranking_sections import ScoreSettings
 
 TIMES = ("as_of", "event_time")
 """Columns of the moment; the first that there is counts."""

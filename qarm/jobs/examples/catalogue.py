@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,14 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from qarm.jobs.examples.behaviour import behaviours, fit_days
 from qarm.jobs.examples.pairs import pair_rows, triggers_of
 from qarm.lake.artifacts import Artifact
 from qarm.lake.indexing import with_row_number
 from qarm.lake.job import Run
 from qarm.lake.periods import Periods
 from qarm.schemas.errors import UserError
-from qarm.schemas.sections import ExamplesSettings
+from qarm.schemas.ranking_sections import ExamplesSettings
 from qarm.schemas.tables import ITEM_PAIRS, SEMANTIC_IDS
 from qarm.udfs.arrays import column_matrix
 
@@ -181,8 +183,16 @@ def _padded(near: pa.Table, items: int, settings: ExamplesSettings) -> NDArray[n
     return padded
 
 
-def publish_catalogue(run: Run, items: DataFrame) -> Artifact:
+def publish_catalogue(run: Run, items: DataFrame, positives: DataFrame, periods: Periods) -> Artifact:
     """Publishes the catalogue of this run's tables.
+
+    Args:
+        run: the run.
+        items: of :func:`item_rows`.
+        positives: the log's positive events.
+        periods: of the log.
+
+    Driver memory: that of :func:`write_catalogue`, and of :func:`qarm.jobs.examples.behaviour.behaviours`.
 
     Raises:
         UserError: there are more items than ``examples.max_items``.
@@ -198,14 +208,26 @@ def publish_catalogue(run: Run, items: DataFrame) -> Artifact:
         name: str(getattr(settings, name))
         for name in ("item_ids", "item_rows", "min_item_events", "neighbours", "pairs")
     }
-    recipe |= {"split": run.settings.digest(["split", "ranking"])}
+    recipe |= {"split": run.settings.digest(["split", "ranking"]), "behaviour": str(settings.behaviour)}
     versions = run.read(SEMANTIC_IDS.name).select("codebook_version").distinct().collect()
     codebook = ",".join(sorted(row[0] for row in versions))
     with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
         pairs = pair_rows(run.read(ITEM_PAIRS.name), items, settings.pairs)
         sizes = write_catalogue(items, pairs, settings, Path(folder))
+        with run.step("fit behaviour"):
+            vectors, until = behaviours(positives, items, _fit_days(run, positives, periods), count, settings.behaviour)
+        np.save(Path(folder) / "behaviours.npy", vectors)
+        np.save(Path(folder) / "behaviour_until.npy", until)
         made_with = {
             "examples": settings.model_dump(include={"recent_length", "found_length", "search"}),
             "ranking": run.settings.ranking.model_dump(),
         }
         return run.publish("catalogue", Path(folder), recipe, codebook=codebook, **made_with, **sizes)
+
+
+def _fit_days(run: Run, positives: DataFrame, periods: Periods) -> list[date]:
+    settings = run.settings.examples.behaviour
+    if settings.model == "none":
+        return []
+    first_day = positives.agg(F.min("event_date")).collect()[0][0]
+    return fit_days(periods, first_day, settings.fits)

@@ -7,7 +7,7 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from qarm.schemas.sections import RankingSettings
+from qarm.schemas.ranking_sections import RankingSettings
 
 RECENT_DAYS = 28
 POPULARITY = ("item_events", "item_recent_events", "sid_events", "sid_recent_events")

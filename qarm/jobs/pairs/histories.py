@@ -15,7 +15,8 @@ from pyspark.sql import functions as F
 from qarm.lake.indexing import with_row_number
 from qarm.lake.periods import Periods
 from qarm.schemas.errors import QarmError
-from qarm.schemas.sections import MineSettings, RankingSettings
+from qarm.schemas.ranking_sections import RankingSettings
+from qarm.schemas.sections import MineSettings
 
 BROADCAST_BYTES = 128 * 2**20
 """What is known of the items is broadcast up to here, through the driver; beyond, it is joined by a shuffle."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from qarm.jobs.als import AlsParameters, item_factors
 from qarm.jobs.pairs.histories import fits_broadcast, small_side
-from qarm.lake.indexing import with_row_number
 from qarm.lake.job import Run
 from qarm.lake.staging import staged
 from qarm.models.feed import Feed
@@ -126,26 +125,15 @@ def als_vectors(events: DataFrame, features: DataFrame, settings: User2ItemSetti
     Returns:
         item INT, content INT, vector ARRAY<FLOAT> of length 1; items whose factors are all 0 are left out.
     """
-    taken = events.groupBy("user", "item").count()
-    numbers = with_row_number(taken.select("user").distinct(), "user_number", "user")
-    ratings = taken.join(numbers, "user", "inner").select(
-        F.col("user_number").cast("int"), "item", F.col("count").cast("float").alias("rating")
+    counts = events.groupBy("user", "item").agg(F.count("*").cast("float").alias("rating"))
+    parameters = AlsParameters(
+        settings.dim,
+        settings.als_iterations,
+        settings.als_regularization,
+        settings.als_confidence,
+        settings.seed,
     )
-    als = ALS(
-        rank=settings.dim,
-        maxIter=settings.als_iterations,
-        regParam=settings.als_regularization,
-        alpha=settings.als_confidence,
-        implicitPrefs=True,
-        seed=settings.seed,
-        userCol="user_number",
-        itemCol="item",
-        ratingCol="rating",
-    )
-    factors = als.fit(ratings).itemFactors
-    norm = F.sqrt(F.aggregate("features", F.lit(0.0), lambda total, x: total + x * x))
-    unit = F.transform("features", lambda x: (x / F.col("norm")).cast("float"))
-    vectors = factors.withColumn("norm", norm).where("norm > 0").select(F.col("id").alias("item"), unit.alias("vector"))
+    vectors = item_factors(counts, parameters)
     return vectors.join(features.select("item", "content"), "item", "inner").select("item", "content", "vector")
 
 

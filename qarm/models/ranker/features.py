@@ -31,6 +31,8 @@ def target_columns(targets: Targets, findings: Findings, catalogue: Catalogue) -
         **{f"shared_{i + 1}": np.ascontiguousarray(findings.shared[:, i]) for i in range(3)},
         "shared_gap": findings.shared_gap,
         "similar": findings.similar,
+        "similarity": findings.similarity,
+        "behaviour": findings.behaviour,
         "paired": findings.paired,
         "neighbour_item": catalogue.neighbours[targets.rows],
     }

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from qarm.models.ranker.examples import DOUBLING, HOUR, Catalogue, ExampleParameters, Targets, UserEvents
 from qarm.models.ranker.gather import buckets, gather
 from qarm.models.ranker.lifelong import leading_keys, times_before
+from qarm.models.ranker.likeness import MOST, behaviour, likeness
 from qarm.models.ranker.paired import paired
 from qarm.models.ranker.search import among_latest, search, search_by_key, similarities
 from qarm.models.ranker.top_k import TIERS
@@ -77,6 +78,8 @@ class Findings:
         shared: events before that share the target's first, first two, and all three codes, shape (n, 3).
         shared_gap: bucket of the time since the last one that shares all, 0 where there is none, shape (n,).
         similar: events before by the similarity of their embedding to the target's, shape (n, TIERS).
+        similarity: see :func:`qarm.models.ranker.likeness.likeness`, of the embeddings, shape (n, MEASURES).
+        behaviour: see :func:`qarm.models.ranker.likeness.behaviour`, shape (n, MEASURES).
         paired: see :func:`qarm.models.ranker.paired.paired`, shape (n, sources * MEASURES).
     """
 
@@ -88,6 +91,8 @@ class Findings:
     shared: NDArray[np.int32]
     shared_gap: NDArray[np.int32]
     similar: NDArray[np.int32]
+    similarity: NDArray[np.float32]
+    behaviour: NDArray[np.float32]
     paired: NDArray[np.float32]
 
 
@@ -120,7 +125,7 @@ def findings_of(past: Past, targets: Targets, catalogue: Catalogue, parameters: 
         parameters: the search and its length.
     """
     visible = np.searchsorted(past.times, targets.times, side="left")
-    positions, scores, similar = _search(targets.rows, visible, past.rows, catalogue, parameters)
+    positions, scores, similar, similarity = _search(targets.rows, visible, past.rows, catalogue, parameters)
     gaps = partial(buckets, targets.times, past.times, borders=GAPS)
     taken, last = times_before(targets.rows, visible, past.rows)
     codes = [
@@ -136,6 +141,8 @@ def findings_of(past: Past, targets: Targets, catalogue: Catalogue, parameters: 
         shared=np.stack([count for count, _ in codes], axis=1),
         shared_gap=gaps(codes[-1][1][:, None])[:, 0],
         similar=similar,
+        similarity=similarity,
+        behaviour=behaviour(targets.rows, targets.times, visible, past.rows, catalogue),
         paired=paired(targets.rows, visible, past.rows, catalogue.triggers),
     )
 
@@ -180,17 +187,19 @@ def latest(visible: NDArray[np.int32], length: int) -> NDArray[np.int32]:
 def _search(
     targets: NDArray[np.int64], visible: NDArray[np.int64], history: NDArray[np.int64], catalogue: Catalogue,
     parameters: ExampleParameters,
-) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32]]:  # fmt: skip
-    """Positions of the events that the search finds, their similarities, and all events by their similarity."""
+) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]:  # fmt: skip
+    """Positions of the events that the search finds, their similarities; all events by similarity, and in measures."""
     of_target, of_event = catalogue.search_embeddings[targets], catalogue.search_embeddings[history]
-    by_embedding = parameters.search == "embedding"
     similar = np.zeros((len(targets), TIERS), np.int32)
-    positions, scores = search(of_target, visible, of_event, parameters.found_length if by_embedding else 1, similar)
-    if not by_embedding:
+    positions, scores = search(of_target, visible, of_event, max(parameters.found_length, MOST), similar)
+    measures = likeness(of_target, visible, of_event, scores[:, :MOST])
+    if parameters.search == "embedding":
+        positions, scores = positions[:, : parameters.found_length], scores[:, : parameters.found_length]
+    else:
         keys = (_keys(parameters.search, rows, catalogue) for rows in (targets, history))
         positions = search_by_key(next(keys), visible, next(keys), parameters.found_length)
         scores = similarities(of_target, of_event, positions)
-    return positions, scores, similar
+    return positions, scores, similar, measures
 
 
 def _keys(by: str, rows: NDArray[np.int64], catalogue: Catalogue) -> NDArray[np.int64]:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
 import torch
 from torch import nn
 
+from qarm.models.ranker import likeness
 from qarm.models.ranker.attention import TargetAttention
 from qarm.models.ranker.crosses import LEVELS, shared_levels
 from qarm.models.ranker.examples import BUCKETS
 from qarm.models.ranker.experts import Heads, Kind
 from qarm.models.ranker.learned_search import HashSearch, SoftSearch, attention_relevance, most_relevant
+from qarm.models.ranker.numbers import Standardised
 from qarm.models.ranker.paired import MEASURES, SOURCES
 from qarm.models.ranker.tables import id_table
 from qarm.models.ranker.tasks import log_probabilities
 from qarm.models.ranker.top_k import TIERS
+from qarm.models.world import World
 
 Batch = Mapping[str, torch.Tensor]
 LENGTH_BUCKETS = 16
@@ -41,8 +44,9 @@ class RankerShape:
         use_neighbours: whether it knows the target's nearest items (QARM V1's VQ code).
         use_crosses: whether events know how many codes they share with the target, and the head how many of all of the
             user's events do (QARM V1).
-        use_histogram: whether the head sees all of the user's events counted by similarity (MUSE's SimTier, there of
-            the found events).
+        use_histogram: whether the head sees all of the user's events by similarity: counted by tier (MUSE's SimTier,
+            there of the found events), the best and means.
+        use_behaviour: whether the head sees how like the target is to the user's events by who takes what.
         use_pairs: whether the head sees which of the user's events mined pairs tie to the target.
         use_mix: whether attention to found events mixes in their similarity (MUSE).
         use_counts: whether the head sees how often the user took the item before and how often all users did.
@@ -67,6 +71,7 @@ class RankerShape:
     use_neighbours: bool
     use_crosses: bool
     use_histogram: bool
+    use_behaviour: bool
     use_pairs: bool
     use_mix: bool
     use_counts: bool
@@ -101,7 +106,8 @@ class RankerShape:
             "use_counts": ["taken_gap", *COUNTS],
             "use_codes": CODE_COUNTS,
             "crosses": ["shared_gap", *SHARED],
-            "use_histogram": ["similar"],
+            "use_histogram": ["similar", "similarity"],
+            "use_behaviour": ["behaviour"],
             "use_pairs": ["paired"],
             "use_neighbours": ["neighbour_item"],
             "reads_scores": ["found_score"],
@@ -147,8 +153,11 @@ class Ranker(nn.Module):
         self.counts = [
             *(COUNTS if p.use_counts else ()), *(CODE_COUNTS if p.use_codes else ()), *(SHARED if p.crosses else ())
         ]  # fmt: skip
-        context = 12 + 4 * len(self.gap) + len(self.counts) + (TIERS if p.use_histogram else 0)
-        context += len(SOURCES) * MEASURES if p.use_pairs else 0
+        numbers = len(self.counts) + (TIERS + likeness.MEASURES if p.use_histogram else 0)
+        numbers += likeness.MEASURES if p.use_behaviour else 0
+        numbers += len(SOURCES) * MEASURES if p.use_pairs else 0
+        self.numbers = Standardised(numbers)
+        context = 12 + 4 * len(self.gap) + numbers
         neighbours = p.item_dim if p.use_neighbours else 0
         inputs = width * (1 + 2 * len(p.histories)) + neighbours + context
         self.head = Heads(inputs, p.hidden, len(p.tasks), p.mixture, p.experts, p.dropout)
@@ -242,13 +251,30 @@ class Ranker(nn.Module):
         length = (batch["history_length"].float() + 1).log2().long().clamp_max(LENGTH_BUCKETS - 1)
         parts = [self.hour(batch["hour"]), self.weekday(batch["weekday"]), self.length(length)]
         parts += [table(batch[name]) for name, table in self.gap.items()]
+        return [*parts, self.numbers(self._numbers(batch))]
+
+    def _numbers(self, batch: Batch) -> torch.Tensor:
+        """What the head reads as numbers, shape (batch, numbers)."""
+        parts = [torch.zeros((len(batch["hour"]), 0))]
         if self.counts:
             parts.append(torch.stack([batch[name] for name in self.counts], dim=-1).float().log1p())
         if self.shape.use_histogram:
-            parts.append(batch["similar"].float().log1p())
+            parts += [batch["similar"].float().log1p(), batch["similarity"]]
+        if self.shape.use_behaviour:
+            parts.append(batch["behaviour"])
         if self.shape.use_pairs:
             parts.append(batch["paired"].log1p())
-        return parts
+        return torch.cat(parts, dim=-1)
+
+    def standardise(self, batches: Iterable[Batch], world: World) -> None:
+        """Measures the scale of the numbers that the head reads, unless it came with the weights.
+
+        Args:
+            batches: of this process.
+            world: the processes that train together; their rows count as one set.
+        """
+        if not self.numbers.measured:
+            self.numbers.measure((self._numbers(batch) for batch in batches), world)
 
     def _embed(self, items: torch.Tensor, codes: Sequence[torch.Tensor]) -> torch.Tensor:
         tables = [table(code) for table, code in zip(self.code, codes, strict=True)]

@@ -20,6 +20,9 @@ from qarm.models.ranker.optimiser import Optimisers, clip_gradients
 from qarm.models.ranker.ranker import Batch, Ranker
 from qarm.models.world import World
 
+SCALE_BATCHES = 32
+"""Batches that the scale of the head's numbers is measured on."""
+
 
 @dataclass(frozen=True)
 class TrainingParameters:
@@ -115,7 +118,10 @@ def train_ranker(
     with tqdm(
         total=training.steps, initial=training.step, desc=f"train {name}", unit="step", mininterval=1, disable=not shown
     ) as progress:
-        for batch in _batches(train, training.step, steps_per_epoch, parameters.max_epochs):
+        batches = _batches(train, training.step, steps_per_epoch, parameters.max_epochs)
+        if not training.step:
+            batches = training.standardise(batches)
+        for batch in batches:
             loss = training.train(batch)
             progress.set_postfix(loss=f"{loss:.4f}", valid_auc=f"{record.best_auc:.4f}", refresh=False)
             progress.update()
@@ -133,7 +139,7 @@ class _Training:
 
     def __init__(self, ranker: Ranker, steps_per_epoch: int, p: TrainingParameters, name: str, world: World) -> None:
         self.ranker, self.parameters, self.name, self.world = ranker, p, name, world
-        self.step, self.steps = 0, steps_per_epoch * p.max_epochs
+        self.step, self.steps_per_epoch, self.steps = 0, steps_per_epoch, steps_per_epoch * p.max_epochs
         self.interval = max(1, math.ceil(steps_per_epoch / p.validations_per_epoch))
         self.patience = p.patience * steps_per_epoch
         self.optimisers = Optimisers(ranker, p.learning_rate, p.weight_decay, self.steps)
@@ -159,6 +165,13 @@ class _Training:
         self.optimisers.restore(state["optimisers"])
         for name, value in state["record"].items():
             setattr(self.record, name, value)
+
+    def standardise(self, batches: Iterator[Batch | None]) -> Iterator[Batch | None]:
+        """Measures the scale of the head's numbers on the first rows; gives all batches, those rows included."""
+        first = list(itertools.islice(batches, min(SCALE_BATCHES, self.steps_per_epoch)))
+        self.ranker.standardise((batch for batch in first if batch is not None), self.world)
+        self.best = copy.deepcopy(self.ranker.state_dict())
+        return itertools.chain(first, batches)
 
     def train(self, batch: Batch | None) -> float:
         """One step; None where this process has no rows left.

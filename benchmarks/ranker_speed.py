@@ -1,0 +1,78 @@
+"""Training speed of the ranker, whose history is searched before, beside SIM, which searches it inside the model.
+
+python -m benchmarks.ranker_speed
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from benchmarks._ranker_models import BOTH, PLAIN
+from benchmarks._table import write_table
+from benchmarks.feed import CODES, ITEMS, generated
+from qarm.jobs.train_ranker import MODELS, shape_of
+from qarm.models.feed import Feed
+from qarm.models.ranker.ranker import Batch, Ranker, RankerShape
+from qarm.models.ranker.training import TrainingParameters, train_ranker
+from qarm.schemas.settings import load_settings
+
+BATCH, STEPS, TURNS = 256, 24, 5
+HISTORIES = (250, 500, 1000)
+SOFT: dict[str, object] = {"histories": BOTH, "search": "soft", **PLAIN}
+
+
+def held(fixed: dict[str, object], found_length: int, folder: Path) -> tuple[RankerShape, list[Batch]]:
+    """A ranker's shape, and generated batches of it in memory.
+
+    Args:
+        fixed: fields of the shape that the settings do not decide.
+        found_length: events of the found history, or of the history that the ranker searches itself.
+        folder: that is made.
+    """
+    folder.mkdir()
+    settings = load_settings((), [f"examples.found_length={found_length}"])
+    shape = shape_of(settings, {"items": ITEMS, "codes": [CODES] * 3}, fixed)
+    files = generated(settings, shape, STEPS * BATCH, folder)
+    return shape, list(Feed(files, shape.columns, BATCH, 0, 1).epoch(0))
+
+
+def speed(shape: RankerShape, batches: Sequence[Batch]) -> float:
+    """Examples a second of training on batches in memory; one of them is validated on at the end."""
+    torch.manual_seed(0)
+    parameters = TrainingParameters(1e-3, 1e-5, 1, 1, 1)
+    record = train_ranker(Ranker(shape), lambda _: iter(batches), lambda: batches[:1], STEPS, parameters, "speed")
+    return STEPS * BATCH / record.seconds
+
+
+def main() -> None:
+    """Trains each in turn, several times, so that both see the machine alike; writes the table."""
+    settings = load_settings().examples
+    k = settings.found_length
+    with tempfile.TemporaryDirectory() as folder:
+        made = {k: held(MODELS["qarm"], k, Path(folder) / "qarm")}
+        made |= {length: held(SOFT, length, Path(folder) / f"soft-{length}") for length in HISTORIES}
+    turns = [{length: speed(*one) for length, one in made.items()} for _ in range(TURNS)]
+    rows = [["QARM V2", "any", str(k), f"{median(turn[k] for turn in turns):,.0f}", ""]]
+    for length in HISTORIES:
+        ratio = median(turn[k] / turn[length] for turn in turns)
+        rows.append(
+            ["SIM soft", f"{length:,}", str(k), f"{median(turn[length] for turn in turns):,.0f}", f"{ratio:.2f}"]
+        )
+    note = (
+        f"Training on batches of {BATCH} generated examples in memory, median of {TURNS} turns, in each of which every"
+        f" model was trained for {STEPS} steps, one after the other. Both read {settings.recent_length} recent"
+        f" events; {k} of the history reach the attention: of QARM V2 those that build_examples found, in a history of"
+        " any length, of SIM those that its own search keeps. Tables, head and attention have one size; QARM V2 also"
+        " reads codes, crosses and all else that SIM has not. Target: twice SIM's examples."
+    )
+    header = ["model", "history searched in training", "events attended", "examples a second", "QARM V2's times these"]
+    write_table("Ranker's training speed", "python -m benchmarks.ranker_speed", header, rows, note)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""MLlib's implicit ALS as this project uses it: item factors, brought to length 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.ml.recommendation import ALS
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from qarm.lake.indexing import with_row_number
+
+
+@dataclass(frozen=True)
+class AlsParameters:
+    """How the factors are fitted.
+
+    Attributes:
+        dim: length of a vector.
+        iterations: of the alternation.
+        regularization: of the factors, times the number of a user's or an item's ratings.
+        confidence: how much more a rating of 1 counts than an item never taken.
+        seed: of the first factors.
+    """
+
+    dim: int
+    iterations: int
+    regularization: float
+    confidence: float
+    seed: int
+
+
+def item_factors(ratings: DataFrame, parameters: AlsParameters) -> DataFrame:
+    """Item factors, fitted on the cluster alone, equal from run to run up to rounding.
+
+    Driver memory: one number a partition.
+
+    Args:
+        ratings: user, of any type that can be ordered; item INT; rating FLOAT; one row a user and item, at least one.
+        parameters: how.
+
+    Returns:
+        item INT, vector ARRAY<FLOAT> of length 1; items whose factors are all 0 are left out.
+    """
+    numbers = with_row_number(ratings.select("user").distinct(), "user_number", "user")
+    numbered = ratings.join(numbers, "user", "inner").select(F.col("user_number").cast("int"), "item", "rating")
+    als = ALS(
+        rank=parameters.dim,
+        maxIter=parameters.iterations,
+        regParam=parameters.regularization,
+        alpha=parameters.confidence,
+        implicitPrefs=True,
+        seed=parameters.seed,
+        userCol="user_number",
+        itemCol="item",
+        ratingCol="rating",
+    )
+    factors = als.fit(numbered).itemFactors
+    norm = F.sqrt(F.aggregate("features", F.lit(0.0), lambda total, x: total + x * x))
+    unit = F.transform("features", lambda x: (x / F.col("norm")).cast("float"))
+    return factors.withColumn("norm", norm).where("norm > 0").select(F.col("id").alias("item"), unit.alias("vector"))

@@ -1,0 +1,64 @@
+"""How like a target is to all of a user's past, in a few numbers: by its text, and by who takes what."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qarm.models.ranker.examples import Catalogue
+from qarm.models.ranker.search import search
+
+TOPS = (1, 5, 50)
+MOST = max(TOPS)
+MEASURES = len(TOPS) + 1
+"""The best similarity, the mean of the 5 and of the 50 best, the mean of all."""
+
+
+def likeness(
+    targets: NDArray[np.float32], visible: NDArray[np.int64], history: NDArray[np.float32], best: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """The :data:`MEASURES` of every target, 0 where it sees no event; shape (n, MEASURES).
+
+    Args:
+        targets: vectors, shape (n, d).
+        visible: how many of the oldest events each target may see, shape (n,).
+        history: vectors of one user's events, oldest first, shape (h, d).
+        best: the highest inner products of every target with the events it sees, best first, 0 where there are no more,
+            shape (n, MOST).
+    """
+    # The mean of inner products is that with the mean; running sums are of earlier events alone, so later ones change
+    # nothing.
+    sums = np.zeros((len(history) + 1, history.shape[1]))
+    np.cumsum(history, axis=0, dtype=np.float64, out=sums[1:])
+    of_all = np.einsum("nd,nd->n", targets, sums[visible]) / np.maximum(visible, 1)
+    tops = [best[:, :k].sum(1) / np.clip(visible, 1, k) for k in TOPS]
+    return np.stack([*tops, of_all], axis=1).astype(np.float32)
+
+
+def behaviour(
+    targets: NDArray[np.int64],
+    times: NDArray[np.int64],
+    visible: NDArray[np.int64],
+    history: NDArray[np.int64],
+    catalogue: Catalogue,
+) -> NDArray[np.float32]:
+    """The :data:`MEASURES` by behaviour vectors; each target by the newest that know nothing from its time on.
+
+    Args:
+        targets: item rows, shape (n,).
+        times: of the targets, microseconds since 1970, shape (n,).
+        visible: how many of the oldest events each target may see, shape (n,).
+        history: item rows of one user's events, oldest first, shape (h,).
+        catalogue: with the behaviour vectors.
+
+    Returns:
+        0 where no vectors are old enough, shape (n, MEASURES).
+    """
+    out = np.zeros((len(targets), MEASURES), np.float32)
+    fit = np.searchsorted(catalogue.behaviour_until, times, side="right") - 1
+    for number in np.unique(fit[fit >= 0]):
+        rows, vectors = fit == number, catalogue.behaviours[number]
+        of_target, of_event = vectors[targets[rows]], vectors[history]
+        _, best = search(of_target, visible[rows], of_event, MOST)
+        out[rows] = likeness(of_target, visible[rows], of_event, best)
+    return out

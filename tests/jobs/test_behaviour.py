@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+from pyspark.sql import SparkSession
+
+from qarm.jobs.examples.behaviour import behaviours, fit_days
+from qarm.lake.periods import Periods
+from qarm.schemas.settings import load_settings
+
+SETTINGS = load_settings((), ["examples.behaviour.dim=4"]).examples.behaviour
+DAY = date(2025, 3, 1)
+
+
+def test_fits_lie_evenly_between_the_train_examples_and_the_validation_period() -> None:
+    periods = Periods(date(2025, 3, 11), date(2025, 3, 21), date(2025, 3, 25))
+    assert fit_days(periods, DAY, 2) == [date(2025, 3, 11), date(2025, 3, 21)]
+    assert fit_days(periods, DAY, 3) == [date(2025, 3, 11), date(2025, 3, 16), date(2025, 3, 21)]
+    whole = Periods(date(2025, 3, 21), date(2025, 3, 21), date(2025, 3, 25))
+    assert fit_days(whole, DAY, 2) == [DAY.replace(day=11), date(2025, 3, 21)], "the first half of the train period"
+    assert fit_days(Periods(DAY, DAY.replace(day=2), DAY.replace(day=3)), DAY, 5) == [DAY, DAY.replace(day=2)]
+
+
+@pytest.fixture(scope="module")
+def log() -> pd.DataFrame:
+    """Users of two groups, each of its own items; item-new is taken from the third day on alone."""
+    draw = np.random.default_rng(0)
+    rows = [
+        (f"u{user}", f"item-{10 * (user % 2) + draw.integers(10)}", DAY.replace(day=day))
+        for user in range(40)
+        for day in (1, 2, 3)
+        for _ in range(6)
+    ]
+    rows += [(f"u{user}", "item-new", DAY.replace(day=3)) for user in range(0, 40, 2)]
+    return pd.DataFrame(rows, columns=["user_id", "item_id", "event_date"])
+
+
+def test_vectors_follow_who_takes_what_before_the_day(spark: SparkSession, log: pd.DataFrame) -> None:
+    names = [*(f"item-{n}" for n in range(20)), "item-new", "item-never"]
+    items = spark.createDataFrame(pd.DataFrame({"item_id": names, "item_row": range(len(names))}))
+    days = [DAY, DAY.replace(day=3), DAY.replace(day=4)]
+    vectors, until = behaviours(spark.createDataFrame(log), items, days, len(names), SETTINGS)
+    assert vectors.shape == (3, len(names), 4)
+    assert vectors.dtype == np.float32
+    assert until.tolist() == [Periods.microseconds(day) for day in days]
+    assert not vectors[0].any(), "nothing was taken before the first day"
+    assert not vectors[1, 20].any()
+    assert not vectors[:, 21].any()
+    np.testing.assert_allclose(np.linalg.norm(vectors[2, :21], axis=1), 1, rtol=1e-5)
+    cosines = vectors[2, :20] @ vectors[2, :20].T
+    within = cosines[:10, :10].mean() + cosines[10:, 10:].mean()
+    assert within > 2 * cosines[:10, 10:].mean() + 0.5
+    assert (vectors[2, 20] @ vectors[2, :10].T).mean() > (vectors[2, 20] @ vectors[2, 10:20].T).mean() + 0.3
+
+
+def test_no_days_give_no_vectors(spark: SparkSession, log: pd.DataFrame) -> None:
+    vectors, until = behaviours(spark.createDataFrame(log), spark.range(0), [], 3, SETTINGS)
+    assert vectors.shape == (0, 3, 4)
+    assert until.shape == (0,)

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from qarm.models.ranker.examples import HOUR
+from qarm.models.ranker.likeness import MOST, behaviour, likeness
+from qarm.models.ranker.search import search
+from tests.models.test_examples import catalogue
+
+
+def by_hand(scores: list[float]) -> list[float]:
+    best = sorted(scores, reverse=True)
+    tops = [sum(best[:k]) / len(best[:k]) for k in (1, 5, 50)]
+    return [*tops, sum(scores) / len(scores)]
+
+
+def test_measures_are_those_of_the_visible_events() -> None:
+    draw = np.random.default_rng(0)
+    history, targets = (draw.normal(size=(n, 8)).astype(np.float32) for n in (130, 40))
+    visible = draw.integers(0, 131, 40)
+    visible[:3] = 0, 3, 130
+    _, best = search(targets, visible, history, MOST)
+    found = likeness(targets, visible, history, best)
+    for row in range(40):
+        scores = (history[: visible[row]] @ targets[row]).tolist()
+        np.testing.assert_allclose(found[row], by_hand(scores) if scores else [0] * 4, rtol=1e-4, atol=1e-6)
+
+
+def test_later_events_and_other_targets_change_no_bit() -> None:
+    draw = np.random.default_rng(1)
+    history, targets = (draw.normal(size=(n, 32)).astype(np.float32) for n in (700, 30))
+    visible = draw.integers(0, 600, 30)
+    _, best = search(targets, visible, history, MOST)
+    whole = likeness(targets, visible, history, best)
+    assert np.array_equal(whole[7:9], likeness(targets[7:9], visible[7:9], history[:600], best[7:9]))
+
+
+def test_a_target_sees_the_newest_vectors_fitted_before_it() -> None:
+    known = catalogue()  # fits until the hours 2 and 4
+    targets, history = np.array([1, 1, 1, 1, 1]), np.array([0, 2])
+    times = np.array([2 * HOUR - 1, 2 * HOUR, 4 * HOUR - 1, 4 * HOUR, 9 * HOUR])
+    visible = np.array([2, 2, 2, 2, 2])
+    found = behaviour(targets, times, visible, history, known)
+    assert not found[0].any()
+    for rows, number in ((slice(1, 3), 0), (slice(3, 5), 1)):
+        vectors = known.behaviours[number]
+        np.testing.assert_allclose(found[rows], [by_hand((vectors[[0, 2]] @ vectors[1]).tolist())] * 2, rtol=1e-5)
+    none = replace(known, behaviours=known.behaviours[:0], behaviour_until=known.behaviour_until[:0])
+    assert not behaviour(targets, times, visible, history, none).any()
