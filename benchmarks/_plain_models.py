@@ -9,6 +9,7 @@ from typing import Any
 import deltalake
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -17,12 +18,18 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from benchmarks._later_pairs import Catalogue
 from benchmarks._ranker_models import Examples
+from qarm.models.columns import column_matrix
 from qarm.models.llm.checkpoint import convert
 from qarm.models.llm.encoder import EncoderParameters, load_encoder
 from qarm.models.llm.projection import unit
 from qarm.models.llm.prompts import embedding_prompt
+from qarm.models.ranker.metrics import auc
 
 COUNTS = ["history_length", "taken", "taken_gap", "item_events", "item_recent_events", "hour", "weekday"]
+NUMBERS = [
+    *COUNTS, "sid_events", "sid_recent_events", "shared_1", "shared_2", "shared_3", "shared_gap", "similar",
+    "similarity", "behaviour", "paired",
+]  # fmt: skip
 TOPS = (5, 50)
 CELLS = 3_000_000
 """Similarities of targets with events that are held at a time."""
@@ -139,6 +146,22 @@ def plain(data: str, folder: Path, seeds: int) -> dict[str, Any]:
         boosted = HistGradientBoostingClassifier(max_iter=500, early_stopping=True, random_state=seed)
         found[f"gradient boosting {seed}"] = boosted.fit(train, labels).predict_proba(test)[:, 1]
     return found
+
+
+def on_the_rankers_numbers(data: str, folder: Path) -> float:
+    """Validation AUC of gradient boosting on all numbers that QARM V2's head reads beside its embeddings."""
+    examples = Examples.of(data, folder, "embedding")
+    train, valid = (_numbers(examples, split) for split in ("train", "valid"))
+    boosted = HistGradientBoostingClassifier(max_iter=500, early_stopping=True, random_state=0)
+    return auc(valid[1], boosted.fit(*train).predict_proba(valid[0])[:, 1])
+
+
+def _numbers(examples: Examples, split: str) -> tuple[np.ndarray, np.ndarray]:
+    label = f"label_{examples.task}"
+    tables = [pq.read_table(path, columns=[label, *NUMBERS], partitioning=None) for path in examples.paths(split)]
+    rows = pa.concat_tables(tables)
+    parts = [column_matrix(rows[n]) if pa.types.is_list(rows[n].type) else rows[n].to_numpy()[:, None] for n in NUMBERS]
+    return np.concatenate(parts, axis=1).astype(np.float32), rows[label].to_numpy()
 
 
 def _positive(features: pd.DataFrame) -> np.ndarray:

@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import _ranker_results as results
-from benchmarks._plain_models import first_time, plain
+from benchmarks._plain_models import first_time, on_the_rankers_numbers, plain
 from benchmarks._ranker_data import ROOT, prepare, scratch
 from benchmarks._ranker_models import ABLATIONS, MODELS, Examples, trained
 
@@ -42,6 +42,11 @@ def part_plain(data: str, folder: Path, seeds: str) -> None:
     np.savez(_file(folder, "plain"), **plain(data, folder, int(seeds)))
 
 
+def part_numbers(data: str, folder: Path, _: str) -> None:
+    """Boosting on the ranker's own numbers: what its embeddings and attention bring beside them."""
+    np.savez(_file(folder, "numbers"), valid_auc=on_the_rankers_numbers(data, folder))
+
+
 def part_model(data: str, folder: Path, name: str) -> None:
     """One deep model with one seed."""
     model, _, seed = name.rpartition(" ")
@@ -51,7 +56,7 @@ def part_model(data: str, folder: Path, name: str) -> None:
 
 
 PARTS: dict[str, Callable[[str, Path, str], None]] = {
-    "prepare": part_prepare, "plain": part_plain, "model": part_model,
+    "prepare": part_prepare, "plain": part_plain, "numbers": part_numbers, "model": part_model,
 }  # fmt: skip
 
 
@@ -73,6 +78,7 @@ def benchmark(data: str, folder: Path, seeds: int) -> None:
     """Every model on one data set, and its tables."""
     once(data, folder, "prepare", "", folder / "recent" / "ranker_examples" / "_delta_log")
     once(data, folder, "plain", str(seeds), _file(folder, "plain"))
+    once(data, folder, "numbers", "", _file(folder, "numbers"))
     names = [f"{model} {seed}" for seed in range(seeds) for model in MODELS] + [f"{name} 0" for name in ABLATIONS]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # one core each
         list(pool.map(lambda name: once(data, folder, "model", name, _file(folder, name)), names))
@@ -112,6 +118,9 @@ def write(data: str, folder: Path) -> None:
         for name in (OURS, *ABLATIONS)
         if f"{name} 0" in there
     ]
+    if "numbers" in there:
+        name = "gradient boosting on the numbers of its head, no embeddings"
+        rows.append({"model": name, "valid_auc": float(np.load(there["numbers"])["valid_auc"])})
     if len(rows) > 1:
         note = f"{DATA[data]}, validation split, one seed."
         results.write_ablations(f"What each part of the ranker brings, {DATA[data]}", pd.DataFrame(rows), note)
