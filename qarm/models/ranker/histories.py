@@ -191,9 +191,11 @@ def _search(
     """Positions of the events that the search finds, their similarities; all events by similarity, and in measures."""
     of_target, of_event = catalogue.search_embeddings[targets], catalogue.search_embeddings[history]
     similar = np.zeros((len(targets), TIERS), np.int32)
-    positions, scores = search(of_target, visible, of_event, max(parameters.found_length, MOST), similar)
+    by_embedding = parameters.search == "embedding"
+    k = max(parameters.found_length, MOST) if by_embedding else MOST
+    positions, scores = search(of_target, visible, of_event, k, similar)
     measures = likeness(of_target, visible, of_event, scores[:, :MOST])
-    if parameters.search == "embedding":
+    if by_embedding:
         positions, scores = positions[:, : parameters.found_length], scores[:, : parameters.found_length]
     else:
         keys = (_keys(parameters.search, rows, catalogue) for rows in (targets, history))
