@@ -57,11 +57,19 @@ def write_catalogue(folder: Path, vectors: NDArray[np.float32]) -> None:
         "pair_start": np.arange(2 * ITEMS + 1) * TRIGGERS,
         "pair_trigger": generator.integers(0, ITEMS, 2 * ITEMS * TRIGGERS).astype(np.int32),
         "pair_score": generator.random(2 * ITEMS * TRIGGERS).astype(np.float32),
+        "coarse": _directions(generator, (2, ITEMS, 8)),
+        "fine": _directions(generator, (2, ITEMS, 32)),
+        "behaviour_until": np.array([0, 180 * DAY]),
         "neighbours": np.zeros((len(vectors), 11), np.int32),
         "category": generator.integers(1, CLUSTERS, ITEMS) * 7919,
     }
     for name, array in arrays.items():
         np.save(folder / f"{name}.npy", array)
+
+
+def _directions(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    vectors = generator.normal(size=shape).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
 
 
 def batch_of(number: int, user: User) -> pa.RecordBatch:

@@ -48,7 +48,8 @@ class BehaviourSettings(Section):
 
     model: Literal["als", "none"]
     fits: Annotated[int, Field(ge=2)]
-    dim: Count
+    coarse_dim: Count
+    fine_dim: Count
     iterations: Count
     regularization: NotNegative
     confidence: Positive

@@ -280,7 +280,7 @@ def ranker_examples(tasks: Sequence[str]) -> Contract:
             Column(
                 "behaviour",
                 "ARRAY<FLOAT>",
-                "The same by behaviour vectors, fitted before event_time; 0 where there are none",
+                "The same by coarse, then by fine behaviour vectors, fitted before event_time; 0 for none",
                 nullable=False,
             ),
             Column(

@@ -11,7 +11,7 @@ from qarm.jobs.examples.behaviour import behaviours, fit_days
 from qarm.lake.periods import Periods
 from qarm.schemas.settings import load_settings
 
-SETTINGS = load_settings((), ["examples.behaviour.dim=4"]).examples.behaviour
+SETTINGS = load_settings((), ["examples.behaviour.coarse_dim=2", "examples.behaviour.fine_dim=4"]).examples.behaviour
 DAY = date(2025, 3, 1)
 
 
@@ -42,10 +42,11 @@ def test_vectors_follow_who_takes_what_before_the_day(spark: SparkSession, log: 
     names = [*(f"item-{n}" for n in range(20)), "item-new", "item-never"]
     items = spark.createDataFrame(pd.DataFrame({"item_id": names, "item_row": range(len(names))}))
     days = [DAY, DAY.replace(day=3), DAY.replace(day=4)]
-    vectors, until = behaviours(spark.createDataFrame(log), items, days, len(names), SETTINGS)
-    assert vectors.shape == (3, len(names), 4)
-    assert vectors.dtype == np.float32
-    assert until.tolist() == [Periods.microseconds(day) for day in days]
+    found = behaviours(spark.createDataFrame(log), items, days, len(names), SETTINGS)
+    assert found.coarse.shape == (3, len(names), 2)
+    assert found.fine.shape == (3, len(names), 4)
+    vectors = found.fine
+    assert found.behaviour_until.tolist() == [Periods.microseconds(day) for day in days]
     assert not vectors[0].any(), "nothing was taken before the first day"
     assert not vectors[1, 20].any()
     assert not vectors[:, 21].any()
@@ -57,6 +58,6 @@ def test_vectors_follow_who_takes_what_before_the_day(spark: SparkSession, log: 
 
 
 def test_no_days_give_no_vectors(spark: SparkSession, log: pd.DataFrame) -> None:
-    vectors, until = behaviours(spark.createDataFrame(log), spark.range(0), [], 3, SETTINGS)
-    assert vectors.shape == (0, 3, 4)
-    assert until.shape == (0,)
+    found = behaviours(spark.createDataFrame(log), spark.range(0), [], 3, SETTINGS)
+    assert found.fine.shape == (0, 3, 4)
+    assert found.behaviour_until.shape == (0,)

@@ -45,7 +45,8 @@ def test_a_target_sees_the_newest_vectors_fitted_before_it() -> None:
     found = behaviour(targets, times, visible, history, known)
     assert not found[0].any()
     for rows, number in ((slice(1, 3), 0), (slice(3, 5), 1)):
-        vectors = known.behaviours[number]
-        np.testing.assert_allclose(found[rows], [by_hand((vectors[[0, 2]] @ vectors[1]).tolist())] * 2, rtol=1e-5)
-    none = replace(known, behaviours=known.behaviours[:0], behaviour_until=known.behaviour_until[:0])
+        views = [vectors[number] for vectors in (known.coarse, known.fine)]
+        measures = [by_hand((vectors[[0, 2]] @ vectors[1]).tolist()) for vectors in views]
+        np.testing.assert_allclose(found[rows], [measures[0] + measures[1]] * 2, rtol=1e-5)
+    none = replace(known, coarse=known.coarse[:0], fine=known.fine[:0], behaviour_until=known.behaviour_until[:0])
     assert not behaviour(targets, times, visible, history, none).any()

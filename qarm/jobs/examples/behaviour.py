@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 import numpy as np
@@ -34,37 +35,30 @@ def fit_days(periods: Periods, first_day: date, fits: int) -> list[date]:
     return sorted({begin + timedelta(days=round(days * i / (fits - 1))) for i in range(fits)})
 
 
-def behaviour_vectors(positives: DataFrame, items: DataFrame, until: date, settings: BehaviourSettings) -> DataFrame:
-    """Vectors of the items that were taken before a day; none where nothing was.
+def ratings_before(positives: DataFrame, items: DataFrame, until: date) -> DataFrame:
+    """Who took what before a day, and how often.
 
     Args:
         positives: user_id, item_id, event_date.
         items: item_id, item_row.
-        until: first day that the fit does not see.
-        settings: of the fit.
+        until: the day.
 
     Returns:
-        item INT, the items' rows; vector ARRAY<FLOAT> of length 1.
+        user STRING, item INT, the items' rows; rating FLOAT, the logarithm of 1 and the times.
     """
-    ratings = (
+    return (
         positives.where(F.col("event_date") < F.lit(until))
         .join(items.select("item_id", F.col("item_row").cast("int").alias("item")), "item_id", "inner")
         .groupBy(F.col("user_id").alias("user"), "item")
         .agg(F.log1p(F.count("*")).cast("float").alias("rating"))
     )
-    if ratings.isEmpty():
-        return ratings.select("item", F.array().cast("array<float>").alias("vector"))
-    parameters = AlsParameters(
-        settings.dim, settings.iterations, settings.regularization, settings.confidence, settings.seed
-    )
-    return item_factors(ratings, parameters)
 
 
 def vectors_by_row(vectors: DataFrame, count: int, dim: int) -> NDArray[np.float32]:
     """Gathers vectors as a matrix, 0 for items that have none. Driver memory: three times ``dim * 4`` bytes an item.
 
     Args:
-        vectors: of :func:`behaviour_vectors`.
+        vectors: item INT, vector ARRAY<FLOAT>.
         count: items.
         dim: of a vector.
 
@@ -73,17 +67,30 @@ def vectors_by_row(vectors: DataFrame, count: int, dim: int) -> NDArray[np.float
     """
     table: pa.Table = vectors.toArrow()
     matrix = np.zeros((count, dim), np.float32)
-    if table.num_rows:
-        matrix[table["item"].to_numpy()] = column_matrix(table["vector"])
+    matrix[table["item"].to_numpy()] = column_matrix(table["vector"])
     return matrix
+
+
+@dataclass(frozen=True)
+class Behaviours:
+    """Behaviour vectors of every fit.
+
+    Attributes:
+        coarse, fine: of length 1, or 0 where an item was not taken before; shape (fits, items, d).
+        behaviour_until: microseconds since 1970 that each fit's log ends before, shape (fits,).
+    """
+
+    coarse: NDArray[np.float32]
+    fine: NDArray[np.float32]
+    behaviour_until: NDArray[np.int64]
 
 
 def behaviours(
     positives: DataFrame, items: DataFrame, days: Sequence[date], count: int, settings: BehaviourSettings
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Vectors of every fit, and when the log ends that each knows.
+) -> Behaviours:
+    """Fits vectors on the log before each of some days.
 
-    Driver memory: ``4 * dim`` bytes an item and fit, twice; beside them :func:`vectors_by_row` for one fit.
+    Driver memory: ``4 * (coarse_dim + fine_dim)`` bytes an item and fit; beside them :func:`vectors_by_row` for one.
 
     Args:
         positives: user_id, item_id, event_date.
@@ -91,10 +98,14 @@ def behaviours(
         days: of :func:`fit_days`; none for no vectors.
         count: items.
         settings: of the fits.
-
-    Returns:
-        Shapes (fits, count, dim) and (fits,), microseconds since 1970.
     """
-    fitted = [vectors_by_row(behaviour_vectors(positives, items, day, settings), count, settings.dim) for day in days]
-    until = np.array([Periods.microseconds(day) for day in days], np.int64)
-    return np.stack(fitted) if fitted else np.zeros((0, count, settings.dim), np.float32), until
+    coarse, fine = (np.zeros((len(days), count, dim), np.float32) for dim in (settings.coarse_dim, settings.fine_dim))
+    for number, day in enumerate(days):
+        ratings = ratings_before(positives, items, day).persist()
+        for matrix in (coarse, fine) if not ratings.isEmpty() else ():
+            parameters = AlsParameters(
+                matrix.shape[2], settings.iterations, settings.regularization, settings.confidence, settings.seed
+            )
+            matrix[number] = vectors_by_row(item_factors(ratings, parameters), count, matrix.shape[2])
+        ratings.unpersist()
+    return Behaviours(coarse, fine, np.array([Periods.microseconds(day) for day in days], np.int64))

@@ -215,9 +215,9 @@ def publish_catalogue(run: Run, items: DataFrame, positives: DataFrame, periods:
         pairs = pair_rows(run.read(ITEM_PAIRS.name), items, settings.pairs)
         sizes = write_catalogue(items, pairs, settings, Path(folder))
         with run.step("fit behaviour"):
-            vectors, until = behaviours(positives, items, _fit_days(run, positives, periods), count, settings.behaviour)
-        np.save(Path(folder) / "behaviours.npy", vectors)
-        np.save(Path(folder) / "behaviour_until.npy", until)
+            vectors = behaviours(positives, items, _fit_days(run, positives, periods), count, settings.behaviour)
+        for name, array in vars(vectors).items():
+            np.save(Path(folder) / f"{name}.npy", array)
         made_with = {
             "examples": settings.model_dump(include={"recent_length", "found_length", "search"}),
             "ranking": run.settings.ranking.model_dump(),

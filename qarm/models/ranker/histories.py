@@ -79,7 +79,7 @@ class Findings:
         shared_gap: bucket of the time since the last one that shares all, 0 where there is none, shape (n,).
         similar: events before by the similarity of their embedding to the target's, shape (n, TIERS).
         similarity: see :func:`qarm.models.ranker.likeness.likeness`, of the embeddings, shape (n, MEASURES).
-        behaviour: see :func:`qarm.models.ranker.likeness.behaviour`, shape (n, MEASURES).
+        behaviour: see :func:`qarm.models.ranker.likeness.behaviour`, shape (n, VIEWS * MEASURES).
         paired: see :func:`qarm.models.ranker.paired.paired`, shape (n, sources * MEASURES).
     """
 

@@ -12,6 +12,8 @@ TOPS = (1, 5, 50)
 MOST = max(TOPS)
 MEASURES = len(TOPS) + 1
 """The best similarity, the mean of the 5 and of the 50 best, the mean of all."""
+VIEWS = 2
+"""Lengths of behaviour vectors."""
 
 
 def likeness(
@@ -42,7 +44,7 @@ def behaviour(
     history: NDArray[np.int64],
     catalogue: Catalogue,
 ) -> NDArray[np.float32]:
-    """The :data:`MEASURES` by behaviour vectors; each target by the newest that know nothing from its time on.
+    """The :data:`MEASURES` by coarse, then by fine behaviour vectors; by the newest that were fitted before the target.
 
     Args:
         targets: item rows, shape (n,).
@@ -52,13 +54,15 @@ def behaviour(
         catalogue: with the behaviour vectors.
 
     Returns:
-        0 where no vectors are old enough, shape (n, MEASURES).
+        0 where no vectors are old enough, shape (n, VIEWS * MEASURES).
     """
-    out = np.zeros((len(targets), MEASURES), np.float32)
+    out = np.zeros((len(targets), VIEWS * MEASURES), np.float32)
     fit = np.searchsorted(catalogue.behaviour_until, times, side="right") - 1
     for number in np.unique(fit[fit >= 0]):
-        rows, vectors = fit == number, catalogue.behaviours[number]
-        of_target, of_event = vectors[targets[rows]], vectors[history]
-        _, best = search(of_target, visible[rows], of_event, MOST)
-        out[rows] = likeness(of_target, visible[rows], of_event, best)
+        rows = fit == number
+        for view, vectors in enumerate((catalogue.coarse[number], catalogue.fine[number])):
+            of_target, of_event = vectors[targets[rows]], vectors[history]
+            _, best = search(of_target, visible[rows], of_event, MOST)
+            measures = likeness(of_target, visible[rows], of_event, best)
+            out[rows, view * MEASURES : (view + 1) * MEASURES] = measures
     return out
