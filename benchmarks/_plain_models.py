@@ -133,13 +133,14 @@ def plain(data: str, folder: Path, seeds: int) -> dict[str, Any]:
     """Scores of the plain models on the test split.
 
     Returns:
-        By model and seed the scores, in the order of the split's files.
+        ``ids`` of the test examples, and by model and seed their scores.
     """
     features = Features(Examples.of(data, folder, "embedding"))
     first = {split: first_time(features.examples, split) for split in ("train", "valid")}
     train, labels = features.table("train", first["train"])
     test, _ = features.table("test", first["valid"])
-    found: dict[str, Any] = {"popularity 0": test["item_events"].to_numpy()}
+    ids = features.examples.described("test")["example_id"].astype(str)
+    found: dict[str, Any] = {"ids": ids, "popularity 0": test["item_events"].to_numpy()}
     linear = make_pipeline(FunctionTransformer(np.log1p), StandardScaler(), LogisticRegression(max_iter=1000))
     found["logistic regression 0"] = linear.fit(_positive(train), labels).predict_proba(_positive(test))[:, 1]
     for seed in range(seeds):

@@ -17,7 +17,6 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import deltalake
 import numpy as np
@@ -90,21 +89,26 @@ def write(data: str, folder: Path) -> None:
     examples = Examples.of(data, folder, "embedding").described("test")
     there = {path.stem: path for path in sorted((folder / "scores").glob("*.npz"))}
     models = [name for model in MODELS for name in there if name.rpartition(" ")[0] == model]
-    deep = {name: _deep(there[name], examples) for name in models}
-    scores = {**np.load(_file(folder, "plain")), **{name: found["scores"] for name, found in deep.items()}}
+    plain_scores = dict(np.load(_file(folder, "plain")))
+    order = _order(plain_scores.pop("ids"), examples)
+    scores = {name: own[order] for name, own in plain_scores.items()}
+    deep = {name: np.load(there[name]) for name in models}
+    scores |= {name: found["test_scores"][_order(found["test_ids"], examples)] for name, found in deep.items()}
     found = results.measured(examples, _train_events(data, folder, examples), scores)
     means = found[found["slice"] == "all"].groupby("model")["auc"].mean()
     best = str(means.drop(OURS).idxmax())
     sides = [[own for name, own in scores.items() if name.rpartition(" ")[0] == model] for model in (OURS, best)]
     low, high = results.interval(examples, *sides)
     margin = (means[OURS] - means[best]) * 100
-    speed = pd.DataFrame([{"model": n.rpartition(" ")[0], "speed": f["speed"]} for n, f in deep.items()])
+    speed = pd.DataFrame(
+        [{"model": name.rpartition(" ")[0], "speed": float(f["examples_per_second"])} for name, f in deep.items()]
+    )
     note = (
         f"{DATA[data]}; {len(examples['label']):,} test examples, {len(np.unique(examples['user_id'])):,} users."
         f" {OURS} beside the best of the others, {best}: {margin:+.2f} points of AUC (95 % over users:"
         f" {100 * low:+.2f} to {100 * high:+.2f}). Target: 0.76 points. The item-item cosines of boosting and"
-        f" regression see all of the log before the validation period; the pairs and the encoder of {OURS} see its"
-        " first half. ±: standard deviation over seeds. Examples a second: of training, with reading and validation,"
+        f" regression see all of the log before the validation period; on test, so do the behaviour vectors of"
+        f" {OURS}; its pairs and encoder see the first half. ±: standard deviation over seeds. Examples a second: of training, with reading and validation,"
         " on one core beside other work."
     )
     results.write_models(f"Rankers on {DATA[data]}", found, speed.groupby("model")["speed"].mean().to_dict(), note)
@@ -126,12 +130,9 @@ def write(data: str, folder: Path) -> None:
         results.write_ablations(f"What each part of the ranker brings, {DATA[data]}", pd.DataFrame(rows), note)
 
 
-def _deep(path: Path, examples: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Scores in the order of the examples: files of another search hold them in another."""
-    found = np.load(path)
-    place = pd.Series(np.arange(len(found["test_ids"])), index=found["test_ids"])
-    order = place.reindex(examples["example_id"]).to_numpy()
-    return {"scores": found["test_scores"][order.astype(np.int64)], "speed": float(found["examples_per_second"])}
+def _order(ids: np.ndarray, examples: dict[str, np.ndarray]) -> np.ndarray:
+    """Places of the examples among ids that other files hold in another order."""
+    return pd.Series(np.arange(len(ids)), index=ids).loc[examples["example_id"]].to_numpy()
 
 
 def _train_events(data: str, folder: Path, examples: dict[str, np.ndarray]) -> np.ndarray:
