@@ -108,8 +108,8 @@ def write(data: str, folder: Path) -> None:
         f" {OURS} beside the best of the others, {best}: {margin:+.2f} points of AUC (95 % over users:"
         f" {100 * low:+.2f} to {100 * high:+.2f}). Target: 0.76 points. The item-item cosines of boosting and"
         f" regression see all of the log before the validation period; on test, so do the behaviour vectors of"
-        f" {OURS}; its pairs and encoder see the first half. ±: standard deviation over seeds. Examples a second: of training, with reading and validation,"
-        " on one core beside other work."
+        f" {OURS}; its pairs and encoder see the first half. ±: standard deviation over seeds. Examples a second: of"
+        " training, with reading and validation, on one core beside other work."
     )
     results.write_models(f"Rankers on {DATA[data]}", found, speed.groupby("model")["speed"].mean().to_dict(), note)
     note = (
