@@ -50,7 +50,7 @@ ABLATIONS: dict[str, tuple[str, dict[str, object]]] = {
     "without counts": ("embedding", {"histories": BOTH, "use_counts": False}),
     "search and ids alone": ("embedding", {"histories": BOTH, **PLAIN}),
 }
-BATCH = 256
+BATCH = load_settings().ranker.batch_size
 EPOCHS = {"complete_journey": 1, "ml_100k": 10}
 """At most; the validation AUC chooses among them. On Complete Journey a second one did not raise that of QARM V2."""
 DESCRIPTION = ["example_id", "user_id", "item_id", "history_length", "taken"]

@@ -10,6 +10,9 @@ from pyspark.sql import functions as F
 
 from qarm.lake.indexing import with_row_number
 
+BLOCKS = 10
+"""The first factors depend on the number of blocks, so it is the same on every cluster."""
+
 
 @dataclass(frozen=True)
 class AlsParameters:
@@ -30,20 +33,29 @@ class AlsParameters:
     seed: int
 
 
+def with_user_numbers(ratings: DataFrame) -> DataFrame:
+    """Gives users consecutive numbers in place of their ids. Driver memory: one number a partition.
+
+    Args:
+        ratings: user, of any type that can be ordered, and further columns.
+    """
+    numbers = with_row_number(ratings.select("user").distinct(), "number", "user")
+    return ratings.join(numbers, "user", "inner").withColumn("user", F.col("number").cast("int")).drop("number")
+
+
 def item_factors(ratings: DataFrame, parameters: AlsParameters) -> DataFrame:
     """Item factors, fitted on the cluster alone, equal from run to run up to rounding.
 
-    Driver memory: one number a partition.
+    Executor memory: MLlib's, in :data:`BLOCKS` blocks of users and as many of items: a task holds a block's ratings,
+    some 12 bytes each, and the factors of the other side that they meet, ``4 * dim`` bytes each.
 
     Args:
-        ratings: user, of any type that can be ordered; item INT; rating FLOAT; one row a user and item, at least one.
+        ratings: user INT, item INT, rating FLOAT; one row a user and item, at least one.
         parameters: how.
 
     Returns:
         item INT, vector ARRAY<FLOAT> of length 1; items whose factors are all 0 are left out.
     """
-    numbers = with_row_number(ratings.select("user").distinct(), "user_number", "user")
-    numbered = ratings.join(numbers, "user", "inner").select(F.col("user_number").cast("int"), "item", "rating")
     als = ALS(
         rank=parameters.dim,
         maxIter=parameters.iterations,
@@ -51,11 +63,17 @@ def item_factors(ratings: DataFrame, parameters: AlsParameters) -> DataFrame:
         alpha=parameters.confidence,
         implicitPrefs=True,
         seed=parameters.seed,
-        userCol="user_number",
+        numUserBlocks=BLOCKS,
+        numItemBlocks=BLOCKS,
+        userCol="user",
         itemCol="item",
         ratingCol="rating",
     )
-    factors = als.fit(numbered).itemFactors
+    factors = als.fit(ratings).itemFactors
     norm = F.sqrt(F.aggregate("features", F.lit(0.0), lambda total, x: total + x * x))
     unit = F.transform("features", lambda x: (x / F.col("norm")).cast("float"))
-    return factors.withColumn("norm", norm).where("norm > 0").select(F.col("id").alias("item"), unit.alias("vector"))
+    return (
+        factors.withColumn("norm", norm)
+        .where("norm > 0 AND NOT isnan(norm)")
+        .select(F.col("id").alias("item"), unit.alias("vector"))
+    )

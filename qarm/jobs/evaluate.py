@@ -9,6 +9,7 @@ from pyspark.ml.evaluation import BinaryClassificationEvaluator
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from qarm.jobs.rankers import use_rankers
 from qarm.lake.command import main
 from qarm.lake.job import Job, Run
 from qarm.lake.periods import split_periods
@@ -108,7 +109,7 @@ def steps(run: Run) -> None:
     Executor memory: the rankers, and one bucket of users' scores. Driver memory: one row per slice, task and model.
     """
     tasks = run.settings.ranking.task_names
-    rankers = run.use("ranker", "train_ranker")
+    rankers = use_rankers(run)
     examples = run.lake.warehouse.read("ranker_examples", int(rankers.card["recipe"]["examples"])).where(
         "split <> 'train'"
     )

@@ -12,10 +12,11 @@ from pyspark.sql import functions as F
 from qarm.jobs.examples.candidates import ranked, read_candidates, with_events
 from qarm.jobs.examples.catalogue import ITEM_ROWS
 from qarm.jobs.examples.events import CODES, POPULARITY, shape_events, with_popularity_before
+from qarm.jobs.rankers import use_rankers
 from qarm.lake.artifacts import Artifact
 from qarm.lake.command import main, score_options
 from qarm.lake.job import Job, Run
-from qarm.models.ranker.examples import ExampleParameters
+from qarm.models.ranker.examples import Catalogue, ExampleParameters
 from qarm.schemas.errors import QarmError, UserError
 from qarm.schemas.ranking_sections import ScoreSettings
 from qarm.schemas.settings import Settings
@@ -37,8 +38,9 @@ def trained_with(run: Run, ranker: Artifact) -> Artifact:
         catalogue = run.lake.artifacts.get("catalogue", version)
     except QarmError:
         raise UserError(f"{version}, the catalogue that the ranker was trained with, is gone; {again}") from None
-    if ITEM_ROWS not in catalogue.files:
-        raise UserError(f"{version} was made by an earlier qarm, without {ITEM_ROWS}; {again}")
+    needed = {ITEM_ROWS, *(f"{name}.npy" for name in Catalogue.__annotations__)}
+    if missing := sorted(needed - set(catalogue.files)):
+        raise UserError(f"{version} was made by an earlier qarm, without {missing[0]}; {again}")
     ranking = run.settings.ranking
     tasks = json.loads((run.lake.artifacts.fetch(ranker) / f"{RANKER}.json").read_text(encoding="utf-8"))["tasks"]
     if tasks != ranking.task_names or catalogue.card["ranking"] != ranking.model_dump():
@@ -99,7 +101,7 @@ def steps(run: Run) -> None:
     """
     settings, tasks = run.settings.score, run.settings.ranking.task_names
     given = read_candidates(run.spark, settings)
-    rankers = run.use("ranker", "train_ranker")
+    rankers = use_rankers(run)
     catalogue = trained_with(run, rankers)
     interactions = run.read(INTERACTIONS.name)
     positives = interactions.where(F.col("action").isin(run.settings.ranking.positive_actions))

@@ -17,12 +17,13 @@ from pyspark.sql import functions as F
 from safetensors.torch import save_file
 
 from qarm.jobs.examples.catalogue import ITEM_IDS
+from qarm.jobs.rankers import is_readable
 from qarm.jobs.training import checkpoint_folder, digest_of, in_processes, refuse_processes_off_the_driver
 from qarm.lake.artifacts import Artifact
 from qarm.lake.command import main
 from qarm.lake.job import Job, Run, user_mistakes
 from qarm.models.feed import Feed
-from qarm.models.ranker.checkpoint import load_ranker
+from qarm.models.ranker.checkpoint import FORMAT, load_ranker
 from qarm.models.ranker.process import RankerTask, train_alone, train_together
 from qarm.models.ranker.ranker import Ranker, RankerShape
 from qarm.models.ranker.training import TrainingParameters, TrainingRecord
@@ -91,8 +92,8 @@ def warm_weights(run: Run, name: str, shape: RankerShape, catalogue: Artifact, l
     Returns:
         Whether it could: the last night's ranker has the same shape but for its tables' sizes.
     """
-    if name not in last.card["models"]:
-        log.warning("train_ranker: %s is not in %s: it begins anew", name, last.version)
+    if name not in last.card["models"] or not is_readable(last):
+        log.warning("train_ranker: %s holds no %s of this version's format: it begins anew", last.version, name)
         return False
     old = load_ranker(run.lake.artifacts.fetch(last), name)
     if differ := differences(shape, old.shape):
@@ -159,7 +160,7 @@ def steps(run: Run) -> None:
             shutil.copy(ids, folder)
         recipe = {"examples": run.version("ranker_examples"), "catalogue": catalogue.version}
         known = {name: catalogue.card.get(name) for name in ("items", "codes", "item_ids", "codebook")}
-        run.publish("ranker", Path(folder), recipe, models=list(MODELS), curves=curves, **known)
+        run.publish("ranker", Path(folder), recipe, models=list(MODELS), curves=curves, format=FORMAT, **known)
     for left in checkpoint_folder(run, settings.checkpoint_folder).glob("ranker-*.pt"):
         left.unlink()  # these, and those of settings that were given up
 

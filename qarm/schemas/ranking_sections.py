@@ -51,7 +51,7 @@ class BehaviourSettings(Section):
     coarse_dim: Count
     fine_dim: Count
     iterations: Count
-    regularization: NotNegative
+    regularization: Positive
     confidence: Positive
     seed: int
 

@@ -43,9 +43,10 @@ def test_vectors_follow_who_takes_what_before_the_day(spark: SparkSession, log: 
     items = spark.createDataFrame(pd.DataFrame({"item_id": names, "item_row": range(len(names))}))
     days = [DAY, DAY.replace(day=3), DAY.replace(day=4)]
     found = behaviours(spark.createDataFrame(log), items, days, len(names), SETTINGS)
-    assert found.coarse.shape == (3, len(names), 2)
-    assert found.fine.shape == (3, len(names), 4)
-    vectors = found.fine
+    assert found.behaviour_coarse.shape == (3, len(names), 2)
+    assert found.behaviour_fine.shape == (3, len(names), 4)
+    assert np.linalg.norm(found.behaviour_coarse[2, :21], axis=1).min() > 0.999
+    vectors = found.behaviour_fine
     assert found.behaviour_until.tolist() == [Periods.microseconds(day) for day in days]
     assert not vectors[0].any(), "nothing was taken before the first day"
     assert not vectors[1, 20].any()
@@ -59,5 +60,17 @@ def test_vectors_follow_who_takes_what_before_the_day(spark: SparkSession, log: 
 
 def test_no_days_give_no_vectors(spark: SparkSession, log: pd.DataFrame) -> None:
     found = behaviours(spark.createDataFrame(log), spark.range(0), [], 3, SETTINGS)
-    assert found.fine.shape == (0, 3, 4)
+    assert found.behaviour_fine.shape == (0, 3, 4)
     assert found.behaviour_until.shape == (0,)
+
+
+def test_what_comes_later_changes_no_earlier_fit(spark: SparkSession, log: pd.DataFrame) -> None:
+    items = spark.createDataFrame(pd.DataFrame({"item_id": [f"item-{n}" for n in range(20)], "item_row": range(20)}))
+    days = [DAY.replace(day=2), DAY.replace(day=3)]
+    later = log["event_date"].where(log["event_date"] != DAY.replace(day=2), DAY.replace(day=4))
+    before, after = (
+        behaviours(spark.createDataFrame(rows), items, days, 20, SETTINGS).behaviour_fine
+        for rows in (log, log.assign(event_date=later))
+    )
+    np.testing.assert_allclose(before[0], after[0], atol=1e-4)
+    assert np.abs(before[1] - after[1]).max() > 0.01, "the second fit lost a day"

@@ -45,8 +45,8 @@ def folder(tmp_path: Path) -> Path:
         "pair_start": np.arange(2 * ITEMS + 1),
         "pair_trigger": generator.integers(0, ITEMS, 2 * ITEMS).astype(np.int32),
         "pair_score": generator.random(2 * ITEMS).astype(np.float32),
-        "coarse": generator.normal(size=(2, ITEMS, 2)).astype(np.float32),
-        "fine": generator.normal(size=(2, ITEMS, 3)).astype(np.float32),
+        "behaviour_coarse": generator.normal(size=(2, ITEMS, 2)).astype(np.float32),
+        "behaviour_fine": generator.normal(size=(2, ITEMS, 3)).astype(np.float32),
         "behaviour_until": np.array([0, 2**50]),
         "neighbours": generator.integers(0, ITEMS, (ITEMS, 3)).astype(np.int32),
     }

@@ -13,9 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from qarm.jobs import train_ranker
+from qarm.jobs import rankers, train_ranker
 from qarm.jobs.examples.catalogue import ITEM_IDS, item_index, write_catalogue
-from qarm.lake.job import Lake, new_run_id, run_job
+from qarm.lake.job import Job, Lake, Run, new_run_id, run_job
 from qarm.models.ranker import training
 from qarm.schemas.errors import UserError
 from qarm.schemas.settings import load_settings
@@ -124,6 +124,17 @@ def test_last_nights_weights_are_found_by_item_id(lake: Lake, tmp_path: Path) ->
     torch.testing.assert_close(refitted["item.weight"], expected)
     assert not torch.allclose(refitted["code.0.weight"], before["code.0.weight"]), "other codes, another table"
     assert run(lake, *still, "ranker.hidden=[4]")["ranker.warm_start/qarm"] == 0
+
+
+def test_rankers_of_an_earlier_version_are_not_read(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = "ranker.max_epochs=1"
+    run(lake, quick)
+    with monkeypatch.context() as patch:
+        patch.setattr(rankers, "FORMAT", rankers.FORMAT + 1)
+        assert run(lake, quick, "ranker.warm_start=true")["ranker.warm_start/qarm"] == 0
+        with pytest.raises(UserError, match="was made by an earlier qarm; run build_examples and train_ranker"):
+            rankers.use_rankers(Run(lake, Job("evaluate", lambda _: None, sections=()), "run-1"))
+    assert run(lake, quick, "ranker.warm_start=true")["ranker.warm_start/qarm"] == 1
 
 
 def test_mistakes_are_one_line(lake: Lake) -> None:

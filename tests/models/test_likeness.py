@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from qarm.models.ranker.examples import HOUR
-from qarm.models.ranker.likeness import MOST, behaviour, likeness
+from qarm.models.ranker.likeness import BEST_KEPT, behaviour, likeness
 from qarm.models.ranker.search import search
 from tests.models.test_examples import catalogue
 
@@ -21,7 +21,7 @@ def test_measures_are_those_of_the_visible_events() -> None:
     history, targets = (draw.normal(size=(n, 8)).astype(np.float32) for n in (130, 40))
     visible = draw.integers(0, 131, 40)
     visible[:3] = 0, 3, 130
-    _, best = search(targets, visible, history, MOST)
+    _, best = search(targets, visible, history, BEST_KEPT)
     found = likeness(targets, visible, history, best)
     for row in range(40):
         scores = (history[: visible[row]] @ targets[row]).tolist()
@@ -30,11 +30,13 @@ def test_measures_are_those_of_the_visible_events() -> None:
 
 def test_later_events_and_other_targets_change_no_bit() -> None:
     draw = np.random.default_rng(1)
-    history, targets = (draw.normal(size=(n, 32)).astype(np.float32) for n in (700, 30))
-    visible = draw.integers(0, 600, 30)
-    _, best = search(targets, visible, history, MOST)
+    history, targets = (draw.normal(size=(n, 48)).astype(np.float32) for n in (700, 500))
+    visible = draw.integers(0, 600, 500)
+    _, best = search(targets, visible, history, BEST_KEPT)
     whole = likeness(targets, visible, history, best)
-    assert np.array_equal(whole[7:9], likeness(targets[7:9], visible[7:9], history[:600], best[7:9]))
+    for rows in (slice(0, 1), slice(7, 9), slice(169, 173), slice(300, 500)):
+        part = likeness(targets[rows], visible[rows], history[:600], best[rows])
+        assert np.array_equal(whole[rows], part)
 
 
 def test_a_target_sees_the_newest_vectors_fitted_before_it() -> None:
@@ -45,8 +47,9 @@ def test_a_target_sees_the_newest_vectors_fitted_before_it() -> None:
     found = behaviour(targets, times, visible, history, known)
     assert not found[0].any()
     for rows, number in ((slice(1, 3), 0), (slice(3, 5), 1)):
-        views = [vectors[number] for vectors in (known.coarse, known.fine)]
+        views = [vectors[number] for vectors in (known.behaviour_coarse, known.behaviour_fine)]
         measures = [by_hand((vectors[[0, 2]] @ vectors[1]).tolist()) for vectors in views]
         np.testing.assert_allclose(found[rows], [measures[0] + measures[1]] * 2, rtol=1e-5)
-    none = replace(known, coarse=known.coarse[:0], fine=known.fine[:0], behaviour_until=known.behaviour_until[:0])
+    arrays = ("behaviour_coarse", "behaviour_fine", "behaviour_until")
+    none = replace(known, **{name: getattr(known, name)[:0] for name in arrays})
     assert not behaviour(targets, times, visible, history, none).any()

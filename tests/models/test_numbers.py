@@ -3,9 +3,7 @@ from __future__ import annotations
 import torch
 
 from qarm.models.ranker.numbers import LARGEST, Standardised
-from qarm.models.ranker.ranker import Ranker
 from qarm.models.world import World
-from tests.models.test_ranker import SHAPE, batch
 
 
 def test_numbers_get_mean_0_and_spread_1_and_constants_stay() -> None:
@@ -25,13 +23,16 @@ def test_no_rows_and_no_numbers_measure_nothing() -> None:
     for width, parts in ((2, []), (0, [torch.zeros(5, 0)])):
         numbers = Standardised(width)
         numbers.measure(parts, World())
-        assert not numbers.measured
+        assert not numbers.known.any()
 
 
-def test_a_ranker_keeps_the_scale_that_came_with_its_weights() -> None:
-    ranker, warm = Ranker(SHAPE), Ranker(SHAPE)
-    ranker.standardise([batch()], World())
-    assert ranker.numbers.measured
-    warm.load_state_dict(ranker.state_dict())
-    warm.standardise([batch(seed=1)], World())
-    assert torch.equal(warm.numbers.mean, ranker.numbers.mean)
+def test_what_came_with_the_weights_stays_and_what_never_differed_is_measured_now() -> None:
+    first, second = torch.randn(50, 2) + 3, torch.randn(50, 2) - 9
+    first[:, 1] = 0
+    numbers = Standardised(2)
+    numbers.measure([first], World())
+    before = numbers.mean.clone()
+    numbers.measure([second], World())
+    assert numbers.mean[0] == before[0]
+    torch.testing.assert_close(numbers.mean[1], second[:, 1].mean())
+    assert numbers.known.all()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -35,14 +36,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pair_start=np.arange(2 * ITEMS + 1),
         pair_trigger=draw.integers(0, ITEMS, 2 * ITEMS).astype(np.int32),
         pair_score=draw.random(2 * ITEMS).astype(np.float32),
-        coarse=draw.normal(size=(2, ITEMS, 2)).astype(np.float32),
-        fine=draw.normal(size=(2, ITEMS, 5)).astype(np.float32),
+        behaviour_coarse=draw.normal(size=(2, ITEMS, 2)).astype(np.float32),
+        behaviour_fine=draw.normal(size=(2, ITEMS, 5)).astype(np.float32),
         behaviour_until=np.array([0, 60 * HOUR]),
     )
     for name, array in vars(catalogue).items():
         np.save(made / f"{name}.npy", array)
     save_ranker(random_ranker(TWO_TASKS), made, "qarm")
     return made
+
+
+def test_a_catalogue_without_behaviour_is_loaded(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    for name in ("behaviour_coarse", "behaviour_fine", "behaviour_until"):
+        np.save(tmp_path / f"{name}.npy", np.load(tmp_path / f"{name}.npy")[:0])
+    assert load_catalogue(tmp_path).behaviour_fine.shape == (0, ITEMS, 5)
 
 
 def asked_and_past() -> pa.Table:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from qarm.jobs.als import AlsParameters, item_factors
+from qarm.jobs.als import AlsParameters, item_factors, with_user_numbers
 from qarm.lake.periods import Periods
 from qarm.schemas.ranking_sections import BehaviourSettings
 from qarm.udfs.arrays import column_matrix
@@ -44,14 +44,15 @@ def ratings_before(positives: DataFrame, items: DataFrame, until: date) -> DataF
         until: the day.
 
     Returns:
-        user STRING, item INT, the items' rows; rating FLOAT, the logarithm of 1 and the times.
+        user INT, item INT, the items' rows; rating FLOAT, the logarithm of 1 and the times.
     """
-    return (
+    counts = (
         positives.where(F.col("event_date") < F.lit(until))
         .join(items.select("item_id", F.col("item_row").cast("int").alias("item")), "item_id", "inner")
         .groupBy(F.col("user_id").alias("user"), "item")
         .agg(F.log1p(F.count("*")).cast("float").alias("rating"))
     )
+    return with_user_numbers(counts)
 
 
 def vectors_by_row(vectors: DataFrame, count: int, dim: int) -> NDArray[np.float32]:
@@ -67,7 +68,8 @@ def vectors_by_row(vectors: DataFrame, count: int, dim: int) -> NDArray[np.float
     """
     table: pa.Table = vectors.toArrow()
     matrix = np.zeros((count, dim), np.float32)
-    matrix[table["item"].to_numpy()] = column_matrix(table["vector"])
+    if table.num_rows:
+        matrix[table["item"].to_numpy()] = column_matrix(table["vector"])
     return matrix
 
 
@@ -76,12 +78,12 @@ class Behaviours:
     """Behaviour vectors of every fit.
 
     Attributes:
-        coarse, fine: of length 1, or 0 where an item was not taken before; shape (fits, items, d).
+        behaviour_coarse, behaviour_fine: of length 1, or 0 where an item was not taken before; shape (fits, items, d).
         behaviour_until: microseconds since 1970 that each fit's log ends before, shape (fits,).
     """
 
-    coarse: NDArray[np.float32]
-    fine: NDArray[np.float32]
+    behaviour_coarse: NDArray[np.float32]
+    behaviour_fine: NDArray[np.float32]
     behaviour_until: NDArray[np.int64]
 
 

@@ -125,7 +125,7 @@ def item_index(
 
 
 def write_catalogue(rows: DataFrame, pairs: DataFrame, settings: ExamplesSettings, folder: Path) -> dict[str, object]:
-    """Writes what the executors need of every item as memory-mappable arrays, ordered by ``item_row``.
+    """Writes what the executors need of every item, but for behaviour, as memory-mappable arrays, by ``item_row``.
 
     Where items have rows of their own, their ids are written too, in the order of the rows: tomorrow's ranker finds its
     items by them.
@@ -186,13 +186,13 @@ def _padded(near: pa.Table, items: int, settings: ExamplesSettings) -> NDArray[n
 def publish_catalogue(run: Run, items: DataFrame, positives: DataFrame, periods: Periods) -> Artifact:
     """Publishes the catalogue of this run's tables.
 
+    Driver memory: that of :func:`write_catalogue`, and of :func:`qarm.jobs.examples.behaviour.behaviours`.
+
     Args:
         run: the run.
         items: of :func:`item_rows`.
         positives: the log's positive events.
         periods: of the log.
-
-    Driver memory: that of :func:`write_catalogue`, and of :func:`qarm.jobs.examples.behaviour.behaviours`.
 
     Raises:
         UserError: there are more items than ``examples.max_items``.
@@ -230,4 +230,4 @@ def _fit_days(run: Run, positives: DataFrame, periods: Periods) -> list[date]:
     if settings.model == "none":
         return []
     first_day = positives.agg(F.min("event_date")).collect()[0][0]
-    return fit_days(periods, first_day, settings.fits)
+    return fit_days(periods, first_day, settings.fits) if first_day else []  # a log without positives is refused later

@@ -8,7 +8,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from qarm.jobs.als import AlsParameters, item_factors
+from qarm.jobs.als import AlsParameters, item_factors, with_user_numbers
 from qarm.jobs.pairs.histories import fits_broadcast, small_side
 from qarm.lake.job import Run
 from qarm.lake.staging import staged
@@ -133,7 +133,7 @@ def als_vectors(events: DataFrame, features: DataFrame, settings: User2ItemSetti
         settings.als_confidence,
         settings.seed,
     )
-    vectors = item_factors(counts, parameters)
+    vectors = item_factors(with_user_numbers(counts), parameters)
     return vectors.join(features.select("item", "content"), "item", "inner").select("item", "content", "vector")
 
 

@@ -10,6 +10,9 @@ from safetensors.torch import load_file, save_file
 
 from qarm.models.ranker.ranker import Ranker, RankerShape
 
+FORMAT = 2
+"""Of weights and of what a ranker reads: one of another format is not read."""
+
 
 def save_ranker(ranker: Ranker, folder: Path, name: str) -> None:
     """Writes ``<name>.safetensors`` and ``<name>.json`` to a folder."""

@@ -38,8 +38,8 @@ class Catalogue:
         category: a hash of the category, 0 where an item has none, shape (items,).
         neighbours: index of the items that stand for its content and the nearest others, 0 for none, shape (items, k).
         pair_start, pair_trigger, pair_score: see :class:`qarm.models.ranker.paired.Triggers`.
-        coarse, fine: behaviour vectors, by who takes what, of every fit, oldest first: of length 1, or 0 where an item
-            was not taken before; shape (fits, items, d), d small and larger.
+        behaviour_coarse, behaviour_fine: vectors by who takes what, of every fit, oldest first: of length 1, or 0 where
+            an item was not taken before; shape (fits, items, d), d small and larger.
         behaviour_until: microseconds since 1970 that each fit's log ends before, shape (fits,).
     """
 
@@ -52,8 +52,8 @@ class Catalogue:
     pair_start: NDArray[np.int64]
     pair_trigger: NDArray[np.int32]
     pair_score: NDArray[np.float32]
-    coarse: NDArray[np.float32]
-    fine: NDArray[np.float32]
+    behaviour_coarse: NDArray[np.float32]
+    behaviour_fine: NDArray[np.float32]
     behaviour_until: NDArray[np.int64]
 
     @property

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qarm.models.ranker.examples import DOUBLING, HOUR, Catalogue, ExampleParameters, Targets, UserEvents
 from qarm.models.ranker.gather import buckets, gather
 from qarm.models.ranker.lifelong import leading_keys, times_before
-from qarm.models.ranker.likeness import MOST, behaviour, likeness
+from qarm.models.ranker.likeness import BEST_KEPT, behaviour, likeness
 from qarm.models.ranker.paired import paired
 from qarm.models.ranker.search import among_latest, search, search_by_key, similarities
 from qarm.models.ranker.top_k import TIERS
@@ -192,9 +192,9 @@ def _search(
     of_target, of_event = catalogue.search_embeddings[targets], catalogue.search_embeddings[history]
     similar = np.zeros((len(targets), TIERS), np.int32)
     by_embedding = parameters.search == "embedding"
-    k = max(parameters.found_length, MOST) if by_embedding else MOST
+    k = max(parameters.found_length, BEST_KEPT) if by_embedding else BEST_KEPT
     positions, scores = search(of_target, visible, of_event, k, similar)
-    measures = likeness(of_target, visible, of_event, scores[:, :MOST])
+    measures = likeness(of_target, visible, of_event, scores[:, :BEST_KEPT])
     if by_embedding:
         positions, scores = positions[:, : parameters.found_length], scores[:, : parameters.found_length]
     else:

@@ -9,7 +9,7 @@ from qarm.models.ranker.examples import Catalogue
 from qarm.models.ranker.search import search
 
 TOPS = (1, 5, 50)
-MOST = max(TOPS)
+BEST_KEPT = max(TOPS)
 MEASURES = len(TOPS) + 1
 """The best similarity, the mean of the 5 and of the 50 best, the mean of all."""
 VIEWS = 2
@@ -26,13 +26,13 @@ def likeness(
         visible: how many of the oldest events each target may see, shape (n,).
         history: vectors of one user's events, oldest first, shape (h, d).
         best: the highest inner products of every target with the events it sees, best first, 0 where there are no more,
-            shape (n, MOST).
+            shape (n, BEST_KEPT).
     """
     # The mean of inner products is that with the mean; running sums are of earlier events alone, so later ones change
     # nothing.
     sums = np.zeros((len(history) + 1, history.shape[1]))
     np.cumsum(history, axis=0, dtype=np.float64, out=sums[1:])
-    of_all = np.einsum("nd,nd->n", targets, sums[visible]) / np.maximum(visible, 1)
+    of_all = (targets * sums[visible]).sum(1) / np.maximum(visible, 1)
     tops = [best[:, :k].sum(1) / np.clip(visible, 1, k) for k in TOPS]
     return np.stack([*tops, of_all], axis=1).astype(np.float32)
 
@@ -60,9 +60,9 @@ def behaviour(
     fit = np.searchsorted(catalogue.behaviour_until, times, side="right") - 1
     for number in np.unique(fit[fit >= 0]):
         rows = fit == number
-        for view, vectors in enumerate((catalogue.coarse[number], catalogue.fine[number])):
+        for view, vectors in enumerate((catalogue.behaviour_coarse[number], catalogue.behaviour_fine[number])):
             of_target, of_event = vectors[targets[rows]], vectors[history]
-            _, best = search(of_target, visible[rows], of_event, MOST)
+            _, best = search(of_target, visible[rows], of_event, BEST_KEPT)
             measures = likeness(of_target, visible[rows], of_event, best)
             out[rows, view * MEASURES : (view + 1) * MEASURES] = measures
     return out

@@ -11,6 +11,8 @@ from qarm.models.world import World
 
 LARGEST = 10.0
 """Spreads from its mean that a number is cut to."""
+SMALLEST = 1e-6
+"""A number whose spread is no larger is taken to be the same everywhere."""
 
 
 class Standardised(nn.Module):
@@ -25,26 +27,23 @@ class Standardised(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.register_buffer("rows", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("known", torch.zeros(width, dtype=torch.bool))
         self.register_buffer("mean", torch.zeros(width))
         self.register_buffer("scale", torch.ones(width))
 
-    rows: torch.Tensor
+    known: torch.Tensor
     mean: torch.Tensor
     scale: torch.Tensor
 
-    @property
-    def measured(self) -> bool:
-        """Whether there are a mean and a spread; before, numbers stay as they are."""
-        return bool(self.rows)
-
     def forward(self, numbers: torch.Tensor) -> torch.Tensor:
-        """Standardises rows, shape (batch, width)."""
+        """Standardises rows, shape (batch, width); a number without a spread stays as it is, but for the cut."""
         return ((numbers - self.mean) * self.scale).clamp(-LARGEST, LARGEST)
 
     @torch.no_grad()
     def measure(self, parts: Iterable[torch.Tensor], world: World) -> None:
-        """Takes mean and spread of the rows of all processes; a number that never differs is left as it is.
+        """Takes mean and spread of the rows of all processes, for the numbers that differ and had none yet.
+
+        What came with the weights stays: they have learned at that scale.
 
         Args:
             parts: rows of this process, each of shape (rows, width).
@@ -61,6 +60,7 @@ class Standardised(nn.Module):
             return
         mean = total / count
         spread = (squares / count - mean.square()).clamp_min(0).sqrt()
-        self.rows.fill_(int(count[0]))
-        self.mean.copy_(torch.where(spread > 1e-6, mean, 0.0))
-        self.scale.copy_(torch.where(spread > 1e-6, 1 / spread, 1.0))
+        new = (spread > SMALLEST) & ~self.known
+        self.mean.copy_(torch.where(new, mean, self.mean))
+        self.scale.copy_(torch.where(new, 1 / spread, self.scale))
+        self.known |= new

@@ -154,7 +154,7 @@ class Ranker(nn.Module):
             *(COUNTS if p.use_counts else ()), *(CODE_COUNTS if p.use_codes else ()), *(SHARED if p.crosses else ())
         ]  # fmt: skip
         numbers = len(self.counts) + (TIERS + likeness.MEASURES if p.use_histogram else 0)
-        numbers += likeness.VIEWS * likeness.MEASURES if p.use_behaviour else 0
+        numbers += likeness.VIEWS * likeness.MEASURES + 1 if p.use_behaviour else 0
         numbers += len(SOURCES) * MEASURES if p.use_pairs else 0
         self.numbers = Standardised(numbers)
         context = 12 + 4 * len(self.gap) + numbers
@@ -260,21 +260,20 @@ class Ranker(nn.Module):
             parts.append(torch.stack([batch[name] for name in self.counts], dim=-1).float().log1p())
         if self.shape.use_histogram:
             parts += [batch["similar"].float().log1p(), batch["similarity"]]
-        if self.shape.use_behaviour:
-            parts.append(batch["behaviour"])
+        if self.shape.use_behaviour:  # all 0 where no vectors are old enough
+            parts += [batch["behaviour"], batch["behaviour"].any(-1, keepdim=True).float()]
         if self.shape.use_pairs:
             parts.append(batch["paired"].log1p())
         return torch.cat(parts, dim=-1)
 
     def standardise(self, batches: Iterable[Batch], world: World) -> None:
-        """Measures the scale of the numbers that the head reads, unless it came with the weights.
+        """Measures the scale of the numbers that the head reads, where it did not come with the weights.
 
         Args:
             batches: of this process.
             world: the processes that train together; their rows count as one set.
         """
-        if not self.numbers.measured:
-            self.numbers.measure((self._numbers(batch) for batch in batches), world)
+        self.numbers.measure((self._numbers(batch) for batch in batches), world)
 
     def _embed(self, items: torch.Tensor, codes: Sequence[torch.Tensor]) -> torch.Tensor:
         tables = [table(code) for table, code in zip(self.code, codes, strict=True)]

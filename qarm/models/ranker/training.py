@@ -6,6 +6,7 @@ import copy
 import itertools
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -90,7 +91,7 @@ def train_ranker(
     process waits for another.
 
     Memory: the weights, the best weights, and the optimisers' two moments: four times the tables; the validation
-    split's labels and scores.
+    split's labels and scores; at first :data:`SCALE_BATCHES` batches.
 
     Args:
         ranker: to be trained.
@@ -168,10 +169,12 @@ class _Training:
 
     def standardise(self, batches: Iterator[Batch | None]) -> Iterator[Batch | None]:
         """Measures the scale of the head's numbers on the first rows; gives all batches, those rows included."""
-        first = list(itertools.islice(batches, min(SCALE_BATCHES, self.steps_per_epoch)))
+        first = deque(itertools.islice(batches, min(SCALE_BATCHES, self.steps_per_epoch)))
         self.ranker.standardise((batch for batch in first if batch is not None), self.world)
         self.best = copy.deepcopy(self.ranker.state_dict())
-        return itertools.chain(first, batches)
+        while first:
+            yield first.popleft()
+        yield from batches
 
     def train(self, batch: Batch | None) -> float:
         """One step; None where this process has no rows left.
