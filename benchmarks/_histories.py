@@ -57,6 +57,7 @@ def write_catalogue(folder: Path, vectors: NDArray[np.float32]) -> None:
         "pair_start": np.arange(2 * ITEMS + 1) * TRIGGERS,
         "pair_trigger": generator.integers(0, ITEMS, 2 * ITEMS * TRIGGERS).astype(np.int32),
         "pair_score": generator.random(2 * ITEMS * TRIGGERS).astype(np.float32),
+        "text_embeddings": vectors[:0],
         "behaviour_coarse": _directions(generator, (2, ITEMS, 8)),
         "behaviour_fine": _directions(generator, (2, ITEMS, 32)),
         "behaviour_until": np.array([0, 180 * DAY]),

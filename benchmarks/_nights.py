@@ -61,9 +61,8 @@ def _ten_nights(lake: Lake, vectors: np.ndarray, encoder: str, collisions: str) 
         )
         table = lake.spark.createDataFrame(frame[["item_id", "embedding", "content_hash"]])
         vector = F.col("embedding").cast("array<float>")
-        table = table.withColumns(
-            {"embedding": vector, "search_embedding": F.slice(vector, 1, 8), "encoder_version": F.lit(encoder)}
-        )
+        reduced = {name: F.slice(vector, 1, 8) for name in ("search_embedding", "text_embedding")}
+        table = table.withColumns({"embedding": vector, **reduced, "encoder_version": F.lit(encoder)})
         lake.warehouse.overwrite(ITEM_EMBEDDINGS, table)
         before = None if not night else _sids(lake)
         clock = time.perf_counter()

@@ -137,7 +137,9 @@ def write_million(folder: str) -> str:
     with tempfile.TemporaryDirectory() as empty:
         (Path(empty) / "nothing").write_text("")
         encoder = lake.artifacts.publish("encoder", Path(empty), {"recipe": {}})
-    rows = generate_embeddings(spark, MILLION, DIMENSION).withColumn("encoder_version", F.lit(encoder.version))
+    rows = generate_embeddings(spark, MILLION, DIMENSION).withColumns(
+        {"encoder_version": F.lit(encoder.version), "text_embedding": F.col("search_embedding")}
+    )
     lake.warehouse.overwrite(ITEM_EMBEDDINGS, rows)
     spark.stop()
     return folder

@@ -52,8 +52,8 @@ def generated(settings: Settings, shape: RankerShape, rows: int, folder: Path, i
     """Writes examples of the ranker's columns, ids drawn log-uniformly."""
     e = settings.examples
     lengths = {"recent": e.recent_length, "found": e.found_length, "neighbour": 1 + e.neighbours, "similar": TIERS}
-    lengths |= {"paired": len(SOURCES) * MEASURES, "similarity": likeness.MEASURES}
-    lengths["behaviour"] = likeness.VIEWS * likeness.MEASURES
+    lengths |= {"paired": len(SOURCES) * MEASURES}
+    lengths |= dict.fromkeys(("similarity", "behaviour"), likeness.VIEWS * likeness.MEASURES)
     urls = []
     for part in range(FILES):
         draw = np.random.default_rng(part)

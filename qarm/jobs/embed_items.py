@@ -34,6 +34,8 @@ from qarm.udfs.embed import (
 )
 
 PROJECTION = "projection.safetensors"
+PLAIN_PROJECTION = "plain_projection.safetensors"
+"""Of the model before alignment."""
 CONTENTS_PER_TASK = 1000
 
 
@@ -64,7 +66,7 @@ def embeddings_of_items(items: DataFrame, fresh: DataFrame, standing: DataFrame 
         standing: ``item_embeddings`` as it stands, or None.
         version: the encoder's.
     """
-    fields = ["content_hash", "embedding", "search_embedding"]
+    fields = ["content_hash", "embedding", "search_embedding", "text_embedding"]
     by_content = fresh
     todo = items.select("item_id", "content_hash")
     if standing is not None:
@@ -72,7 +74,7 @@ def embeddings_of_items(items: DataFrame, fresh: DataFrame, standing: DataFrame 
         by_content = fresh.unionByName(mine.select(*fields).dropDuplicates(["content_hash"]))
         todo = todo.join(mine.select("item_id", "content_hash"), ["item_id", "content_hash"], "left_anti")
     return todo.join(by_content, "content_hash", "inner").select(
-        "item_id", "embedding", "search_embedding", "content_hash", F.lit(version).alias("encoder_version")
+        "item_id", *fields[1:], "content_hash", F.lit(version).alias("encoder_version")
     )
 
 
@@ -92,17 +94,17 @@ def fit_projection(raw: DataFrame, search_dim: int, centred: bool) -> Projection
         return Projection.fit(moments, search_dim, centred)
 
 
-def model_to_read(run: Run) -> tuple[Artifact, bool]:
-    """The model that embeds, and whether it is an aligned one: it is where the settings ask for alignment."""
+def models_to_read(run: Run) -> tuple[Artifact, Artifact]:
+    """The model that embeds, and it before alignment; they are the same where the settings ask for no alignment."""
     llm = run.settings.language_model
+    with run.step("prepare the language model"), user_mistakes():
+        plain = run.made_once("language_model", recipe_of(llm.model, llm.dtype), partial(convert, llm.model, llm.dtype))
+        hidden_state(run.settings.embed.layer, hidden_layers(run.lake.artifacts.fetch(plain)))
     if run.settings.align.steps:
-        return run.use("aligned_model", "align_encoder"), True
+        return run.use("aligned_model", "align_encoder"), plain
     standing = run.lake.artifacts.latest("aligned_model")
     run.inputs["aligned_model"] = standing.version if standing else ""  # not read, but no reason to run again either
-    with run.step("prepare the language model"), user_mistakes():
-        model = run.made_once("language_model", recipe_of(llm.model, llm.dtype), partial(convert, llm.model, llm.dtype))
-        hidden_state(run.settings.embed.layer, hidden_layers(run.lake.artifacts.fetch(model)))
-    return model, False
+    return plain, plain
 
 
 def steps(run: Run) -> None:
@@ -111,7 +113,8 @@ def steps(run: Run) -> None:
     Executor memory: one copy of the language model a worker. Driver memory: see :func:`fit_projection`.
     """
     settings, llm = run.settings.embed, run.settings.language_model
-    model, aligned = model_to_read(run)
+    model, plain = models_to_read(run)
+    aligned = model.version != plain.version
     recipe = {
         "language_model": model.digest,
         "layer": "aligned" if aligned else settings.layer,
@@ -119,29 +122,54 @@ def steps(run: Run) -> None:
         "search_dim": settings.search_dim,
         "prompt": PROMPT_VERSION,
     }
+    if aligned:
+        recipe |= {"plain_model": plain.digest, "plain_layer": settings.layer}
     encoder = run.standing("encoder", recipe)
     items = run.read(ITEMS.name)
-    standing = (
-        run.lake.warehouse.read(ITEM_EMBEDDINGS.name) if run.lake.warehouse.exists(ITEM_EMBEDDINGS.name) else None
-    )
+    standing = run.lake.warehouse.read_if_of(ITEM_EMBEDDINGS)
     with_image = takes_images(run.lake.artifacts.fetch(model))
     contents = contents_to_embed(items, standing, encoder.version if encoder else None, with_image)
     parameters = EncoderParameters(settings.layer, llm.max_tokens, settings.batch_tokens, llm.dtype)
     raw, count = _raw_vectors(run, contents, model, parameters)
+    of_files = {PROJECTION: raw}
+    if aligned:
+        of_files[PLAIN_PROJECTION] = _raw_vectors(run, contents, plain, parameters)[0]
     if encoder is None:
         with run.step("fit the projection"):
-            projection = fit_projection(raw, settings.search_dim, centred=not aligned)
-            encoder = _publish(run, projection, recipe, count)
-    projection = Projection.load(run.lake.artifacts.fetch(encoder) / PROJECTION)
-    fresh = raw.mapInArrow(project(projection), EMBEDDING_SCHEMA)
-    rows = embeddings_of_items(items, fresh, standing, encoder.version).persist()
+            projections = {
+                file: fit_projection(vectors, settings.search_dim, centred=file == PLAIN_PROJECTION or not aligned)
+                for file, vectors in of_files.items()
+            }
+            encoder = _publish(run, projections, recipe, count)
+    folder = run.lake.artifacts.fetch(encoder)
+    reduced = [
+        vectors.mapInArrow(project(Projection.load(folder / file)), EMBEDDING_SCHEMA)
+        for file, vectors in of_files.items()
+    ]
+    rows = embeddings_of_items(items, with_text_embedding(*reduced), standing, encoder.version).persist()
     with run.step("write item_embeddings"):
         embedded = rows.count()
-        run.merge(ITEM_EMBEDDINGS, rows, compare=["content_hash", "encoder_version"])
+        if standing is None:
+            run.overwrite(ITEM_EMBEDDINGS, rows)
+        else:
+            run.merge(ITEM_EMBEDDINGS, rows, compare=["content_hash", "encoder_version"])
     run.measure("embed.contents", count)
     run.measure("embed.items", embedded)
-    for frame in (rows, raw):
+    for frame in (rows, *of_files.values()):
         frame.unpersist()
+
+
+def with_text_embedding(embeddings: DataFrame, plain: DataFrame | None = None) -> DataFrame:
+    """Adds the search embedding of the model before alignment.
+
+    Args:
+        embeddings: content_hash, embedding, search_embedding.
+        plain: the same of the model before alignment; None where that is the one that embeds.
+    """
+    if plain is None:
+        return embeddings.withColumn("text_embedding", F.col("search_embedding"))
+    text = plain.select("content_hash", F.col("search_embedding").alias("text_embedding"))
+    return embeddings.join(text, "content_hash", "inner")
 
 
 def _raw_vectors(
@@ -166,9 +194,10 @@ def _raw_vectors(
     return raw.select("content_hash", "raw"), count
 
 
-def _publish(run: Run, projection: Projection, recipe: Mapping[str, Any], fitted_on: int) -> Artifact:
+def _publish(run: Run, projections: Mapping[str, Projection], recipe: Mapping[str, Any], fitted_on: int) -> Artifact:
     with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
-        projection.save(Path(folder) / PROJECTION)
+        for file, projection in projections.items():
+            projection.save(Path(folder) / file)
         return run.publish("encoder", Path(folder), recipe, fitted_on=fitted_on)
 
 

@@ -108,6 +108,11 @@ class Warehouse:
             reader = reader.option("versionAsOf", version)
         return reader.table(f"{self.location}.{name}") if self.in_catalog else reader.load(f"{self.root}/{name}")
 
+    def read_if_of(self, contract: Contract) -> DataFrame | None:
+        """The newest snapshot of a table; None where there is none, or one of other columns, by an earlier version."""
+        rows = self.read(contract.name) if self.exists(contract.name) else None
+        return rows if rows is not None and rows.columns == contract.names else None
+
     def changes(self, name: str, since: int) -> DataFrame:
         """A table's change data feed, from one version to the newest.
 

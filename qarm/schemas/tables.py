@@ -112,6 +112,12 @@ ITEM_EMBEDDINGS = Contract(
         Column("item_id", "STRING", "The item", nullable=False),
         Column("embedding", "ARRAY<FLOAT>", "Embedding, L2 norm 1", nullable=False),
         Column("search_embedding", "ARRAY<FLOAT>", "PCA-reduced embedding for the GSU, L2 norm 1", nullable=False),
+        Column(
+            "text_embedding",
+            "ARRAY<FLOAT>",
+            "The same of the model before alignment; search_embedding itself where the model is not aligned",
+            nullable=False,
+        ),
         Column("content_hash", "STRING", "items.content_hash the embedding was made from", nullable=False),
         Column("encoder_version", "STRING", "The encoder artifact that made it", nullable=False),
     ),
@@ -274,7 +280,7 @@ def ranker_examples(tasks: Sequence[str]) -> Contract:
             Column(
                 "similarity",
                 "ARRAY<FLOAT>",
-                "Similarity of the target to the events before: the best, mean of the 5 and 50 best, mean of all",
+                "Similarity to the events before: the best, mean of the 5 and 50 best, of all; then by text_embedding",
                 nullable=False,
             ),
             Column(

@@ -98,7 +98,7 @@ def sum_moments(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def project(projection: Projection) -> Batches:
-    """Centres and reduces raw vectors.
+    """Centres and reduces raw vectors: content_hash, embedding, search_embedding.
 
     Args:
         projection: a few hundred kilobytes, sent with the tasks.

@@ -42,7 +42,7 @@ class Night:
 
     def write(self, partitions: int = 3) -> None:
         rows = [
-            (item, vector.tolist(), vector[:4].tolist(), content, self.encoder.version)
+            (item, vector.tolist(), vector[:4].tolist(), vector[:4].tolist(), content, self.encoder.version)
             for item, (content, vector) in self.vectors.items()
         ]
         schema = ", ".join(f"{column.name} {column.type}" for column in ITEM_EMBEDDINGS.columns)

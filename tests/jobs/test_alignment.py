@@ -115,6 +115,10 @@ def test_an_aligned_model_embeds_until_it_is_asked_for_again(asked: Lake) -> Non
     vector = encoder.vectors(ids).detach().numpy()[0]
     np.testing.assert_allclose(rows.loc["a1", "embedding"], vector / np.linalg.norm(vector), atol=1e-5)
     assert rows["search_embedding"].map(len).unique().tolist() == [4]
+    plain = np.stack(rows["text_embedding"])
+    assert plain.shape == (len(rows), 4)
+    np.testing.assert_allclose(np.linalg.norm(plain, axis=1), 1, atol=1e-5)
+    assert not np.allclose(plain, np.stack(rows["search_embedding"]), atol=0.01), "that of the model before alignment"
     assert "align.steps" not in run(asked, align_encoder.JOB), "it stands"
     assert asked.artifacts.require("aligned_model", "align_encoder").version == first.version
     again = run(asked, align_encoder.JOB, "align.realign=true")
@@ -208,4 +212,5 @@ def test_images_are_embedded_beside_the_text(make_lake: Callable[..., Lake], tin
     metrics = run(lake, embed_items.JOB, "align.steps=0", "embed.layer=-1")
     assert metrics["embed.images"] == 2
     assert metrics["embed.images_broken"] == 1
-    assert lake.warehouse.read("item_embeddings").count() == 3
+    rows = lake.warehouse.read("item_embeddings")
+    assert rows.count() == rows.where("text_embedding = search_embedding").count() == 3

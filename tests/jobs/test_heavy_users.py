@@ -45,6 +45,7 @@ def folder(tmp_path: Path) -> Path:
         "pair_start": np.arange(2 * ITEMS + 1),
         "pair_trigger": generator.integers(0, ITEMS, 2 * ITEMS).astype(np.int32),
         "pair_score": generator.random(2 * ITEMS).astype(np.float32),
+        "text_embeddings": np.zeros((0, DIMENSION), np.float32),
         "behaviour_coarse": generator.normal(size=(2, ITEMS, 2)).astype(np.float32),
         "behaviour_fine": generator.normal(size=(2, ITEMS, 3)).astype(np.float32),
         "behaviour_until": np.array([0, 2**50]),

@@ -151,11 +151,12 @@ def test_items_get_rows_by_popularity_or_by_hash(make_lake: Callable[..., Lake],
     events = {f"i{i:03d}": i % 7 for i in range(200)}
     rows = spark.createDataFrame(
         [
-            (row, item, [0.5], 1, 2, 3, [n, 0, 0], n, 7, item, ["i003", "i000"] if row else [])
+            (row, item, [0.5], [0.5], 1, 2, 3, [n, 0, 0], n, 7, item, ["i003", "i000"] if row else [])
             for row, (item, n) in enumerate(events.items())
         ],
-        "item_row LONG, item_id STRING, search_embedding ARRAY<FLOAT>, sid_1 INT, sid_2 INT, sid_3 INT,"
-        " popularity ARRAY<LONG>, train_events LONG, category LONG, content_hash STRING, neighbours ARRAY<STRING>",
+        "item_row LONG, item_id STRING, search_embedding ARRAY<FLOAT>, text_embedding ARRAY<FLOAT>, sid_1 INT,"
+        " sid_2 INT, sid_3 INT, popularity ARRAY<LONG>, train_events LONG, category LONG, content_hash STRING,"
+        " neighbours ARRAY<STRING>",
     )
     pairs = spark.createDataFrame(
         [(0, 1, 5, 0.5), (1, 1, 4, 1.0)], "source INT, target LONG, trigger LONG, score FLOAT"

@@ -37,6 +37,7 @@ def catalogue(n: int = 6) -> Catalogue:
         pair_start=np.arange(2 * n + 1),
         pair_trigger=np.tile((np.arange(n, dtype=np.int32) + 1) % n, 2),
         pair_score=np.full(2 * n, 0.5, np.float32),
+        text_embeddings=generator.normal(size=(n, 3)).astype(np.float32),
         behaviour_coarse=generator.normal(size=(2, n, 2)).astype(np.float32),
         behaviour_fine=generator.normal(size=(2, n, 3)).astype(np.float32),
         behaviour_until=np.array([2, 4]) * HOUR,

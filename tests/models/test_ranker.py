@@ -41,7 +41,7 @@ def batch(n: int = 64, seed: int = 0, length: int = 4) -> dict[str, torch.Tensor
         "shared_gap": draw(16, n),
         "similar": draw(9, n, TIERS),
         "neighbour_item": draw(20, n, 5),
-        "similarity": torch.rand(n, 4, generator=g),
+        "similarity": torch.rand(n, 8, generator=g),
         "behaviour": torch.rand(n, 8, generator=g),
         "paired": torch.rand(n, 6, generator=g),
     }

@@ -36,6 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pair_start=np.arange(2 * ITEMS + 1),
         pair_trigger=draw.integers(0, ITEMS, 2 * ITEMS).astype(np.int32),
         pair_score=draw.random(2 * ITEMS).astype(np.float32),
+        text_embeddings=draw.normal(size=(ITEMS, 3)).astype(np.float32),
         behaviour_coarse=draw.normal(size=(2, ITEMS, 2)).astype(np.float32),
         behaviour_fine=draw.normal(size=(2, ITEMS, 5)).astype(np.float32),
         behaviour_until=np.array([0, 60 * HOUR]),

@@ -51,7 +51,7 @@ def item_rows(
     )
     categories = items.where("category IS NOT NULL").select("item_id", F.xxhash64("category").alias("category"))
     rows = (
-        embeddings.select("item_id", "search_embedding")
+        embeddings.select("item_id", "search_embedding", "text_embedding")
         .join(categories, "item_id", "left")
         .join(codes.select("item_id", "sid_1", "sid_2", "sid_3", "content_hash", "neighbours"), "item_id", "left")
         .join(popularity, "item_id", "left")
@@ -130,7 +130,7 @@ def write_catalogue(rows: DataFrame, pairs: DataFrame, settings: ExamplesSetting
     Where items have rows of their own, their ids are written too, in the order of the rows: tomorrow's ranker finds its
     items by them.
 
-    Driver memory: about three times ``search_dim * 4 + 12 * neighbours + 76`` bytes and the id of an item, and 60 bytes
+    Driver memory: about three times ``search_dim * 8 + 12 * neighbours + 76`` bytes and the id of an item, and 60 bytes
     a pair; the caller has checked the number of items.
 
     Args:
@@ -156,7 +156,10 @@ def write_catalogue(rows: DataFrame, pairs: DataFrame, settings: ExamplesSetting
         pq.write_table(table.select(["item_id"]).take(pa.array(order)), folder / ITEM_IDS)
     pq.write_table(table.select(["item_id", "item_row", "sid_1", "sid_2", "sid_3"]), folder / ITEM_ROWS)
     codes = np.stack([table[f"sid_{i}"].fill_null(-1).to_numpy() + 1 for i in (1, 2, 3)], axis=1).astype(np.int32)
-    np.save(folder / "search_embeddings.npy", column_matrix(table["search_embedding"]))
+    by_search, by_text = (column_matrix(table[name]) for name in ("search_embedding", "text_embedding"))
+    np.save(folder / "search_embeddings.npy", by_search)
+    # The same vectors twice would be searched twice.
+    np.save(folder / "text_embeddings.npy", by_text[:0] if np.array_equal(by_search, by_text) else by_text)
     np.save(folder / "codes.npy", codes)
     np.save(folder / "item_index.npy", index)
     np.save(folder / "popularity.npy", column_matrix(table["popularity"]))

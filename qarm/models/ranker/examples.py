@@ -32,6 +32,7 @@ class Catalogue:
 
     Attributes:
         search_embeddings: for the GSU, shape (items, d); may be memory-mapped.
+        text_embeddings: of the model before alignment, shape (items, d); (0, d) where they are the search embeddings.
         codes: semantic IDs + 1, 0 where an item has none, shape (items, 3).
         item_index: index in the ranker's item table: 1 = unknown, from 2 on its own, shape (items,).
         popularity: positive events in the train, validation and test period, shape (items, 3).
@@ -44,6 +45,7 @@ class Catalogue:
     """
 
     search_embeddings: NDArray[np.float32]
+    text_embeddings: NDArray[np.float32]
     codes: NDArray[np.int32]
     item_index: NDArray[np.int32]
     popularity: NDArray[np.int64]

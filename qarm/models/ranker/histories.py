@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from qarm.models.ranker.examples import DOUBLING, HOUR, Catalogue, ExampleParameters, Targets, UserEvents
 from qarm.models.ranker.gather import buckets, gather
 from qarm.models.ranker.lifelong import leading_keys, times_before
-from qarm.models.ranker.likeness import BEST_KEPT, behaviour, likeness
+from qarm.models.ranker.likeness import BEST_KEPT, behaviour, found_likeness, likeness
 from qarm.models.ranker.paired import paired
 from qarm.models.ranker.search import among_latest, search, search_by_key, similarities
 from qarm.models.ranker.top_k import TIERS
@@ -78,7 +78,8 @@ class Findings:
         shared: events before that share the target's first, first two, and all three codes, shape (n, 3).
         shared_gap: bucket of the time since the last one that shares all, 0 where there is none, shape (n,).
         similar: events before by the similarity of their embedding to the target's, shape (n, TIERS).
-        similarity: see :func:`qarm.models.ranker.likeness.likeness`, of the embeddings, shape (n, MEASURES).
+        similarity: see :func:`qarm.models.ranker.likeness.likeness`, of the search and of the text embeddings, shape
+            (n, VIEWS * MEASURES).
         behaviour: see :func:`qarm.models.ranker.likeness.behaviour`, shape (n, VIEWS * MEASURES).
         paired: see :func:`qarm.models.ranker.paired.paired`, shape (n, sources * MEASURES).
     """
@@ -195,13 +196,16 @@ def _search(
     k = max(parameters.found_length, BEST_KEPT) if by_embedding else BEST_KEPT
     positions, scores = search(of_target, visible, of_event, k, similar)
     measures = likeness(of_target, visible, of_event, scores[:, :BEST_KEPT])
+    by_text = measures
+    if len(catalogue.text_embeddings):
+        by_text = found_likeness(catalogue.text_embeddings[targets], visible, catalogue.text_embeddings[history])
     if by_embedding:
         positions, scores = positions[:, : parameters.found_length], scores[:, : parameters.found_length]
     else:
         keys = (_keys(parameters.search, rows, catalogue) for rows in (targets, history))
         positions = search_by_key(next(keys), visible, next(keys), parameters.found_length)
         scores = similarities(of_target, of_event, positions)
-    return positions, scores, similar, measures
+    return positions, scores, similar, np.concatenate([measures, by_text], axis=1)
 
 
 def _keys(by: str, rows: NDArray[np.int64], catalogue: Catalogue) -> NDArray[np.int64]:

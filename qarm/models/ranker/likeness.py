@@ -13,7 +13,7 @@ BEST_KEPT = max(TOPS)
 MEASURES = len(TOPS) + 1
 """The best similarity, the mean of the 5 and of the 50 best, the mean of all."""
 VIEWS = 2
-"""Lengths of behaviour vectors."""
+"""Kinds of vectors, each of texts and of behaviour: aligned and plain, coarse and fine."""
 
 
 def likeness(
@@ -35,6 +35,13 @@ def likeness(
     of_all = (targets * sums[visible]).sum(1) / np.maximum(visible, 1)
     tops = [best[:, :k].sum(1) / np.clip(visible, 1, k) for k in TOPS]
     return np.stack([*tops, of_all], axis=1).astype(np.float32)
+
+
+def found_likeness(
+    targets: NDArray[np.float32], visible: NDArray[np.int64], history: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """:func:`likeness`, with the search for the best."""
+    return likeness(targets, visible, history, search(targets, visible, history, BEST_KEPT)[1])
 
 
 def behaviour(
@@ -61,8 +68,6 @@ def behaviour(
     for number in np.unique(fit[fit >= 0]):
         rows = fit == number
         for view, vectors in enumerate((catalogue.behaviour_coarse[number], catalogue.behaviour_fine[number])):
-            of_target, of_event = vectors[targets[rows]], vectors[history]
-            _, best = search(of_target, visible[rows], of_event, BEST_KEPT)
-            measures = likeness(of_target, visible[rows], of_event, best)
+            measures = found_likeness(vectors[targets[rows]], visible[rows], vectors[history])
             out[rows, view * MEASURES : (view + 1) * MEASURES] = measures
     return out

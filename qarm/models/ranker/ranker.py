@@ -153,7 +153,7 @@ class Ranker(nn.Module):
         self.counts = [
             *(COUNTS if p.use_counts else ()), *(CODE_COUNTS if p.use_codes else ()), *(SHARED if p.crosses else ())
         ]  # fmt: skip
-        numbers = len(self.counts) + (TIERS + likeness.MEASURES if p.use_histogram else 0)
+        numbers = len(self.counts) + (TIERS + likeness.VIEWS * likeness.MEASURES if p.use_histogram else 0)
         numbers += likeness.VIEWS * likeness.MEASURES + 1 if p.use_behaviour else 0
         numbers += len(SOURCES) * MEASURES if p.use_pairs else 0
         self.numbers = Standardised(numbers)
