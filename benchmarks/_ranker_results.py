@@ -92,7 +92,10 @@ def write_slices(title: str, found: pd.DataFrame, note: str) -> None:
     parts = list(dict.fromkeys(found["slice"]))
     counts = {part: found[found["slice"] == part]["rows"].iloc[0] for part in parts}
     means = found.groupby(["model", "slice"], sort=False)["auc"].mean().unstack()[parts]
-    rows = [[str(model), *("–" if np.isnan(value) else f"{value:.4f}" for value in values)] for model, values in means.iterrows()]
+    rows = [
+        [str(model), *("–" if np.isnan(value) else f"{value:.4f}" for value in values)]
+        for model, values in means.iterrows()
+    ]
     write_table(title, COMMAND, ["AUC", *(f"{part} ({counts[part]:,})" for part in parts)], rows, note)
 
 
