@@ -61,6 +61,7 @@ def write(folder: Path, **options: int) -> tuple[str, str]:
 RENAME = "shopper=user_id,sku=item_id,at=event_time"
 
 SMALL = [
+    'examples.behaviour.model="als"',
     "examples.behaviour.iterations=3",
     "ranker.use_pairs=true",  # against its advice: every column is read
     "mine.min_user_items=3",
