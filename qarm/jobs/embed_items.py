@@ -175,6 +175,7 @@ def with_text_embedding(embeddings: DataFrame, plain: DataFrame | None = None) -
 def _raw_vectors(
     run: Run, contents: DataFrame, model: Artifact, parameters: EncoderParameters
 ) -> tuple[DataFrame, int]:
+    """``raw`` vectors by content_hash, persisted, and how many contents they are of."""
     contents = contents.persist()
     count = contents.count()
     cores = run.spark.sparkContext.defaultParallelism
@@ -191,7 +192,7 @@ def _raw_vectors(
         run.measure("embed.images", contents.where("image IS NOT NULL").count())
         run.measure("embed.images_broken", raw.where("image_broken").count())
     contents.unpersist()
-    return raw.select("content_hash", "raw"), count
+    return raw, count
 
 
 def _publish(run: Run, projections: Mapping[str, Projection], recipe: Mapping[str, Any], fitted_on: int) -> Artifact:

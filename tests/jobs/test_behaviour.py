@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from qarm.jobs.examples.behaviour import behaviours, fit_days
+from qarm.jobs.examples.behaviour import behaviours, days_of, fit_days
 from qarm.lake.periods import Periods
 from qarm.schemas.settings import load_settings
 
@@ -74,3 +74,12 @@ def test_what_comes_later_changes_no_earlier_fit(spark: SparkSession, log: pd.Da
     )
     np.testing.assert_allclose(before[0], after[0], atol=1e-4)
     assert np.abs(before[1] - after[1]).max() > 0.01, "the second fit lost a day"
+
+
+def test_days_are_of_the_log_and_none_where_nothing_was_taken(spark: SparkSession, log: pd.DataFrame) -> None:
+    periods = Periods(DAY.replace(day=4), DAY.replace(day=4), DAY.replace(day=5))
+    positives = spark.createDataFrame(log)
+    fitted = SETTINGS.model_copy(update={"model": "als"})
+    assert days_of(positives, periods, fitted) == [DAY.replace(day=2), DAY.replace(day=4)]
+    assert days_of(positives.limit(0), periods, fitted) == []
+    assert days_of(positives, periods, SETTINGS.model_copy(update={"model": "none"})) == []

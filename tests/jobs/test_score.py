@@ -9,7 +9,10 @@ from pyspark.sql import SparkSession
 
 from qarm.jobs import score
 from qarm.jobs.examples.candidates import ranked, read_candidates, with_events
+from qarm.jobs.examples.catalogue import ITEM_ROWS
 from qarm.lake.command import main, score_options
+from qarm.lake.job import Run
+from qarm.schemas.errors import UserError
 from qarm.schemas.settings import load_settings
 
 GOOD = pd.DataFrame({"user_id": ["u1", "u2"], "item_id": ["a", "b"]})
@@ -37,6 +40,17 @@ def test_mistakes_are_one_line(spark: SparkSession, capsys: pytest.CaptureFixtur
         (["--candidates", str(lame), "--rename", "sku=item_id"], "no ranker under"),
     ]:
         assert message in fails(capsys, tmp_path / "warehouse", *arguments)
+
+
+def test_a_catalogue_of_an_earlier_version_is_refused(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / ITEM_ROWS).write_bytes(b"")
+    old = run.lake.artifacts.publish("catalogue", tmp_path / "old", {"recipe": {}})
+    rankers = run.lake.artifacts.publish("ranker", tmp_path / "old", {"recipe": {"catalogue": old.version}})
+    with pytest.raises(
+        UserError, match=r"was made by an earlier qarm, without behaviour_coarse\.npy; run build_examples"
+    ):
+        score.trained_with(run, rankers)
 
 
 def test_rows_that_make_no_sense_are_told_apart(spark: SparkSession, tmp_path: Path) -> None:

@@ -107,6 +107,8 @@ def test_other_columns_replace_the_table_and_keep_its_past(make_lake: Callable[.
     old = warehouse.overwrite(PRICES, rows(spark, ("a", 1.0, 1)))
     wider = Contract("prices", "", (*PRICES.columns, Column("shop", "STRING", "Where", nullable=False)), key=("sku",))
     new = rows(spark, ("b", 2.0, 2)).selectExpr("*", "'here' AS shop")
+    assert warehouse.read_if_of(PRICES).collect() == warehouse.read("prices").collect()  # type: ignore[union-attr]
+    assert warehouse.read_if_of(wider) is None, "of other columns"
     warehouse.overwrite(wider, new)
     assert [tuple(row) for row in warehouse.read("prices").collect()] == [("b", 2.0, 2, "here")]
     assert content(warehouse, old) == {("a", 1.0, 1)}
@@ -154,5 +156,6 @@ def test_deletion_vectors_are_refused(make_lake: Callable[..., Lake], spark: Spa
 def test_what_is_not_there_is_named(make_lake: Callable[..., Lake]) -> None:
     with pytest.raises(UserError, match=r"table prices does not exist in .*warehouse"):
         make_lake().warehouse.read("prices")
+    assert make_lake().warehouse.read_if_of(PRICES) is None
     with pytest.raises(UserError, match="no such catalog schema"):
         make_lake(location="spark_catalog.nowhere")

@@ -35,6 +35,20 @@ def fit_days(periods: Periods, first_day: date, fits: int) -> list[date]:
     return sorted({begin + timedelta(days=round(days * i / (fits - 1))) for i in range(fits)})
 
 
+def days_of(positives: DataFrame, periods: Periods, settings: BehaviourSettings) -> list[date]:
+    """The days of :func:`fit_days`; none where the settings want no vectors, or nothing was taken.
+
+    Args:
+        positives: event_date.
+        periods: of the log.
+        settings: of the fits.
+    """
+    if settings.model == "none":
+        return []
+    first_day = positives.agg(F.min("event_date")).collect()[0][0]
+    return fit_days(periods, first_day, settings.fits) if first_day else []
+
+
 def ratings_before(positives: DataFrame, items: DataFrame, until: date) -> DataFrame:
     """Who took what before a day, and how often.
 
@@ -97,7 +111,7 @@ def behaviours(
     Args:
         positives: user_id, item_id, event_date.
         items: item_id, item_row.
-        days: of :func:`fit_days`; none for no vectors.
+        days: of :func:`days_of`.
         count: items.
         settings: of the fits.
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from qarm.jobs.examples.behaviour import behaviours, fit_days
+from qarm.jobs.examples.behaviour import behaviours, days_of
 from qarm.jobs.examples.pairs import pair_rows, triggers_of
 from qarm.lake.artifacts import Artifact
 from qarm.lake.indexing import with_row_number
@@ -218,7 +217,8 @@ def publish_catalogue(run: Run, items: DataFrame, positives: DataFrame, periods:
         pairs = pair_rows(run.read(ITEM_PAIRS.name), items, settings.pairs)
         sizes = write_catalogue(items, pairs, settings, Path(folder))
         with run.step("fit behaviour"):
-            vectors = behaviours(positives, items, _fit_days(run, positives, periods), count, settings.behaviour)
+            days = days_of(positives, periods, settings.behaviour)
+            vectors = behaviours(positives, items, days, count, settings.behaviour)
         for name, array in vars(vectors).items():
             np.save(Path(folder) / f"{name}.npy", array)
         made_with = {
@@ -226,11 +226,3 @@ def publish_catalogue(run: Run, items: DataFrame, positives: DataFrame, periods:
             "ranking": run.settings.ranking.model_dump(),
         }
         return run.publish("catalogue", Path(folder), recipe, codebook=codebook, **made_with, **sizes)
-
-
-def _fit_days(run: Run, positives: DataFrame, periods: Periods) -> list[date]:
-    settings = run.settings.examples.behaviour
-    if settings.model == "none":
-        return []
-    first_day = positives.agg(F.min("event_date")).collect()[0][0]
-    return fit_days(periods, first_day, settings.fits) if first_day else []  # a log without positives is refused later

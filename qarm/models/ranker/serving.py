@@ -4,7 +4,7 @@ A training batch repeats the user's history in every row. Here an event is embed
 candidates found it, and attention reads it by its place. Same weights, same sums but for their order: the logits are
 equal to 1e-5.
 
-Of the head's first layer only hour, weekday and length of the history are the user's, 12 of some 480 inputs at the
+Of the head's first layer only hour, weekday and length of the history are the user's, 12 of some 500 inputs at the
 defaults: splitting it as ``broadcast(x_user W_u)`` would save a fortieth of it, and is left.
 """
 
