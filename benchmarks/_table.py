@@ -38,11 +38,10 @@ def write_table(title: str, command: str, header: Sequence[str], rows: Sequence[
         "| " + " | ".join(header) + " |",
         "|" + "---|" * len(header),
         *("| " + " | ".join(row) + " |" for row in rows),
-        "",
     ]
     section = "\n".join(lines)
     page = PAGE.read_text(encoding="utf-8") if PAGE.exists() else "# Benchmarks\n\nWritten by `make bench`.\n\n"
     pattern = re.compile(rf"^## {re.escape(title)}\n.*?(?=^## |\Z)", flags=re.DOTALL | re.MULTILINE)
-    page = pattern.sub(lambda _: section, page) if pattern.search(page) else page.rstrip() + "\n\n" + section
-    PAGE.write_text(page, encoding="utf-8")
+    page = pattern.sub(lambda _: section + "\n\n", page) if pattern.search(page) else f"{page.rstrip()}\n\n{section}"
+    PAGE.write_text(page.rstrip() + "\n", encoding="utf-8")
     print(section)
