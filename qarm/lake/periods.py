@@ -14,14 +14,16 @@ from qarm.schemas.sections import SplitSettings
 
 @dataclass(frozen=True)
 class Periods:
-    """First days of the later periods.
+    """First days of the log and of its later periods.
 
     Attributes:
+        first_day: of the log.
         fit_until: first day after those that pairs and encoders are fitted on: the train period, or its first part.
         valid_from: first day of the validation period.
         test_from: first day of the test period.
     """
 
+    first_day: date
     fit_until: date
     valid_from: date
     test_from: date
@@ -70,12 +72,12 @@ def split_periods(interactions: DataFrame, settings: SplitSettings) -> Periods:
         raise UserError("split: valid_share and test_share leave no day for training; lower them")
     valid_from, test_from = days[-test - valid][0], days[-test][0]
     if not settings.fit_share:
-        return Periods(valid_from, valid_from, test_from)
+        return Periods(days[0][0], valid_from, valid_from, test_from)
     train = days[: -test - valid]
     ranked = _last_days(train, sum(count for _, count in train) - total * settings.fit_share)
     if ranked >= len(train):
         raise UserError("split: fit_share leaves no day for pairs, or none for train examples")
-    return Periods(train[-ranked][0], valid_from, test_from)
+    return Periods(days[0][0], train[-ranked][0], valid_from, test_from)
 
 
 def _last_days(days: list[tuple[date, int]], events: float) -> int:

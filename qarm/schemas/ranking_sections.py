@@ -53,6 +53,7 @@ class BehaviourSettings(Section):
     iterations: Count
     regularization: Positive
     confidence: Positive
+    lending: NotNegative
     seed: int
 
 

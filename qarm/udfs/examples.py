@@ -135,7 +135,7 @@ def examples_of_user(
     Args:
         events: the user's events, oldest first.
         catalogue: what is known of the items.
-        weights: running sum of the negatives' drawing weights of each period, shape (3, items).
+        weights: running sum of the negatives' drawing weights of each window, shape (windows, items).
         parameters: lengths and sampling.
         plan: the time split.
         share: the part of the user's positives and impressions that is made, and of how many.
@@ -145,7 +145,8 @@ def examples_of_user(
     targets = _take(targets, plan.keeps(targets) & (targets.keys % np.uint64(parts) == part))
     if parameters.negatives:
         owned = np.unique(events.rows[events.positive])
-        drawn = draw_negatives(targets, plan.split_of(targets.times), owned, weights, parameters.negatives)
+        window = np.searchsorted(catalogue.popularity_from, targets.times, side="right") - 1
+        drawn = draw_negatives(targets, window, owned, weights, parameters.negatives)
         targets = Targets(
             *(np.concatenate([a, b]) for a, b in zip(vars(targets).values(), vars(drawn).values(), strict=True))
         )

@@ -177,7 +177,7 @@ def test_light_users_and_old_events_are_left_out(spark: SparkSession, positives:
         F.lit("u").alias("user_id"), F.lit("i").alias("item_id"), F.lit("click").alias("action"),
         F.timestamp_seconds(F.col("id") * 86_400).alias("event_time"),
     ).withColumn("event_date", F.to_date("event_time"))  # fmt: skip
-    periods = Periods(fit_until=date(1970, 1, 11), valid_from=date(1970, 1, 13), test_from=date(1970, 1, 15))
+    periods = Periods(date(1970, 1, 1), date(1970, 1, 11), date(1970, 1, 13), date(1970, 1, 15))
     ranking = load_settings().ranking
     kept = [
         {row["time"] // 86_400_000_000 for row in positives_of(days, periods, mine_settings(**wish), ranking).collect()}

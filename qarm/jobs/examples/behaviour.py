@@ -14,39 +14,27 @@ from pyspark.sql import functions as F
 
 from qarm.jobs.als import AlsParameters, item_factors, with_user_numbers
 from qarm.lake.periods import Periods
+from qarm.models.ranker.lending import Kin, lend
 from qarm.schemas.ranking_sections import BehaviourSettings
 from qarm.udfs.arrays import column_matrix
 
 
-def fit_days(periods: Periods, first_day: date, fits: int) -> list[date]:
-    """First days after the logs that vectors are fitted on, ascending.
+def fit_days(periods: Periods, settings: BehaviourSettings) -> list[date]:
+    """First days after the logs that vectors are fitted on, ascending; none where the settings want no vectors.
 
     The first is that of the train examples, or the day halfway through a train period that gives examples from its
     beginning; the last is that of the validation period; the others lie evenly between.
 
     Args:
         periods: of the log.
-        first_day: of the log.
-        fits: wanted; fewer where there are fewer days.
-    """
-    last = periods.valid_from
-    begin = periods.rank_from or first_day + (last - first_day) / 2
-    days = (last - begin).days
-    return sorted({begin + timedelta(days=round(days * i / (fits - 1))) for i in range(fits)})
-
-
-def days_of(positives: DataFrame, periods: Periods, settings: BehaviourSettings) -> list[date]:
-    """The days of :func:`fit_days`; none where the settings want no vectors, or nothing was taken.
-
-    Args:
-        positives: event_date.
-        periods: of the log.
-        settings: of the fits.
+        settings: of the fits; fewer than they want where there are fewer days.
     """
     if settings.model == "none":
         return []
-    first_day = positives.agg(F.min("event_date")).collect()[0][0]
-    return fit_days(periods, first_day, settings.fits) if first_day else []
+    last = periods.valid_from
+    begin = periods.rank_from or periods.first_day + (last - periods.first_day) / 2
+    days = (last - begin).days
+    return sorted({begin + timedelta(days=round(days * i / (settings.fits - 1))) for i in range(settings.fits)})
 
 
 def ratings_before(positives: DataFrame, items: DataFrame, until: date) -> DataFrame:
@@ -87,6 +75,22 @@ def vectors_by_row(vectors: DataFrame, count: int, dim: int) -> NDArray[np.float
     return matrix
 
 
+def takers_by_row(ratings: DataFrame, count: int) -> NDArray[np.int64]:
+    """Users that took each item. Driver memory: 12 bytes an item.
+
+    Args:
+        ratings: of :func:`ratings_before`.
+        count: items.
+
+    Returns:
+        Shape (count,).
+    """
+    table = ratings.groupBy("item").agg(F.count("*").alias("takers")).toArrow()
+    takers = np.zeros(count, np.int64)
+    takers[table["item"].to_numpy()] = table["takers"].to_numpy()
+    return takers
+
+
 @dataclass(frozen=True)
 class Behaviours:
     """Behaviour vectors of every fit.
@@ -102,26 +106,30 @@ class Behaviours:
 
 
 def behaviours(
-    positives: DataFrame, items: DataFrame, days: Sequence[date], count: int, settings: BehaviourSettings
+    positives: DataFrame, items: DataFrame, days: Sequence[date], kin: Kin, settings: BehaviourSettings
 ) -> Behaviours:
-    """Fits vectors on the log before each of some days.
+    """Fits vectors on the log before each of some days, and lends them to items that few took.
 
-    Driver memory: ``4 * (coarse_dim + fine_dim)`` bytes an item and fit; beside them :func:`vectors_by_row` for one.
+    Driver memory: ``4 * (coarse_dim + fine_dim)`` bytes an item and fit; beside them three times ``4 * fine_dim`` for
+    one.
 
     Args:
         positives: user_id, item_id, event_date.
         items: item_id, item_row.
-        days: of :func:`days_of`.
-        count: items.
+        days: of :func:`fit_days`.
+        kin: of the items.
         settings: of the fits.
     """
+    count = len(kin.content)
     coarse, fine = (np.zeros((len(days), count, dim), np.float32) for dim in (settings.coarse_dim, settings.fine_dim))
     for number, day in enumerate(days):
         ratings = ratings_before(positives, items, day).persist()
-        for matrix in (coarse, fine) if not ratings.isEmpty() else ():
+        takers = takers_by_row(ratings, count)
+        for matrix in (coarse, fine) if takers.any() else ():
             parameters = AlsParameters(
                 matrix.shape[2], settings.iterations, settings.regularization, settings.confidence, settings.seed
             )
-            matrix[number] = vectors_by_row(item_factors(ratings, parameters), count, matrix.shape[2])
+            vectors = vectors_by_row(item_factors(ratings, parameters), count, matrix.shape[2])
+            matrix[number] = lend(vectors, takers, kin, settings.lending) if settings.lending else vectors
         ratings.unpersist()
     return Behaviours(coarse, fine, np.array([Periods.microseconds(day) for day in days], np.int64))

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from qarm.jobs.examples.behaviour import behaviours, days_of
+from qarm.jobs.examples.behaviour import behaviours, fit_days
+from qarm.jobs.examples.negatives import popularity_in, window_days
 from qarm.jobs.examples.pairs import pair_rows, triggers_of
 from qarm.lake.artifacts import Artifact
 from qarm.lake.indexing import with_row_number
 from qarm.lake.job import Run
 from qarm.lake.periods import Periods
+from qarm.models.ranker.lending import Kin
 from qarm.schemas.errors import UserError
 from qarm.schemas.ranking_sections import ExamplesSettings
 from qarm.schemas.tables import ITEM_PAIRS, SEMANTIC_IDS
@@ -38,46 +40,54 @@ def item_rows(
 ) -> DataFrame:
     """Every embedded item with category, codes, neighbours and popularity, numbered by ``item_row``.
 
-    ``popularity`` counts positives in the periods of the train, valid and test examples; ``train_events`` those of the
-    whole train period.
+    ``popularity`` counts positives in each of the windows of :func:`qarm.jobs.examples.negatives.window_days`;
+    ``train_events`` those of the whole train period.
     """
-    in_test = F.col("event_date") >= F.lit(periods.test_from)
-    ranked = periods.in_train & ~periods.in_fit if periods.rank_from else periods.in_train
-    in_period = (ranked, ~periods.in_train & ~in_test, in_test)
-    counts = F.array(*(F.count(F.when(condition, 1)) for condition in in_period))
-    popularity = positives.groupBy("item_id").agg(
-        counts.alias("popularity"), F.count(F.when(periods.in_train, 1)).alias("train_events")
-    )
+    days = window_days(periods)
+    known = positives.where(periods.in_train).groupBy("item_id").agg(F.count("*").alias("train_events"))
     categories = items.where("category IS NOT NULL").select("item_id", F.xxhash64("category").alias("category"))
     rows = (
         embeddings.select("item_id", "search_embedding", "text_embedding")
         .join(categories, "item_id", "left")
         .join(codes.select("item_id", "sid_1", "sid_2", "sid_3", "content_hash", "neighbours"), "item_id", "left")
-        .join(popularity, "item_id", "left")
-        .withColumn("popularity", F.coalesce("popularity", F.array(*[F.lit(0).cast("long")] * 3)))
+        .join(known, "item_id", "left")
+        .join(popularity_in(positives, days), "item_id", "left")
+        .withColumn("popularity", F.coalesce("popularity", F.array_repeat(F.lit(0), len(days))))
         .fillna(0, ["train_events"])
     )
     return with_row_number(rows, "item_row", "item_id")
 
 
-def neighbour_rows(items: DataFrame, wanted: int) -> DataFrame:
-    """The rows of each item's nearest items, nearest first; items without any are left out.
+def nearest_rows(items: DataFrame, count: int) -> NDArray[np.int64]:
+    """The rows of each item's nearest items, nearest first. Driver memory: some 30 bytes a neighbour.
 
     Args:
         items: of :func:`item_rows`.
-        wanted: neighbours of an item, at most.
+        count: items.
 
     Returns:
-        item_row LONG, near ARRAY<LONG>.
+        -1 for padding, shape (count, k), k the most neighbours that an item has.
     """
-    asked = items.select("item_row", F.posexplode(F.slice("neighbours", 1, wanted)).alias("place", "item_id"))
+    asked = items.select("item_row", F.posexplode("neighbours").alias("place", "item_id"))
     numbers = items.select("item_id", F.col("item_row").alias("near"))
-    return (
-        asked.join(numbers, "item_id", "inner")
-        .groupBy("item_row")
-        .agg(F.sort_array(F.collect_list(F.struct("place", "near"))).alias("ordered"))
-        .select("item_row", F.col("ordered.near").alias("near"))
-    )
+    table = asked.join(numbers, "item_id", "inner").select("item_row", "place", "near").toArrow()
+    places = table["place"].to_numpy()
+    near = np.full((count, places.max(initial=-1) + 1), -1, np.int64)
+    near[table["item_row"].to_numpy(), places] = table["near"].to_numpy()
+    return near
+
+
+def kin_of(items: DataFrame, near: NDArray[np.int64], vectors: NDArray[np.float32]) -> Kin:
+    """What each item is like, by row.
+
+    Args:
+        items: of :func:`item_rows`.
+        near: of :func:`nearest_rows`.
+        vectors: the search embeddings, shape (items, d).
+    """
+    table = items.select("item_row", F.xxhash64("content_hash").alias("content")).toArrow().sort_by("item_row")
+    _, content = np.unique(table["content"].to_numpy(), return_inverse=True)
+    return Kin(content, near, vectors)
 
 
 def known_neighbours(
@@ -123,17 +133,20 @@ def item_index(
     return index
 
 
-def write_catalogue(rows: DataFrame, pairs: DataFrame, settings: ExamplesSettings, folder: Path) -> dict[str, object]:
+def write_catalogue(
+    rows: DataFrame, near: NDArray[np.int64], pairs: DataFrame, settings: ExamplesSettings, folder: Path
+) -> dict[str, object]:
     """Writes what the executors need of every item, but for behaviour, as memory-mappable arrays, by ``item_row``.
 
     Where items have rows of their own, their ids are written too, in the order of the rows: tomorrow's ranker finds its
     items by them.
 
-    Driver memory: about three times ``search_dim * 8 + 12 * neighbours + 76`` bytes and the id of an item, and 60 bytes
-    a pair; the caller has checked the number of items.
+    Driver memory: about three times ``search_dim * 8 + 12 * neighbours + 4 * windows + 64`` bytes and the id of an
+    item, and 60 bytes a pair; the caller has checked the number of items.
 
     Args:
         rows: of :func:`item_rows`.
+        near: of :func:`nearest_rows`.
         pairs: of :func:`qarm.jobs.examples.pairs.pair_rows`.
         settings: the examples'.
         folder: an empty local folder.
@@ -144,7 +157,6 @@ def write_catalogue(rows: DataFrame, pairs: DataFrame, settings: ExamplesSetting
     hashed = settings.item_ids == "hashed"
     if hashed:
         rows = rows.withColumn("hash", F.pmod(F.xxhash64("item_id"), F.lit(settings.item_rows)))
-    near = neighbour_rows(rows, settings.neighbours).toArrow()
     rows = rows.withColumn("content", F.xxhash64("content_hash")).drop("content_hash", "neighbours")
     table = rows.toArrow().sort_by("item_row")
     hashes = table["hash"].to_numpy() if hashed else None
@@ -164,25 +176,15 @@ def write_catalogue(rows: DataFrame, pairs: DataFrame, settings: ExamplesSetting
     np.save(folder / "popularity.npy", column_matrix(table["popularity"]))
     for name, array in zip(("start", "trigger", "score"), triggers_of(pairs, table.num_rows), strict=True):
         np.save(folder / f"pair_{name}.npy", array)
-    np.save(
-        folder / "neighbours.npy", known_neighbours(_padded(near, table.num_rows, settings), table["content"], index)
-    )
+    told = np.full((table.num_rows, settings.neighbours), -1, np.int64)
+    told[:, : near.shape[1]] = near[:, : settings.neighbours]
+    np.save(folder / "neighbours.npy", known_neighbours(told, table["content"], index))
     np.save(folder / "category.npy", table["category"].fill_null(0).to_numpy())
     return {
         "items": FIRST_INDEX + (settings.item_rows if hashed else known),
         "codes": [int(level) + 1 for level in codes.max(0)],
         "item_ids": settings.item_ids,
     }
-
-
-def _padded(near: pa.Table, items: int, settings: ExamplesSettings) -> NDArray[np.int64]:
-    """Lists of rows as a matrix, -1 where they are short, shape (items, neighbours)."""
-    lists = near["near"].combine_chunks()
-    owner = np.repeat(near["item_row"].to_numpy(), lists.value_lengths().to_numpy())
-    place = np.arange(len(owner)) - np.repeat(lists.offsets.to_numpy()[:-1], lists.value_lengths().to_numpy())
-    padded = np.full((items, settings.neighbours), -1, np.int64)
-    padded[owner, place] = lists.flatten().to_numpy()
-    return padded
 
 
 def publish_catalogue(run: Run, items: DataFrame, positives: DataFrame, periods: Periods) -> Artifact:
@@ -215,11 +217,14 @@ def publish_catalogue(run: Run, items: DataFrame, positives: DataFrame, periods:
     codebook = ",".join(sorted(row[0] for row in versions))
     with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
         pairs = pair_rows(run.read(ITEM_PAIRS.name), items, settings.pairs)
-        sizes = write_catalogue(items, pairs, settings, Path(folder))
+        near = nearest_rows(items, count)
+        sizes = write_catalogue(items, near, pairs, settings, Path(folder))
         with run.step("fit behaviour"):
-            days = days_of(positives, periods, settings.behaviour)
-            vectors = behaviours(positives, items, days, count, settings.behaviour)
-        for name, array in vars(vectors).items():
+            days = fit_days(periods, settings.behaviour)
+            kin = kin_of(items, near, np.load(Path(folder) / "search_embeddings.npy", mmap_mode="r"))
+            vectors = behaviours(positives, items, days, kin, settings.behaviour)
+        windows = np.array([Periods.microseconds(day) for day in window_days(periods)], np.int64)
+        for name, array in (vars(vectors) | {"popularity_from": windows}).items():
             np.save(Path(folder) / f"{name}.npy", array)
         made_with = {
             "examples": settings.model_dump(include={"recent_length", "found_length", "search"}),

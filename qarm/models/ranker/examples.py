@@ -35,7 +35,8 @@ class Catalogue:
         text_embeddings: of the model before alignment, shape (items, d); (0, d) where they are the search embeddings.
         codes: semantic IDs + 1, 0 where an item has none, shape (items, 3).
         item_index: index in the ranker's item table: 1 = unknown, from 2 on its own, shape (items,).
-        popularity: positive events in the train, validation and test period, shape (items, 3).
+        popularity: positive events in each window that negatives are drawn within, shape (items, windows).
+        popularity_from: first microsecond of each window since 1970, shape (windows,).
         category: a hash of the category, 0 where an item has none, shape (items,).
         neighbours: index of the items that stand for its content and the nearest others, 0 for none, shape (items, k).
         pair_start, pair_trigger, pair_score: see :class:`qarm.models.ranker.paired.Triggers`.
@@ -48,7 +49,8 @@ class Catalogue:
     text_embeddings: NDArray[np.float32]
     codes: NDArray[np.int32]
     item_index: NDArray[np.int32]
-    popularity: NDArray[np.int64]
+    popularity: NDArray[np.int32]
+    popularity_from: NDArray[np.int64]
     category: NDArray[np.int64]
     neighbours: NDArray[np.int32]
     pair_start: NDArray[np.int64]
@@ -146,24 +148,24 @@ def targets_of(events: UserEvents, attribution_gap: int) -> Targets:
 
 def draw_negatives(
     positives: Targets,
-    period: NDArray[np.int64],
+    window: NDArray[np.int64],
     owned: NDArray[np.int64],
     cumulative: NDArray[np.float64],
     per_positive: int,
 ) -> Targets:
-    """Draws items the user never took, at the time of each positive, by popularity in the positive's own period.
+    """Draws items the user never took, at the time of each positive, by popularity in the positive's own window.
 
-    Drawn by another period's popularity, an item that is new in the test period could only ever be a positive there,
-    and being unknown would give the answer away.
+    Drawn by another window's popularity, an item that is new in this one could only ever be a positive here, and one
+    that is gone only a negative: being unknown, or long not taken, would give the answer away.
 
     Every draw depends on its own target's key alone. A draw that hits one of the user's positives is drawn anew, and
     given up after eight rounds.
 
     Args:
         positives: the user's positive targets.
-        period: 0, 1 or 2 for the period of each positive, shape (n,).
+        window: of each positive, shape (n,).
         owned: item rows of all of the user's positives, ascending.
-        cumulative: running sum of the drawing weights of each period, shape (3, items).
+        cumulative: running sum of the drawing weights of each window, shape (windows, items).
         per_positive: negatives wanted for each.
     """
     source = np.repeat(np.arange(len(positives.rows)), per_positive)
@@ -176,7 +178,7 @@ def draw_negatives(
             break
         drawn = np.empty(len(missing), np.int64)
         for number, weights in enumerate(cumulative):
-            here = period[source[missing]] == number
+            here = window[source[missing]] == number
             drawn[here] = np.searchsorted(weights, uniform(keys[missing[here]], attempt) * weights[-1], side="right")
         fresh = ~np.isin(drawn, owned)
         rows[missing[fresh]] = drawn[fresh]
