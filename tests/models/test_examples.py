@@ -191,3 +191,15 @@ def test_a_heavy_user_in_parts_gives_the_same_examples() -> None:
     assert len(there) > 1
     scores = np.concatenate([histories.found_score for _, histories in there])
     assert np.array_equal(scores[np.argsort(keys)], whole[1].found_score[np.argsort(whole[0].keys)])
+
+
+def test_negatives_are_drawn_from_the_window_that_their_time_lies_in() -> None:
+    popularity = np.zeros((6, 2), np.int32)
+    popularity[4, 0] = popularity[5, 1] = 1
+    items = replace(catalogue(), popularity=popularity, popularity_from=np.array([0, 5]) * HOUR)
+    plan = SplitPlan(None, 10**18, 10**18, (1.0, 1.0, 1.0))
+    weights = np.cumsum(popularity.T.astype(float), axis=1)
+    built = examples_of_user(events([0, 1, 2], [1, 5, 9]), items, weights, PARAMETERS, plan)
+    assert built is not None
+    drawn = ~built[0].labels[:, 0]
+    assert dict(zip(built[0].times[drawn] // HOUR, built[0].rows[drawn], strict=True)) == {1: 4, 5: 5, 9: 5}
