@@ -11,7 +11,7 @@ Rows = dict[str, torch.Tensor]
 class ShufflingBuffer:
     """Rows in slots: what leaves makes room for what comes, so each row is copied once in and once out.
 
-    Memory: ``least`` rows and the largest addition, once.
+    Memory: ``least`` rows and two additions, once.
 
     Args:
         least: rows that are to be there when some are taken.
@@ -34,7 +34,7 @@ class ShufflingBuffer:
         """Puts rows into free slots."""
         count = len(next(iter(rows.values())))
         if count > len(self._free):
-            self._grow(rows, count - len(self._free))
+            self._grow(rows, max(self.size + count, self.least + 2 * count))
         places, self._free = self._free[:count], self._free[count:]
         index = torch.from_numpy(places)
         for name, column in rows.items():
@@ -50,10 +50,9 @@ class ShufflingBuffer:
         index = torch.from_numpy(places)
         return {name: column.index_select(0, index) for name, column in self._slots.items()}
 
-    def _grow(self, like: Rows, more: int) -> None:
+    def _grow(self, like: Rows, slots: int) -> None:
         before = self.size + len(self._free)
-        more = max(more, self.least - before)
         for name, column in like.items():
-            room = torch.empty((more, *column.shape[1:]), dtype=column.dtype)
+            room = torch.empty((slots - before, *column.shape[1:]), dtype=column.dtype)
             self._slots[name] = torch.cat([self._slots[name], room]) if before else room
-        self._free = np.concatenate([self._free, np.arange(before, before + more)])
+        self._free = np.concatenate([self._free, np.arange(before, slots)])

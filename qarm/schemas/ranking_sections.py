@@ -93,6 +93,7 @@ class RankerSettings(Section):
     use_counts: bool
     search: Literal["done", "soft", "twin", "eta"]
     search_k: Count
+    id_events: Annotated[int, Field(ge=0)]
     item_dim: Count
     sid_dim: Count
     hidden: Annotated[list[Count], Field(min_length=1)]

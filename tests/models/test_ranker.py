@@ -16,8 +16,8 @@ from qarm.models.ranker.top_k import TIERS
 
 SHAPE = RankerShape(
     tasks=["click"], items=20, codes=[5, 5, 5], histories=["recent", "found"], use_codes=True, use_neighbours=True,
-    use_crosses=True, use_histogram=True, use_behaviour=True, use_pairs=True, use_mix=True, use_counts=True, item_dim=8,
-    sid_dim=8, hidden=[16], heads=2, dropout=0.0,
+    use_crosses=True, use_histogram=True, use_behaviour=True, use_pairs=True, use_mix=True, use_counts=True,
+    id_events=2, item_dim=8, sid_dim=8, hidden=[16], heads=2, dropout=0.0,
 )  # fmt: skip
 
 SWITCHES = [name for name in vars(SHAPE) if name.startswith("use_")]
@@ -197,3 +197,15 @@ def test_a_task_that_follows_multiplies_and_its_loss_reaches_both() -> None:
     (gradient,) = torch.autograd.grad(no[:, 0].sum(), logits)
     assert (gradient[:, :2] != 0).all()
     assert (gradient[:, 2] == 0).all()
+
+
+def test_a_target_that_few_took_by_then_is_the_unknown_item() -> None:
+    ranker = Ranker(replace(SHAPE, id_events=3)).eval()
+    rows = batch(8)
+    few, unknown = ({**rows, "item_events": torch.full((8,), events)} for events in (2, 2))
+    unknown["item_index"] = torch.ones(8, dtype=rows["item_index"].dtype)
+    assert torch.equal(ranker(few), ranker(unknown))
+    known = {**rows, "item_events": torch.full((8,), 3)}
+    assert not torch.equal(ranker(known), ranker({**known, "item_index": unknown["item_index"]}))
+    anyone = Ranker(replace(SHAPE, id_events=0)).eval()
+    assert not torch.equal(anyone(few), anyone(unknown))

@@ -60,9 +60,8 @@ def test_training_learns_a_planted_signal_and_keeps_the_best_weights(sparse: boo
     record = train_ranker(ranker, lambda e: epochs(e, 30, 256), lambda: scored, 30, parameters, "test")
     assert before < 0.6
     assert record.best_auc > 0.85
-    numbers = ranker.numbers(ranker._numbers(batch(4096)))[:, ranker.numbers.known]
-    assert numbers.mean(0).abs().max() < 0.1, "the head reads its numbers at one scale"
-    assert (numbers.std(0) - 1).abs().max() < 0.1
+    assert ranker.numbers.known.any(), "the bins of the head's numbers were measured"
+    assert ranker.numbers(ranker._numbers(batch(4096))).mean(0).abs().max() < 0.1
     assert record.best_auc == max(point["auc"] for point in record.points)
     assert validation_auc(ranker, scored) == pytest.approx(record.best_auc)
 

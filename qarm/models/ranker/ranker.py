@@ -15,7 +15,7 @@ from qarm.models.ranker.crosses import LEVELS, shared_levels
 from qarm.models.ranker.examples import BUCKETS
 from qarm.models.ranker.experts import Heads, Kind
 from qarm.models.ranker.learned_search import HashSearch, SoftSearch, attention_relevance, most_relevant
-from qarm.models.ranker.numbers import Standardised
+from qarm.models.ranker.numbers import PiecewiseLinear
 from qarm.models.ranker.paired import MEASURES, SOURCES
 from qarm.models.ranker.tables import id_table
 from qarm.models.ranker.tasks import log_probabilities
@@ -23,9 +23,10 @@ from qarm.models.ranker.top_k import TIERS
 from qarm.models.world import World
 
 Batch = Mapping[str, torch.Tensor]
-LENGTH_BUCKETS = 16
 COUNTS = ("taken", "item_events", "item_recent_events")
 CODE_COUNTS = ("sid_events", "sid_recent_events")
+UNKNOWN = 1
+"""Row of the item table that all unknown items share."""
 CODES = ("sid_1", "sid_2", "sid_3")
 SHARED = ("shared_1", "shared_2", "shared_3")
 Search = Literal["done", "soft", "twin", "eta"]
@@ -50,6 +51,8 @@ class RankerShape:
         use_pairs: whether the head sees which of the user's events mined pairs tie to the target.
         use_mix: whether attention to found events mixes in their similarity (MUSE).
         use_counts: whether the head sees how often the user took the item before and how often all users did.
+        id_events: positive events of all users on a target, on earlier days, from which on its own row of the item
+            table is read; below it is an unknown item, as it would have been on that day.
         item_dim: width of the item table.
         sid_dim: width of each semantic-ID table.
         hidden: widths of the head; the last but one layer where there are several is each task's own.
@@ -75,6 +78,7 @@ class RankerShape:
     use_pairs: bool
     use_mix: bool
     use_counts: bool
+    id_events: int
     item_dim: int
     sid_dim: int
     hidden: Sequence[int]
@@ -103,7 +107,7 @@ class RankerShape:
         fields = ["item", "gap", "action", "position", *codes]
         sequences = [f"{history}_{field}" for history in self.histories for field in fields]
         switched = {
-            "use_counts": ["taken_gap", *COUNTS],
+            "use_counts": ["taken_gap", *(name for name in COUNTS if name != "item_events")],
             "use_codes": CODE_COUNTS,
             "crosses": ["shared_gap", *SHARED],
             "use_histogram": ["similar", "similarity"],
@@ -114,7 +118,7 @@ class RankerShape:
         }
         more = [name for switch, names in switched.items() if getattr(self, switch) for name in names]
         labels = [f"label_{task}" for task in self.tasks]
-        return [*labels, "item_index", *codes, "hour", "weekday", "history_length", *more, *sequences]
+        return [*labels, "item_index", *codes, "hour", "weekday", "history_length", "item_events", *more, *sequences]
 
 
 class Ranker(nn.Module):
@@ -147,17 +151,19 @@ class Ranker(nn.Module):
         self.search = SoftSearch(width, len(p.tasks)) if soft else HashSearch(width) if hashed else None
         self.hour = nn.Embedding(24, 4)
         self.weekday = nn.Embedding(7, 4)
-        self.length = nn.Embedding(LENGTH_BUCKETS, 4)
         gaps = {"taken_gap": p.use_counts, "shared_gap": p.crosses}
         self.gap = nn.ModuleDict({name: nn.Embedding(BUCKETS, 4) for name, used in gaps.items() if used})
         self.counts = [
-            *(COUNTS if p.use_counts else ()), *(CODE_COUNTS if p.use_codes else ()), *(SHARED if p.crosses else ())
-        ]  # fmt: skip
+            "history_length",
+            *(COUNTS if p.use_counts else ()),
+            *(CODE_COUNTS if p.use_codes else ()),
+            *(SHARED if p.crosses else ()),
+        ]
         numbers = len(self.counts) + (TIERS + likeness.VIEWS * likeness.MEASURES if p.use_histogram else 0)
         numbers += likeness.VIEWS * likeness.MEASURES + 1 if p.use_behaviour else 0
         numbers += len(SOURCES) * MEASURES if p.use_pairs else 0
-        self.numbers = Standardised(numbers)
-        context = 12 + 4 * len(self.gap) + numbers
+        self.numbers = PiecewiseLinear(numbers)
+        context = 8 + 4 * len(self.gap) + self.numbers.width
         neighbours = p.item_dim if p.use_neighbours else 0
         inputs = width * (1 + 2 * len(p.histories)) + neighbours + context
         self.head = Heads(inputs, p.hidden, len(p.tasks), p.mixture, p.experts, p.dropout)
@@ -185,7 +191,8 @@ class Ranker(nn.Module):
     def target(self, batch: Batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """The targets, shape (batch, width), and their codes, none where the ranker knows none."""
         codes = [batch[name] for name in CODES] if self.shape.use_codes else []
-        return self._embed(batch["item_index"], codes), codes
+        known = batch["item_events"] >= self.shape.id_events
+        return self._embed(torch.where(known, batch["item_index"], UNKNOWN), codes), codes
 
     def conclude(self, batch: Batch, target: torch.Tensor, seen: Sequence[torch.Tensor]) -> torch.Tensor:
         """The heads' logits, shape (batch, tasks).
@@ -248,16 +255,13 @@ class Ranker(nn.Module):
         return self.attention[history](target, self.events(history, batch), there, scores, marks)
 
     def _context(self, batch: Batch) -> list[torch.Tensor]:
-        length = (batch["history_length"].float() + 1).log2().long().clamp_max(LENGTH_BUCKETS - 1)
-        parts = [self.hour(batch["hour"]), self.weekday(batch["weekday"]), self.length(length)]
+        parts = [self.hour(batch["hour"]), self.weekday(batch["weekday"])]
         parts += [table(batch[name]) for name, table in self.gap.items()]
         return [*parts, self.numbers(self._numbers(batch))]
 
     def _numbers(self, batch: Batch) -> torch.Tensor:
         """What the head reads as numbers, shape (batch, numbers)."""
-        parts = [torch.zeros((len(batch["hour"]), 0))]
-        if self.counts:
-            parts.append(torch.stack([batch[name] for name in self.counts], dim=-1).float().log1p())
+        parts = [torch.stack([batch[name] for name in self.counts], dim=-1).float().log1p()]
         if self.shape.use_histogram:
             parts += [batch["similar"].float().log1p(), batch["similarity"]]
         if self.shape.use_behaviour:  # all 0 where no vectors are old enough
@@ -266,8 +270,8 @@ class Ranker(nn.Module):
             parts.append(batch["paired"].log1p())
         return torch.cat(parts, dim=-1)
 
-    def standardise(self, batches: Iterable[Batch], world: World) -> None:
-        """Measures the scale of the numbers that the head reads, where it did not come with the weights.
+    def measure_numbers(self, batches: Iterable[Batch], world: World) -> None:
+        """Measures the bins of the numbers that the head reads, where they did not come with the weights.
 
         Args:
             batches: of this process.

@@ -21,8 +21,8 @@ from qarm.models.ranker.optimiser import Optimisers, clip_gradients
 from qarm.models.ranker.ranker import Batch, Ranker
 from qarm.models.world import World
 
-SCALE_BATCHES = 32
-"""Batches that the scale of the head's numbers is measured on."""
+MEASURED_BATCHES = 32
+"""Batches that the bins of the head's numbers are measured on."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def train_ranker(
     process waits for another.
 
     Memory: the weights, the best weights, and the optimisers' two moments: four times the tables; the validation
-    split's labels and scores; at first :data:`SCALE_BATCHES` batches.
+    split's labels and scores; at first :data:`MEASURED_BATCHES` batches.
 
     Args:
         ranker: to be trained.
@@ -121,7 +121,7 @@ def train_ranker(
     ) as progress:
         batches = _batches(train, training.step, steps_per_epoch, parameters.max_epochs)
         if not training.step:
-            batches = training.standardise(batches)
+            batches = training.measure_numbers(batches)
         for batch in batches:
             loss = training.train(batch)
             progress.set_postfix(loss=f"{loss:.4f}", valid_auc=f"{record.best_auc:.4f}", refresh=False)
@@ -167,10 +167,10 @@ class _Training:
         for name, value in state["record"].items():
             setattr(self.record, name, value)
 
-    def standardise(self, batches: Iterator[Batch | None]) -> Iterator[Batch | None]:
-        """Measures the scale of the head's numbers on the first rows; gives all batches, those rows included."""
-        first = deque(itertools.islice(batches, min(SCALE_BATCHES, self.steps_per_epoch)))
-        self.ranker.standardise((batch for batch in first if batch is not None), self.world)
+    def measure_numbers(self, batches: Iterator[Batch | None]) -> Iterator[Batch | None]:
+        """Measures the bins of the head's numbers on the first rows; gives all batches, those rows included."""
+        first = deque(itertools.islice(batches, min(MEASURED_BATCHES, self.steps_per_epoch)))
+        self.ranker.measure_numbers((batch for batch in first if batch is not None), self.world)
         self.best = copy.deepcopy(self.ranker.state_dict())
         while first:
             yield first.popleft()
