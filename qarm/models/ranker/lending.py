@@ -32,8 +32,7 @@ def lend(vectors: NDArray[np.float32], takers: NDArray[np.int64], kin: Kin, own_
     A vector that was fitted on two users says little; the language model, aligned to who takes what, knows which other
     contents the same users would take. An item that n users took keeps ``n / (n + own_weight)`` of its own direction.
     The rest is its kin's: the other items of its content, and the nearest contents, each item by ``log(1 + n)`` and a
-    content by its similarity to the fourth power. On Complete Journey this gained as much again on cold items as the
-    vectors themselves had (docs/benchmarks.md).
+    content by its similarity to the fourth power.
 
     Args:
         vectors: of length 1, or 0 where nobody took an item, shape (items, d).
