@@ -19,9 +19,9 @@ class PiecewiseLinear(nn.Module):
     """Each number as how far it fills each of some bins, 0 to 1 (Gorishniy et al., NeurIPS 2022, section 3.2).
 
     A network on numbers as they are bends where the many lie and hardly ever between 0 and 1 event; trees split there
-    as soon as it pays. On these numbers alone a network beside Complete Journey's boosting lost 2.8 points of AUC on
-    cold items when they were standardised, and 0.2 in this form. Bins are measured before training, and part of the
-    weights. What is beyond the ends is cut to them; a number that is the same everywhere has no bins, and gives 0.
+    as soon as it pays. On the numbers of Complete Journey's examples alone, one epoch, a network lost 3.2 points of AUC
+    to boosting on cold items when they were standardised, and 1.1 in this form. Bins are measured before training, and
+    part of the weights. What is beyond the ends is cut to them; a number that is the same everywhere has no bins, and gives 0.
 
     Args:
         width: numbers of a row.
