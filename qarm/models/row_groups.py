@@ -29,8 +29,6 @@ with warnings.catch_warnings():
 
 # Petastorm works with what pyarrow 14 deprecates; its users can do nothing about it.
 warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")
-# Tensors over Arrow's memory, which is not to be written: whoever takes them copies what it keeps.
-warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
 
 ROWS_AT_ONCE = 4096
 PIECES_AHEAD = 2
@@ -206,4 +204,4 @@ def _tensor(column: pa.Array) -> torch.Tensor:
     values = column_matrix(column) if lists else column.to_numpy(zero_copy_only=False)
     if values.dtype.kind not in "iufb":
         raise ValueError(f"{column.type} is no number")
-    return torch.from_numpy(values)
+    return torch.from_numpy(values.copy())  # Arrow's memory is not writable
