@@ -33,7 +33,6 @@ def workers(tmp_path: Path) -> Iterator[list[subprocess.Popen[str]]]:
         process.communicate()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_workers_of_a_host_share_the_catalogues_pages(workers: list[subprocess.Popen[str]], tmp_path: Path) -> None:
     for process in workers:
         assert process.stdout is not None
