@@ -10,8 +10,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from qarm.models.ranker.examples import drawing_sums
+
 DIMENSION, ITEMS, CLUSTERS, TRIGGERS = 64, 50_000, 300, 20
 DAY = 86_400_000_000
+WINDOWS = 12
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ def write_catalogue(folder: Path, vectors: NDArray[np.float32]) -> None:
         "search_embeddings": vectors,
         "codes": generator.integers(1, 257, (ITEMS, 3)).astype(np.int32),
         "item_index": np.arange(2, ITEMS + 2, dtype=np.int32),
-        "popularity": generator.integers(1, 50, (ITEMS, 3)),
+        "drawing": drawing_sums(generator.integers(1, 50, (ITEMS, WINDOWS)), 0.75),
+        "drawing_from": np.arange(WINDOWS) * (365 * DAY // WINDOWS),
         "pair_start": np.arange(2 * ITEMS + 1) * TRIGGERS,
         "pair_trigger": generator.integers(0, ITEMS, 2 * ITEMS * TRIGGERS).astype(np.int32),
         "pair_score": generator.random(2 * ITEMS * TRIGGERS).astype(np.float32),

@@ -116,7 +116,6 @@ def measure(candidates: int, events: int, folder: Path) -> dict[str, float]:
         settings.found_length,
         settings.search,
         negatives=0,
-        negative_power=0.0,
         attribution_gap=0,
     )
     users = [user_rows(number, candidates, events) for number in range(CANDIDATES // candidates)]

@@ -29,7 +29,6 @@ def parameters_of(settings: ExamplesSettings, has_impressions: bool) -> ExampleP
         found_length=settings.found_length,
         search=settings.search,
         negatives=0 if has_impressions else settings.negatives,
-        negative_power=settings.negative_power,
         attribution_gap=int(settings.attribution_minutes * 60_000_000),
     )
 

@@ -73,7 +73,7 @@ def scored(
         user_id, item_id, as_of and a score a task.
     """
     settings = run.settings.score
-    parameters = ExampleParameters(**made[1].card["examples"], negatives=0, negative_power=0.0, attribution_gap=0)
+    parameters = ExampleParameters(**made[1].card["examples"], negatives=0, attribution_gap=0)
     counted = with_popularity_before(known.withColumnRenamed("as_of", "event_time"), positives, items)
     candidates = counted.select(
         "user_id", "item_id", "item_row", F.unix_micros("event_time").alias("time"), *POPULARITY

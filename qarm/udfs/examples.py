@@ -65,12 +65,6 @@ def load_catalogue(folder: Path) -> Catalogue:
     return Catalogue(**arrays)
 
 
-@cache
-def _drawing_weights(folder: Path, power: float) -> NDArray[np.float64]:
-    popularity = load_catalogue(folder).popularity.astype(np.float64).T
-    return np.cumsum(np.where(popularity > 0, popularity**power, 0), axis=1)
-
-
 def build_examples(catalogue: str, parameters: ExampleParameters, plan: SplitPlan, tasks: Sequence[str]) -> Batches:
     """Makes the function for ``mapInArrow`` over partitions sorted by user, part, time and item row.
 
@@ -88,11 +82,10 @@ def build_examples(catalogue: str, parameters: ExampleParameters, plan: SplitPla
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         folder = shipped(catalogue)
-        weights = _drawing_weights(folder, parameters.negative_power)
         for rows in users_of(batches):
             events = _events(rows, len(tasks))
             share = (rows["part"][0].as_py(), rows["parts"][0].as_py())
-            built = examples_of_user(events, load_catalogue(folder), weights, parameters, plan, share)
+            built = examples_of_user(events, load_catalogue(folder), parameters, plan, share)
             if built is not None:
                 yield to_arrow(rows["user_id"][0].as_py(), *built, load_catalogue(folder), plan, tasks)
 
@@ -125,7 +118,6 @@ def _owner(rows: pa.RecordBatch) -> tuple[str, int]:
 def examples_of_user(
     events: UserEvents,
     catalogue: Catalogue,
-    weights: NDArray[np.float64],
     parameters: ExampleParameters,
     plan: SplitPlan,
     share: tuple[int, int] = (0, 1),
@@ -135,7 +127,6 @@ def examples_of_user(
     Args:
         events: the user's events, oldest first.
         catalogue: what is known of the items.
-        weights: running sum of the negatives' drawing weights of each window, shape (windows, items).
         parameters: lengths and sampling.
         plan: the time split.
         share: the part of the user's positives and impressions that is made, and of how many.
@@ -145,8 +136,8 @@ def examples_of_user(
     targets = _take(targets, plan.keeps(targets) & (targets.keys % np.uint64(parts) == part))
     if parameters.negatives:
         owned = np.unique(events.rows[events.positive])
-        window = np.searchsorted(catalogue.popularity_from, targets.times, side="right") - 1
-        drawn = draw_negatives(targets, window, owned, weights, parameters.negatives)
+        window = np.searchsorted(catalogue.drawing_from, targets.times, side="right") - 1
+        drawn = draw_negatives(targets, window, owned, catalogue.drawing, parameters.negatives)
         targets = Targets(
             *(np.concatenate([a, b]) for a, b in zip(vars(targets).values(), vars(drawn).values(), strict=True))
         )

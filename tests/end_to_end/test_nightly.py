@@ -14,6 +14,7 @@ from pathlib import Path
 import deltalake
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
@@ -169,6 +170,21 @@ def test_negatives_are_never_the_users_own(world: World) -> None:
     pairs = list(zip(examples["user_id"], examples["item_id"], examples["label_click"], strict=True))
     assert all(((user, item) in own) == bool(label) for user, item, label in pairs)
     assert examples["label_click"].mean() == pytest.approx(0.5, abs=0.02)
+
+
+def test_negatives_are_drawn_by_what_was_taken_in_each_window(world: World) -> None:
+    catalogues = world.warehouse / "_artifacts" / "catalogue"
+    folder = catalogues / (catalogues / "CURRENT").read_text().strip()
+    drawing, begins = np.load(folder / "drawing.npy"), np.load(folder / "drawing_from.npy")
+    starts = world.read("ranker_examples").groupby("split")["event_time"].min().dt.floor("D")
+    assert pd.to_datetime(begins[-2:], unit="us", utc=True).tolist() == [starts["valid"], starts["test"]]
+    assert len(begins) > 3, "the train examples have several windows"
+    log = world.read("interactions")
+    times = log["event_time"].astype("datetime64[us, UTC]").astype(np.int64)
+    window = pd.Series(np.searchsorted(begins, times, side="right") - 1, index=log.index)
+    items = pq.read_table(folder / "item_rows.parquet")["item_id"].to_pylist()
+    counts = pd.crosstab(window, log["item_id"]).reindex(index=range(len(begins)), columns=items, fill_value=0)
+    np.testing.assert_allclose(np.diff(drawing, axis=1, prepend=0), counts.to_numpy() ** 0.75, atol=1e-6)
 
 
 def test_moving_an_event_to_the_future_changes_nothing_before_it(world: World, spark: SparkSession) -> None:

@@ -16,12 +16,7 @@ from qarm.schemas.settings import load_settings
 
 SETTINGS = load_settings(
     (),
-    [
-        "examples.behaviour.coarse_dim=2",
-        "examples.behaviour.fine_dim=4",
-        "examples.behaviour.iterations=6",
-        "examples.behaviour.lending=0",
-    ],
+    ["examples.behaviour.coarse_dim=2", "examples.behaviour.fine_dim=4", "examples.behaviour.iterations=6"],
 ).examples.behaviour
 DAY = date(2025, 3, 1)
 
@@ -39,11 +34,6 @@ def test_fits_lie_evenly_between_the_train_examples_and_the_validation_period() 
     short = Periods(DAY, DAY, DAY.replace(day=2), DAY.replace(day=3))
     assert fit_days(short, fitted(5)) == [DAY, DAY.replace(day=2)]
     assert fit_days(periods, SETTINGS.model_copy(update={"model": "none"})) == []
-
-
-def alone(items: int) -> Kin:
-    """Items that are like no other."""
-    return Kin(np.arange(items), np.zeros((items, 0), np.int64), np.ones((items, 1), np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +54,7 @@ def test_vectors_follow_who_takes_what_before_the_day(spark: SparkSession, log: 
     names = [*(f"item-{n}" for n in range(20)), "item-new", "item-never"]
     items = spark.createDataFrame(pd.DataFrame({"item_id": names, "item_row": range(len(names))}))
     days = [DAY, DAY.replace(day=3), DAY.replace(day=4)]
-    found = behaviours(spark.createDataFrame(log), items, days, alone(len(names)), SETTINGS)
+    found = behaviours(spark.createDataFrame(log), items, days, len(names), None, SETTINGS)
     assert found.behaviour_coarse.shape == (3, len(names), 2)
     assert found.behaviour_fine.shape == (3, len(names), 4)
     assert np.linalg.norm(found.behaviour_coarse[2, :21], axis=1).min() > 0.999
@@ -81,7 +71,7 @@ def test_vectors_follow_who_takes_what_before_the_day(spark: SparkSession, log: 
 
 
 def test_no_days_give_no_vectors(spark: SparkSession, log: pd.DataFrame) -> None:
-    found = behaviours(spark.createDataFrame(log), spark.range(0), [], alone(3), SETTINGS)
+    found = behaviours(spark.createDataFrame(log), spark.range(0), [], 3, None, SETTINGS)
     assert found.behaviour_fine.shape == (0, 3, 4)
     assert found.behaviour_until.shape == (0,)
 
@@ -91,7 +81,7 @@ def test_what_comes_later_changes_no_earlier_fit(spark: SparkSession, log: pd.Da
     days = [DAY.replace(day=2), DAY.replace(day=3)]
     later = log["event_date"].where(log["event_date"] != DAY.replace(day=2), DAY.replace(day=4))
     before, after = (
-        behaviours(spark.createDataFrame(rows), items, days, alone(20), SETTINGS).behaviour_fine
+        behaviours(spark.createDataFrame(rows), items, days, 20, None, SETTINGS).behaviour_fine
         for rows in (log, log.assign(event_date=later))
     )
     np.testing.assert_allclose(before[0], after[0], atol=1e-4)
@@ -101,9 +91,7 @@ def test_what_comes_later_changes_no_earlier_fit(spark: SparkSession, log: pd.Da
 def test_a_new_item_gets_the_vectors_of_what_is_like_it(spark: SparkSession, log: pd.DataFrame) -> None:
     names = [*(f"item-{n}" for n in range(20)), "item-new"]
     items = spark.createDataFrame(pd.DataFrame({"item_id": names, "item_row": range(len(names))}))
-    kin = alone(len(names))
-    kin = Kin(kin.content, np.where(np.arange(21) == 20, 3, -1)[:, None], kin.vectors)
-    lent = behaviours(
-        spark.createDataFrame(log), items, [DAY.replace(day=3)], kin, SETTINGS.model_copy(update={"lending": 2.0})
-    ).behaviour_fine[0]
+    of_third = np.where(np.arange(21) == 20, 3, -1)[:, None]
+    kin = Kin(np.arange(21), of_third, (of_third >= 0).astype(np.float32))
+    lent = behaviours(spark.createDataFrame(log), items, [DAY.replace(day=3)], 21, kin, SETTINGS).behaviour_fine[0]
     np.testing.assert_allclose(lent[20], lent[3], atol=1e-6)

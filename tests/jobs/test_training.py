@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from qarm.jobs import rankers, train_ranker
-from qarm.jobs.examples.catalogue import ITEM_IDS, item_index, nearest_rows, write_catalogue
+from qarm.jobs.examples.catalogue import ITEM_IDS, content_numbers, item_index, nearest_rows, write_catalogue
 from qarm.lake.job import Job, Lake, Run, new_run_id, run_job
 from qarm.models.ranker import training
 from qarm.schemas.errors import UserError
@@ -158,8 +158,8 @@ def test_items_get_rows_by_popularity_or_by_hash(make_lake: Callable[..., Lake],
         " sid_2 INT, sid_3 INT, popularity ARRAY<INT>, train_events LONG, category LONG, content_hash STRING,"
         " neighbours ARRAY<STRING>",
     )
-    nearest = nearest_rows(rows.repartition(3), len(events))
-    assert nearest[:2].tolist() == [[-1, -1], [3, 0]]
+    nearest = nearest_rows(rows.repartition(3), len(events), 10)
+    assert nearest[:2].tolist() == [[-1] * 10, [3, 0, *[-1] * 8]]
     pairs = spark.createDataFrame(
         [(0, 1, 5, 0.5), (1, 1, 4, 1.0)], "source INT, target LONG, trigger LONG, score FLOAT"
     )
@@ -167,7 +167,7 @@ def test_items_get_rows_by_popularity_or_by_hash(make_lake: Callable[..., Lake],
     for how in ("vocabulary", "hashed"):
         settings = load_settings((), [f"examples.item_ids={how}", "examples.item_rows=16"]).examples
         (tmp_path / how).mkdir()
-        sizes = write_catalogue(rows.repartition(3), nearest, pairs, settings, tmp_path / how)
+        sizes = write_catalogue(rows.repartition(3), nearest, content_numbers(rows), pairs, settings, tmp_path / how)
         tables[how] = sizes, np.load(tmp_path / how / "item_index.npy")
         near = np.load(tmp_path / how / "neighbours.npy")
         assert near.shape == (200, 1 + settings.neighbours)

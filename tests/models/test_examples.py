@@ -13,15 +13,14 @@ from qarm.models.ranker.examples import (
     Targets,
     UserEvents,
     draw_negatives,
+    drawing_sums,
     targets_of,
 )
 from qarm.models.ranker.hashing import uniform
 from qarm.models.ranker.histories import histories_of
 from qarm.udfs.examples import SplitPlan, examples_of_user
 
-PARAMETERS = ExampleParameters(
-    recent_length=3, found_length=2, search="embedding", negatives=1, negative_power=0.75, attribution_gap=0
-)
+PARAMETERS = ExampleParameters(recent_length=3, found_length=2, search="embedding", negatives=1, attribution_gap=0)
 
 
 def catalogue(n: int = 6) -> Catalogue:
@@ -31,8 +30,8 @@ def catalogue(n: int = 6) -> Catalogue:
         search_embeddings=(vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32),
         codes=np.arange(1, 3 * n + 1, dtype=np.int32).reshape(n, 3),
         item_index=np.arange(2, n + 2, dtype=np.int32),
-        popularity=np.ones((n, 3), np.int32),
-        popularity_from=np.array([0, 10**18, 2 * 10**18]),
+        drawing=np.arange(1.0, n + 1)[None],
+        drawing_from=np.zeros(1, np.int64),
         category=np.arange(n, dtype=np.int64) // 2,
         neighbours=np.arange(2 * n, dtype=np.int32).reshape(n, 2),
         pair_start=np.arange(2 * n + 1),
@@ -80,14 +79,13 @@ def test_found_events_are_the_most_similar_and_carry_their_codes() -> None:
 def test_an_event_moved_to_the_future_changes_nothing_before_it() -> None:
     """DESIGN's point-in-time proof on one user: the last event moves from hour 9 to hour 90."""
     items = catalogue()
-    weights = np.cumsum(items.popularity.T.astype(float), axis=1)
     outputs = []
     for last in (9, 90):
         user = events([0, 1, 2, 0], [1, 2, 5, last])
         targets = targets_of(user, 0)
         earlier = targets.times < 9 * HOUR
         targets = Targets(*(values[earlier] for values in vars(targets).values()))
-        negatives = draw_negatives(targets, np.zeros(3, int), np.unique(user.rows), weights, 2)
+        negatives = draw_negatives(targets, np.zeros(3, int), np.unique(user.rows), items.drawing, 2)
         outputs.append((negatives, histories_of(user, targets, items, PARAMETERS)))
     (negatives_a, a), (negatives_b, b) = outputs
     assert np.array_equal(negatives_a.rows, negatives_b.rows)
@@ -124,6 +122,12 @@ def test_negatives_follow_popularity_of_their_period_and_leave_the_users_own_out
     assert set(np.unique(first)) == {1, 2, 3}
     assert np.bincount(first, minlength=5)[1:4] / len(first) == pytest.approx([0.5, 0.3, 0.2], abs=0.05)
     assert set(drawn.rows[drawn.times >= 5000]) == {4}
+
+
+def test_an_items_part_is_its_popularity_to_a_power_and_0_where_nobody_took_it() -> None:
+    popularity = np.array([[4, 0], [0, 9], [1, 1]], np.int32)
+    np.testing.assert_allclose(drawing_sums(popularity, 0.5), [[2, 2, 3], [0, 3, 4]])
+    np.testing.assert_allclose(drawing_sums(popularity, 0), [[1, 1, 2], [0, 1, 2]])
 
 
 def test_negatives_do_not_depend_on_the_other_targets() -> None:
@@ -179,11 +183,10 @@ def test_exclusive_events_are_found_neither_by_category_nor_by_item() -> None:
 
 def test_a_heavy_user_in_parts_gives_the_same_examples() -> None:
     items, plan = catalogue(), SplitPlan(None, 10**18, 10**18, (1.0, 1.0, 1.0))
-    weights = np.cumsum(items.popularity.T.astype(float), axis=1)
     generator = np.random.default_rng(3)
     user = events(generator.integers(0, 3, 40).tolist(), np.sort(generator.uniform(0, 99, 40)).tolist())
-    whole = examples_of_user(user, items, weights, PARAMETERS, plan)
-    parts = [examples_of_user(user, items, weights, PARAMETERS, plan, (part, 3)) for part in range(3)]
+    whole = examples_of_user(user, items, PARAMETERS, plan)
+    parts = [examples_of_user(user, items, PARAMETERS, plan, (part, 3)) for part in range(3)]
     assert whole is not None
     there = [part for part in parts if part is not None]
     keys = np.concatenate([targets.keys for targets, _ in there])
@@ -196,10 +199,9 @@ def test_a_heavy_user_in_parts_gives_the_same_examples() -> None:
 def test_negatives_are_drawn_from_the_window_that_their_time_lies_in() -> None:
     popularity = np.zeros((6, 2), np.int32)
     popularity[4, 0] = popularity[5, 1] = 1
-    items = replace(catalogue(), popularity=popularity, popularity_from=np.array([0, 5]) * HOUR)
+    items = replace(catalogue(), drawing=drawing_sums(popularity, 0.75), drawing_from=np.array([0, 5]) * HOUR)
     plan = SplitPlan(None, 10**18, 10**18, (1.0, 1.0, 1.0))
-    weights = np.cumsum(popularity.T.astype(float), axis=1)
-    built = examples_of_user(events([0, 1, 2], [1, 5, 9]), items, weights, PARAMETERS, plan)
+    built = examples_of_user(events([0, 1, 2], [1, 5, 9]), items, PARAMETERS, plan)
     assert built is not None
     drawn = ~built[0].labels[:, 0]
     assert dict(zip(built[0].times[drawn] // HOUR, built[0].rows[drawn], strict=True)) == {1: 4, 5: 5, 9: 5}

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from qarm.models.ranker.lending import Kin, lend
+from qarm.models.ranker.lending import Kin, kin_of, lend
 
 EAST, NORTH = np.array([1.0, 0.0], np.float32), np.array([0.0, 1.0], np.float32)
 
 
 def kin(near: list[list[int]], content: list[int] | None = None, vectors: NDArray[np.float32] | None = None) -> Kin:
     items = len(near)
-    return Kin(
+    return kin_of(
         np.arange(items) if content is None else np.array(content),
         np.array(near, np.int64).reshape(items, -1 if items else 0),
         np.ones((items, 1), np.float32) if vectors is None else vectors,
@@ -44,6 +44,12 @@ def test_what_is_nearer_lends_more_and_what_is_unlike_nothing() -> None:
     near = kin([[1, 2, 3], [-1] * 3, [-1] * 3, [-1] * 3], vectors=direction)
     lent = lend(vectors, np.array([0, 10, 10, 10]), near, 8)
     assert lent[0, 1] / lent[0, 0] == pytest.approx((0.6 / 0.8) ** 4, rel=1e-5)
+
+
+def test_padding_weighs_nothing_and_similarity_is_sharpened() -> None:
+    direction = np.array([[1, 0], [0.6, 0.8], [-1, 0]], np.float32)
+    found = kin_of(np.arange(3), np.array([[1, 2], [0, -1], [-1, -1]]), direction)
+    np.testing.assert_allclose(found.weight, [[0.6**4, 0], [0.6**4, 0], [0, 0]], rtol=1e-5)
 
 
 def test_nothing_to_lend_is_no_vector() -> None:

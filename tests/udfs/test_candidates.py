@@ -17,9 +17,7 @@ from tests.models.test_serving import TWO_TASKS, random_ranker
 
 ITEMS, TASKS = 18, ["click", "order"]
 COUNTS = ["item_events", "item_recent_events", "sid_events", "sid_recent_events"]
-PARAMETERS = ExampleParameters(
-    recent_length=4, found_length=6, search="embedding", negatives=0, negative_power=0.0, attribution_gap=0
-)
+PARAMETERS = ExampleParameters(recent_length=4, found_length=6, search="embedding", negatives=0, attribution_gap=0)
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +28,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         search_embeddings=draw.normal(size=(ITEMS, 8)).astype(np.float32),
         codes=draw.integers(0, 5, (ITEMS, 3)).astype(np.int32),
         item_index=np.arange(1, ITEMS + 1, dtype=np.int32),
-        popularity=np.ones((ITEMS, 1), np.int32),
-        popularity_from=np.zeros(1, np.int64),
+        drawing=np.arange(1.0, ITEMS + 1)[None],
+        drawing_from=np.zeros(1, np.int64),
         category=draw.integers(0, 3, ITEMS),
         neighbours=draw.integers(0, ITEMS, (ITEMS, 3)).astype(np.int32),
         pair_start=np.arange(2 * ITEMS + 1),

@@ -106,7 +106,12 @@ class Behaviours:
 
 
 def behaviours(
-    positives: DataFrame, items: DataFrame, days: Sequence[date], kin: Kin, settings: BehaviourSettings
+    positives: DataFrame,
+    items: DataFrame,
+    days: Sequence[date],
+    count: int,
+    kin: Kin | None,
+    settings: BehaviourSettings,
 ) -> Behaviours:
     """Fits vectors on the log before each of some days, and lends them to items that few took.
 
@@ -117,10 +122,10 @@ def behaviours(
         positives: user_id, item_id, event_date.
         items: item_id, item_row.
         days: of :func:`fit_days`.
-        kin: of the items.
+        count: items.
+        kin: of the items; None where each has its own vectors alone.
         settings: of the fits.
     """
-    count = len(kin.content)
     coarse, fine = (np.zeros((len(days), count, dim), np.float32) for dim in (settings.coarse_dim, settings.fine_dim))
     for number, day in enumerate(days):
         ratings = ratings_before(positives, items, day).persist()
@@ -130,6 +135,6 @@ def behaviours(
                 matrix.shape[2], settings.iterations, settings.regularization, settings.confidence, settings.seed
             )
             vectors = vectors_by_row(item_factors(ratings, parameters), count, matrix.shape[2])
-            matrix[number] = lend(vectors, takers, kin, settings.lending) if settings.lending else vectors
+            matrix[number] = lend(vectors, takers, kin, settings.lending) if kin else vectors
         ratings.unpersist()
     return Behaviours(coarse, fine, np.array([Periods.microseconds(day) for day in days], np.int64))

@@ -19,7 +19,8 @@ from qarm.lake.artifacts import Artifact
 from qarm.lake.indexing import with_row_number
 from qarm.lake.job import Run
 from qarm.lake.periods import Periods
-from qarm.models.ranker.lending import Kin
+from qarm.models.ranker.examples import FIRST, UNKNOWN, drawing_sums
+from qarm.models.ranker.lending import LENDERS, kin_of
 from qarm.schemas.errors import UserError
 from qarm.schemas.ranking_sections import ExamplesSettings
 from qarm.schemas.tables import ITEM_PAIRS, SEMANTIC_IDS
@@ -30,9 +31,6 @@ ITEM_IDS = "item_ids.parquet"
 
 ITEM_ROWS = "item_rows.parquet"
 """Every item's id and codes, in the order of ``item_row``: whoever scores candidates finds their rows by it."""
-
-FIRST_INDEX = 2
-"""Item index 0 is padding, 1 is an item that the train period does not know well enough."""
 
 
 def item_rows(
@@ -58,36 +56,39 @@ def item_rows(
     return with_row_number(rows, "item_row", "item_id")
 
 
-def nearest_rows(items: DataFrame, count: int) -> NDArray[np.int64]:
+def nearest_rows(items: DataFrame, count: int, wanted: int) -> NDArray[np.int64]:
     """The rows of each item's nearest items, nearest first. Driver memory: some 30 bytes a neighbour.
 
     Args:
         items: of :func:`item_rows`.
         count: items.
+        wanted: neighbours of an item.
 
     Returns:
-        -1 for padding, shape (count, k), k the most neighbours that an item has.
+        -1 for padding, shape (count, wanted).
     """
-    asked = items.select("item_row", F.posexplode("neighbours").alias("place", "item_id"))
+    asked = items.select("item_row", F.posexplode(F.slice("neighbours", 1, wanted)).alias("place", "item_id"))
     numbers = items.select("item_id", F.col("item_row").alias("near"))
     table = asked.join(numbers, "item_id", "inner").select("item_row", "place", "near").toArrow()
-    places = table["place"].to_numpy()
-    near = np.full((count, places.max(initial=-1) + 1), -1, np.int64)
-    near[table["item_row"].to_numpy(), places] = table["near"].to_numpy()
+    near = np.full((count, wanted), -1, np.int64)
+    near[table["item_row"].to_numpy(), table["place"].to_numpy()] = table["near"].to_numpy()
     return near
 
 
-def kin_of(items: DataFrame, near: NDArray[np.int64], vectors: NDArray[np.float32]) -> Kin:
-    """What each item is like, by row.
+def content_numbers(items: DataFrame) -> NDArray[np.int64]:
+    """A number of each item's content, from 0 on; an item whose content is not known is one of its own.
+
+    Driver memory: some 40 bytes an item.
 
     Args:
         items: of :func:`item_rows`.
-        near: of :func:`nearest_rows`.
-        vectors: the search embeddings, shape (items, d).
+
+    Returns:
+        Shape (items,).
     """
-    table = items.select("item_row", F.xxhash64("content_hash").alias("content")).toArrow().sort_by("item_row")
-    _, content = np.unique(table["content"].to_numpy(), return_inverse=True)
-    return Kin(content, near, vectors)
+    content = F.xxhash64(F.coalesce("content_hash", "item_id")).alias("content")
+    table = items.select("item_row", content).toArrow().sort_by("item_row")
+    return np.unique(table["content"].to_numpy(), return_inverse=True)[1]
 
 
 def known_neighbours(
@@ -99,17 +100,16 @@ def known_neighbours(
 
     Args:
         near: rows of the nearest items, -1 for padding, shape (items, k).
-        content: a number of each item's content, shape (items,).
+        content: of :func:`content_numbers`.
         index: of :func:`item_index`, the best known first, shape (items,).
 
     Returns:
         0 where no item of the content is known, shape (items, 1 + k).
     """
-    _, group = np.unique(content, return_inverse=True)
-    best = np.full(group.max(initial=-1) + 1, np.iinfo(np.int32).max, np.int32)
-    np.minimum.at(best, group, np.where(index >= FIRST_INDEX, index, np.iinfo(np.int32).max))
+    best = np.full(content.max(initial=-1) + 1, np.iinfo(np.int32).max, np.int32)
+    np.minimum.at(best, content, np.where(index >= FIRST, index, np.iinfo(np.int32).max))
     best[best == np.iinfo(np.int32).max] = 0
-    own = best[group]
+    own = best[content]
     return np.concatenate([own[:, None], np.where(near >= 0, own[near], 0)], axis=1).astype(np.int32)
 
 
@@ -125,28 +125,34 @@ def item_index(
     """
     known = train_events >= min_item_events
     if hashes is not None:
-        return np.where(known, FIRST_INDEX + hashes, 1).astype(np.int32)
+        return np.where(known, FIRST + hashes, UNKNOWN).astype(np.int32)
     # By popularity, so that hot rows of the table lie together.
     order = np.lexsort((np.arange(len(known)), -train_events))
-    index = np.ones(len(known), np.int32)
-    index[order] = np.where(known[order], FIRST_INDEX + np.arange(len(known)), 1)
+    index = np.empty(len(known), np.int32)
+    index[order] = np.where(known[order], FIRST + np.arange(len(known)), UNKNOWN)
     return index
 
 
 def write_catalogue(
-    rows: DataFrame, near: NDArray[np.int64], pairs: DataFrame, settings: ExamplesSettings, folder: Path
+    rows: DataFrame,
+    near: NDArray[np.int64],
+    content: NDArray[np.int64],
+    pairs: DataFrame,
+    settings: ExamplesSettings,
+    folder: Path,
 ) -> dict[str, object]:
     """Writes what the executors need of every item, but for behaviour, as memory-mappable arrays, by ``item_row``.
 
     Where items have rows of their own, their ids are written too, in the order of the rows: tomorrow's ranker finds its
     items by them.
 
-    Driver memory: about three times ``search_dim * 8 + 12 * neighbours + 4 * windows + 64`` bytes and the id of an
+    Driver memory: about three times ``search_dim * 8 + 12 * neighbours + 12 * windows + 64`` bytes and the id of an
     item, and 60 bytes a pair; the caller has checked the number of items.
 
     Args:
         rows: of :func:`item_rows`.
-        near: of :func:`nearest_rows`.
+        near: of :func:`nearest_rows`, at least ``examples.neighbours``.
+        content: of :func:`content_numbers`.
         pairs: of :func:`qarm.jobs.examples.pairs.pair_rows`.
         settings: the examples'.
         folder: an empty local folder.
@@ -157,11 +163,10 @@ def write_catalogue(
     hashed = settings.item_ids == "hashed"
     if hashed:
         rows = rows.withColumn("hash", F.pmod(F.xxhash64("item_id"), F.lit(settings.item_rows)))
-    rows = rows.withColumn("content", F.xxhash64("content_hash")).drop("content_hash", "neighbours")
-    table = rows.toArrow().sort_by("item_row")
+    table = rows.drop("content_hash", "neighbours").toArrow().sort_by("item_row")
     hashes = table["hash"].to_numpy() if hashed else None
     index = item_index(table["train_events"].to_numpy(), settings.min_item_events, hashes)
-    known = int((index >= FIRST_INDEX).sum())
+    known = int((index >= FIRST).sum())
     if not hashed:
         order = np.argsort(index, kind="stable")[len(index) - known :]
         pq.write_table(table.select(["item_id"]).take(pa.array(order)), folder / ITEM_IDS)
@@ -173,15 +178,13 @@ def write_catalogue(
     np.save(folder / "text_embeddings.npy", by_text[:0] if np.array_equal(by_search, by_text) else by_text)
     np.save(folder / "codes.npy", codes)
     np.save(folder / "item_index.npy", index)
-    np.save(folder / "popularity.npy", column_matrix(table["popularity"]))
+    np.save(folder / "drawing.npy", drawing_sums(column_matrix(table["popularity"]), settings.negative_power))
     for name, array in zip(("start", "trigger", "score"), triggers_of(pairs, table.num_rows), strict=True):
         np.save(folder / f"pair_{name}.npy", array)
-    told = np.full((table.num_rows, settings.neighbours), -1, np.int64)
-    told[:, : near.shape[1]] = near[:, : settings.neighbours]
-    np.save(folder / "neighbours.npy", known_neighbours(told, table["content"], index))
+    np.save(folder / "neighbours.npy", known_neighbours(near[:, : settings.neighbours], content, index))
     np.save(folder / "category.npy", table["category"].fill_null(0).to_numpy())
     return {
-        "items": FIRST_INDEX + (settings.item_rows if hashed else known),
+        "items": FIRST + (settings.item_rows if hashed else known),
         "codes": [int(level) + 1 for level in codes.max(0)],
         "item_ids": settings.item_ids,
     }
@@ -210,21 +213,24 @@ def publish_catalogue(run: Run, items: DataFrame, positives: DataFrame, periods:
     recipe = {name: run.version(name) for name in run.job.reads}
     recipe |= {
         name: str(getattr(settings, name))
-        for name in ("item_ids", "item_rows", "min_item_events", "neighbours", "pairs")
+        for name in ("item_ids", "item_rows", "min_item_events", "negative_power", "neighbours", "pairs")
     }
     recipe |= {"split": run.settings.digest(["split", "ranking"]), "behaviour": str(settings.behaviour)}
     versions = run.read(SEMANTIC_IDS.name).select("codebook_version").distinct().collect()
     codebook = ",".join(sorted(row[0] for row in versions))
     with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
         pairs = pair_rows(run.read(ITEM_PAIRS.name), items, settings.pairs)
-        near = nearest_rows(items, count)
-        sizes = write_catalogue(items, near, pairs, settings, Path(folder))
+        days = fit_days(periods, settings.behaviour)
+        lends = bool(days and settings.behaviour.lending)
+        near = nearest_rows(items, count, max(settings.neighbours, LENDERS) if lends else settings.neighbours)
+        content = content_numbers(items)
+        sizes = write_catalogue(items, near, content, pairs, settings, Path(folder))
         with run.step("fit behaviour"):
-            days = fit_days(periods, settings.behaviour)
-            kin = kin_of(items, near, np.load(Path(folder) / "search_embeddings.npy", mmap_mode="r"))
-            vectors = behaviours(positives, items, days, kin, settings.behaviour)
+            by_text = np.load(Path(folder) / "search_embeddings.npy", mmap_mode="r")
+            kin = kin_of(content, near[:, :LENDERS], by_text) if lends else None
+            vectors = behaviours(positives, items, days, count, kin, settings.behaviour)
         windows = np.array([Periods.microseconds(day) for day in window_days(periods)], np.int64)
-        for name, array in (vars(vectors) | {"popularity_from": windows}).items():
+        for name, array in (vars(vectors) | {"drawing_from": windows}).items():
             np.save(Path(folder) / f"{name}.npy", array)
         made_with = {
             "examples": settings.model_dump(include={"recent_length", "found_length", "search"}),

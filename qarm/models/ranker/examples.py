@@ -15,6 +15,8 @@ from qarm.models.ranker.paired import Triggers
 Search = Literal["embedding", "category", "sid", "recent"]
 
 HOUR = 3_600_000_000
+UNKNOWN, FIRST = 1, 2
+"""Rows of the ranker's item table: 0 is padding, 1 the unknown item, from 2 on the items."""
 BUCKETS = 16
 """Of time gaps and of positions, each twice as wide as the one before; 0 is padding."""
 DOUBLING = 2 ** np.arange(1, BUCKETS - 1, dtype=np.int64) - 1
@@ -34,9 +36,9 @@ class Catalogue:
         search_embeddings: for the GSU, shape (items, d); may be memory-mapped.
         text_embeddings: of the model before alignment, shape (items, d); (0, d) where they are the search embeddings.
         codes: semantic IDs + 1, 0 where an item has none, shape (items, 3).
-        item_index: index in the ranker's item table: 1 = unknown, from 2 on its own, shape (items,).
-        popularity: positive events in each window that negatives are drawn within, shape (items, windows).
-        popularity_from: first microsecond of each window since 1970, shape (windows,).
+        item_index: row of the ranker's item table, see :data:`UNKNOWN`, shape (items,).
+        drawing: running sum over the items of what negatives are drawn by in each window, see :func:`drawing_sums`.
+        drawing_from: first microsecond of each window since 1970, shape (windows,).
         category: a hash of the category, 0 where an item has none, shape (items,).
         neighbours: index of the items that stand for its content and the nearest others, 0 for none, shape (items, k).
         pair_start, pair_trigger, pair_score: see :class:`qarm.models.ranker.paired.Triggers`.
@@ -49,8 +51,8 @@ class Catalogue:
     text_embeddings: NDArray[np.float32]
     codes: NDArray[np.int32]
     item_index: NDArray[np.int32]
-    popularity: NDArray[np.int32]
-    popularity_from: NDArray[np.int64]
+    drawing: NDArray[np.float64]
+    drawing_from: NDArray[np.int64]
     category: NDArray[np.int64]
     neighbours: NDArray[np.int32]
     pair_start: NDArray[np.int64]
@@ -76,7 +78,6 @@ class ExampleParameters:
         search: how the GSU finds: by ``embedding`` (QARM V2), ``category`` (SIM's hard search), ``sid`` (the same sid_1
             and sid_2, then the same sid_1), or the most ``recent``.
         negatives: sampled negatives per positive; 0 where the log has impressions.
-        negative_power: negatives are drawn by popularity to this power.
         attribution_gap: microseconds; a user's events on one item no further apart than this are one example.
     """
 
@@ -84,7 +85,6 @@ class ExampleParameters:
     found_length: int
     search: Search
     negatives: int
-    negative_power: float
     attribution_gap: int
 
 
@@ -146,11 +146,25 @@ def targets_of(events: UserEvents, attribution_gap: int) -> Targets:
     return Targets(rows[first], times[first], labels, events.keys[order][first])
 
 
+def drawing_sums(popularity: NDArray[np.int32], power: float) -> NDArray[np.float64]:
+    """Running sums that negatives are drawn by: an item's part is its popularity to a power.
+
+    Args:
+        popularity: positive events on each item in each window, shape (items, windows).
+        power: 1 draws by popularity, 0 evenly among the items that were taken at all.
+
+    Returns:
+        Shape (windows, items).
+    """
+    weights = np.where(popularity > 0, popularity.astype(np.float64) ** power, 0)
+    return np.cumsum(weights.T, axis=1)
+
+
 def draw_negatives(
     positives: Targets,
     window: NDArray[np.int64],
     owned: NDArray[np.int64],
-    cumulative: NDArray[np.float64],
+    drawing: NDArray[np.float64],
     per_positive: int,
 ) -> Targets:
     """Draws items the user never took, at the time of each positive, by popularity in the positive's own window.
@@ -165,7 +179,7 @@ def draw_negatives(
         positives: the user's positive targets.
         window: of each positive, shape (n,).
         owned: item rows of all of the user's positives, ascending.
-        cumulative: running sum of the drawing weights of each window, shape (windows, items).
+        drawing: of :func:`drawing_sums`, shape (windows, items).
         per_positive: negatives wanted for each.
     """
     source = np.repeat(np.arange(len(positives.rows)), per_positive)
@@ -177,9 +191,10 @@ def draw_negatives(
         if len(missing) == 0:
             break
         drawn = np.empty(len(missing), np.int64)
-        for number, weights in enumerate(cumulative):
-            here = window[source[missing]] == number
-            drawn[here] = np.searchsorted(weights, uniform(keys[missing[here]], attempt) * weights[-1], side="right")
+        asked = window[source[missing]]
+        for number in np.unique(asked):
+            here, sums = asked == number, drawing[number]
+            drawn[here] = np.searchsorted(sums, uniform(keys[missing[here]], attempt) * sums[-1], side="right")
         fresh = ~np.isin(drawn, owned)
         rows[missing[fresh]] = drawn[fresh]
     taken = rows >= 0

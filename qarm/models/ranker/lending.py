@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 SHARPNESS = 4
 """Power of the similarity that a neighbour's vector is weighted by."""
+LENDERS = 25
+"""Neighbours of an item that lend, at most."""
 
 
 @dataclass(frozen=True)
@@ -18,12 +20,27 @@ class Kin:
     Attributes:
         content: a number of each item's content, from 0 on, shape (items,).
         near: rows of items whose contents are nearest, nearest first, -1 for padding, shape (items, k).
-        vectors: that tell how near, of length 1, shape (items, d).
+        weight: of each of them, 0 for padding, shape (items, k).
     """
 
     content: NDArray[np.int64]
     near: NDArray[np.int64]
-    vectors: NDArray[np.float32]
+    weight: NDArray[np.float32]
+
+
+def kin_of(content: NDArray[np.int64], near: NDArray[np.int64], vectors: NDArray[np.float32]) -> Kin:
+    """Kin, each of the nearest weighted by its similarity to the power of :data:`SHARPNESS`.
+
+    Args:
+        content: a number of each item's content, from 0 on, shape (items,).
+        near: rows of the nearest items, -1 for padding, shape (items, k).
+        vectors: that tell how near, of length 1, shape (items, d).
+    """
+    weight = np.zeros(near.shape, np.float32)
+    for place, rows in enumerate(near.T):  # one place at a time: of all at once the vectors would be gathered k times
+        similarity = np.einsum("ij,ij->i", vectors, vectors[rows])
+        weight[:, place] = np.where(rows >= 0, np.maximum(similarity, 0) ** SHARPNESS, 0)
+    return Kin(content, near, weight)
 
 
 def lend(vectors: NDArray[np.float32], takers: NDArray[np.int64], kin: Kin, own_weight: float) -> NDArray[np.float32]:
@@ -38,7 +55,7 @@ def lend(vectors: NDArray[np.float32], takers: NDArray[np.int64], kin: Kin, own_
         vectors: of length 1, or 0 where nobody took an item, shape (items, d).
         takers: users that took each item, shape (items,).
         kin: of the items.
-        own_weight: takers at which an item and its kin weigh the same; 0 lends nothing.
+        own_weight: takers at which an item and its kin weigh the same, above 0.
 
     Returns:
         Vectors of length 1, 0 where neither an item nor its kin were taken, shape (items, d). Memory: three times as
@@ -48,11 +65,9 @@ def lend(vectors: NDArray[np.float32], takers: NDArray[np.int64], kin: Kin, own_
     of_content = np.zeros((kin.content.max(initial=-1) + 1, vectors.shape[1]), np.float32)
     np.add.at(of_content, kin.content, own)
     lent = of_content[kin.content] - own
-    for near in kin.near.T:
-        similarity = np.einsum("ij,ij->i", kin.vectors, kin.vectors[near])
-        weight = np.where(near >= 0, np.maximum(similarity, 0) ** SHARPNESS, 0)
+    for near, weight in zip(kin.near.T, kin.weight.T, strict=True):
         lent += weight[:, None] * of_content[kin.content[near]]
-    kept = (takers / np.maximum(takers + own_weight, 1e-9)).astype(np.float32)[:, None]
+    kept = (takers / (takers + own_weight)).astype(np.float32)[:, None]
     return _unit(kept * vectors + (1 - kept) * _unit(lent))
 
 

@@ -21,7 +21,8 @@ class PiecewiseLinear(nn.Module):
     A network on numbers as they are bends where the many lie and hardly ever between 0 and 1 event; trees split there
     as soon as it pays. On the numbers of Complete Journey's examples alone, one epoch, a network lost 3.2 points of AUC
     to boosting on cold items when they were standardised, and 1.1 in this form. Bins are measured before training, and
-    part of the weights. What is beyond the ends is cut to them; a number that is the same everywhere has no bins, and gives 0.
+    part of the weights. What is beyond the ends is cut to them; a number that is the same everywhere has no bins, and
+    gives 0.
 
     Args:
         width: numbers of a row.

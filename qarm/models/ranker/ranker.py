@@ -12,7 +12,7 @@ from torch import nn
 from qarm.models.ranker import likeness
 from qarm.models.ranker.attention import TargetAttention
 from qarm.models.ranker.crosses import LEVELS, shared_levels
-from qarm.models.ranker.examples import BUCKETS
+from qarm.models.ranker.examples import BUCKETS, UNKNOWN
 from qarm.models.ranker.experts import Heads, Kind
 from qarm.models.ranker.learned_search import HashSearch, SoftSearch, attention_relevance, most_relevant
 from qarm.models.ranker.numbers import PiecewiseLinear
@@ -25,8 +25,6 @@ from qarm.models.world import World
 Batch = Mapping[str, torch.Tensor]
 COUNTS = ("taken", "item_events", "item_recent_events")
 CODE_COUNTS = ("sid_events", "sid_recent_events")
-UNKNOWN = 1
-"""Row of the item table that all unknown items share."""
 CODES = ("sid_1", "sid_2", "sid_3")
 SHARED = ("shared_1", "shared_2", "shared_3")
 Search = Literal["done", "soft", "twin", "eta"]
@@ -107,7 +105,7 @@ class RankerShape:
         fields = ["item", "gap", "action", "position", *codes]
         sequences = [f"{history}_{field}" for history in self.histories for field in fields]
         switched = {
-            "use_counts": ["taken_gap", *(name for name in COUNTS if name != "item_events")],
+            "use_counts": ["taken_gap", *COUNTS],
             "use_codes": CODE_COUNTS,
             "crosses": ["shared_gap", *SHARED],
             "use_histogram": ["similar", "similarity"],
@@ -118,7 +116,8 @@ class RankerShape:
         }
         more = [name for switch, names in switched.items() if getattr(self, switch) for name in names]
         labels = [f"label_{task}" for task in self.tasks]
-        return [*labels, "item_index", *codes, "hour", "weekday", "history_length", "item_events", *more, *sequences]
+        always = ["item_index", *codes, "hour", "weekday", "history_length", "item_events"]
+        return list(dict.fromkeys([*labels, *always, *more, *sequences]))
 
 
 class Ranker(nn.Module):

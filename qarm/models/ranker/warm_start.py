@@ -11,10 +11,8 @@ import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 
+from qarm.models.ranker.examples import FIRST, UNKNOWN
 from qarm.models.ranker.ranker import Ranker, RankerShape
-
-UNKNOWN, FIRST = 1, 2
-"""Rows of the item table: 0 is padding, 1 the unknown item, from 2 on the items."""
 
 TABLE_SIZES = ("items", "codes")
 
