@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from qarm.jobs.build_examples import example_schema, parameters_of
 from qarm.jobs.examples.events import in_parts, shape_events
 from qarm.schemas.settings import load_settings
 from qarm.udfs.examples import SplitPlan, build_examples
+from tests.catalogues import random_catalogue, write
 
-ITEMS, DIMENSION = 30, 8
+ITEMS = 30
 
 
 @pytest.fixture
@@ -35,24 +37,7 @@ def events(spark: SparkSession) -> DataFrame:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    generator = np.random.default_rng(1)
-    arrays = {
-        "search_embeddings": generator.normal(size=(ITEMS, DIMENSION)).astype(np.float32),
-        "codes": generator.integers(1, 5, (ITEMS, 3)).astype(np.int32),
-        "item_index": np.arange(2, ITEMS + 2, dtype=np.int32),
-        "popularity": np.ones((ITEMS, 3), np.int64),
-        "category": generator.integers(0, 4, ITEMS),
-        "pair_start": np.arange(2 * ITEMS + 1),
-        "pair_trigger": generator.integers(0, ITEMS, 2 * ITEMS).astype(np.int32),
-        "pair_score": generator.random(2 * ITEMS).astype(np.float32),
-        "text_embeddings": np.zeros((0, DIMENSION), np.float32),
-        "behaviour_coarse": generator.normal(size=(2, ITEMS, 2)).astype(np.float32),
-        "behaviour_fine": generator.normal(size=(2, ITEMS, 3)).astype(np.float32),
-        "behaviour_until": np.array([0, 2**50]),
-        "neighbours": generator.integers(0, ITEMS, (ITEMS, 3)).astype(np.int32),
-    }
-    for name, array in arrays.items():
-        np.save(tmp_path / f"{name}.npy", array)
+    write(replace(random_catalogue(ITEMS), text_embeddings=np.zeros((0, 8), np.float32)), tmp_path)
     return tmp_path
 
 

@@ -19,6 +19,7 @@ from qarm.models.ranker.examples import (
 from qarm.models.ranker.hashing import uniform
 from qarm.models.ranker.histories import histories_of
 from qarm.udfs.examples import SplitPlan, examples_of_user
+from tests.catalogues import random_catalogue
 
 PARAMETERS = ExampleParameters(recent_length=3, found_length=2, search="embedding", negatives=1, attribution_gap=0)
 
@@ -26,21 +27,12 @@ PARAMETERS = ExampleParameters(recent_length=3, found_length=2, search="embeddin
 def catalogue(n: int = 6) -> Catalogue:
     generator = np.random.default_rng(0)
     vectors = generator.normal(size=(n, 4))
-    return Catalogue(
+    return replace(
+        random_catalogue(n),
         search_embeddings=(vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32),
         codes=np.arange(1, 3 * n + 1, dtype=np.int32).reshape(n, 3),
         item_index=np.arange(2, n + 2, dtype=np.int32),
-        drawing=np.arange(1.0, n + 1)[None],
-        drawing_from=np.zeros(1, np.int64),
         category=np.arange(n, dtype=np.int64) // 2,
-        neighbours=np.arange(2 * n, dtype=np.int32).reshape(n, 2),
-        pair_start=np.arange(2 * n + 1),
-        pair_trigger=np.tile((np.arange(n, dtype=np.int32) + 1) % n, 2),
-        pair_score=np.full(2 * n, 0.5, np.float32),
-        text_embeddings=generator.normal(size=(n, 3)).astype(np.float32),
-        behaviour_coarse=generator.normal(size=(2, n, 2)).astype(np.float32),
-        behaviour_fine=generator.normal(size=(2, n, 3)).astype(np.float32),
-        behaviour_until=np.array([2, 4]) * HOUR,
     )
 
 

@@ -8,11 +8,12 @@ import pyarrow as pa
 import pytest
 
 from qarm.models.ranker.checkpoint import save_ranker
-from qarm.models.ranker.examples import HOUR, Catalogue, ExampleParameters, Targets, UserEvents
+from qarm.models.ranker.examples import HOUR, ExampleParameters, Targets, UserEvents
 from qarm.models.ranker.histories import histories_of
 from qarm.udfs.candidates import score_candidates
 from qarm.udfs.examples import SplitPlan, load_catalogue, to_arrow
 from qarm.udfs.scoring import score
+from tests.catalogues import random_catalogue, write
 from tests.models.test_serving import TWO_TASKS, random_ranker
 
 ITEMS, TASKS = 18, ["click", "order"]
@@ -23,25 +24,8 @@ PARAMETERS = ExampleParameters(recent_length=4, found_length=6, search="embeddin
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Files of a catalogue and of a ranker."""
-    made, draw = tmp_path_factory.mktemp("shipped"), np.random.default_rng(0)
-    catalogue = Catalogue(
-        search_embeddings=draw.normal(size=(ITEMS, 8)).astype(np.float32),
-        codes=draw.integers(0, 5, (ITEMS, 3)).astype(np.int32),
-        item_index=np.arange(1, ITEMS + 1, dtype=np.int32),
-        drawing=np.arange(1.0, ITEMS + 1)[None],
-        drawing_from=np.zeros(1, np.int64),
-        category=draw.integers(0, 3, ITEMS),
-        neighbours=draw.integers(0, ITEMS, (ITEMS, 3)).astype(np.int32),
-        pair_start=np.arange(2 * ITEMS + 1),
-        pair_trigger=draw.integers(0, ITEMS, 2 * ITEMS).astype(np.int32),
-        pair_score=draw.random(2 * ITEMS).astype(np.float32),
-        text_embeddings=draw.normal(size=(ITEMS, 3)).astype(np.float32),
-        behaviour_coarse=draw.normal(size=(2, ITEMS, 2)).astype(np.float32),
-        behaviour_fine=draw.normal(size=(2, ITEMS, 5)).astype(np.float32),
-        behaviour_until=np.array([0, 60 * HOUR]),
-    )
-    for name, array in vars(catalogue).items():
-        np.save(made / f"{name}.npy", array)
+    made = tmp_path_factory.mktemp("shipped")
+    write(random_catalogue(ITEMS), made)
     save_ranker(random_ranker(TWO_TASKS), made, "qarm")
     return made
 
