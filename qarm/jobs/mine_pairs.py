@@ -27,21 +27,25 @@ from qarm.schemas.tables import INTERACTIONS, ITEM_PAIRS, ITEMS
 
 log = logging.getLogger("qarm")
 
-PAIR_COLUMNS = ("source", "trigger", "target", "score", "support")
+PAIR_COLUMNS = ("trigger", "target", "score", "support")
 
 
-def shares_by_popularity(pairs: DataFrame, item_count: int) -> DataFrame:
-    """How the pairs' targets spread over the items' popularity.
+def pair_counts(pairs: DataFrame, item_count: int) -> DataFrame:
+    """How many triggers have pairs, and how the pairs' targets spread over the items' popularity; one shuffle.
 
     Args:
-        pairs: target: item numbers in the order of popularity.
+        pairs: trigger, target: item numbers in the order of popularity.
         item_count: items that have a number.
 
     Returns:
-        decile INT (1 = the least popular tenth of the items, 10 = the most), pairs LONG.
+        One row: triggers LONG; decile_1 (pairs with a target of the least popular tenth of the items) to decile_10 (of
+        the most popular), LONG.
     """
-    decile = (10 - F.floor(F.col("target") * 10 / F.lit(item_count))).cast("int").alias("decile")
-    return pairs.groupBy(decile).agg(F.count("*").alias("pairs"))
+    decile = 10 - F.floor(F.col("target") * 10 / F.lit(item_count))
+    names = {d: f"decile_{d}" for d in range(1, 11)}
+    by_trigger = pairs.groupBy("trigger").agg(*(F.count_if(decile == d).alias(name) for d, name in names.items()))
+    sums = (F.coalesce(F.sum(name), F.lit(0)).alias(name) for name in names.values())
+    return by_trigger.agg(F.count("*").alias("triggers"), *sums)
 
 
 def with_item_ids(pairs: DataFrame, codes: DataFrame, count: int) -> DataFrame:
@@ -82,21 +86,21 @@ def mine_user2item(run: Run, events: DataFrame, codes: DataFrame, count: int, ke
 
 
 def _of_source(run: Run, source: str, pairs: DataFrame) -> DataFrame:
-    pairs = pairs.withColumn("source", F.lit(source)).select(*PAIR_COLUMNS).persist()
+    pairs = pairs.select(*PAIR_COLUMNS).persist()
     with run.step(f"pair {source}"):
         if not pairs.count():
             log.warning("mine_pairs: no %s pairs; lower mine.significance or the minima under mine", source)
-    return pairs
+    return pairs.withColumn("source", F.lit(source))
 
 
 def measure_pairs(run: Run, pairs: DataFrame, source: str, item_count: int) -> None:
     """Counts of pairs and triggers of a source, and their share by the target's popularity."""
-    count, triggers = pairs.agg(F.count("*"), F.countDistinct("trigger")).collect()[0]
+    counts = pair_counts(pairs, item_count).collect()[0].asDict()
+    run.measure("pairs.triggers", counts.pop("triggers"), source)
+    count = sum(counts.values())
     run.measure("pairs.count", count, source)
-    run.measure("pairs.triggers", triggers, source)
-    counts = dict(shares_by_popularity(pairs, item_count).collect())
-    for decile in range(1, 11) if count else ():
-        run.measure("pairs.share_by_popularity", counts.get(decile, 0) / count, f"{source}/decile_{decile}")
+    for decile, held in counts.items() if count else ():
+        run.measure("pairs.share_by_popularity", held / count, f"{source}/{decile}")
 
 
 def steps(run: Run) -> None:

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from benchmarks.generate_log import LogShape, cluster_of, generate_items, generate_log
 from qarm.jobs import mine_pairs
-from qarm.jobs.mine_pairs import shares_by_popularity
+from qarm.jobs.mine_pairs import pair_counts
 from qarm.jobs.pairs.histories import capped_histories, item_codes, item_keys, positives_of
 from qarm.jobs.pairs.item2item import bucket_count, by_bucket, swing_pairs, user_rows
 from qarm.jobs.pairs.user2item import item_features, user2item_pairs
@@ -216,10 +216,13 @@ def test_user2item_pairs_count_their_events_and_keep_the_nearest(spark: SparkSes
     assert pairs == {(1, 2): 2, (1, 3): 1}
 
 
-def test_shares_by_popularity(spark: SparkSession) -> None:
-    pairs = spark.createDataFrame([(t,) for t in (0, 0, 5, 19)], "target INT")
-    found = {row["decile"]: row["pairs"] for row in shares_by_popularity(pairs, 20).collect()}
-    assert found == {10: 2, 8: 1, 1: 1}
+def test_pairs_are_counted_by_the_popularity_of_their_targets(spark: SparkSession) -> None:
+    pairs = spark.createDataFrame([(3, 0), (4, 0), (3, 5), (3, 19)], "trigger INT, target INT")
+    counts = pair_counts(pairs, 20).collect()[0].asDict()
+    assert {name: count for name, count in counts.items() if count} == {
+        "triggers": 2, "decile_10": 2, "decile_8": 1, "decile_1": 1,
+    }  # fmt: skip
+    assert set(pair_counts(pairs.limit(0), 20).collect()[0]) == {0}
 
 
 SHAPE = LogShape(events=30_000, users=600, items=600, clusters=20, days=20)

@@ -16,7 +16,6 @@ from qarm.schemas.errors import UserError
 from qarm.schemas.sections import MineSettings
 from qarm.udfs.swing import SWING_SCHEMA, swing_bucket
 
-TASKS_PER_CORE = 2
 MOST_BUCKETS = 2**16
 WORTH_A_TASK = 50_000
 """Item occurrences below which a task of its own costs more than it brings."""
@@ -70,8 +69,9 @@ def bucket_count(users: DataFrame, code_count: int, rows_per_task: int) -> tuple
     """How many buckets keep the average one within ``rows_per_task`` item occurrences.
 
     A user's items travel to every bucket that holds one of its triggers: with B buckets and t triggers, to
-    ``1 - (1 - 1/B)^t`` of them. There are at least two buckets a core, where the log is worth it, and no more than
-    items: one trigger's users, at most ``max_item_users`` with ``max_user_items`` each, are not split.
+    ``1 - (1 - 1/B)^t`` of them: nearly all, unless there are many buckets. So there is one bucket a core, where the log
+    is worth it and ``rows_per_task`` lets it, and no more than items: one trigger's users, at most ``max_item_users``
+    with ``max_user_items`` each, are not split.
 
     Returns:
         The number of buckets; the number of users.
@@ -84,7 +84,7 @@ def bucket_count(users: DataFrame, code_count: int, rows_per_task: int) -> tuple
     loads = [F.sum(F.size("items") * (1 - F.pow(F.lit(1 - 1 / buckets), held))) for buckets in candidates]
     count, occurrences, *totals = users.agg(F.count("*"), F.sum(F.size("items")), *loads).collect()[0]
     cores = users.sparkSession.sparkContext.defaultParallelism
-    wanted = min(TASKS_PER_CORE * cores, math.ceil(occurrences / WORTH_A_TASK), candidates[-1])
+    wanted = min(cores, math.ceil(occurrences / WORTH_A_TASK), candidates[-1])
     for buckets, total in zip(candidates, totals, strict=True):
         if buckets >= wanted and total <= rows_per_task:
             return buckets, int(count)
