@@ -66,7 +66,8 @@ def write_tables(results: dict[str, Any], sizes: Sequence[int]) -> None:
         ["tasks of the stage", "median task, s", "longest task, s", "longest / median"],
         [[str(n), f"{median:.2f}", f"{longest:.2f}", f"{ratio:.1f}"] for ratio, n, median, longest in stages[:5]],
         f"{sizes[1]:,} events, Zipf 1.2, one item in half of all histories. Run times of the tasks as Spark's own"
-        " service reports them; stages whose longest task took a second or more, the five most uneven.",
+        " service reports them; stages whose longest task took a second or more, the five most uneven. Of an"
+        " even number of tasks the median is the shorter in the middle.",
     )
     journey_table(journey)
 
