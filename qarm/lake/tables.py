@@ -300,7 +300,7 @@ def conform(rows: DataFrame, contract: Contract) -> DataFrame:
 def assert_unique(rows: DataFrame, contract: Contract) -> None:
     """Fails where two rows have the same key.
 
-    Executor memory: in Python, 16 bytes a row of one shuffle partition.
+    Executor memory: in Python, 24 bytes a row of one shuffle partition.
 
     Raises:
         ContractError: with one such key.
