@@ -74,19 +74,21 @@ def write_tables(results: dict[str, Any], sizes: Sequence[int]) -> None:
 
 def journey_table(journey: dict[str, Any]) -> None:
     """Hit rates on Complete Journey's last month."""
+    others = journey["hits_other_contents"]
     write_table(
         "Item pairs of Complete Journey's last month",
         COMMAND,
         ["", "HR@20, own content left out", "HR@20, all pairs"],
         [
-            [name, f"{journey['hits_other_contents'][name]:.4f}", f"{rate:.4f}"]
+            [name, f"{others[name]:.4f}" if name in others else "", f"{rate:.4f}"]
             for name, rate in journey["hits"].items()
         ],
         f"Share of pairs, of items one household bought on one day from {journey['from']} on, whose target is among the"
         f" trigger's first 20. All households; settings as they come; the others are the `implicit` package's, with its"
         " defaults, on the same households' distinct items. Own content left out: pairs of items with the same text are"
         " neither asked for nor counted among anyone's 20, as a pair hit rate is defined here; the job leaves them out"
-        " by default (`mine.exclude_same_content`), which costs it the difference where all pairs are asked for.",
+        " by default, which costs it where all pairs are asked for. Own content mined: by"
+        " `mine.exclude_same_content = false`, as the others do.",
     )
 
 

@@ -228,8 +228,8 @@ def complete_journey(_: int) -> dict[str, Any]:
     log = pd.read_parquet(package_data() / "transactions.parquet")
     month = log["transaction_timestamp"] >= pd.Timestamp("2017-12-01")
     last_day = log["transaction_timestamp"] >= log["transaction_timestamp"].max().normalize()
-    shares = (f"split.valid_share={(month & ~last_day).mean()}", f"split.test_share={last_day.mean()}")
-    lake = Lake(spark, load_settings((), (*PLAIN, *shares)), tempfile.mkdtemp(prefix="qarm-bench-"))
+    settings = (*PLAIN, f"split.valid_share={(month & ~last_day).mean()}", f"split.test_share={last_day.mean()}")
+    lake = Lake(spark, load_settings((), settings), tempfile.mkdtemp(prefix="qarm-bench-"))
     table = spark.read.parquet(str(package_data() / "transactions.parquet"))
     events = table.select(
         F.col("household_id").cast("string").alias("user_id"),
@@ -251,6 +251,9 @@ def complete_journey(_: int) -> dict[str, Any]:
     count, events_in = pairs.count(), events.count()
     others = ("cosine", "bm25", "tfidf")
     hits, other_contents = (hit_rates(lake, pairs, others, own_content_out=out) for out in (False, True))
+    with_own_content = load_settings((), (*settings, "mine.exclude_same_content=false"))
+    all_pairs = run_job(replace(lake, settings=with_own_content))[1]
+    hits["qarm, own content mined"] = hit_rates(lake, all_pairs, ())["qarm"]
     first_day = str(periods_of(lake).valid_from)
     files, until = input_of(lake)
     spark.stop()
