@@ -33,6 +33,7 @@ def catalogue(n: int = 6) -> Catalogue:
         codes=np.arange(1, 3 * n + 1, dtype=np.int32).reshape(n, 3),
         item_index=np.arange(2, n + 2, dtype=np.int32),
         category=np.arange(n, dtype=np.int64) // 2,
+        behaviour_until=np.array([2, 4]) * HOUR,
     )
 
 
