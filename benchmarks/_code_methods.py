@@ -18,15 +18,15 @@ from qarm.models.quantize.family import CodebookParameters, default_bits
 from qarm.models.quantize.quality import collision_numbers, entropy, hit_rates, reconstruction_errors
 from qarm.schemas.settings import load_settings
 
-SAMPLE = 50_000
-"""Contents fitted on, of a million."""
-
-HIT_SAMPLE = 1_000
+HIT_SAMPLE = 5_000
 TRIGGERS = 1_000
 """Of which pairs are counted, and contents whose hit rates are taken, where there are too many for all."""
 
+MANY = 100_000
+"""Contents above which that is so."""
+
 K = 50
-COMPARED_AT_SCALE = ("res_kmeans_fsq (default)", "PCA-FSQ", "res_kmeans", "rq_vae", "faiss ResidualQuantizer")
+MAIN = ("res_kmeans_fsq (default)", "PCA-FSQ", "res_kmeans", "rq_vae", "faiss ResidualQuantizer")
 EVERY = family.LEVELS
 
 
@@ -47,10 +47,9 @@ class Faiss:
         return codes.astype(np.int32), None, self._quantizer.decode(packed)
 
 
-def methods(bits: int, steps: int) -> dict[str, Callable[[np.ndarray], Any]]:
-    """Name to fit, all with three levels of as many codes; those that are trained, for so many steps."""
-    plain = load_settings((), [f"codebook.fsq_steps={steps}", f"codebook.rq_vae_steps={steps}"]).codebook
-    default = fit_codebook.parameters_of(plain)
+def methods(bits: int) -> dict[str, Callable[[np.ndarray], Any]]:
+    """Name to fit, all with three levels of as many codes, everything else by the settings' defaults."""
+    default = fit_codebook.parameters_of(load_settings().codebook)
     sizes = replace(default, kmeans_sizes=[2**bits] * 2, fsq=replace(default.fsq, levels=[2] * bits))
     three = replace(default, method="res_kmeans", kmeans_sizes=[2**bits] * 3)
 
@@ -59,10 +58,11 @@ def methods(bits: int, steps: int) -> dict[str, Callable[[np.ndarray], Any]]:
 
     return {
         "res_kmeans_fsq (default)": ours(sizes),
+        "res_kmeans_fsq, no prefix means": ours(replace(sizes, prefix_minimum=0)),
         "res_kmeans_fsq, mirrored decoder": ours(replace(sizes, fsq=replace(sizes.fsq, decoder="mirrored"))),
         "res_kmeans_fsq, balanced": ours(replace(sizes, kmeans_balanced=True)),
         "PCA-FSQ": ours(replace(sizes, fsq=replace(sizes.fsq, projection="pca", decoder="mirrored"))),
-        "PCA-FSQ, prefix decoder": ours(replace(sizes, fsq=replace(sizes.fsq, projection="pca"))),
+        "PCA-FSQ, prefix means and decoder": ours(replace(sizes, fsq=replace(sizes.fsq, projection="pca"))),
         "res_kmeans": ours(three),
         "res_kmeans, balanced": ours(replace(three, kmeans_balanced=True)),
         "rq_vae": ours(replace(three, method="rq_vae")),
@@ -70,23 +70,27 @@ def methods(bits: int, steps: int) -> dict[str, Callable[[np.ndarray], Any]]:
     }
 
 
-def compare(vectors: np.ndarray, pairs: np.ndarray, what: str) -> dict[str, Any]:
-    """Every method on the same embeddings.
+def compare(vectors: np.ndarray, pairs: np.ndarray, what: str, sample: np.ndarray | None = None) -> dict[str, Any]:
+    """Every method on the same embeddings; the main ones where there is a sample, as that takes longer.
 
     Args:
-        vectors: of distinct contents, shape (n, d).
+        vectors: of distinct contents that get codes, shape (n, d).
         pairs: positions of trigger and target, shape (2, m).
         what: the data.
+        sample: embeddings to fit on; None for the vectors themselves.
     """
-    n, bits = len(vectors), default_bits(len(vectors))
+    n = len(vectors)
+    bits = default_bits(n if sample is None else max(n, len(sample)))
     generator = np.random.default_rng(0)
-    sample = vectors if n <= SAMPLE else vectors[np.sort(generator.choice(n, SAMPLE, replace=False))]
+    chosen = methods(bits)
+    if sample is None:
+        sample = vectors
+    else:
+        chosen = {name: chosen[name] for name in MAIN}
     shown = np.arange(n)
-    chosen = methods(bits, 3000 if n <= SAMPLE else 1000)
-    if n > SAMPLE:
+    if n > MANY:
         shown = np.sort(generator.choice(n, HIT_SAMPLE, replace=False))
         pairs = pairs[:, np.isin(pairs[0], generator.permutation(np.unique(pairs[0]))[:TRIGGERS])]
-        chosen = {name: fit for name, fit in chosen.items() if name in COMPARED_AT_SCALE}
     rows = []
     for name, fit in chosen.items():
         start = time.perf_counter()

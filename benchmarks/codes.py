@@ -106,8 +106,8 @@ def contents_of(warehouse: str) -> tuple[np.ndarray, pd.DataFrame]:
     return column_matrix(table["embedding"])[first], items
 
 
-def complete_journey(warehouse: str) -> dict[str, Any]:
-    """Every method on the contents of Complete Journey."""
+def complete_journey(warehouse: str) -> list[dict[str, Any]]:
+    """Every method on the contents of Complete Journey, and the main ones on contents that they were not fitted on."""
     vectors, items = contents_of(warehouse)
     spark = session()
     interactions = Lake(spark, load_settings(), warehouse).warehouse.read("interactions")
@@ -115,7 +115,16 @@ def complete_journey(warehouse: str) -> dict[str, Any]:
     log = interactions.select("user_id", "item_id", "event_date").toPandas()
     spark.stop()
     pairs = pairs_of(log, items.set_index("item_id")["position"], periods)
-    return compare(vectors, pairs, "Complete Journey, all products, embedded as in the demo (SmolLM2, layer 12).")
+    what = "Complete Journey, all products, embedded as in the demo (SmolLM2, layer 12)."
+    shuffled = np.random.default_rng(3).permutation(len(vectors))
+    new, fitted = np.split(shuffled, [len(vectors) // 5])
+    place = np.full(len(vectors), -1)
+    place[new] = np.arange(len(new))
+    among_new = place[pairs][:, (place[pairs] >= 0).all(0)]
+    return [
+        compare(vectors, pairs, what),
+        compare(vectors[new], among_new, f"{what} A fifth of the contents, fitted on the others.", vectors[fitted]),
+    ]
 
 
 def generated(warehouse: str) -> dict[str, Any]:
@@ -127,7 +136,8 @@ def generated(warehouse: str) -> dict[str, Any]:
     log = interactions.select("user_id", "item_id", "event_date").toPandas()
     spark.stop()
     pairs = pairs_of(log, items.set_index("item_id")["position"], periods)
-    return compare(vectors, pairs, "Generated: 20,000 clusters in 400 topics.")
+    fitted = np.random.default_rng(4).choice(len(vectors), load_settings().codebook.sample_size, replace=False)
+    return compare(vectors, pairs, "Generated: 20,000 clusters in 400 topics.", vectors[np.sort(fitted)])
 
 
 def write_million(folder: str) -> str:
@@ -227,7 +237,9 @@ def main() -> None:
         print(json.dumps(PARTS[options.part](options.embeddings)))
         return
     warehouse = embedded(options.embeddings)
-    write_methods("Codes of Complete Journey", in_own_process("complete_journey", warehouse))
+    fitted, new = in_own_process("complete_journey", warehouse)
+    write_methods("Codes of Complete Journey", fitted)
+    write_methods("Codes of contents not fitted on", new)
     write_nights(in_own_process("nights", warehouse))
     with tempfile.TemporaryDirectory(prefix="qarm-bench-million-") as folder:
         million = in_own_process("write_million", folder)

@@ -88,6 +88,7 @@ def parameters_of(settings: CodebookSettings) -> CodebookParameters:
             s.fsq_levels, s.fsq_projection, s.fsq_decoder, s.fsq_hidden, s.fsq_steps, s.fsq_batch_size,
             s.fsq_learning_rate, s.seed,
         ),
+        prefix_minimum=s.fsq_prefix_minimum,
         rq_vae=RqVaeParameters(
             s.rq_vae_hidden, s.rq_vae_latent, s.rq_vae_steps, s.rq_vae_batch_size, s.rq_vae_learning_rate
         ),
@@ -195,6 +196,8 @@ def _publish(run: Run, codebook: Codebook, recipe: dict[str, Any], previous: Art
 
 def _record_quality(run: Run, codebook: Codebook, quality: Mapping[str, Mapping[str, float]], fitted_on: int) -> None:
     run.measure("codebook.fitted_on", fitted_on)
+    if codebook.prefix_means is not None:
+        run.measure("codebook.prefix_means", len(codebook.prefix_means))
     for slice, numbers in quality.items():
         for name, value in numbers.items():
             run.measure(f"codebook.{name}", value, slice)

@@ -239,6 +239,7 @@ class CodebookSettings(Section):
     fsq_levels: list[Annotated[int, Field(ge=2)]]
     fsq_projection: Literal["learned", "pca"]
     fsq_decoder: Literal["prefix", "mirrored"]
+    fsq_prefix_minimum: Annotated[int, Field(ge=0)]
     fsq_hidden: Count
     fsq_steps: Count
     fsq_batch_size: Count

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from vector_quantize_pytorch import FSQ
 
 from qarm.models.quantize.codebook import CARD, TENSORS, Codebook
@@ -18,6 +20,7 @@ from qarm.models.quantize.kmeans import KMeansLevel, fit_kmeans
 from qarm.models.quantize.levels import RenamedLevel
 from qarm.models.quantize.matching import matched_names
 from qarm.models.quantize.neighbours import nearest_others, read_index, write_index
+from qarm.models.quantize.prefix_means import fit_prefix_means
 from qarm.models.quantize.quality import (
     collapsed_levels,
     collision_numbers,
@@ -32,7 +35,7 @@ from tests.generate import clustered
 
 FSQ_PARAMETERS = FsqParameters([2, 2, 3], "learned", "prefix", 16, 140, 64, 1e-3, 7)
 PARAMETERS = CodebookParameters(
-    "res_kmeans_fsq", [8, 8], 10, False, FSQ_PARAMETERS, RqVaeParameters(32, 8, 120, 128, 3e-3), 7
+    "res_kmeans_fsq", [8, 8], 10, False, FSQ_PARAMETERS, 3, RqVaeParameters(32, 8, 120, 128, 3e-3), 7
 )
 FAMILY = [
     PARAMETERS,
@@ -103,12 +106,76 @@ def test_fsq_training_beats_its_start_and_does_not_collapse() -> None:
 def test_the_prefix_decoder_leaves_codes_alone_and_reconstructs_better() -> None:
     vectors = clustered(2000)
     fsq = replace(FSQ_PARAMETERS, levels=[2, 2], steps=1900, learning_rate=3e-3, hidden=64)
+    without = replace(PARAMETERS, prefix_minimum=0)
     mirrored, prefix = (
-        fit_codebook(vectors, replace(PARAMETERS, fsq=replace(fsq, decoder=d))) for d in ("mirrored", "prefix")
+        fit_codebook(vectors, replace(without, fsq=replace(fsq, decoder=d))) for d in ("mirrored", "prefix")
     )
     assert np.array_equal(mirrored.assign(vectors), prefix.assign(vectors))
     errors = [quality_of(book, vectors)["reconstruction_error"] for book in (mirrored, prefix)]
     assert errors[1] < 0.97 * errors[0]
+
+
+def test_the_projection_sees_a_residuals_direction_alone() -> None:
+    vectors = clustered()
+    level = fit_fsq(vectors, FSQ_PARAMETERS)
+    centre = level.mean.numpy()
+    nearer = (centre + 0.01 * (vectors - centre)).astype(np.float32)
+    same = level.encode(nearer) == level.encode(vectors)
+    assert same.mean() > 0.99, "but for a float's rounding"
+    of_pca = fit_fsq(vectors, replace(FSQ_PARAMETERS, projection="pca", levels=[3, 3]))
+    assert (of_pca.encode(nearer) == of_pca.encode(np.broadcast_to(of_pca.mean.numpy(), vectors.shape))).all()
+
+
+def grouped(n: int, seed: int) -> NDArray[np.float32]:
+    """Three hundred tight groups, many more than there are centroids."""
+    generator, own = np.random.default_rng(4), np.random.default_rng(seed)
+    centres = generator.normal(size=(300, 16))
+    vectors = centres[own.integers(300, size=n)] + 0.25 * own.normal(size=(n, 16))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_prefix_means_give_new_contents_better_codes() -> None:
+    fsq = replace(FSQ_PARAMETERS, levels=[2] * 4, steps=600, hidden=64)
+    parameters = replace(PARAMETERS, kmeans_sizes=[16, 16], fsq=fsq)
+    books = [fit_codebook(grouped(4000, 5), replace(parameters, prefix_minimum=m)) for m in (0, 3)]
+    without, means = (quality_of(book, grouped(2000, 6)) for book in books)
+    assert books[0].prefix_means is None
+    assert means["reconstruction_error"] < 0.8 * without["reconstruction_error"]
+    assert means["collision_rate"] < 0.9 * without["collision_rate"]
+
+
+def test_a_prefix_mean_is_its_contents_drawn_to_zero_by_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes = np.array([[1, 2], [0, 0], [1, 2], [3, 1], [1, 2], [3, 1]], np.int32)
+    residual = np.arange(12, dtype=np.float32).reshape(6, 2)
+    means = fit_prefix_means(residual, codes, [4, 3], minimum=2)
+    assert means.prefixes.tolist() == [[1, 2], [3, 1]]
+    np.testing.assert_allclose(means.means, [[12 / 5, 15 / 5], [16 / 4, 18 / 4]], rtol=1e-3)
+    asked = np.array([[0, 0], [3, 1], [3, 2], [1, 2]], np.int32)
+    np.testing.assert_allclose(means.of(asked), [[0, 0], [4, 4.5], [0, 0], [2.4, 3]], rtol=1e-3)
+    other = means.renamed([np.array([3, 0, 2, 1], np.int32), None])
+    np.testing.assert_array_equal(other.of(np.array([[1, 1], [0, 2]], np.int32)), means.of(asked[[1, 3]]))
+    monkeypatch.setattr("qarm.models.quantize.prefix_means.MOST_PREFIXES", 1)
+    assert fit_prefix_means(residual, codes, [4, 3], minimum=1).prefixes.tolist() == [[1, 2]]
+    none = fit_prefix_means(residual, codes, [4, 3], minimum=4)
+    assert len(none) == 0
+    assert not none.of(asked).any()
+    with pytest.raises(ValueError, match="too many prefixes"):
+        fit_prefix_means(residual, np.zeros((6, 6), np.int32), [4096] * 6, minimum=2)
+
+
+def test_codebooks_of_the_format_before_are_read(tmp_path: Path) -> None:
+    book = fit_codebook(
+        clustered(), replace(PARAMETERS, prefix_minimum=0, fsq=replace(FSQ_PARAMETERS, projection="pca"))
+    )
+    book.save(tmp_path)
+    card = json.loads((tmp_path / CARD).read_text())
+    del card["levels"][-1]["direction"]
+    (tmp_path / CARD).write_text(json.dumps(card | {"format": 2}))
+    again = Codebook.load(tmp_path)
+    assert np.array_equal(again.assign(clustered()), book.assign(clustered()))
+    (tmp_path / CARD).write_text(json.dumps(card | {"format": 1}))
+    with pytest.raises(ValueError, match="fit it again"):
+        Codebook.load(tmp_path)
 
 
 def test_pca_projects_on_the_leading_components() -> None:

@@ -16,12 +16,15 @@ from safetensors.torch import load_file, save_file
 from qarm.models.quantize.fsq import FsqLevel
 from qarm.models.quantize.kmeans import KMeansLevel
 from qarm.models.quantize.levels import Level, RenamedLevel
+from qarm.models.quantize.prefix_means import PrefixMeans
 from qarm.models.quantize.rq_vae import LatentSpace
 from qarm.models.quantize.same_blocks import same_blocks
 
 TENSORS = "codebook.safetensors"
 CARD = "codebook.json"
-FORMAT = 2
+FORMAT = 3
+READ = (2, FORMAT)
+"""Formats that can be read: codebooks of format 2 have no prefix means."""
 
 
 class Codebook:
@@ -33,6 +36,7 @@ class Codebook:
         method: how it was fitted, for its card.
         space: where the levels live, if not among the embeddings themselves (RQ-VAE).
         card: what else its card says: what it was fitted on, quality.
+        prefix_means: what the codes before the last stand for beyond the sum of their levels, if anything.
     """
 
     def __init__(
@@ -42,12 +46,14 @@ class Codebook:
         method: str,
         space: LatentSpace | None = None,
         card: Mapping[str, Any] | None = None,
+        prefix_means: PrefixMeans | None = None,
     ) -> None:
         self.levels = list(levels)
         self.dimension = dimension
         self.method = method
         self.space = space
         self.card = dict(card or {})
+        self.prefix_means = prefix_means
 
     @property
     def sizes(self) -> list[int]:
@@ -96,8 +102,9 @@ class Codebook:
     def _assign_block(self, embeddings: NDArray[np.float32]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         target = self.space.enter(embeddings) if self.space else embeddings
         before = np.zeros_like(target)
-        codes = []
+        codes: list[NDArray[np.int32]] = []
         for level in self.levels:
+            before = self._with_prefix_mean(before, codes)
             residual = target - before
             codes.append(level.encode(residual))
             before = before + level.decode(codes[-1], before)
@@ -113,8 +120,15 @@ class Codebook:
         width = self.space.latent if self.space else self.dimension
         before = np.zeros((len(codes), width), np.float32)
         for place, level in enumerate(self.levels):
+            before = self._with_prefix_mean(before, list(codes[:, :place].T))
             before = before + level.decode(codes[:, place], before)
         return self.space.leave(before) if self.space else before
+
+    def _with_prefix_mean(self, before: NDArray[np.float32], codes: list[NDArray[np.int32]]) -> NDArray[np.float32]:
+        """What the codes so far stand for, once those before the last level are known."""
+        if self.prefix_means is None or len(codes) + 1 < len(self.levels):
+            return before
+        return before + self.prefix_means.of(np.stack(codes, axis=1))
 
     def last_distances(self, residuals: NDArray[np.float32]) -> NDArray[np.float32]:
         """Squared distances to the last level's codes, in that level's own space.
@@ -138,7 +152,8 @@ class Codebook:
         levels = [
             level if own is None else RenamedLevel(level, own) for level, own in zip(self.levels, names, strict=True)
         ]
-        return Codebook(levels, self.dimension, self.method, self.space, self.card)
+        means = None if self.prefix_means is None else self.prefix_means.renamed(names)
+        return Codebook(levels, self.dimension, self.method, self.space, self.card, means)
 
     def save(self, folder: Path) -> None:
         """Writes one safetensors file and one JSON card."""
@@ -147,6 +162,8 @@ class Codebook:
             tensors |= {f"level_{place}.{name}": t.contiguous() for name, t in level.tensors().items()}
         if self.space:
             tensors |= {f"space.{name}": value for name, value in self.space.state_dict().items()}
+        if self.prefix_means:
+            tensors |= {f"prefix_means.{name}": value for name, value in self.prefix_means.tensors().items()}
         save_file(tensors, folder / TENSORS)
         shapes = [_shape_of(level) for level in self.levels]
         card = {"format": FORMAT, "method": self.method, "sizes": self.sizes, "dimension": self.dimension}
@@ -166,9 +183,9 @@ class Codebook:
         except (json.JSONDecodeError, SafetensorError, UnicodeDecodeError) as error:
             name = TENSORS if isinstance(error, SafetensorError) else CARD
             raise ValueError(f"codebook file {folder / name} is truncated or damaged: {error}") from None
-        if card.pop("format", None) != FORMAT:
-            raise ValueError(f"codebook file {folder / CARD} is not of format {FORMAT}; fit it again")
-        method, dimension, _ = card.pop("method"), card.pop("dimension"), card.pop("sizes")
+        if card.pop("format", None) not in READ:
+            raise ValueError(f"codebook file {folder / CARD} is of none of the formats {READ}; fit it again")
+        method, dimension, sizes = card.pop("method"), card.pop("dimension"), card.pop("sizes")
         own = [_under(tensors, f"level_{place}.") for place in range(1, len(card["levels"]) + 1)]
         levels = [_level_of(shape, part) for shape, part in zip(card.pop("levels"), own, strict=True)]
         space = None
@@ -176,7 +193,10 @@ class Codebook:
             hidden, latent = weights["encoder.0.weight"].shape[0], weights["encoder.2.weight"].shape[0]
             space = LatentSpace(dimension, hidden, latent)
             space.load_state_dict(weights)
-        return cls(levels, dimension, method, space.eval() if space else None, card)
+        means = None
+        if kept := _under(tensors, "prefix_means."):
+            means = PrefixMeans(sizes[:-1], kept["prefixes"].numpy(), kept["means"].numpy())
+        return cls(levels, dimension, method, space.eval() if space else None, card, means)
 
 
 def assert_finite(embeddings: NDArray[np.float32]) -> None:
@@ -201,7 +221,7 @@ def _shape_of(level: Level) -> dict[str, Any]:
     """What a card says of a level: enough to build it again."""
     inner = level.level if isinstance(level, RenamedLevel) else level
     if isinstance(inner, FsqLevel):
-        return {"kind": "fsq", "levels": inner.quantizer.levels.tolist()}
+        return {"kind": "fsq", "levels": inner.quantizer.levels.tolist(), "direction": inner.direction}
     return {"kind": "kmeans", "centroids": inner.size}
 
 
@@ -212,7 +232,7 @@ def _level_of(shape: Mapping[str, Any], tensors: dict[str, torch.Tensor]) -> Lev
         dimension = len(tensors["mean"])
         hidden = len(tensors["encoder.0.weight"]) if "encoder.0.weight" in tensors else 0
         prefix = len(tensors["prefix_decoder.values.weight"]) if "prefix_decoder.values.weight" in tensors else 0
-        level = FsqLevel(dimension, shape["levels"], hidden, prefix).eval()
+        level = FsqLevel(dimension, shape["levels"], hidden, prefix, shape.get("direction", False)).eval()
         level.load_state_dict(tensors)
     else:
         prices = tensors.get("prices")

@@ -15,6 +15,7 @@ from qarm.models.quantize.fsq import FsqLevel
 from qarm.models.quantize.fsq_training import FsqParameters, fit_fsq
 from qarm.models.quantize.kmeans import KMeansLevel, blocks, fit_kmeans
 from qarm.models.quantize.levels import Level, RenamedLevel
+from qarm.models.quantize.prefix_means import PrefixMeans, fit_prefix_means
 from qarm.models.quantize.rq_vae import RqVaeParameters, fit_rq_vae
 
 KMEANS_LEVELS = {"res_kmeans_fsq": 2, "res_kmeans": 3, "vq": 1, "rq_vae": 3, "fsq": 0}
@@ -37,6 +38,8 @@ class CodebookParameters:
         kmeans_iterations: Lloyd iterations.
         kmeans_balanced: whether centroids take about equally many vectors.
         fsq: of the FSQ level; its levels may be empty, for the default.
+        prefix_minimum: contents from which on a prefix has a mean of its own before the FSQ level; 0 for no means. The
+            mirrored decoder, which does not know the prefix, has none.
         rq_vae: of an RQ-VAE.
         seed: of everything random.
     """
@@ -46,6 +49,7 @@ class CodebookParameters:
     kmeans_iterations: int
     kmeans_balanced: bool
     fsq: FsqParameters
+    prefix_minimum: int
     rq_vae: RqVaeParameters
     seed: int
 
@@ -80,7 +84,8 @@ def fit_codebook(
 ) -> Codebook:
     """Fits all levels, each on what the ones before left over.
 
-    Memory: the embeddings once, and once more unless they may be overwritten; a few blocks of 16,384 beside them.
+    Memory: the embeddings once, and once more unless they may be overwritten; a few blocks of 16,384 beside them; the
+    means of at most 65,536 prefixes.
 
     Args:
         embeddings: L2-normalised, shape (n, d).
@@ -106,6 +111,7 @@ def fit_codebook(
     residual = embeddings if overwrite else embeddings.copy()
     levels: list[Level] = []
     codes: list[NDArray[np.int32]] = []
+    means: PrefixMeans | None = None
     for place, size in enumerate(p.kmeans_sizes if p.method != "fsq" else ()):
         old = _inner(start, place)
         centroids = old.centroids if isinstance(old, KMeansLevel) and old.centroids.shape == (size, dimension) else None
@@ -116,14 +122,21 @@ def fit_codebook(
         old = _inner(start, len(levels))
         warm = old if isinstance(old, FsqLevel) else None
         centroids_of = [level.centroids for level in levels if isinstance(level, KMeansLevel)]
+        prefixes = np.stack(codes, axis=1) if codes else None
+        if prefixes is not None and p.prefix_minimum and p.fsq.decoder == "prefix":
+            means = fit_prefix_means(residual, prefixes, [level.size for level in levels], p.prefix_minimum)
+            for rows in blocks(len(residual)):
+                residual[rows] -= means.of(prefixes[rows])
 
         def before(rows: torch.Tensor) -> torch.Tensor:
             chosen = rows.numpy()
             parts = [centroids[code[chosen]] for centroids, code in zip(centroids_of, codes, strict=True)]
+            if means is not None and prefixes is not None:
+                parts.append(means.of(prefixes[chosen]))
             return torch.from_numpy(np.add.reduce(parts))
 
         levels.append(fit_fsq(residual, replace(p.fsq, seed=p.seed), before if levels else None, warm))
-    return Codebook(levels, dimension, p.method)
+    return Codebook(levels, dimension, p.method, prefix_means=means)
 
 
 def _take_away(residual: NDArray[np.float32], level: KMeansLevel) -> NDArray[np.int32]:

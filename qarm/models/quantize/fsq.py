@@ -100,13 +100,18 @@ class FsqLevel(nn.Module):
         levels: of the FSQ.
         hidden: width between; 0 for none.
         prefix_hidden: width of the prefix decoder; 0 for the mirrored one alone.
+        direction: whether the encoder sees a vector's direction alone: a dense group's short residuals are then told
+            apart as well as a loose one's long ones, where else all of them would lie at the middle of every digit.
     """
 
     mean: torch.Tensor
     scale: torch.Tensor
 
-    def __init__(self, dimension: int, levels: Sequence[int], hidden: int, prefix_hidden: int = 0) -> None:
+    def __init__(
+        self, dimension: int, levels: Sequence[int], hidden: int, prefix_hidden: int = 0, direction: bool = False
+    ) -> None:
         super().__init__()
+        self.direction = direction
         self.quantizer = FsqQuantizer(levels)
         n = len(levels)
         before = [nn.Linear(dimension, hidden), nn.ReLU()] if hidden else []
@@ -129,6 +134,8 @@ class FsqLevel(nn.Module):
 
     def latent(self, vectors: torch.Tensor) -> torch.Tensor:
         """What is bounded and rounded, of standardised vectors: shape (batch, d) to (batch, n)."""
+        if self.direction:
+            vectors = nn.functional.normalize(vectors, dim=-1) * math.sqrt(vectors.shape[-1])
         return self.project(self.encoder(vectors))
 
     @torch.inference_mode()

@@ -64,9 +64,9 @@ def fit_fsq(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(p.seed)
         learned, prefix = p.projection == "learned", before is not None and p.decoder == "prefix"
-        level = FsqLevel(data.shape[1], p.levels, p.hidden if learned else 0, p.hidden if prefix else 0)
+        level = FsqLevel(data.shape[1], p.levels, p.hidden if learned else 0, p.hidden if prefix else 0, learned)
     level.initialise(data[sample])
-    warm = start is not None and _shapes(start) == _shapes(level)
+    warm = start is not None and start.direction == level.direction and _shapes(start) == _shapes(level)
     if start is not None and warm:
         level.load_state_dict(start.state_dict())
     if learned:
