@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from queue import Full
+from threading import Semaphore
 from typing import Any
 from urllib.parse import unquote
 from weakref import WeakSet
@@ -78,8 +80,9 @@ class ParquetFiles:
     def read(self, columns: Sequence[str], stretches: Sequence[Stretch]) -> Iterator[Rows]:
         """The rows of some stretches, in their order, a few thousand at a time.
 
-        A thread reads and decodes ahead of the caller. Memory: at most four pieces of 4,096 rows, and a file buffer
-        per column.
+        A thread reads and decodes: ahead of the caller where a core is free for it, and while the caller waits where
+        torch computes on all of them, as its threads wait for the slowest of each other at every operation. Memory: at
+        most four pieces of 4,096 rows, and a file buffer per column.
 
         Args:
             columns: numeric columns and lists of them of one length.
@@ -112,9 +115,10 @@ class _StretchReader(Reader):
     ) -> None:
         self._stretches = stretches
         # One worker: with more, the order would depend on which is faster.
+        pool = _Pool(1, PIECES_AHEAD, in_turns=computes_on_all_cores())
         super().__init__(
             filesystem, list(paths), schema_fields=list(columns), worker_class=_StretchWorker,
-            reader_pool=_Pool(1, PIECES_AHEAD), shuffle_row_groups=False, num_epochs=1, is_batched_reader=True,
+            reader_pool=pool, shuffle_row_groups=False, num_epochs=1, is_batched_reader=True,
         )  # fmt: skip
         if missing := [name for name in columns if name not in self.schema.fields]:
             self.stop()
@@ -134,16 +138,44 @@ class _StretchReader(Reader):
         )
 
 
+def computes_on_all_cores() -> bool:
+    """Whether torch's threads leave no core to a reader beside them."""
+    return not torch.cuda.is_available() and torch.get_num_threads() >= len(os.sched_getaffinity(0))
+
+
 class _Pool(ThreadPool):
-    """Petastorm's threads, which look a thousand times a second whether the reader has stopped: a core's twentieth."""
+    """Petastorm's threads, which look a thousand times a second whether the reader has stopped: a core's twentieth.
+
+    Args:
+        workers: threads.
+        ahead: results that wait for the reader.
+        in_turns: whether a worker goes on only when the reader finds nothing to take.
+    """
+
+    def __init__(self, workers: int, ahead: int, in_turns: bool) -> None:
+        super().__init__(workers, ahead)
+        self._in_turns = in_turns
+        self._wanted = Semaphore(0)
+
+    def get_results(self) -> Any:
+        """The next result; the worker's turn, where there is none yet."""
+        if self._results_queue.empty():
+            self._wanted.release()
+        return super().get_results()
 
     def _stop_aware_put(self, data: object) -> None:
         while not self._stop_event.is_set():
             try:
-                return self._results_queue.put(data, timeout=STOP_SECONDS)
+                self._results_queue.put(data, timeout=STOP_SECONDS)
+                break
             except Full:  # training is slower than reading
                 continue
-        raise WorkerTerminationRequested
+        # What is no rows, the reader takes without asking for more.
+        while self._in_turns and isinstance(data, dict) and not self._stop_event.is_set():
+            if self._wanted.acquire(timeout=STOP_SECONDS):
+                return
+        if self._stop_event.is_set():
+            raise WorkerTerminationRequested
 
 
 class _StretchWorker(ArrowReaderWorker):

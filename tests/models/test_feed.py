@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from qarm.models import row_groups
 from qarm.models.feed import Feed
+from qarm.models.shuffling import Rows
 
 
 def write(path: Path, first: int, rows: int, row_group_size: int) -> str:
@@ -22,9 +24,10 @@ def write(path: Path, first: int, rows: int, row_group_size: int) -> str:
     return path.as_uri()
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> list[str]:
-    """300 rows in twelve row groups."""
+@pytest.fixture(params=[False, True], ids=["ahead", "in turns"])
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> list[str]:
+    """300 rows in twelve row groups, read both ways."""
+    monkeypatch.setattr(row_groups, "computes_on_all_cores", lambda: request.param)
     return [write(tmp_path / f"part-{part}.parquet", 100 * part, 100, 25) for part in range(3)]
 
 
@@ -76,6 +79,28 @@ def test_long_row_groups_are_read_in_pieces(files: list[str], monkeypatch: pytes
     assert ids_of(feed, 0) == whole
     shards = [ids_of(feed.sharded(shard, 7), 0) for shard in range(7)]
     assert [i for shard in shards for i in shard] == whole
+
+
+def test_where_torch_computes_on_all_cores_pieces_are_decoded_while_the_caller_waits(
+    files: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = []
+
+    def noted(batch: pa.RecordBatch, path: str) -> Rows:
+        decoded.append(len(batch))
+        return tensors(batch, path)
+
+    tensors = row_groups._tensors
+    monkeypatch.setattr(row_groups, "_tensors", noted)
+    monkeypatch.setattr(row_groups, "ROWS_AT_ONCE", 5)
+    ahead = []
+    for taken, _ in enumerate(Feed(files, ["id"], 5, 0, seed=1).epoch(0), 1):
+        time.sleep(0.01)
+        ahead.append(len(decoded) - taken)
+    if row_groups.computes_on_all_cores():
+        assert max(ahead) <= 1
+    else:
+        assert 1 < max(ahead) <= 4
 
 
 @pytest.mark.parametrize("shuffle_rows", [0, 64])
