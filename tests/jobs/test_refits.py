@@ -64,6 +64,18 @@ def test_another_method_and_back_again(night: Night) -> None:
     assert (back.loc[before.index.drop("i000"), "sid"] == before.drop("i000")["sid"]).all()
 
 
+def test_a_setting_of_a_later_qarm_replaces_no_codebook(night: Night) -> None:
+    artifacts, current = night.lake.artifacts, night.codebook
+    card = current.card | {"recipe": {k: v for k, v in current.card["recipe"].items() if k != "fsq_prefix_minimum"}}
+    older = artifacts.publish("codebook", artifacts.fetch(current), card)
+    before = night.sids()["sid"]
+    night.run()
+    assert night.codebook.version == older.version != current.version
+    assert (night.sids()["sid"] == before).all()
+    night.run("codebook.fsq_steps=110")
+    assert night.codebook.version not in (older.version, current.version), "of what it names, all still counts"
+
+
 def test_settings_that_the_method_does_not_use_fit_nothing_new() -> None:
     default, other = (load_settings((), more).codebook for more in ([], ["codebook.rq_vae_steps=7"]))
     assert default.fitting == other.fitting

@@ -20,7 +20,7 @@ from qarm.models.quantize.kmeans import KMeansLevel, fit_kmeans
 from qarm.models.quantize.levels import RenamedLevel
 from qarm.models.quantize.matching import matched_names
 from qarm.models.quantize.neighbours import nearest_others, read_index, write_index
-from qarm.models.quantize.prefix_means import fit_prefix_means
+from qarm.models.quantize.prefix_means import fit_prefix_means, seen_by, take_away
 from qarm.models.quantize.quality import (
     collapsed_levels,
     collision_numbers,
@@ -152,6 +152,14 @@ def test_a_prefix_mean_is_its_contents_drawn_to_zero_by_two(monkeypatch: pytest.
     np.testing.assert_allclose(means.means, [[12 / 5, 15 / 5], [16 / 4, 18 / 4]], rtol=1e-3)
     asked = np.array([[0, 0], [3, 1], [3, 2], [1, 2]], np.int32)
     np.testing.assert_allclose(means.of(asked), [[0, 0], [4, 4.5], [0, 0], [2.4, 3]], rtol=1e-3)
+    shares = means.own_shares(asked)
+    np.testing.assert_allclose(shares, [0, 1 / 4, 0, 1 / 5])
+    left = residual.copy()
+    take_away(means, left, codes)
+    without = np.delete(residual, 2, axis=0)
+    again = fit_prefix_means(without, np.delete(codes, 2, axis=0), [4, 3], minimum=2)
+    np.testing.assert_allclose(left[2], residual[2] - again.of(codes[2:3])[0], rtol=1e-3)
+    np.testing.assert_allclose(seen_by(means, left, codes), residual - left, rtol=1e-2, atol=1e-2)
     other = means.renamed([np.array([3, 0, 2, 1], np.int32), None])
     np.testing.assert_array_equal(other.of(np.array([[1, 1], [0, 2]], np.int32)), means.of(asked[[1, 3]]))
     monkeypatch.setattr("qarm.models.quantize.prefix_means.MOST_PREFIXES", 1)

@@ -195,7 +195,7 @@ class Codebook:
             space.load_state_dict(weights)
         means = None
         if kept := _under(tensors, "prefix_means."):
-            means = PrefixMeans(sizes[:-1], kept["prefixes"].numpy(), kept["means"].numpy())
+            means = PrefixMeans(sizes[:-1], *(kept[name].numpy() for name in ("prefixes", "means", "contents")))
         return cls(levels, dimension, method, space.eval() if space else None, card, means)
 
 
