@@ -195,7 +195,7 @@ class Codebook:
             space.load_state_dict(weights)
         means = None
         if kept := _under(tensors, "prefix_means."):
-            means = PrefixMeans(sizes[:-1], *(kept[name].numpy() for name in ("prefixes", "means", "contents")))
+            means = PrefixMeans(sizes[:-1], *(kept[name].numpy() for name in ("prefixes", "means", "shares")))
         return cls(levels, dimension, method, space.eval() if space else None, card, means)
 
 

@@ -85,7 +85,7 @@ def fit_codebook(
     """Fits all levels, each on what the ones before left over.
 
     Memory: the embeddings once, and once more unless they may be overwritten; a few blocks of 16,384 beside them; the
-    means of at most 65,536 prefixes.
+    means of at most 131,072 prefixes.
 
     Args:
         embeddings: L2-normalised, shape (n, d).

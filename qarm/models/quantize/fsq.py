@@ -1,10 +1,10 @@
 """Finite scalar quantization (Mentzer et al., arXiv 2309.15505) with a projection to few dimensions and back.
 
 QARM V2 quantizes the second k-means residual this way: k-means follows density and lets points at the edge collapse,
-FSQ does not depend on the distribution. The paper does not say how its projection is trained. Here it is learned with a
-mirrored decoder by the reconstruction's mean squared error; then, with the codes as they are, a second decoder is
-trained that also sees what the levels before stand for (as in QINCo, arXiv 2401.14732): one code means another thing
-under another prefix.
+FSQ does not depend on the distribution. The paper does not say how its projection is trained. Here it is learned, of
+the residual's direction, with a mirrored decoder by the reconstruction's mean squared error; then, with the codes as
+they are, a second decoder is trained that also sees what the levels before stand for (as in QINCo, arXiv 2401.14732):
+one code means another thing under another prefix.
 """
 
 from __future__ import annotations

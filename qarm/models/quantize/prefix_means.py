@@ -17,10 +17,7 @@ from numpy.typing import NDArray
 
 from qarm.models.quantize.kmeans import blocks
 
-PRIOR = 2
-"""Contents that a prefix's mean is drawn to 0 by: a mean of few is mostly their own noise."""
-
-MOST_PREFIXES = 65_536
+MOST_PREFIXES = 131_072
 """Means kept, of the prefixes with the most contents."""
 
 
@@ -31,14 +28,14 @@ class PrefixMeans:
         sizes: codes of each of the p levels before the last.
         prefixes: the codes of each prefix, shape (m, p), no two the same.
         means: of what their contents lie off the sum of the centroids, shape (m, d); kept in half precision.
-        contents: that each mean was taken over, shape (m,).
+        shares: what one of the contents that were fitted on counts in its prefix's mean, shape (m,).
 
     Raises:
         ValueError: more possible prefixes than a 64-bit number tells apart.
     """
 
     def __init__(
-        self, sizes: Sequence[int], prefixes: NDArray[np.int32], means: NDArray[Any], contents: NDArray[np.int32]
+        self, sizes: Sequence[int], prefixes: NDArray[np.int32], means: NDArray[Any], shares: NDArray[Any]
     ) -> None:
         self.sizes = list(sizes)
         keys = _keys(prefixes, self.sizes)
@@ -46,7 +43,7 @@ class PrefixMeans:
         self._keys = keys[order]
         self.prefixes = prefixes[order]
         self.means = means[order].astype(np.float16)
-        self.contents = contents[order]
+        self.shares = shares[order].astype(np.float32)
 
     def __len__(self) -> int:
         return len(self.prefixes)
@@ -62,7 +59,7 @@ class PrefixMeans:
         """What a content that was fitted on counts in its own prefix's mean; codes of shape (n, p), shape (n,)."""
         found = np.zeros(len(codes), np.float32)
         known, at = self._find(codes)
-        found[known] = 1 / (self.contents[at] + PRIOR)
+        found[known] = self.shares[at]
         return found
 
     def _find(self, codes: NDArray[np.int32]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
@@ -80,18 +77,22 @@ class PrefixMeans:
             code if own is None else own[code]
             for own, code in zip(names[: len(self.sizes)], self.prefixes.T, strict=True)
         ]
-        return PrefixMeans(self.sizes, np.stack(columns, 1).astype(np.int32), self.means, self.contents)
+        return PrefixMeans(self.sizes, np.stack(columns, 1).astype(np.int32), self.means, self.shares)
 
     def tensors(self) -> dict[str, torch.Tensor]:
         """What has to be kept of it."""
-        arrays = {"prefixes": self.prefixes, "means": self.means, "contents": self.contents}
+        arrays = {"prefixes": self.prefixes, "means": self.means, "shares": self.shares}
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def fit_prefix_means(
     residual: NDArray[np.float32], codes: NDArray[np.int32], sizes: Sequence[int], minimum: int
 ) -> PrefixMeans:
-    """The mean of the residual over the contents of every prefix that has enough, drawn a little to zero.
+    """The mean of the residual over the contents of every prefix that has enough, drawn to zero.
+
+    The mean of few contents is partly their own noise. Each is drawn to zero by as many contents as make it the best
+    guess of what new contents of the prefix have in common: the variance within prefixes over that between them (an
+    empirical Bayes estimate, of one number for all prefixes).
 
     Memory: ``d * 4`` bytes a prefix that has a mean, and a block of the residual.
 
@@ -99,7 +100,7 @@ def fit_prefix_means(
         residual: what the levels before left over, shape (n, d); a memory-mapped file serves.
         codes: of those levels, shape (n, p).
         sizes: of those levels.
-        minimum: contents from which on a prefix has a mean of its own.
+        minimum: contents from which on a prefix has a mean of its own; one of a single content is drawn to zero most.
     """
     keys, place, counts = np.unique(_keys(codes, sizes), return_inverse=True, return_counts=True)
     most = np.argsort(-counts, kind="stable")[:MOST_PREFIXES]
@@ -108,14 +109,35 @@ def fit_prefix_means(
     row[chosen] = np.arange(len(chosen))
     rows = row[place]
     total = np.zeros((len(chosen), residual.shape[1]), np.float32)
+    squares = 0.0
     for block in blocks(len(residual)):
         own = np.flatnonzero(rows[block] >= 0)
         own = own[np.argsort(rows[block][own], kind="stable")]
         if len(own):
             to, first = np.unique(rows[block][own], return_index=True)
-            total[to] += np.add.reduceat(residual[block][own], first)
+            taken = residual[block][own]
+            total[to] += np.add.reduceat(taken, first)
+            squares += float(np.square(taken).sum(dtype=np.float64))
+    n = counts[chosen]
+    shares = 1 / (n + _drawn_by(n, total, squares))
     prefixes = np.stack(np.unravel_index(keys[chosen], tuple(sizes)), 1).astype(np.int32)
-    return PrefixMeans(sizes, prefixes, total / (counts[chosen, None] + PRIOR), counts[chosen].astype(np.int32))
+    return PrefixMeans(sizes, prefixes, total * shares[:, None], shares)
+
+
+def _drawn_by(n: NDArray[np.int64], total: NDArray[np.float32], squares: float) -> float:
+    """The variance within prefixes over that between them.
+
+    Args:
+        n: contents of each prefix, shape (m,).
+        total: their sums, shape (m, d).
+        squares: sum of the squared norms of all.
+    """
+    freedom = int(n.sum()) - len(n)
+    if not freedom:  # no prefix holds two: nothing says how far their contents lie apart
+        return 1.0
+    within = (squares - float((np.square(total).sum(1, dtype=np.float64) / n).sum())) / freedom
+    between = squares / int(n.sum()) - within
+    return max(within, 0.0) / max(between, 1e-12)
 
 
 def take_away(means: PrefixMeans, residual: NDArray[np.float32], codes: NDArray[np.int32]) -> None:
