@@ -178,12 +178,8 @@ def test_what_a_mean_leaves_of_a_content_is_as_if_it_had_not_been_there() -> Non
     means = fit_prefix_means(residual, codes, [3, 3], minimum=1)
     left = residual.copy()
     take_away(means, left, codes)
-    drawn_by = (
-        1 / means.own_shares(codes)
-        - np.unique(codes, axis=0, return_inverse=True, return_counts=True)[2][
-            np.unique(codes, axis=0, return_inverse=True)[1].ravel()
-        ]
-    )
+    _, place, counts = np.unique(codes, axis=0, return_inverse=True, return_counts=True)
+    drawn_by = 1 / means.own_shares(codes) - counts[place.ravel()]
     for row in range(40):
         others = np.flatnonzero((codes == codes[row]).all(1) & (np.arange(40) != row))
         mean = residual[others].sum(0) / (len(others) + drawn_by[row])
