@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,10 +65,11 @@ def test_another_method_and_back_again(night: Night) -> None:
     assert (back.loc[before.index.drop("i000"), "sid"] == before.drop("i000")["sid"]).all()
 
 
-def test_a_setting_of_a_later_qarm_replaces_no_codebook(night: Night) -> None:
+def test_a_setting_of_a_later_qarm_replaces_no_codebook(night: Night, tmp_path: Path) -> None:
     artifacts, current = night.lake.artifacts, night.codebook
     card = current.card | {"recipe": {k: v for k, v in current.card["recipe"].items() if k != "fsq_prefix_minimum"}}
-    older = artifacts.publish("codebook", artifacts.fetch(current), card)
+    Codebook.load(artifacts.fetch(current)).save(tmp_path)
+    older = artifacts.publish("codebook", tmp_path, card)
     before = night.sids()["sid"]
     night.run()
     assert night.codebook.version == older.version != current.version
