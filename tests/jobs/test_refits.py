@@ -68,8 +68,10 @@ def test_another_method_and_back_again(night: Night) -> None:
 def test_a_setting_of_a_later_qarm_replaces_no_codebook(night: Night, tmp_path: Path) -> None:
     artifacts, current = night.lake.artifacts, night.codebook
     card = current.card | {"recipe": {k: v for k, v in current.card["recipe"].items() if k != "fsq_prefix_minimum"}}
-    Codebook.load(artifacts.fetch(current)).save(tmp_path)
-    older = artifacts.publish("codebook", tmp_path, card)
+    folder = tmp_path / "older"
+    folder.mkdir()
+    Codebook.load(artifacts.fetch(current)).save(folder)
+    older = artifacts.publish("codebook", folder, card)
     before = night.sids()["sid"]
     night.run()
     assert night.codebook.version == older.version != current.version
