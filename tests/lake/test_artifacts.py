@@ -93,3 +93,13 @@ def test_going_back_to_a_recipe_makes_its_artifact_current_again(run: Run, folde
     assert run.standing("book", {"size": 1}) == first
     assert run.use("book", "fit") == first
     assert run.standing("book", {"size": 3}) is None
+
+
+def test_what_a_later_recipe_names_besides_replaces_nothing_where_it_may_have_grown(run: Run, folder: Path) -> None:
+    first = run.publish("book", folder, {"size": 1})
+    run.publish("book", folder, {})
+    assert run.standing("book", {"size": 1, "ink": "red"}) is None
+    assert run.standing("book", {"size": 2, "ink": "red"}, grown=True) is None
+    assert run.standing("book", {"ink": "red"}, grown=True) is None, "what it was made from still counts"
+    assert run.standing("book", {"size": 1, "ink": "red"}, grown=True) == first
+    assert run.use("book", "fit") == first
