@@ -18,12 +18,10 @@ from qarm.models.quantize.family import CodebookParameters, default_bits
 from qarm.models.quantize.quality import collision_numbers, entropy, hit_rates, reconstruction_errors
 from qarm.schemas.settings import load_settings
 
+MANY = 100_000
 HIT_SAMPLE = 5_000
 TRIGGERS = 1_000
-"""Of which pairs are counted, and contents whose hit rates are taken, where there are too many for all."""
-
-MANY = 100_000
-"""Contents above which that is so."""
+"""Above so many contents, those whose hit rates are taken and those whose pairs are counted are drawn."""
 
 K = 50
 MAIN = ("res_kmeans_fsq (default)", "PCA-FSQ", "res_kmeans", "rq_vae", "faiss ResidualQuantizer")
@@ -80,13 +78,10 @@ def compare(vectors: np.ndarray, pairs: np.ndarray, what: str, sample: np.ndarra
         sample: embeddings to fit on; None for the vectors themselves.
     """
     n = len(vectors)
-    bits = default_bits(n if sample is None else max(n, len(sample)))
+    fitted_on = vectors if sample is None else sample
+    bits = default_bits(max(n, len(fitted_on)))
     generator = np.random.default_rng(0)
-    chosen = methods(bits)
-    if sample is None:
-        sample = vectors
-    else:
-        chosen = {name: chosen[name] for name in MAIN}
+    chosen = {name: fit for name, fit in methods(bits).items() if sample is None or name in MAIN}
     shown = np.arange(n)
     if n > MANY:
         shown = np.sort(generator.choice(n, HIT_SAMPLE, replace=False))
@@ -94,7 +89,7 @@ def compare(vectors: np.ndarray, pairs: np.ndarray, what: str, sample: np.ndarra
     rows = []
     for name, fit in chosen.items():
         start = time.perf_counter()
-        book = fit(sample)
+        book = fit(fitted_on)
         fitted = time.perf_counter() - start
         start = time.perf_counter()
         codes, _, built = book.assign_with_residuals(vectors)
@@ -116,7 +111,7 @@ def compare(vectors: np.ndarray, pairs: np.ndarray, what: str, sample: np.ndarra
         print(row, file=sys.stderr, flush=True)
         rows.append(row)
     return {
-        "what": what, "rows": rows, "contents": n, "dimension": vectors.shape[1], "fitted_on": len(sample),
+        "what": what, "rows": rows, "contents": n, "dimension": vectors.shape[1], "fitted_on": len(fitted_on),
         "size": 2**bits, "pairs": pairs.shape[1],
         "behaviour_of_embeddings": behaviour(vectors, np.arange(n), np.ones(n, np.int64), pairs),
     }  # fmt: skip

@@ -96,11 +96,6 @@ def parameters_of(settings: CodebookSettings) -> CodebookParameters:
     )  # fmt: skip
 
 
-def known_part(recipe: Mapping[str, Any], previous: Artifact | None) -> dict[str, Any]:
-    """Of a recipe what the codebook before names too: a setting that came with a later qarm replaces no codebook."""
-    return {name: value for name, value in recipe.items() if previous is None or name in previous.card["recipe"]}
-
-
 def refit_wanted(run: Run, standing: Artifact) -> bool:
     """Whether a codebook that stands is to be replaced: asked for, or due where the settings let that decide."""
     if run.settings.codebook.refit == "now":
@@ -123,8 +118,7 @@ def steps(run: Run) -> None:
     embeddings = run.read(ITEM_EMBEDDINGS.name)
     encoder = run.use("encoder", "embed_items")
     recipe = {"encoder": encoder.version, **settings.fitting}
-    previous = run.lake.artifacts.latest("codebook")
-    standing = run.standing("codebook", known_part(recipe, previous)) or run.standing("codebook", recipe)
+    standing = run.standing("codebook", recipe, grown=True)
     if standing is not None and not refit_wanted(run, standing):
         log.info("fit_codebook: %s stands; new items are assigned with it", standing.version)
         return
@@ -133,6 +127,7 @@ def steps(run: Run) -> None:
     if contents == 0:
         raise UserError(f"table item_embeddings holds nothing of {encoder.version}; run embed_items first")
     sample = content_sample(current, settings.sample_size, contents)
+    previous = run.lake.artifacts.latest("codebook")
     with tempfile.TemporaryDirectory(prefix="qarm-codebook-") as name:
         folder = Path(name)
         with run.step("sample embeddings"), user_mistakes():

@@ -48,6 +48,18 @@ class Artifact:
         """A hash of the files' contents, equal where they are, whenever they were published."""
         return hashlib.sha256(json.dumps(dict(self.files), sort_keys=True).encode()).hexdigest()[:16]
 
+    def made_by(self, recipe: Mapping[str, Any], grown: bool = False) -> bool:
+        """Whether this is what a recipe makes.
+
+        Args:
+            recipe: what an artifact is made from, by name.
+            grown: whether the recipe may name more than this one's own does: what a later qarm added.
+        """
+        own = self.card.get("recipe")
+        if not grown or not own:
+            return own == dict(recipe)
+        return own.keys() <= recipe.keys() and all(recipe[name] == value for name, value in own.items())
+
 
 class Artifacts:
     """The artifacts of one warehouse, under ``<warehouse>/_artifacts/<kind>/<version>/``.
@@ -111,10 +123,10 @@ class Artifacts:
         named = self._files.read_text(pointer) if self._files.exists(pointer) else ""
         return self.get(kind, named if named in versions else versions[-1])
 
-    def by_recipe(self, kind: str, recipe: Mapping[str, Any]) -> Artifact | None:
-        """The newest complete version whose card has this recipe, or None."""
+    def by_recipe(self, kind: str, recipe: Mapping[str, Any], grown: bool = False) -> Artifact | None:
+        """The newest complete version that was made by this recipe, or None; see :meth:`Artifact.made_by`."""
         found = (self.get(kind, version) for version in reversed(self.versions(kind)))
-        return next((artifact for artifact in found if artifact.card.get("recipe") == dict(recipe)), None)
+        return next((artifact for artifact in found if artifact.made_by(recipe, grown)), None)
 
     def prune(self, kind: str, keep: int) -> None:
         """Removes all but the newest versions of a kind that only its own night needs.

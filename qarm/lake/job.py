@@ -151,16 +151,21 @@ class Run:
         self.outputs[kind] = artifact.version
         return artifact
 
-    def standing(self, kind: str, recipe: Mapping[str, Any]) -> Artifact | None:
+    def standing(self, kind: str, recipe: Mapping[str, Any], grown: bool = False) -> Artifact | None:
         """The artifact that was made by this recipe, made current again; None where there is none yet.
 
         Of several, the current one where it is among them, else the newest.
+
+        Args:
+            kind: kind of artifact.
+            recipe: what it is made from.
+            grown: whether one stands, too, whose own recipe lacks what a later qarm added.
         """
         current = self.lake.artifacts.latest(kind)
-        if current is not None and current.card.get("recipe") == dict(recipe):
+        if current is not None and current.made_by(recipe, grown):
             standing: Artifact | None = current
         else:
-            standing = self.lake.artifacts.by_recipe(kind, recipe)
+            standing = self.lake.artifacts.by_recipe(kind, recipe, grown)
         if standing is not None:
             self.lake.artifacts.make_current(standing)
             self.outputs[kind] = standing.version

@@ -164,18 +164,22 @@ class _Pool(ThreadPool):
         return super().get_results()
 
     def _stop_aware_put(self, data: object) -> None:
+        self._until_stopped(lambda: self._put(data))
+        if self._in_turns and isinstance(data, dict):  # what is no rows, the reader takes without asking for more
+            self._until_stopped(lambda: self._wanted.acquire(timeout=STOP_SECONDS))
+
+    def _put(self, data: object) -> bool:
+        try:
+            self._results_queue.put(data, timeout=STOP_SECONDS)
+        except Full:  # training is slower than reading
+            return False
+        return True
+
+    def _until_stopped(self, attempt: Callable[[], bool]) -> None:
         while not self._stop_event.is_set():
-            try:
-                self._results_queue.put(data, timeout=STOP_SECONDS)
-                break
-            except Full:  # training is slower than reading
-                continue
-        # What is no rows, the reader takes without asking for more.
-        while self._in_turns and isinstance(data, dict) and not self._stop_event.is_set():
-            if self._wanted.acquire(timeout=STOP_SECONDS):
+            if attempt():
                 return
-        if self._stop_event.is_set():
-            raise WorkerTerminationRequested
+        raise WorkerTerminationRequested
 
 
 class _StretchWorker(ArrowReaderWorker):

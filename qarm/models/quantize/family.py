@@ -15,7 +15,7 @@ from qarm.models.quantize.fsq import FsqLevel
 from qarm.models.quantize.fsq_training import FsqParameters, fit_fsq
 from qarm.models.quantize.kmeans import KMeansLevel, blocks, fit_kmeans
 from qarm.models.quantize.levels import Level, RenamedLevel
-from qarm.models.quantize.prefix_means import PrefixMeans, fit_prefix_means, seen_by, take_away
+from qarm.models.quantize.prefix_means import PrefixMeans, fit_prefix_means, others_means, take_others_means
 from qarm.models.quantize.rq_vae import RqVaeParameters, fit_rq_vae
 
 KMEANS_LEVELS = {"res_kmeans_fsq": 2, "res_kmeans": 3, "vq": 1, "rq_vae": 3, "fsq": 0}
@@ -125,13 +125,13 @@ def fit_codebook(
         prefixes = np.stack(codes, axis=1) if codes else None
         if prefixes is not None and p.prefix_minimum and p.fsq.decoder == "prefix":
             means = fit_prefix_means(residual, prefixes, [level.size for level in levels], p.prefix_minimum)
-            take_away(means, residual, prefixes)
+            take_others_means(means, residual, prefixes)
 
         def before(rows: torch.Tensor) -> torch.Tensor:
             chosen = rows.numpy()
             parts = [centroids[code[chosen]] for centroids, code in zip(centroids_of, codes, strict=True)]
             if means is not None and prefixes is not None:
-                parts.append(seen_by(means, residual[chosen], prefixes[chosen]))
+                parts.append(others_means(means, residual[chosen], prefixes[chosen]))
             return torch.from_numpy(np.add.reduce(parts))
 
         levels.append(fit_fsq(residual, replace(p.fsq, seed=p.seed), before if levels else None, warm))

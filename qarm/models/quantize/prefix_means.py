@@ -8,6 +8,7 @@ codes tell the contents of one prefix apart.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,26 +51,25 @@ class PrefixMeans:
 
     def of(self, codes: NDArray[np.int32]) -> NDArray[np.float32]:
         """The vectors of codes of shape (n, p), shape (n, d)."""
-        found = np.zeros((len(codes), self.means.shape[1]), np.float32)
-        known, at = self._find(codes)
-        found[known] = self.means[at]
-        return found
+        return self.with_shares(codes)[0]
 
-    def own_shares(self, codes: NDArray[np.int32]) -> NDArray[np.float32]:
-        """What a content that was fitted on counts in its own prefix's mean; codes of shape (n, p), shape (n,)."""
-        found = np.zeros(len(codes), np.float32)
-        known, at = self._find(codes)
-        found[known] = self.shares[at]
-        return found
+    def with_shares(self, codes: NDArray[np.int32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The vectors, and what a content that was fitted on counts in its own.
 
-    def _find(self, codes: NDArray[np.int32]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-        """Which prefixes have a mean, and at which place those do."""
-        if not len(self):
-            return np.zeros(len(codes), bool), np.zeros(0, np.int64)
-        keys = _keys(codes, self.sizes)
-        at = np.minimum(np.searchsorted(self._keys, keys), len(self) - 1)
-        known = self._keys[at] == keys
-        return known, at[known]
+        Args:
+            codes: shape (n, p).
+
+        Returns:
+            Shapes (n, d) and (n,).
+        """
+        vectors = np.zeros((len(codes), self.means.shape[1]), np.float32)
+        shares = np.zeros(len(codes), np.float32)
+        if len(self):
+            keys = _keys(codes, self.sizes)
+            at = np.minimum(np.searchsorted(self._keys, keys), len(self) - 1)
+            known = self._keys[at] == keys
+            vectors[known], shares[known] = self.means[at[known]], self.shares[at[known]]
+        return vectors, shares
 
     def renamed(self, names: Sequence[NDArray[np.int32] | None]) -> PrefixMeans:
         """The same vectors under other names of the codes; None where a level's stay."""
@@ -140,7 +140,7 @@ def _drawn_by(n: NDArray[np.int64], total: NDArray[np.float32], squares: float) 
     return max(within, 0.0) / max(between, 1e-12)
 
 
-def take_away(means: PrefixMeans, residual: NDArray[np.float32], codes: NDArray[np.int32]) -> None:
+def take_others_means(means: PrefixMeans, residual: NDArray[np.float32], codes: NDArray[np.int32]) -> None:
     """Subtracts from every content, in place, the mean of its prefix as it would be without this content.
 
     A new content is no part of its prefix's mean, and what is fitted on the residual is to suit it: without one of
@@ -152,18 +152,18 @@ def take_away(means: PrefixMeans, residual: NDArray[np.float32], codes: NDArray[
         codes: of those levels, shape (n, p).
     """
     for rows in blocks(len(residual)):
-        left = residual[rows] - means.of(codes[rows])
-        residual[rows] = left / (1 - means.own_shares(codes[rows]))[:, None]
+        vectors, shares = means.with_shares(codes[rows])
+        residual[rows] = (residual[rows] - vectors) / (1 - shares)[:, None]
 
 
-def seen_by(means: PrefixMeans, residual: NDArray[np.float32], codes: NDArray[np.int32]) -> NDArray[np.float32]:
-    """The means that :func:`take_away` subtracted, of what it left; shapes (n, d), (n, p) to (n, d)."""
-    taken: NDArray[np.float32] = means.of(codes) - means.own_shares(codes)[:, None] * residual
-    return taken
+def others_means(means: PrefixMeans, left: NDArray[np.float32], codes: NDArray[np.int32]) -> NDArray[np.float32]:
+    """What :func:`take_others_means` subtracted, by what it left; shapes (n, d) and (n, p) to (n, d)."""
+    vectors, shares = means.with_shares(codes)
+    return vectors - shares[:, None] * left
 
 
 def _keys(codes: NDArray[np.int32], sizes: Sequence[int]) -> NDArray[np.int64]:
     """One number for each row of codes."""
-    if np.prod(np.array(sizes, dtype=object)) >= 2**63:
+    if math.prod(sizes) >= 2**63:
         raise ValueError(f"levels of {list(sizes)} codes have too many prefixes; use fewer or smaller levels")
     return np.asarray(np.ravel_multi_index(tuple(codes.T.astype(np.int64)), tuple(sizes)), np.int64)
