@@ -1,8 +1,11 @@
-"""Parameters of small codebooks, one of every method."""
+"""Parameters of small codebooks, one of every method, and contents in groups."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from qarm.models.quantize.family import CodebookParameters
 from qarm.models.quantize.fsq_training import FsqParameters
@@ -24,3 +27,11 @@ FAMILY = [
     replace(PARAMETERS, method="rq_vae", kmeans_sizes=[8, 8, 8]),
     replace(PARAMETERS, method="fsq", fsq=replace(FSQ_PARAMETERS, levels=[3] * 6, steps=420)),
 ]
+
+
+def grouped(n: int, seed: int) -> NDArray[np.float32]:
+    """Three hundred tight groups, many more than there are centroids."""
+    generator, own = np.random.default_rng(4), np.random.default_rng(seed)
+    centres = generator.normal(size=(300, 16))
+    vectors = centres[own.integers(300, size=n)] + 0.25 * own.normal(size=(n, 16))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)

@@ -96,6 +96,16 @@ def test_the_projection_sees_a_residuals_direction_alone() -> None:
     assert (of_pca.encode(nearer) == of_pca.encode(np.broadcast_to(of_pca.mean.numpy(), vectors.shape))).all()
 
 
+def test_a_level_that_saw_lengths_is_not_gone_on_from() -> None:
+    vectors = clustered()
+    parameters = replace(FSQ_PARAMETERS, steps=20)
+    start = fit_fsq(vectors, replace(FSQ_PARAMETERS, seed=1))
+    anew, warm = fit_fsq(vectors, parameters), fit_fsq(vectors, parameters, start=start)
+    assert not np.array_equal(anew.encode(vectors), warm.encode(vectors))
+    start.direction = False  # as levels of codebooks of format 2 are
+    assert np.array_equal(anew.encode(vectors), fit_fsq(vectors, parameters, start=start).encode(vectors))
+
+
 def test_pca_projects_on_the_leading_components() -> None:
     generator = np.random.default_rng(0)
     plane = generator.normal(size=(500, 2)) @ generator.normal(size=(2, 12)) * [[3.0]]

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+import torch
 
+from qarm.models.quantize import family
 from qarm.models.quantize.family import fit_codebook
 from qarm.models.quantize.prefix_means import fit_prefix_means, others_means, take_others_means
 from qarm.models.quantize.quality import quality_of
-from tests.models.codebooks import FSQ_PARAMETERS, PARAMETERS
-
-
-def grouped(n: int, seed: int) -> NDArray[np.float32]:
-    """Three hundred tight groups, many more than there are centroids."""
-    generator, own = np.random.default_rng(4), np.random.default_rng(seed)
-    centres = generator.normal(size=(300, 16))
-    vectors = centres[own.integers(300, size=n)] + 0.25 * own.normal(size=(n, 16))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+from tests.models.codebooks import FSQ_PARAMETERS, PARAMETERS, grouped
 
 
 def test_prefix_means_give_new_contents_better_codes() -> None:
@@ -30,6 +24,18 @@ def test_prefix_means_give_new_contents_better_codes() -> None:
     assert books[0].prefix_means is None
     assert means["reconstruction_error"] < 0.8 * without["reconstruction_error"]
     assert means["collision_rate"] < 0.9 * without["collision_rate"]
+
+
+def test_the_fsq_is_fitted_on_what_is_left_and_told_of_all_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr(family, "fit_fsq", lambda left, p, before, start: given.append((left, before)))
+    vectors = grouped(2000, 5)
+    fit_codebook(vectors, replace(PARAMETERS, kmeans_sizes=[16, 16]))
+    left, before = given[0]
+    rows = torch.arange(0, 2000, 7)
+    np.testing.assert_allclose(before(rows).numpy() + left[rows], vectors[rows], atol=1e-5)
+    fit_codebook(vectors, replace(PARAMETERS, kmeans_sizes=[16, 16], prefix_minimum=0))
+    assert (left**2).sum() < 0.8 * (given[1][0] ** 2).sum()
 
 
 def test_a_prefix_mean_is_drawn_to_zero_by_the_noise_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
