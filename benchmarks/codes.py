@@ -194,7 +194,7 @@ def quick(*more: str) -> Any:
 def memory(warehouse: str) -> dict[str, Any]:
     """Peak memory of a fit on a million embeddings."""
     spark = session()
-    lake = Lake(spark, quick("codebook.sample_size=1_000_000"), warehouse)
+    lake = Lake(spark, quick("codebook.sample_size=1_000_000", "codebook.refit=now"), warehouse)
     with PeakMemory() as peak:
         start = time.perf_counter()
         run_job(lake, fit_codebook.JOB, new_run_id())

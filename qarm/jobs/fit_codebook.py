@@ -19,6 +19,7 @@ from qarm.jobs.codes.published import all_codes, standing_ids
 from qarm.lake.artifacts import Artifact
 from qarm.lake.command import main
 from qarm.lake.job import Job, Run, user_mistakes
+from qarm.lake.session import give_back_heap
 from qarm.models.quantize.codebook import Codebook, assert_finite
 from qarm.models.quantize.family import CodebookParameters, fit_codebook
 from qarm.models.quantize.fsq_training import FsqParameters
@@ -134,6 +135,7 @@ def steps(run: Run) -> None:
             matrix = gather_matrix(sample, "embedding", sample_order(), folder / "sample.f32")
             for rows in blocks(len(matrix)):
                 assert_finite(matrix[rows])
+            give_back_heap(run.spark)
         fitted, held_out = _split(matrix)
         seen = fitted[: settings.quality_sample].copy()  # the fit leaves residuals in the file
         start = _start(run, previous, encoder.version, settings.method)

@@ -129,10 +129,12 @@ def fit_codebook(
 
         def before(rows: torch.Tensor) -> torch.Tensor:
             chosen = rows.numpy()
-            parts = [centroids[code[chosen]] for centroids, code in zip(centroids_of, codes, strict=True)]
+            stood = np.zeros((len(chosen), dimension), np.float32)
+            for centroids, code in zip(centroids_of, codes, strict=True):
+                stood += centroids[code[chosen]]
             if means is not None and prefixes is not None:
-                parts.append(others_means(means, residual[chosen], prefixes[chosen]))
-            return torch.from_numpy(np.add.reduce(parts))
+                stood += others_means(means, residual[chosen], prefixes[chosen])
+            return torch.from_numpy(stood)
 
         levels.append(fit_fsq(residual, replace(p.fsq, seed=p.seed), before if levels else None, warm))
     return Codebook(levels, dimension, p.method, prefix_means=means)

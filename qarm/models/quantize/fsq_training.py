@@ -12,6 +12,7 @@ from torch import nn
 from tqdm import tqdm
 
 from qarm.models.quantize.fsq import FsqLevel
+from qarm.models.quantize.kmeans import BLOCK
 from qarm.models.quantize.sampling import random_batches
 
 INITIAL_SAMPLE = 32_768
@@ -82,7 +83,7 @@ def fit_fsq(
     decoder = level.prefix_decoder
     if decoder is not None and before is not None:
         if not warm:
-            seen = before(sample)
+            seen = torch.cat([before(rows) for rows in sample.split(BLOCK)])
             decoder.mean.copy_(seen.mean(0))
             decoder.scale.copy_((seen - decoder.mean).pow(2).mean().sqrt().clamp_min(1e-12))
 

@@ -43,7 +43,7 @@ class PrefixMeans:
         order = np.argsort(keys)
         self._keys = keys[order]
         self.prefixes = prefixes[order]
-        self.means = means[order].astype(np.float16)
+        self.means = means.astype(np.float16)[order]
         self.shares = shares[order].astype(np.float32)
 
     def __len__(self) -> int:
@@ -94,7 +94,7 @@ def fit_prefix_means(
     guess of what new contents of the prefix have in common: the variance within prefixes over that between them (an
     empirical Bayes estimate, of one number for all prefixes).
 
-    Memory: ``d * 4`` bytes a prefix that has a mean, and a block of the residual.
+    Memory: ``d * 8`` bytes a prefix that has a mean, and a block of the residual.
 
     Args:
         residual: what the levels before left over, shape (n, d); a memory-mapped file serves.
@@ -121,7 +121,8 @@ def fit_prefix_means(
     n = counts[chosen]
     shares = 1 / (n + _drawn_by(n, total, squares))
     prefixes = np.stack(np.unravel_index(keys[chosen], tuple(sizes)), 1).astype(np.int32)
-    return PrefixMeans(sizes, prefixes, total * shares[:, None], shares)
+    total *= shares[:, None].astype(np.float32)
+    return PrefixMeans(sizes, prefixes, total, shares)
 
 
 def _drawn_by(n: NDArray[np.int64], total: NDArray[np.float32], squares: float) -> float:
@@ -135,7 +136,8 @@ def _drawn_by(n: NDArray[np.int64], total: NDArray[np.float32], squares: float) 
     freedom = int(n.sum()) - len(n)
     if not freedom:  # no prefix holds two: nothing says how far their contents lie apart
         return 1.0
-    within = (squares - float((np.square(total).sum(1, dtype=np.float64) / n).sum())) / freedom
+    of_sums = sum(float((np.square(total[rows]).sum(1, dtype=np.float64) / n[rows]).sum()) for rows in blocks(len(n)))
+    within = (squares - of_sums) / freedom
     between = squares / int(n.sum()) - within
     return max(within, 0.0) / max(between, 1e-12)
 
