@@ -64,6 +64,8 @@ def write_catalogue(folder: Path, vectors: NDArray[np.float32]) -> None:
         "text_embeddings": vectors[:0],
         "behaviour_coarse": _directions(generator, (2, ITEMS, 8)),
         "behaviour_fine": _directions(generator, (2, ITEMS, 32)),
+        "behaviour_audience": _directions(generator, (2, ITEMS, 32)),
+        "behaviour_mean": _directions(generator, (2, 32)),
         "behaviour_until": np.array([0, 180 * DAY]),
         "neighbours": np.zeros((len(vectors), 11), np.int32),
         "category": generator.integers(1, CLUSTERS, ITEMS) * 7919,

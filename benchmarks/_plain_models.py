@@ -28,7 +28,7 @@ from qarm.models.ranker.metrics import auc
 COUNTS = ["history_length", "taken", "taken_gap", "item_events", "item_recent_events", "hour", "weekday"]
 NUMBERS = [
     *COUNTS, "sid_events", "sid_recent_events", "shared_1", "shared_2", "shared_3", "shared_gap", "similar",
-    "similarity", "behaviour", "paired",
+    "similarity", "behaviour", "taste", "paired",
 ]  # fmt: skip
 TOPS = (5, 50)
 CELLS = 3_000_000

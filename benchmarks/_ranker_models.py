@@ -24,7 +24,7 @@ from qarm.schemas.settings import Settings, load_settings
 BOTH = ["recent", "found"]
 PLAIN: dict[str, object] = {
     "use_codes": False, "use_neighbours": False, "use_crosses": False, "use_histogram": False,
-    "use_behaviour": False, "use_pairs": False, "use_mix": False,
+    "use_behaviour": False, "use_taste": False, "use_pairs": False, "use_mix": False,
 }  # fmt: skip
 """Ids, counts, age, action and place of events: what every model reads."""
 
@@ -45,6 +45,7 @@ ABLATIONS: dict[str, tuple[str, dict[str, object]]] = {
     "without neighbours": ("embedding", {"histories": BOTH, "use_neighbours": False}),
     "without the histogram": ("embedding", {"histories": BOTH, "use_histogram": False}),
     "without behaviour": ("embedding", {"histories": BOTH, "use_behaviour": False}),
+    "without taste": ("embedding", {"histories": BOTH, "use_taste": False}),
     "without pairs": ("embedding", {"histories": BOTH, "use_pairs": False}),
     "without the mix": ("embedding", {"histories": BOTH, "use_mix": False}),
     "without counts": ("embedding", {"histories": BOTH, "use_counts": False}),

@@ -29,6 +29,7 @@ def slices(examples: Mapping[str, np.ndarray], train_events: np.ndarray) -> dict
         "cold items": train_events < COLD,
         "long histories": examples["history_length"] >= LONG,
         "not taken before": examples["taken"] == 0,
+        "long, not taken before": (examples["history_length"] >= LONG) & (examples["taken"] == 0),
     }
 
 
@@ -87,8 +88,8 @@ def write_models(title: str, found: pd.DataFrame, speed: Mapping[str, float], no
     write_table(title, COMMAND, ["model", "seeds", "AUC", "GAUC", "UAUC", "examples trained a second"], rows, note)
 
 
-def write_slices(title: str, found: pd.DataFrame, note: str) -> None:
-    """AUC of every model on every slice."""
+def write_slices(title: str, found: pd.DataFrame, ours: str, best: str, note: str) -> None:
+    """AUC of every model on every slice, and by how much ours is above the best of the others."""
     parts = list(dict.fromkeys(found["slice"]))
     counts = {part: found[found["slice"] == part]["rows"].iloc[0] for part in parts}
     means = found.groupby(["model", "slice"], sort=False)["auc"].mean().unstack()[parts]
@@ -96,6 +97,9 @@ def write_slices(title: str, found: pd.DataFrame, note: str) -> None:
         [str(model), *("–" if np.isnan(value) else f"{value:.4f}" for value in values)]
         for model, values in means.iterrows()
     ]
+    gains = means.loc[ours] - means.loc[best]
+    points = ("–" if np.isnan(gain) else f"{100 * gain:+.2f}" for gain in gains)
+    rows.append([f"{ours} less {best}, points", *points])
     write_table(title, COMMAND, ["AUC", *(f"{part} ({counts[part]:,})" for part in parts)], rows, note)
 
 

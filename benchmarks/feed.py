@@ -31,7 +31,7 @@ from benchmarks._memory import PeakMemory
 from benchmarks._table import write_table
 from qarm.jobs.train_ranker import MODELS, shape_of
 from qarm.models.feed import Feed
-from qarm.models.ranker import likeness
+from qarm.models.ranker import likeness, taste
 from qarm.models.ranker.paired import MEASURES, SOURCES
 from qarm.models.ranker.ranker import CODES as CODE_NAMES
 from qarm.models.ranker.ranker import TIERS, Ranker, RankerShape
@@ -52,7 +52,7 @@ def generated(settings: Settings, shape: RankerShape, rows: int, folder: Path, i
     """Writes examples of the ranker's columns, ids drawn log-uniformly."""
     e = settings.examples
     lengths = {"recent": e.recent_length, "found": e.found_length, "neighbour": 1 + e.neighbours, "similar": TIERS}
-    lengths |= {"paired": len(SOURCES) * MEASURES}
+    lengths |= {"paired": len(SOURCES) * MEASURES, "taste": taste.MEASURES}
     lengths |= dict.fromkeys(("similarity", "behaviour"), likeness.VIEWS * likeness.MEASURES)
     urls = []
     for part in range(FILES):
@@ -63,7 +63,7 @@ def generated(settings: Settings, shape: RankerShape, rows: int, folder: Path, i
             size = (rows // FILES, *([lengths[kind]] if kind in lengths else []))
             if name.startswith("label_"):
                 values: Any = draw.integers(0, 2, size).astype(np.float32)
-            elif name in ("found_score", "paired", "similarity", "behaviour"):
+            elif name in ("found_score", "paired", "similarity", "behaviour", "taste"):
                 values = draw.random(size, dtype=np.float32)
             elif field in ("index", "item") or name.endswith(CODE_NAMES):
                 high = CODES if name.endswith(CODE_NAMES) else items

@@ -114,9 +114,11 @@ def write(data: str, folder: Path) -> None:
     results.write_models(f"Rankers on {DATA[data]}", found, speed.groupby("model")["speed"].mean().to_dict(), note)
     note = (
         f"{DATA[data]}, test split, mean of the seeds. Cold items: fewer than {results.COLD} positives in the train"
-        f" period; long histories: at least {results.LONG:,} positives before."
+        f" period; long histories: at least {results.LONG:,} positives before. Negatives are items that the user never"
+        " took, so a target that was taken before is a positive, and every model that counts knows it; the longer the"
+        " history, the more of them. The slices without them show what is left to tell."
     )
-    results.write_slices(f"Rankers on {DATA[data]}, by slice", found, note)
+    results.write_slices(f"Rankers on {DATA[data]}, by slice", found, OURS, best, note)
     rows = [
         {"model": name, "valid_auc": float(np.load(there[f"{name} 0"])["valid_auc"])}
         for name in (OURS, *ABLATIONS)

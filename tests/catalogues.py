@@ -26,6 +26,8 @@ def random_catalogue(items: int, seed: int = 0) -> Catalogue:
         pair_score=draw.random(2 * items).astype(np.float32),
         behaviour_coarse=draw.normal(size=(2, items, 2)).astype(np.float32),
         behaviour_fine=draw.normal(size=(2, items, 5)).astype(np.float32),
+        behaviour_audience=draw.normal(size=(2, items, 5)).astype(np.float32),
+        behaviour_mean=draw.normal(size=(2, 5)).astype(np.float32),
         behaviour_until=np.array([0, 60 * HOUR]),
     )
 

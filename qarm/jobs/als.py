@@ -69,11 +69,18 @@ def item_factors(ratings: DataFrame, parameters: AlsParameters) -> DataFrame:
         itemCol="item",
         ratingCol="rating",
     )
-    factors = als.fit(ratings).itemFactors
-    norm = F.sqrt(F.aggregate("features", F.lit(0.0), lambda total, x: total + x * x))
-    unit = F.transform("features", lambda x: (x / F.col("norm")).cast("float"))
-    return (
-        factors.withColumn("norm", norm)
-        .where("norm > 0 AND NOT isnan(norm)")
-        .select(F.col("id").alias("item"), unit.alias("vector"))
-    )
+    factors = als.fit(ratings).itemFactors.select(F.col("id").alias("item"), F.col("features").alias("vector"))
+    return unit_vectors(factors, "vector")
+
+
+def unit_vectors(rows: DataFrame, column: str) -> DataFrame:
+    """Rows with a vector brought to length 1, as ARRAY<FLOAT>; those of no length are left out.
+
+    Args:
+        rows: with the column.
+        column: ARRAY of numbers.
+    """
+    norm = F.sqrt(F.aggregate(column, F.lit(0.0), lambda total, x: total + x * x))
+    unit = F.transform(column, lambda x: (x / F.col("norm")).cast("float"))
+    known = rows.withColumn("norm", norm).where("norm > 0 AND NOT isnan(norm)")
+    return known.withColumn(column, unit).drop("norm")

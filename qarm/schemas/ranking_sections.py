@@ -88,6 +88,7 @@ class RankerSettings(Section):
     use_crosses: bool
     use_histogram: bool
     use_behaviour: bool
+    use_taste: bool
     use_pairs: bool
     use_mix: bool
     use_counts: bool

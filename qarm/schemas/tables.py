@@ -291,6 +291,12 @@ def ranker_examples(tasks: Sequence[str]) -> Contract:
                 nullable=False,
             ),
             Column(
+                "taste",
+                "ARRAY<FLOAT>",
+                "The user's taste with the target's audience and vector, then the late taste with both; 0 for none",
+                nullable=False,
+            ),
+            Column(
                 "paired",
                 "ARRAY<FLOAT>",
                 "Items the user took before that pair with the target: number, best and sum of scores, by source",

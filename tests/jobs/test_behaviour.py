@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from qarm.jobs.examples.behaviour import behaviours, fit_days
+from qarm.jobs.examples.audience import PRIOR, audiences, mean_user, user_directions
+from qarm.jobs.examples.behaviour import behaviours, fit_days, vectors_by_row
 from qarm.lake.periods import Periods
-from qarm.models.ranker.lending import Kin
+from qarm.models.ranker.lending import Kin, unit
+from qarm.models.ranker.taste import tastes
 from qarm.schemas.ranking_sections import BehaviourSettings
 from qarm.schemas.settings import load_settings
 
@@ -95,3 +97,35 @@ def test_a_new_item_gets_the_vectors_of_what_is_like_it(spark: SparkSession, log
     kin = Kin(np.arange(21), of_third, (of_third >= 0).astype(np.float32))
     lent = behaviours(spark.createDataFrame(log), items, [DAY.replace(day=3)], 21, kin, SETTINGS).behaviour_fine[0]
     np.testing.assert_allclose(lent[20], lent[3], atol=1e-6)
+
+
+def test_an_audience_is_the_mean_taste_of_its_takers(spark: SparkSession) -> None:
+    draw = np.random.default_rng(3)
+    taken = draw.random((30, 12)) < 0.3
+    taken[:, 11] = False
+    taken[0] = False
+    vectors = unit(draw.normal(size=(12, 4)).astype(np.float32))
+    ratings = spark.createDataFrame(pd.DataFrame(np.argwhere(taken), columns=["user", "item"]))
+    of_items = spark.createDataFrame(
+        [(item, row.tolist()) for item, row in enumerate(vectors)], "item INT, vector ARRAY<FLOAT>"
+    )
+    directions = user_directions(ratings, of_items, 4)
+    mean = mean_user(directions, 4)
+    sums = taken @ vectors.astype(np.float64)
+    there = taken.any(1)
+    np.testing.assert_allclose(mean, unit(sums[there].astype(np.float32)).mean(0), atol=1e-6)
+    expected = taken.T @ np.where(there[:, None], tastes(sums, mean), 0) / (taken.sum(0)[:, None] + PRIOR)
+    found = vectors_by_row(audiences(ratings, directions, mean), 12, 4)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert not found[11].any()
+
+
+def test_audiences_follow_who_takes_what_before_the_day(spark: SparkSession, log: pd.DataFrame) -> None:
+    items = spark.createDataFrame(pd.DataFrame({"item_id": [f"item-{n}" for n in range(20)], "item_row": range(20)}))
+    found = behaviours(spark.createDataFrame(log), items, [DAY, DAY.replace(day=3)], 20, None, SETTINGS)
+    assert found.behaviour_audience.shape == (2, 20, 4)
+    assert not found.behaviour_audience[0].any(), "nothing was taken before the first day"
+    assert not found.behaviour_mean[0].any()
+    inner = found.behaviour_audience[1] @ found.behaviour_audience[1].T
+    assert min(inner[:10, :10].min(), inner[10:, 10:].min()) > 0.5
+    assert inner[:10, 10:].max() < -0.5

@@ -50,6 +50,6 @@ def test_a_target_sees_the_newest_vectors_fitted_before_it() -> None:
         views = [vectors[number] for vectors in (known.behaviour_coarse, known.behaviour_fine)]
         measures = [by_hand((vectors[[0, 2]] @ vectors[1]).tolist()) for vectors in views]
         np.testing.assert_allclose(found[rows], [measures[0] + measures[1]] * 2, rtol=1e-5)
-    arrays = ("behaviour_coarse", "behaviour_fine", "behaviour_until")
+    arrays = [name for name in vars(known) if name.startswith("behaviour")]
     none = replace(known, **{name: getattr(known, name)[:0] for name in arrays})
     assert not behaviour(targets, times, visible, history, none).any()

@@ -16,8 +16,8 @@ from qarm.models.ranker.top_k import TIERS
 
 SHAPE = RankerShape(
     tasks=["click"], items=20, codes=[5, 5, 5], histories=["recent", "found"], use_codes=True, use_neighbours=True,
-    use_crosses=True, use_histogram=True, use_behaviour=True, use_pairs=True, use_mix=True, use_counts=True,
-    id_events=2, item_dim=8, sid_dim=8, hidden=[16], heads=2, dropout=0.0,
+    use_crosses=True, use_histogram=True, use_behaviour=True, use_taste=True, use_pairs=True, use_mix=True,
+    use_counts=True, id_events=2, item_dim=8, sid_dim=8, hidden=[16], heads=2, dropout=0.0,
 )  # fmt: skip
 
 SWITCHES = [name for name in vars(SHAPE) if name.startswith("use_")]
@@ -43,6 +43,7 @@ def batch(n: int = 64, seed: int = 0, length: int = 4) -> dict[str, torch.Tensor
         "neighbour_item": draw(20, n, 5),
         "similarity": torch.rand(n, 8, generator=g),
         "behaviour": torch.rand(n, 8, generator=g),
+        "taste": torch.rand(n, 4, generator=g) - 0.5,
         "paired": torch.rand(n, 6, generator=g),
     }
     columns |= {f"shared_{i}": draw(3, n) for i in (1, 2, 3)}
@@ -133,11 +134,12 @@ def test_the_baseline_reads_no_codes_and_no_found_history() -> None:
         use_histogram=False,
         use_pairs=False,
         use_behaviour=False,
+        use_taste=False,
     )
     assert not [
         name
         for name in din.columns
-        if name.startswith(("sid", "found", "shared", "similar", "neighbour", "paired", "behaviour"))
+        if name.startswith(("sid", "found", "shared", "similar", "neighbour", "paired", "behaviour", "taste"))
     ]
     columns = {name: batch()[name] for name in din.columns}
     assert Ranker(din)(columns).shape == (64, 1)
@@ -151,6 +153,7 @@ def test_the_baseline_reads_no_codes_and_no_found_history() -> None:
         "use_crosses",
         "use_histogram",
         "use_behaviour",
+        "use_taste",
         "use_pairs",
         "use_mix",
         "use_counts",

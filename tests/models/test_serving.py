@@ -36,6 +36,7 @@ def drawn(n: int, events: int = EVENTS, seed: int = 0) -> tuple[dict[str, torch.
     candidates |= {f"sid_{i}": draw(0, 5, n) for i in (1, 2, 3)} | {f"shared_{i}": draw(0, 9, n) for i in (1, 2, 3)}
     candidates |= {"similar": draw(0, 9, n, TIERS), "neighbour_item": draw(0, 20, n, 5), "paired": torch.rand(n, 6)}
     candidates |= {"similarity": torch.rand(n, 8, generator=g), "behaviour": torch.rand(n, 8, generator=g)}
+    candidates["taste"] = torch.rand(n, 4, generator=g) - 0.5
     found = draw(1, 1 + events, n, FOUND) if events else torch.zeros(n, FOUND, dtype=torch.int32)
     candidates["found"] = found * (torch.arange(FOUND) < draw(0, FOUND + 1, n, 1)).int()
     candidates["found_score"] = (torch.rand(n, FOUND, generator=g) * 2 - 1) * (candidates["found"] > 0)

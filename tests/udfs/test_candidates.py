@@ -32,8 +32,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_catalogue_without_behaviour_is_loaded(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    for name in ("behaviour_coarse", "behaviour_fine", "behaviour_until"):
-        np.save(tmp_path / f"{name}.npy", np.load(tmp_path / f"{name}.npy")[:0])
+    for path in tmp_path.glob("behaviour_*.npy"):
+        np.save(path, np.load(path)[:0])
     assert load_catalogue(tmp_path).behaviour_fine.shape == (0, ITEMS, 5)
 
 

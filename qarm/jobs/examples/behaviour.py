@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from qarm.jobs.als import AlsParameters, item_factors, with_user_numbers
+from qarm.jobs.examples.audience import audiences, mean_user, user_directions
 from qarm.lake.periods import Periods
 from qarm.models.ranker.lending import Kin, lend
 from qarm.schemas.ranking_sections import BehaviourSettings
@@ -97,11 +98,16 @@ class Behaviours:
 
     Attributes:
         behaviour_coarse, behaviour_fine: of length 1, or 0 where an item was not taken before; shape (fits, items, d).
+        behaviour_audience: mean taste of each item's takers, by the fine vectors, 0 where nobody took it; shape
+            (fits, items, d).
+        behaviour_mean: the mean user, by the fine vectors, shape (fits, d).
         behaviour_until: microseconds since 1970 that each fit's log ends before, shape (fits,).
     """
 
     behaviour_coarse: NDArray[np.float32]
     behaviour_fine: NDArray[np.float32]
+    behaviour_audience: NDArray[np.float32]
+    behaviour_mean: NDArray[np.float32]
     behaviour_until: NDArray[np.int64]
 
 
@@ -115,8 +121,8 @@ def behaviours(
 ) -> Behaviours:
     """Fits vectors on the log before each of some days, and lends them to items that few took.
 
-    Driver memory: ``4 * (coarse_dim + fine_dim)`` bytes an item and fit; beside them three times ``4 * fine_dim`` for
-    one.
+    Driver memory: ``4 * (coarse_dim + 2 * fine_dim)`` bytes an item and fit; beside them three times ``4 * fine_dim``
+    for one.
 
     Args:
         positives: user_id, item_id, event_date.
@@ -126,15 +132,26 @@ def behaviours(
         kin: of the items; None where each has its own vectors alone.
         settings: of the fits.
     """
-    coarse, fine = (np.zeros((len(days), count, dim), np.float32) for dim in (settings.coarse_dim, settings.fine_dim))
+    dims = settings.coarse_dim, settings.fine_dim, settings.fine_dim
+    coarse, fine, audience = (np.zeros((len(days), count, dim), np.float32) for dim in dims)
+    mean = np.zeros((len(days), settings.fine_dim), np.float32)
     for number, day in enumerate(days):
         ratings = ratings_before(positives, items, day).persist()
         takers = takers_by_row(ratings, count)
-        for matrix in (coarse, fine) if takers.any() else ():
-            parameters = AlsParameters(
-                matrix.shape[2], settings.iterations, settings.regularization, settings.confidence, settings.seed
-            )
-            vectors = vectors_by_row(item_factors(ratings, parameters), count, matrix.shape[2])
-            matrix[number] = lend(vectors, takers, kin, settings.lending) if kin else vectors
+        if takers.any():
+            for matrix in (coarse, fine):
+                factors = item_factors(ratings, _parameters(settings, matrix.shape[2]))
+                vectors = vectors_by_row(factors, count, matrix.shape[2])
+                matrix[number] = lend(vectors, takers, kin, settings.lending) if kin else vectors
+            directions = user_directions(ratings, factors, settings.fine_dim).persist()
+            mean[number] = mean_user(directions, settings.fine_dim)
+            of_items = audiences(ratings, directions, mean[number])
+            audience[number] = vectors_by_row(of_items, count, settings.fine_dim)
+            directions.unpersist()
         ratings.unpersist()
-    return Behaviours(coarse, fine, np.array([Periods.microseconds(day) for day in days], np.int64))
+    until = np.array([Periods.microseconds(day) for day in days], np.int64)
+    return Behaviours(coarse, fine, audience, mean, until)
+
+
+def _parameters(settings: BehaviourSettings, dim: int) -> AlsParameters:
+    return AlsParameters(dim, settings.iterations, settings.regularization, settings.confidence, settings.seed)

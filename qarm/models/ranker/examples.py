@@ -44,6 +44,9 @@ class Catalogue:
         pair_start, pair_trigger, pair_score: see :class:`qarm.models.ranker.paired.Triggers`.
         behaviour_coarse, behaviour_fine: vectors by who takes what, of every fit, oldest first: of length 1, or 0 where
             an item was not taken before; shape (fits, items, d), d small and larger.
+        behaviour_audience: mean taste of those who took an item, by the fine vectors of every fit, see
+            :mod:`qarm.models.ranker.taste`; shape (fits, items, d).
+        behaviour_mean: the mean user of every fit, by the fine vectors, shape (fits, d).
         behaviour_until: microseconds since 1970 that each fit's log ends before, shape (fits,).
     """
 
@@ -60,6 +63,8 @@ class Catalogue:
     pair_score: NDArray[np.float32]
     behaviour_coarse: NDArray[np.float32]
     behaviour_fine: NDArray[np.float32]
+    behaviour_audience: NDArray[np.float32]
+    behaviour_mean: NDArray[np.float32]
     behaviour_until: NDArray[np.int64]
 
     @property

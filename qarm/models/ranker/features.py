@@ -33,6 +33,7 @@ def target_columns(targets: Targets, findings: Findings, catalogue: Catalogue) -
         "similar": findings.similar,
         "similarity": findings.similarity,
         "behaviour": findings.behaviour,
+        "taste": findings.taste,
         "paired": findings.paired,
         "neighbour_item": catalogue.neighbours[targets.rows],
     }

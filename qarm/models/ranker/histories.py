@@ -14,6 +14,7 @@ from qarm.models.ranker.lifelong import leading_keys, times_before
 from qarm.models.ranker.likeness import BEST_KEPT, behaviour, found_likeness, likeness
 from qarm.models.ranker.paired import paired
 from qarm.models.ranker.search import among_latest, search, search_by_key, similarities
+from qarm.models.ranker.taste import taste
 from qarm.models.ranker.top_k import TIERS
 
 GAPS = HOUR * DOUBLING
@@ -81,6 +82,7 @@ class Findings:
         similarity: see :func:`qarm.models.ranker.likeness.likeness`, of the search and of the text embeddings, shape
             (n, VIEWS * MEASURES).
         behaviour: see :func:`qarm.models.ranker.likeness.behaviour`, shape (n, VIEWS * MEASURES).
+        taste: see :func:`qarm.models.ranker.taste.taste`, shape (n, taste.MEASURES).
         paired: see :func:`qarm.models.ranker.paired.paired`, shape (n, sources * MEASURES).
     """
 
@@ -94,6 +96,7 @@ class Findings:
     similar: NDArray[np.int32]
     similarity: NDArray[np.float32]
     behaviour: NDArray[np.float32]
+    taste: NDArray[np.float32]
     paired: NDArray[np.float32]
 
 
@@ -144,6 +147,7 @@ def findings_of(past: Past, targets: Targets, catalogue: Catalogue, parameters: 
         similar=similar,
         similarity=similarity,
         behaviour=behaviour(targets.rows, targets.times, visible, past.rows, catalogue),
+        taste=taste(targets.rows, targets.times, visible, past.rows, catalogue),
         paired=paired(targets.rows, visible, past.rows, catalogue.triggers),
     )
 

@@ -68,9 +68,10 @@ def lend(vectors: NDArray[np.float32], takers: NDArray[np.int64], kin: Kin, own_
     for near, weight in zip(kin.near.T, kin.weight.T, strict=True):
         lent += weight[:, None] * of_content[kin.content[near]]
     kept = (takers / (takers + own_weight)).astype(np.float32)[:, None]
-    return _unit(kept * vectors + (1 - kept) * _unit(lent))
+    return unit(kept * vectors + (1 - kept) * unit(lent))
 
 
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Vectors of shape (n, d) brought to length 1; those of almost no length become 0."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.divide(vectors, length, out=np.zeros_like(vectors), where=length > 1e-6)

@@ -44,6 +44,11 @@ def found_likeness(
     return likeness(targets, visible, history, search(targets, visible, history, BEST_KEPT)[1])
 
 
+def newest_fits(times: NDArray[np.int64], catalogue: Catalogue) -> NDArray[np.int64]:
+    """The number of the newest behaviour vectors that were fitted before each time, -1 for none; shape (n,)."""
+    return np.searchsorted(catalogue.behaviour_until, times, side="right") - 1
+
+
 def behaviour(
     targets: NDArray[np.int64],
     times: NDArray[np.int64],
@@ -64,9 +69,9 @@ def behaviour(
         0 where no vectors are old enough, shape (n, VIEWS * MEASURES).
     """
     out = np.zeros((len(targets), VIEWS * MEASURES), np.float32)
-    fit = np.searchsorted(catalogue.behaviour_until, times, side="right") - 1
-    for number in np.unique(fit[fit >= 0]):
-        rows = fit == number
+    fits = newest_fits(times, catalogue)
+    for number in np.unique(fits[fits >= 0]):
+        rows = fits == number
         for view, vectors in enumerate((catalogue.behaviour_coarse[number], catalogue.behaviour_fine[number])):
             measures = found_likeness(vectors[targets[rows]], visible[rows], vectors[history])
             out[rows, view * MEASURES : (view + 1) * MEASURES] = measures

@@ -9,7 +9,7 @@ from typing import Literal, cast
 import torch
 from torch import nn
 
-from qarm.models.ranker import likeness
+from qarm.models.ranker import likeness, taste
 from qarm.models.ranker.attention import TargetAttention
 from qarm.models.ranker.crosses import LEVELS, shared_levels
 from qarm.models.ranker.examples import BUCKETS, UNKNOWN
@@ -46,6 +46,7 @@ class RankerShape:
         use_histogram: whether the head sees all of the user's events by similarity: counted by tier (MUSE's SimTier,
             there of the found events), the best and means.
         use_behaviour: whether the head sees how like the target is to the user's events by who takes what.
+        use_taste: whether the head sees how the user's taste, lately and in all, goes with the target and its audience.
         use_pairs: whether the head sees which of the user's events mined pairs tie to the target.
         use_mix: whether attention to found events mixes in their similarity (MUSE).
         use_counts: whether the head sees how often the user took the item before and how often all users did.
@@ -73,6 +74,7 @@ class RankerShape:
     use_crosses: bool
     use_histogram: bool
     use_behaviour: bool
+    use_taste: bool
     use_pairs: bool
     use_mix: bool
     use_counts: bool
@@ -110,6 +112,7 @@ class RankerShape:
             "crosses": ["shared_gap", *SHARED],
             "use_histogram": ["similar", "similarity"],
             "use_behaviour": ["behaviour"],
+            "use_taste": ["taste"],
             "use_pairs": ["paired"],
             "use_neighbours": ["neighbour_item"],
             "reads_scores": ["found_score"],
@@ -160,6 +163,7 @@ class Ranker(nn.Module):
         ]
         numbers = len(self.counts) + (TIERS + likeness.VIEWS * likeness.MEASURES if p.use_histogram else 0)
         numbers += likeness.VIEWS * likeness.MEASURES + 1 if p.use_behaviour else 0
+        numbers += taste.MEASURES if p.use_taste else 0
         numbers += len(SOURCES) * MEASURES if p.use_pairs else 0
         self.numbers = PiecewiseLinear(numbers)
         context = 8 + 4 * len(self.gap) + self.numbers.width
@@ -265,6 +269,8 @@ class Ranker(nn.Module):
             parts += [batch["similar"].float().log1p(), batch["similarity"]]
         if self.shape.use_behaviour:  # all 0 where no vectors are old enough
             parts += [batch["behaviour"], batch["behaviour"].any(-1, keepdim=True).float()]
+        if self.shape.use_taste:
+            parts.append(batch["taste"])
         if self.shape.use_pairs:
             parts.append(batch["paired"].log1p())
         return torch.cat(parts, dim=-1)
