@@ -217,10 +217,12 @@ def test_moving_an_event_to_the_future_changes_nothing_before_it(world: World, s
     assert len(old[old["event_time"] < when]) > 500
     assert old["paired"].map(max).max() > 0
     seen = [rows[rows["event_time"] < when].reset_index(drop=True) for rows in (old, new)]
-    behaviour = [np.stack(rows.pop("behaviour")) for rows in seen]  # ALS adds up in the order that rows come in
+    by_als = ("behaviour", "taste")  # ALS adds up in the order that rows come in
+    of_als = [[np.stack(rows.pop(name)) for name in by_als] for rows in seen]
     pd.testing.assert_frame_equal(*seen, check_exact=True)
-    np.testing.assert_allclose(*behaviour, atol=1e-4)
-    assert behaviour[0].any()
+    for one, other in zip(*of_als, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+        assert one.any()
     user = old["user_id"] == moved["user_id"]
     assert not old[user & (old["event_time"] >= when)]["example_id"].isin(new["example_id"]).all(), (
         "the move did happen"
