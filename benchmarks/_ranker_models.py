@@ -46,6 +46,7 @@ ABLATIONS: dict[str, tuple[str, dict[str, object]]] = {
     "without the histogram": ("embedding", {"histories": BOTH, "use_histogram": False}),
     "without behaviour": ("embedding", {"histories": BOTH, "use_behaviour": False}),
     "without taste": ("embedding", {"histories": BOTH, "use_taste": False}),
+    "without behaviour and taste": ("embedding", {"histories": BOTH, "use_behaviour": False, "use_taste": False}),
     "without pairs": ("embedding", {"histories": BOTH, "use_pairs": False}),
     "without the mix": ("embedding", {"histories": BOTH, "use_mix": False}),
     "without counts": ("embedding", {"histories": BOTH, "use_counts": False}),
