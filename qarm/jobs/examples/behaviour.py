@@ -143,6 +143,7 @@ def behaviours(
                 factors = item_factors(ratings, _parameters(settings, matrix.shape[2]))
                 vectors = vectors_by_row(factors, count, matrix.shape[2])
                 matrix[number] = lend(vectors, takers, kin, settings.lending) if kin else vectors
+            # The last factors are the fine ones, and as fitted: who lends to whom says nothing of the users.
             directions = user_directions(ratings, factors, settings.fine_dim).persist()
             mean[number] = mean_user(directions, settings.fine_dim)
             of_items = audiences(ratings, directions, mean[number])
