@@ -48,7 +48,7 @@ def test_a_catalogue_of_an_earlier_version_is_refused(run: Run, tmp_path: Path) 
     old = run.lake.artifacts.publish("catalogue", tmp_path / "old", {"recipe": {}})
     rankers = run.lake.artifacts.publish("ranker", tmp_path / "old", {"recipe": {"catalogue": old.version}})
     with pytest.raises(
-        UserError, match=r"was made by an earlier qarm, without behaviour_coarse\.npy; run build_examples"
+        UserError, match=r"was made by an earlier qarm, without behaviour_audience\.npy; run build_examples"
     ):
         score.trained_with(run, rankers)
 
