@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,9 +46,11 @@ def found_likeness(
     return likeness(targets, visible, history, search(targets, visible, history, BEST_KEPT)[1])
 
 
-def newest_fits(times: NDArray[np.int64], catalogue: Catalogue) -> NDArray[np.int64]:
-    """The number of the newest behaviour vectors that were fitted before each time, -1 for none; shape (n,)."""
-    return np.searchsorted(catalogue.behaviour_until, times, side="right") - 1
+def newest_fits(times: NDArray[np.int64], catalogue: Catalogue) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Fits of behaviour vectors, each with the places of the times that it is the newest before, if any."""
+    fits = np.searchsorted(catalogue.behaviour_until, times, side="right") - 1
+    for number in np.unique(fits[fits >= 0]).tolist():
+        yield number, np.flatnonzero(fits == number)
 
 
 def behaviour(
@@ -69,9 +73,7 @@ def behaviour(
         0 where no vectors are old enough, shape (n, VIEWS * MEASURES).
     """
     out = np.zeros((len(targets), VIEWS * MEASURES), np.float32)
-    fits = newest_fits(times, catalogue)
-    for number in np.unique(fits[fits >= 0]):
-        rows = fits == number
+    for number, rows in newest_fits(times, catalogue):
         for view, vectors in enumerate((catalogue.behaviour_coarse[number], catalogue.behaviour_fine[number])):
             measures = found_likeness(vectors[targets[rows]], visible[rows], vectors[history])
             out[rows, view * MEASURES : (view + 1) * MEASURES] = measures

@@ -56,9 +56,7 @@ def taste(
         0 where no vectors are old enough or the user has none, shape (n, MEASURES).
     """
     out = np.zeros((len(targets), MEASURES), np.float32)
-    fits = newest_fits(times, catalogue)
-    for number in np.unique(fits[fits >= 0]):
-        rows = np.flatnonzero(fits == number)
+    for number, rows in newest_fits(times, catalogue):
         vectors, mean = catalogue.behaviour_fine[number], catalogue.behaviour_mean[number]
         of_target = catalogue.behaviour_audience[number][targets[rows]], vectors[targets[rows]]
         # Running sums are of earlier events alone, so later ones change nothing.
