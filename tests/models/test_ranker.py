@@ -13,6 +13,7 @@ from qarm.models.ranker.experts import Heads, Kind
 from qarm.models.ranker.ranker import Ranker, RankerShape
 from qarm.models.ranker.tasks import log_probabilities
 from qarm.models.ranker.top_k import TIERS
+from qarm.models.world import World
 
 SHAPE = RankerShape(
     tasks=["click"], items=20, codes=[5, 5, 5], histories=["recent", "found"], use_codes=True, use_neighbours=True,
@@ -212,3 +213,14 @@ def test_a_target_that_few_took_by_then_is_the_unknown_item() -> None:
     assert not torch.equal(ranker(known), ranker({**known, "item_index": unknown["item_index"]}))
     anyone = Ranker(replace(SHAPE, id_events=0)).eval()
     assert not torch.equal(anyone(few), anyone(unknown))
+
+
+@pytest.mark.parametrize(
+    "column", ["taken", "sid_events", "shared_1", "similar", "similarity", "behaviour", "taste", "paired"]
+)
+def test_every_number_reaches_the_head(column: str) -> None:
+    columns, ranker = batch(), Ranker(SHAPE).eval()
+    ranker.measure_numbers([columns], World())
+    moved = {**columns, column: columns[column].roll(1, 0)}
+    with torch.inference_mode():
+        assert (ranker(columns) - ranker(moved)).abs().max() > 1e-4
