@@ -23,12 +23,13 @@ from qarm.models.llm.checkpoint import convert
 from qarm.models.llm.encoder import EncoderParameters, load_encoder
 from qarm.models.llm.projection import unit
 from qarm.models.llm.prompts import embedding_prompt
+from qarm.models.ranker import ranker
 from qarm.models.ranker.metrics import auc
 
-COUNTS = ["history_length", "taken", "taken_gap", "item_events", "item_recent_events", "hour", "weekday"]
+COUNTS = ["history_length", "taken_gap", *ranker.COUNTS, "hour", "weekday"]
 NUMBERS = [
     *COUNTS, "sid_events", "sid_recent_events", "shared_1", "shared_2", "shared_3", "shared_gap", "similar",
-    "similarity", "behaviour", "taste", "paired",
+    "similarity", "behaviour", "taste", "tried", "paired",
 ]  # fmt: skip
 TOPS = (5, 50)
 CELLS = 3_000_000

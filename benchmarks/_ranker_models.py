@@ -24,7 +24,7 @@ from qarm.schemas.settings import Settings, load_settings
 BOTH = ["recent", "found"]
 PLAIN: dict[str, object] = {
     "use_codes": False, "use_neighbours": False, "use_crosses": False, "use_histogram": False,
-    "use_behaviour": False, "use_taste": False, "use_pairs": False, "use_mix": False,
+    "use_behaviour": False, "use_taste": False, "use_tried": False, "use_pairs": False, "use_mix": False,
 }  # fmt: skip
 """Ids, counts, age, action and place of events: what every model reads."""
 
@@ -47,6 +47,7 @@ ABLATIONS: dict[str, tuple[str, dict[str, object]]] = {
     "without behaviour": ("embedding", {"histories": BOTH, "use_behaviour": False}),
     "without taste": ("embedding", {"histories": BOTH, "use_taste": False}),
     "without behaviour and taste": ("embedding", {"histories": BOTH, "use_behaviour": False, "use_taste": False}),
+    "without what was tried": ("embedding", {"histories": BOTH, "use_tried": False}),
     "without pairs": ("embedding", {"histories": BOTH, "use_pairs": False}),
     "without the mix": ("embedding", {"histories": BOTH, "use_mix": False}),
     "without counts": ("embedding", {"histories": BOTH, "use_counts": False}),

@@ -31,10 +31,10 @@ from benchmarks._memory import PeakMemory
 from benchmarks._table import write_table
 from qarm.jobs.train_ranker import MODELS, shape_of
 from qarm.models.feed import Feed
-from qarm.models.ranker import likeness, taste
+from qarm.models.ranker import likeness, taste, tried
 from qarm.models.ranker.paired import MEASURES, SOURCES
 from qarm.models.ranker.ranker import CODES as CODE_NAMES
-from qarm.models.ranker.ranker import TIERS, Ranker, RankerShape
+from qarm.models.ranker.ranker import COUNTS, TIERS, Ranker, RankerShape
 from qarm.models.ranker.training import TrainingParameters, train_ranker
 from qarm.models.shuffling import Rows
 from qarm.schemas.settings import Settings, load_settings
@@ -44,7 +44,7 @@ EPOCHS = 5
 PAIRS = 5
 FILES = 4
 ITEMS, CODES = 40_000, 257
-BELOW = {"hour": 24, "weekday": 7, "history_length": 900, "taken": 4, "item_events": 300, "item_recent_events": 40}
+BELOW = {"hour": 24, "weekday": 7, "history_length": 900, "taken": 4} | dict.fromkeys(COUNTS[1:], 300)
 """What generated numbers stay below; buckets stay below 16."""
 
 
@@ -52,7 +52,7 @@ def generated(settings: Settings, shape: RankerShape, rows: int, folder: Path, i
     """Writes examples of the ranker's columns, ids drawn log-uniformly."""
     e = settings.examples
     lengths = {"recent": e.recent_length, "found": e.found_length, "neighbour": 1 + e.neighbours, "similar": TIERS}
-    lengths |= {"paired": len(SOURCES) * MEASURES, "taste": taste.MEASURES}
+    lengths |= {"paired": len(SOURCES) * MEASURES, "taste": taste.MEASURES, "tried": tried.MEASURES}
     lengths |= dict.fromkeys(("similarity", "behaviour"), likeness.VIEWS * likeness.MEASURES)
     urls = []
     for part in range(FILES):

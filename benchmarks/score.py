@@ -21,7 +21,7 @@ import torch
 
 from benchmarks._histories import DAY, ITEMS, draw_items, item_vectors, write_catalogue
 from benchmarks._table import write_table
-from qarm.jobs.examples.events import POPULARITY
+from qarm.jobs.examples.popularity import POPULARITY
 from qarm.jobs.train_ranker import MODELS, shape_of
 from qarm.models.ranker.checkpoint import save_ranker
 from qarm.models.ranker.examples import ExampleParameters, Targets, UserEvents

@@ -8,7 +8,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from qarm.jobs.examples.catalogue import item_rows, publish_catalogue
-from qarm.jobs.examples.events import POPULARITY, in_parts, name_examples, shape_events, with_popularity_before
+from qarm.jobs.examples.events import in_parts, name_examples, shape_events
+from qarm.jobs.examples.popularity import POPULARITY, with_popularity_before
 from qarm.lake.command import main
 from qarm.lake.job import Job, Run
 from qarm.lake.periods import Periods, split_periods

@@ -11,7 +11,8 @@ from pyspark.sql import functions as F
 
 from qarm.jobs.examples.candidates import ranked, read_candidates, with_events
 from qarm.jobs.examples.catalogue import ITEM_ROWS
-from qarm.jobs.examples.events import CODES, POPULARITY, shape_events, with_popularity_before
+from qarm.jobs.examples.events import shape_events
+from qarm.jobs.examples.popularity import CODES, POPULARITY, with_popularity_before
 from qarm.jobs.rankers import use_rankers
 from qarm.lake.artifacts import Artifact
 from qarm.lake.command import main, score_options

@@ -37,7 +37,8 @@ MODELS: dict[str, dict[str, object]] = {
     "qarm": {"histories": ALL},
     "recent_din": {
         "histories": ALL[:1], "search": "done", "use_codes": False, "use_neighbours": False, "use_crosses": False,
-        "use_histogram": False, "use_behaviour": False, "use_taste": False, "use_pairs": False, "use_mix": False,
+        "use_histogram": False, "use_behaviour": False, "use_taste": False, "use_tried": False, "use_pairs": False,
+        "use_mix": False,
     },
 }  # fmt: skip
 """The ranker and its baseline, by the name their metrics carry, and what they do not take from the settings."""

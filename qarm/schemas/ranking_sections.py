@@ -89,6 +89,7 @@ class RankerSettings(Section):
     use_histogram: bool
     use_behaviour: bool
     use_taste: bool
+    use_tried: bool
     use_pairs: bool
     use_mix: bool
     use_counts: bool

@@ -268,7 +268,15 @@ def ranker_examples(tasks: Sequence[str]) -> Contract:
             Column("taken", "INT", "Times the user took the item before", nullable=False),
             Column("taken_gap", "INT", "Bucket of the time since the last one; 0 where there is none", nullable=False),
             Column("item_events", "INT", "Positive events on the item, all users', on earlier days", nullable=False),
+            Column("item_week_events", "INT", "Those of the 7 days before", nullable=False),
             Column("item_recent_events", "INT", "Those of the 28 days before", nullable=False),
+            Column("item_quarter_events", "INT", "Those of the 91 days before", nullable=False),
+            Column("item_takers", "INT", "Users who took the item on earlier days", nullable=False),
+            Column("item_week_takers", "INT", "Those whose first time was in the 7 days before", nullable=False),
+            Column("item_recent_takers", "INT", "Those whose first time was in the 28 days before", nullable=False),
+            Column("item_quarter_takers", "INT", "Those whose first time was in the 91 days before", nullable=False),
+            Column("item_age", "INT", "Days since the item's first positive event; 0 for none before", nullable=False),
+            Column("item_idle", "INT", "Days since its last one on an earlier day; 0 for none", nullable=False),
             Column(
                 "sid_events", "INT", "Positive events on items of the target's SID, on earlier days", nullable=False
             ),
@@ -294,6 +302,12 @@ def ranker_examples(tasks: Sequence[str]) -> Contract:
                 "taste",
                 "ARRAY<FLOAT>",
                 "The user's taste with the target's audience and vector, then the late taste with both; 0 for none",
+                nullable=False,
+            ),
+            Column(
+                "tried",
+                "ARRAY<INT>",
+                "Different items taken before: all, of the target's category, its sid_1, sid_2 too; then the latest",
                 nullable=False,
             ),
             Column(

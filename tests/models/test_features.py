@@ -8,6 +8,7 @@ from qarm.models.ranker.histories import Past, findings_of
 from qarm.models.ranker.likeness import behaviour
 from qarm.models.ranker.paired import paired
 from qarm.models.ranker.taste import taste
+from qarm.models.ranker.tried import tried
 from tests.catalogues import random_catalogue
 
 PARAMETERS = ExampleParameters(recent_length=3, found_length=4, search="embedding", negatives=0, attribution_gap=0)
@@ -25,6 +26,7 @@ def test_columns_carry_what_the_whole_past_says() -> None:
         "history_length": visible,
         "behaviour": behaviour(asked, when, visible, rows, known),
         "taste": taste(asked, when, visible, rows, known),
+        "tried": tried(asked, visible, rows, known),
         "paired": paired(asked, visible, rows, known.triggers),
     }
     for name, values in expected.items():

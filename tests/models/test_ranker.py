@@ -10,15 +10,15 @@ from qarm.models.ranker.attention import TargetAttention
 from qarm.models.ranker.checkpoint import load_ranker, save_ranker
 from qarm.models.ranker.crosses import shared_levels
 from qarm.models.ranker.experts import Heads, Kind
-from qarm.models.ranker.ranker import Ranker, RankerShape
+from qarm.models.ranker.ranker import CODE_COUNTS, COUNTS, Ranker, RankerShape
 from qarm.models.ranker.tasks import log_probabilities
 from qarm.models.ranker.top_k import TIERS
 from qarm.models.world import World
 
 SHAPE = RankerShape(
     tasks=["click"], items=20, codes=[5, 5, 5], histories=["recent", "found"], use_codes=True, use_neighbours=True,
-    use_crosses=True, use_histogram=True, use_behaviour=True, use_taste=True, use_pairs=True, use_mix=True,
-    use_counts=True, id_events=2, item_dim=8, sid_dim=8, hidden=[16], heads=2, dropout=0.0,
+    use_crosses=True, use_histogram=True, use_behaviour=True, use_taste=True, use_tried=True, use_pairs=True,
+    use_mix=True, use_counts=True, id_events=2, item_dim=8, sid_dim=8, hidden=[16], heads=2, dropout=0.0,
 )  # fmt: skip
 
 SWITCHES = [name for name in vars(SHAPE) if name.startswith("use_")]
@@ -35,16 +35,14 @@ def batch(n: int = 64, seed: int = 0, length: int = 4) -> dict[str, torch.Tensor
     columns |= {
         "taken": draw(3, n),
         "taken_gap": draw(16, n),
-        "item_events": draw(9, n),
-        "item_recent_events": draw(9, n),
-        "sid_events": draw(9, n),
-        "sid_recent_events": draw(9, n),
+        **{name: draw(9, n) for name in (*COUNTS[1:], *CODE_COUNTS)},
         "shared_gap": draw(16, n),
         "similar": draw(9, n, TIERS),
         "neighbour_item": draw(20, n, 5),
         "similarity": torch.rand(n, 8, generator=g),
         "behaviour": torch.rand(n, 8, generator=g),
         "taste": torch.rand(n, 4, generator=g) - 0.5,
+        "tried": draw(9, n, 8),
         "paired": torch.rand(n, 6, generator=g),
     }
     columns |= {f"shared_{i}": draw(3, n) for i in (1, 2, 3)}
@@ -136,11 +134,12 @@ def test_the_baseline_reads_no_codes_and_no_found_history() -> None:
         use_pairs=False,
         use_behaviour=False,
         use_taste=False,
+        use_tried=False,
     )
     assert not [
         name
         for name in din.columns
-        if name.startswith(("sid", "found", "shared", "similar", "neighbour", "paired", "behaviour", "taste"))
+        if name.startswith(("sid", "found", "shared", "similar", "neighbour", "paired", "behaviour", "taste", "tried"))
     ]
     columns = {name: batch()[name] for name in din.columns}
     assert Ranker(din)(columns).shape == (64, 1)
@@ -155,6 +154,7 @@ def test_the_baseline_reads_no_codes_and_no_found_history() -> None:
         "use_histogram",
         "use_behaviour",
         "use_taste",
+        "use_tried",
         "use_pairs",
         "use_mix",
         "use_counts",
@@ -216,7 +216,8 @@ def test_a_target_that_few_took_by_then_is_the_unknown_item() -> None:
 
 
 @pytest.mark.parametrize(
-    "column", ["taken", "sid_events", "shared_1", "similar", "similarity", "behaviour", "taste", "paired"]
+    "column",
+    [*COUNTS, *CODE_COUNTS, "shared_1", "similar", "similarity", "behaviour", "taste", "tried", "paired"],
 )
 def test_every_number_reaches_the_head(column: str) -> None:
     columns, ranker = batch(), Ranker(SHAPE).eval()

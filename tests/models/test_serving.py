@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from qarm.models.ranker import serving
-from qarm.models.ranker.ranker import Ranker, RankerShape
+from qarm.models.ranker.ranker import CODE_COUNTS, COUNTS, Ranker, RankerShape
 from qarm.models.ranker.serving import probabilities, tiled
 from qarm.models.ranker.top_k import TIERS
 from tests.models.test_ranker import SHAPE, SWITCHES, batch
@@ -30,13 +30,13 @@ def drawn(n: int, events: int = EVENTS, seed: int = 0) -> tuple[dict[str, torch.
         values[0] = 0
     recent = torch.arange(1, 1 + min(events, RECENT), dtype=torch.int32)
     context = {"hour": draw(0, 24, 1), "weekday": draw(0, 7, 1), "history_length": torch.tensor([events])}
-    counts = ("taken", "item_events", "item_recent_events", "sid_events", "sid_recent_events")
-    candidates = {name: draw(0, 9, n) for name in counts}
+    candidates = {name: draw(0, 9, n) for name in (*COUNTS, *CODE_COUNTS)}
     candidates |= {"item_index": draw(1, 20, n), "taken_gap": draw(0, 16, n), "shared_gap": draw(0, 16, n)}
     candidates |= {f"sid_{i}": draw(0, 5, n) for i in (1, 2, 3)} | {f"shared_{i}": draw(0, 9, n) for i in (1, 2, 3)}
     candidates |= {"similar": draw(0, 9, n, TIERS), "neighbour_item": draw(0, 20, n, 5), "paired": torch.rand(n, 6)}
     candidates |= {"similarity": torch.rand(n, 8, generator=g), "behaviour": torch.rand(n, 8, generator=g)}
     candidates["taste"] = torch.rand(n, 4, generator=g) - 0.5
+    candidates["tried"] = draw(0, 9, n, 8)
     found = draw(1, 1 + events, n, FOUND) if events else torch.zeros(n, FOUND, dtype=torch.int32)
     candidates["found"] = found * (torch.arange(FOUND) < draw(0, FOUND + 1, n, 1)).int()
     candidates["found_score"] = (torch.rand(n, FOUND, generator=g) * 2 - 1) * (candidates["found"] > 0)

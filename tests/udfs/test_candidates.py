@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from qarm.models.ranker import ranker
 from qarm.models.ranker.checkpoint import save_ranker
 from qarm.models.ranker.examples import HOUR, ExampleParameters, Targets, UserEvents
 from qarm.models.ranker.histories import histories_of
@@ -17,7 +18,7 @@ from tests.catalogues import random_catalogue, write
 from tests.models.test_serving import TWO_TASKS, random_ranker
 
 ITEMS, TASKS = 18, ["click", "order"]
-COUNTS = ["item_events", "item_recent_events", "sid_events", "sid_recent_events"]
+COUNTS = [name for name in (*ranker.COUNTS, *ranker.CODE_COUNTS) if name != "taken"]
 PARAMETERS = ExampleParameters(recent_length=4, found_length=6, search="embedding", negatives=0, attribution_gap=0)
 
 

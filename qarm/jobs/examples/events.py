@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from functools import reduce
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from qarm.schemas.ranking_sections import RankingSettings
-
-RECENT_DAYS = 28
-POPULARITY = ("item_events", "item_recent_events", "sid_events", "sid_recent_events")
-"""Columns of :func:`with_popularity_before`."""
-CODES = ("sid_1", "sid_2", "sid_3")
 
 
 def shape_events(interactions: DataFrame, item_rows: DataFrame, ranking: RankingSettings) -> DataFrame:
@@ -67,33 +62,3 @@ def name_examples(examples: DataFrame, item_rows: DataFrame, columns: list[str])
         .withColumn("example_id", F.substring(F.sha2(example_id, 256), 1, 32))
         .select(*columns)
     )
-
-
-def with_popularity_before(examples: DataFrame, positives: DataFrame, item_rows: DataFrame) -> DataFrame:
-    """Adds :data:`POPULARITY`: positive events on the item, and on all items of its SID, on days before the example's.
-
-    Args:
-        examples: item_id, event_time and the target's codes; persisted, for it is read several times.
-        positives: item_id, event_date.
-        item_rows: of :func:`qarm.jobs.examples.catalogue.item_rows`.
-    """
-    codes = [(F.coalesce(code, F.lit(-1)) + 1).alias(code) for code in CODES]  # as in the examples, 0 = none
-    daily = positives.groupBy("item_id", F.col("event_date").alias("day")).agg(F.count("*").alias("events"))
-    of_sid = daily.join(item_rows.select("item_id", *codes), "item_id", "inner")
-    dated = examples.withColumn("day", F.to_date("event_time"))
-    by_item = _before(dated, daily, ["item_id"], "item_")
-    return _before(by_item, of_sid, list(CODES), "sid_").drop("day")
-
-
-def _before(examples: DataFrame, daily: DataFrame, key: list[str], prefix: str) -> DataFrame:
-    """Adds ``<prefix>events`` and ``<prefix>recent_events`` by a key."""
-    asked = examples.select(*key, "day", F.lit(0).alias("events")).distinct()
-    days = daily.select(*key, "day", "events").unionByName(asked)
-    days = days.groupBy(*key, "day").agg(F.sum("events").alias("events"))
-    of_key = Window.partitionBy(*key).orderBy(F.unix_date("day"))
-    sums = {
-        f"{prefix}events": F.sum("events").over(of_key.rangeBetween(Window.unboundedPreceding, -1)),
-        f"{prefix}recent_events": F.sum("events").over(of_key.rangeBetween(-RECENT_DAYS, -1)),
-    }
-    before = days.select(*key, "day", *(F.coalesce(s, F.lit(0)).cast("int").alias(n) for n, s in sums.items()))
-    return examples.join(before, [*key, "day"], "inner")

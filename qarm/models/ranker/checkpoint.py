@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from qarm.models.ranker.ranker import Ranker, RankerShape
 
-FORMAT = 4
+FORMAT = 5
 """Of weights and of what a ranker reads: one of another format is not read."""
 
 

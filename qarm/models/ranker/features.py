@@ -34,6 +34,7 @@ def target_columns(targets: Targets, findings: Findings, catalogue: Catalogue) -
         "similarity": findings.similarity,
         "behaviour": findings.behaviour,
         "taste": findings.taste,
+        "tried": findings.tried,
         "paired": findings.paired,
         "neighbour_item": catalogue.neighbours[targets.rows],
     }

@@ -16,6 +16,7 @@ from qarm.models.ranker.paired import paired
 from qarm.models.ranker.search import among_latest, search, search_by_key, similarities
 from qarm.models.ranker.taste import taste
 from qarm.models.ranker.top_k import TIERS
+from qarm.models.ranker.tried import tried
 
 GAPS = HOUR * DOUBLING
 """Where the buckets of a time gap begin, microseconds."""
@@ -83,6 +84,7 @@ class Findings:
             (n, VIEWS * MEASURES).
         behaviour: see :func:`qarm.models.ranker.likeness.behaviour`, shape (n, VIEWS * MEASURES).
         taste: see :func:`qarm.models.ranker.taste.taste`, shape (n, taste.MEASURES).
+        tried: see :func:`qarm.models.ranker.tried.tried`, shape (n, tried.MEASURES).
         paired: see :func:`qarm.models.ranker.paired.paired`, shape (n, sources * MEASURES).
     """
 
@@ -97,6 +99,7 @@ class Findings:
     similarity: NDArray[np.float32]
     behaviour: NDArray[np.float32]
     taste: NDArray[np.float32]
+    tried: NDArray[np.int32]
     paired: NDArray[np.float32]
 
 
@@ -148,6 +151,7 @@ def findings_of(past: Past, targets: Targets, catalogue: Catalogue, parameters: 
         similarity=similarity,
         behaviour=behaviour(targets.rows, targets.times, visible, past.rows, catalogue),
         taste=taste(targets.rows, targets.times, visible, past.rows, catalogue),
+        tried=tried(targets.rows, visible, past.rows, catalogue),
         paired=paired(targets.rows, visible, past.rows, catalogue.triggers),
     )
 

@@ -9,7 +9,7 @@ from typing import Literal, cast
 import torch
 from torch import nn
 
-from qarm.models.ranker import likeness, taste
+from qarm.models.ranker import likeness, taste, tried
 from qarm.models.ranker.attention import TargetAttention
 from qarm.models.ranker.crosses import LEVELS, shared_levels
 from qarm.models.ranker.examples import BUCKETS, UNKNOWN
@@ -23,7 +23,10 @@ from qarm.models.ranker.top_k import TIERS
 from qarm.models.world import World
 
 Batch = Mapping[str, torch.Tensor]
-COUNTS = ("taken", "item_events", "item_recent_events")
+COUNTS = (
+    "taken", "item_events", "item_week_events", "item_recent_events", "item_quarter_events", "item_takers",
+    "item_week_takers", "item_recent_takers", "item_quarter_takers", "item_age", "item_idle",
+)  # fmt: skip
 CODE_COUNTS = ("sid_events", "sid_recent_events")
 CODES = ("sid_1", "sid_2", "sid_3")
 SHARED = ("shared_1", "shared_2", "shared_3")
@@ -47,9 +50,11 @@ class RankerShape:
             there of the found events), the best and means.
         use_behaviour: whether the head sees how like the target is to the user's events by who takes what.
         use_taste: whether the head sees how the user's taste, lately and in all, goes with the target and its audience.
+        use_tried: whether the head sees how many different items of the target's kind the user tried.
         use_pairs: whether the head sees which of the user's events mined pairs tie to the target.
         use_mix: whether attention to found events mixes in their similarity (MUSE).
-        use_counts: whether the head sees how often the user took the item before and how often all users did.
+        use_counts: whether the head sees how often the user took the item before; how often all users did and how many
+            for the first time, lately and in all; and the item's age.
         id_events: positive events of all users on a target, on earlier days, from which on its own row of the item
             table is read; below it is an unknown item, as it would have been on that day.
         item_dim: width of the item table.
@@ -75,6 +80,7 @@ class RankerShape:
     use_histogram: bool
     use_behaviour: bool
     use_taste: bool
+    use_tried: bool
     use_pairs: bool
     use_mix: bool
     use_counts: bool
@@ -113,6 +119,7 @@ class RankerShape:
             "use_histogram": ["similar", "similarity"],
             "use_behaviour": ["behaviour"],
             "use_taste": ["taste"],
+            "use_tried": ["tried"],
             "use_pairs": ["paired"],
             "use_neighbours": ["neighbour_item"],
             "reads_scores": ["found_score"],
@@ -164,6 +171,7 @@ class Ranker(nn.Module):
         numbers = len(self.counts) + (TIERS + likeness.VIEWS * likeness.MEASURES if p.use_histogram else 0)
         numbers += likeness.VIEWS * likeness.MEASURES + 1 if p.use_behaviour else 0
         numbers += taste.MEASURES if p.use_taste else 0
+        numbers += tried.MEASURES if p.use_tried else 0
         numbers += len(SOURCES) * MEASURES if p.use_pairs else 0
         self.numbers = PiecewiseLinear(numbers)
         context = 8 + 4 * len(self.gap) + self.numbers.width
@@ -271,6 +279,8 @@ class Ranker(nn.Module):
             parts += [batch["behaviour"], batch["behaviour"].any(-1, keepdim=True).float()]
         if self.shape.use_taste:
             parts.append(batch["taste"])
+        if self.shape.use_tried:
+            parts.append(batch["tried"].float().log1p())
         if self.shape.use_pairs:
             parts.append(batch["paired"].log1p())
         return torch.cat(parts, dim=-1)
