@@ -28,7 +28,7 @@ OF_DATA = {
     "complete_journey": [
         "align.steps=60",
         "align.batch_contents=512",
-        "examples.train_share=0.4",
+        "examples.train_share=1.0",
         "examples.valid_share=0.2",
         "codebook.fsq_steps=500",
     ],
