@@ -13,23 +13,25 @@ from benchmarks._table import write_table
 from qarm.models.ranker.metrics import auc, auc_per_group
 
 COMMAND = "python -m benchmarks.ranker"
-LONG, COLD = 1000, 5
+COLD = 5
 RESAMPLES = 100
 
 
-def slices(examples: Mapping[str, np.ndarray], train_events: np.ndarray) -> dict[str, np.ndarray]:
+def slices(examples: Mapping[str, np.ndarray], train_events: np.ndarray, long: int) -> dict[str, np.ndarray]:
     """Rows of every slice.
 
     Args:
         examples: of the test split.
         train_events: positives of each example's item in the train period.
+        long: positives before an example from which on its history is long.
     """
+    is_long, is_new = examples["history_length"] >= long, examples["taken"] == 0
     return {
         "all": np.ones(len(train_events), bool),
         "cold items": train_events < COLD,
-        "long histories": examples["history_length"] >= LONG,
-        "not taken before": examples["taken"] == 0,
-        "long, not taken before": (examples["history_length"] >= LONG) & (examples["taken"] == 0),
+        "long histories": is_long,
+        "not taken before": is_new,
+        "long, not taken before": is_long & is_new,
     }
 
 
@@ -44,39 +46,50 @@ def metrics(users: np.ndarray, labels: np.ndarray, scores: np.ndarray) -> dict[s
     }
 
 
-def measured(examples: Mapping[str, np.ndarray], train_events: np.ndarray, scores: Mapping[str, Any]) -> pd.DataFrame:
+def measured(
+    examples: Mapping[str, np.ndarray], parts: Mapping[str, np.ndarray], scores: Mapping[str, Any]
+) -> pd.DataFrame:
     """One row a model, seed and slice.
 
     Args:
         examples: of the test split.
-        train_events: of each example's item.
+        parts: of :func:`slices`.
         scores: by "model seed".
     """
     users = np.unique(examples["user_id"], return_inverse=True)[1].astype(np.int64)
     rows = []
     for name, own in scores.items():
         model, _, seed = name.rpartition(" ")
-        for part, mask in slices(examples, train_events).items():
+        for part, mask in parts.items():
             found = metrics(users[mask], examples["label"][mask], own[mask])
             rows.append({"model": model, "seed": int(seed), "slice": part, "rows": int(mask.sum()), **found})
     return pd.DataFrame(rows)
 
 
-def interval(examples: Mapping[str, np.ndarray], ours: list[np.ndarray], theirs: list[np.ndarray]) -> list[float]:
-    """The bootstrap's 95 % interval, over users, of the mean over seeds of the difference in AUC."""
-    users, group = np.unique(examples["user_id"], return_inverse=True)
+def interval(
+    examples: Mapping[str, np.ndarray], mask: np.ndarray, ours: list[np.ndarray], theirs: list[np.ndarray]
+) -> tuple[float, float]:
+    """The bootstrap's 95 % interval, over users, of the mean over seeds of the difference in AUC on a slice, in points.
+
+    Without examples of both classes it is NaN.
+    """
+    if len(np.unique(examples["label"][mask])) < 2:
+        return float("nan"), float("nan")
+    of_slice = examples["label"][mask]
+    ours, theirs = ([scores[mask] for scores in side] for side in (ours, theirs))
+    users, group = np.unique(examples["user_id"][mask], return_inverse=True)
     rows = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])
 
     def difference(drawn: np.ndarray) -> float:
         taken = np.concatenate([rows[user] for user in drawn])
-        labels = examples["label"][taken]
+        labels = of_slice[taken]
         means = [np.mean([auc(labels, scores[taken]) for scores in side]) for side in (ours, theirs)]
-        return float(means[0] - means[1])
+        return float(100 * (means[0] - means[1]))
 
     found = bootstrap(
         (np.arange(len(users)),), difference, vectorized=False, n_resamples=RESAMPLES, method="percentile", rng=0
     ).confidence_interval
-    return [float(found.low), float(found.high)]
+    return float(found.low), float(found.high)
 
 
 def write_models(title: str, found: pd.DataFrame, speed: Mapping[str, float], note: str) -> None:
@@ -88,8 +101,15 @@ def write_models(title: str, found: pd.DataFrame, speed: Mapping[str, float], no
     write_table(title, COMMAND, ["model", "seeds", "AUC", "GAUC", "UAUC", "examples trained a second"], rows, note)
 
 
-def write_slices(title: str, found: pd.DataFrame, ours: str, best: str, note: str) -> None:
-    """AUC of every model on every slice, and by how much ours is above the best of the others."""
+def write_slices(
+    title: str,
+    found: pd.DataFrame,
+    ours: str,
+    best: str,
+    intervals: Mapping[str, tuple[float, float]],
+    note: str,
+) -> None:
+    """AUC of every model on every slice, and by how much ours is above the best of the others, with intervals."""
     parts = list(dict.fromkeys(found["slice"]))
     counts = {part: found[found["slice"] == part]["rows"].iloc[0] for part in parts}
     means = found.groupby(["model", "slice"], sort=False)["auc"].mean().unstack()[parts]
@@ -100,6 +120,8 @@ def write_slices(title: str, found: pd.DataFrame, ours: str, best: str, note: st
     gains = means.loc[ours] - means.loc[best]
     points = ("–" if np.isnan(gain) else f"{100 * gain:+.2f}" for gain in gains)
     rows.append([f"{ours} less {best}, points", *points])
+    ends = ("–" if np.isnan(low) else f"{low:+.2f} to {high:+.2f}" for low, high in (intervals[part] for part in parts))
+    rows.append(["95 % over users", *ends])
     write_table(title, COMMAND, ["AUC", *(f"{part} ({counts[part]:,})" for part in parts)], rows, note)
 
 
