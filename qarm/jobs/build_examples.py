@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from qarm.jobs.examples.catalogue import item_rows, publish_catalogue
 from qarm.jobs.examples.events import in_parts, name_examples, shape_events
-from qarm.jobs.examples.popularity import POPULARITY, with_popularity_before
+from qarm.jobs.examples.popularity import CODES, POPULARITY, with_popularity_before
 from qarm.lake.command import main
 from qarm.lake.job import Job, Run
 from qarm.lake.periods import Periods, split_periods
@@ -94,13 +94,23 @@ def steps(run: Run) -> None:
     _refuse_one_class(run)
     contract = ranker_examples(run.settings.ranking.task_names)
     with run.step("write ranker_examples"):
-        rows = with_popularity_before(examples, positives, items).select(*contract.names)
+        rows = with_counts(examples, positives, items, 2 * _cores(run)).select(*contract.names)
         # In hash order: a reader that takes a few row groups at a time then sees users and times mixed.
-        mixed = rows.repartition(2 * _cores(run), "example_id").sortWithinPartitions("example_id")
-        run.overwrite(contract, mixed)
+        run.overwrite(contract, rows.sortWithinPartitions("example_id"))
     run.lake.artifacts.prune("catalogue", CATALOGUES_KEPT)
     for frame in (examples, items):
         frame.unpersist()
+
+
+def with_counts(examples: DataFrame, positives: DataFrame, items: DataFrame, parts: int) -> DataFrame:
+    """The examples with :data:`POPULARITY`, by example_id in so many partitions.
+
+    An example is some kilobytes wide: it travels once, and what popularity is counted by goes without it.
+    """
+    narrow = examples.select("example_id", "item_id", "event_time", *CODES)
+    counts = with_popularity_before(narrow, positives, items).select("example_id", *POPULARITY)
+    wide, counts = (rows.repartition(parts, "example_id") for rows in (examples, counts))
+    return wide.join(counts, "example_id", "inner")
 
 
 def _cores(run: Run) -> int:

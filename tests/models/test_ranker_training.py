@@ -66,6 +66,13 @@ def test_training_learns_a_planted_signal_and_keeps_the_best_weights(sparse: boo
     assert validation_auc(ranker, scored) == pytest.approx(record.best_auc)
 
 
+@pytest.mark.parametrize(("steps", "expected"), [(5, [3, 5, 8, 10]), (4, [2, 4, 6, 8])])
+def test_the_last_steps_of_an_epoch_are_validated_too(steps: int, expected: list[int]) -> None:
+    parameters = replace(PARAMETERS, max_epochs=2)
+    record = train_ranker(made(), lambda e: epochs(e, steps), valid, steps, parameters, "test")
+    assert [point["step"] for point in record.points] == expected
+
+
 def test_training_stops_early_where_nothing_improves() -> None:
     noise = [batch(64, seed=i) | {"label_click": torch.randint(0, 2, (64,)).float()} for i in range(4)]
     parameters = TrainingParameters(0.05, 0.0, max_epochs=50, patience=1, validations_per_epoch=1)

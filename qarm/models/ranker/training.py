@@ -208,8 +208,9 @@ class _Training:
 
     @property
     def validates(self) -> bool:
-        """Whether the validation AUC is due."""
-        return self.step % self.interval == 0
+        """Whether the validation AUC is due: within an epoch at even distances, and at its end."""
+        of_epoch = self.step % self.steps_per_epoch
+        return of_epoch % self.interval == 0
 
     def validate(self, batches: Iterable[Batch]) -> bool:
         """Measures the validation AUC and keeps the weights where it is the best.
