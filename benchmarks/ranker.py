@@ -74,7 +74,7 @@ def once(data: str, folder: Path, part: str, argument: str, made: Path) -> None:
     """Runs a part in a new process, unless what it makes is there."""
     if made.exists():
         return
-    made.parent.mkdir(parents=True, exist_ok=True)
+    (folder / "scores").mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "benchmarks.ranker", "--data", data, "--folder", str(folder)]
     cores = {"OMP_NUM_THREADS": "1"} if part == "model" else {}
     subprocess.run([*command, "--part", part, "--argument", argument], check=True, cwd=ROOT, env=os.environ | cores)
