@@ -13,7 +13,6 @@ SPANS = {"": None, "week_": 7, "recent_": 28, "quarter_": 91}
 OF_ITEM = {f"item_{span}{what}": (what, days) for what in ("events", "takers") for span, days in SPANS.items()}
 OF_SID = {f"sid_{span}events": ("events", SPANS[span]) for span in ("", "recent_")}
 """Columns, each with what it counts and over how many days."""
-COUNTED = ("events", "takers")
 POPULARITY = (*OF_ITEM, "item_age", "item_idle", *OF_SID)
 """Columns of :func:`with_popularity_before`."""
 
@@ -61,9 +60,10 @@ def _before(
     asked: DataFrame, daily: DataFrame, key: list[str], counts: Mapping[str, tuple[str, int | None]], dated: str = ""
 ) -> DataFrame:
     """Adds counts by a key over the days before; with a prefix also the days since the first event and the last."""
-    none = (F.lit(0).alias(what) for what in COUNTED)
-    days = daily.select(*key, "day", *COUNTED).unionByName(asked.select(*key, "day", *none).distinct())
-    days = days.groupBy(*key, "day").agg(*(F.sum(what).alias(what) for what in COUNTED))
+    counted = sorted({what for what, _ in counts.values()})
+    none = (F.lit(0).alias(what) for what in counted)
+    days = daily.select(*key, "day", *counted).unionByName(asked.select(*key, "day", *none).distinct())
+    days = days.groupBy(*key, "day").agg(*(F.sum(what).alias(what) for what in counted))
     of_key = Window.partitionBy(*key).orderBy(F.unix_date("day"))
     earlier = of_key.rangeBetween(Window.unboundedPreceding, -1)
     columns = {

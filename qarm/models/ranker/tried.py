@@ -13,7 +13,7 @@ from qarm.models.ranker.examples import Catalogue
 from qarm.models.ranker.lifelong import leading_keys, times_before
 
 LATELY = 100
-"""Different items that count as the latest."""
+"""Different items that count as the latest; so many latest events are looked through for first times."""
 KINDS = 4
 """All items, those of the target's category, those that share its sid_1, those that share its sid_1 and sid_2."""
 MEASURES = 2 * KINDS
