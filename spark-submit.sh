@@ -5,7 +5,7 @@ set -euo pipefail
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 python=${QARM_PYTHON:-$here/.venv/bin/python}
 if [ ! -x "$python" ]; then
-  echo "spark-submit.sh: $python is missing; run 'make setup', or set QARM_PYTHON to a Python that has qarm installed" >&2
+  echo "spark-submit.sh: $python is missing; run 'make setup', or set QARM_PYTHON to a Python that has qarm's dependencies" >&2
   exit 2
 fi
-PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}" exec "$python" -m qarm.lake.submit "$@"
+PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}" exec "$python" -m lake.submit "$@"

@@ -15,8 +15,8 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from qarm.models.pairs.swing import SwingParameters, UserItems, swing
-from qarm.schemas.sections import MineSettings
+from models.pairs.swing import SwingParameters, UserItems, swing
+from schemas.sections import MineSettings
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from typing import Any
 import faiss
 import numpy as np
 
-from qarm.jobs import fit_codebook
-from qarm.models.quantize import family
-from qarm.models.quantize.codebook import Codebook
-from qarm.models.quantize.family import CodebookParameters, default_bits
-from qarm.models.quantize.quality import collision_numbers, entropy, hit_rates, reconstruction_errors
-from qarm.schemas.settings import load_settings
+from jobs import fit_codebook
+from models.quantize import family
+from models.quantize.codebook import Codebook
+from models.quantize.family import CodebookParameters, default_bits
+from models.quantize.quality import collision_numbers, entropy, hit_rates, reconstruction_errors
+from schemas.settings import load_settings
 
 MANY = 100_000
 HIT_SAMPLE = 5_000

@@ -6,8 +6,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from benchmarks.generate_log import LogShape, generate_items, generate_log
-from qarm.lake.job import Lake
-from qarm.schemas.tables import INTERACTIONS, ITEMS
+from lake.job import Lake
+from schemas.tables import INTERACTIONS, ITEMS
 
 
 def write_generated(lake: Lake, shape: LogShape) -> None:

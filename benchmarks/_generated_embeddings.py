@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from benchmarks.generate_log import LogShape
-from qarm.udfs.arrays import list_column
+from udfs.arrays import list_column
 
 BLOCK = 1000
 LATENT = 96

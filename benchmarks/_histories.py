@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from qarm.models.ranker.examples import drawing_sums
+from models.ranker.examples.targets import drawing_sums
 
 DIMENSION, ITEMS, CLUSTERS, TRIGGERS = 64, 50_000, 300, 20
 DAY = 86_400_000_000

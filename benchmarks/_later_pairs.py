@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import _pair_hits
-from qarm.models.llm.prompts import item_text
-from qarm.models.pairs.swing import SwingParameters, UserItems, swing
-from qarm.schemas.sections import MineSettings
+from models.llm.prompts import item_text
+from models.pairs.swing import SwingParameters, UserItems, swing
+from schemas.sections import MineSettings
 
 KS = (1, 10, 50)
 

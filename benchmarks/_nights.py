@@ -14,10 +14,10 @@ import pandas as pd
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from qarm.jobs import assign_semantic_ids, fit_codebook
-from qarm.lake.job import Lake, new_run_id, run_job
-from qarm.schemas.settings import load_settings
-from qarm.schemas.tables import ITEM_EMBEDDINGS, SEMANTIC_IDS, SID_CHANGES
+from jobs import assign_semantic_ids, fit_codebook
+from lake.job import Lake, new_run_id, run_job
+from schemas.settings import load_settings
+from schemas.tables import ITEM_EMBEDDINGS, SEMANTIC_IDS, SID_CHANGES
 
 CONTENTS = 2_500
 

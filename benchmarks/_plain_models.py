@@ -18,13 +18,13 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from benchmarks._later_pairs import Catalogue
 from benchmarks._ranker_models import Examples
-from qarm.models.columns import column_matrix
-from qarm.models.llm.checkpoint import convert
-from qarm.models.llm.encoder import EncoderParameters, load_encoder
-from qarm.models.llm.projection import unit
-from qarm.models.llm.prompts import embedding_prompt
-from qarm.models.ranker import ranker
-from qarm.models.ranker.metrics import auc
+from models.feed.columns import column_matrix
+from models.llm.encoder import EncoderParameters, load_encoder
+from models.llm.language_model import convert
+from models.llm.projection import unit
+from models.llm.prompts import embedding_prompt
+from models.ranker.network import ranker
+from models.ranker.training.metrics import auc
 
 COUNTS = ["history_length", "taken_gap", *ranker.COUNTS, "hour", "weekday"]
 NUMBERS = [

@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import torch
 
 from benchmarks._ranker_data import settings_of
-from qarm.jobs.train_ranker import shape_of
-from qarm.models.feed import Feed
-from qarm.models.ranker.ranker import Ranker, RankerShape
-from qarm.models.ranker.training import TrainingParameters, train_ranker
-from qarm.schemas.settings import Settings, load_settings
+from jobs.train_ranker import shape_of
+from models.feed.feed import Feed
+from models.ranker.network.ranker import Ranker, RankerShape
+from models.ranker.training.training import TrainingParameters, train_ranker
+from schemas.settings import Settings, load_settings
 
 BOTH = ["recent", "found"]
 PLAIN: dict[str, object] = {

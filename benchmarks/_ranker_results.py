@@ -10,7 +10,7 @@ import pandas as pd
 from scipy.stats import bootstrap
 
 from benchmarks._table import write_table
-from qarm.models.ranker.metrics import auc, auc_per_group
+from models.ranker.training.metrics import auc, auc_per_group
 
 COMMAND = "python -m benchmarks.ranker"
 COLD = 5

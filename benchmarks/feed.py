@@ -29,16 +29,18 @@ from petastorm.pytorch import BatchedDataLoader
 
 from benchmarks._memory import PeakMemory
 from benchmarks._table import write_table
-from qarm.jobs.train_ranker import MODELS, shape_of
-from qarm.models.feed import Feed
-from qarm.models.ranker import likeness, taste, tried
-from qarm.models.ranker.paired import MEASURES, SOURCES
-from qarm.models.ranker.ranker import CODES as CODE_NAMES
-from qarm.models.ranker.ranker import COUNTS, TIERS, Ranker, RankerShape
-from qarm.models.ranker.training import TrainingParameters, train_ranker
-from qarm.models.shuffling import Rows
-from qarm.schemas.settings import Settings, load_settings
-from qarm.udfs.arrays import list_column
+from jobs.train_ranker import MODELS, shape_of
+from models.feed.feed import Feed
+from models.feed.shuffling import Rows
+from models.ranker.examples import distinct_items as tried
+from models.ranker.examples import similarity as likeness
+from models.ranker.examples import taste
+from models.ranker.examples.mined_pairs import MEASURES, SOURCES
+from models.ranker.network.ranker import CODES as CODE_NAMES
+from models.ranker.network.ranker import COUNTS, TIERS, Ranker, RankerShape
+from models.ranker.training.training import TrainingParameters, train_ranker
+from schemas.settings import Settings, load_settings
+from udfs.arrays import list_column
 
 EPOCHS = 5
 PAIRS = 5

@@ -16,8 +16,8 @@ from dataclasses import dataclass, fields
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from qarm.lake.session import start_session
-from qarm.schemas.settings import load_settings
+from lake.session import start_session
+from schemas.settings import load_settings
 
 ADJECTIVES = """
 red green blue white black golden silver wooden glass iron paper cotton winter summer mountain river garden kitchen

@@ -37,14 +37,14 @@ from benchmarks._pair_hits import hit_rates
 from benchmarks._sql_swing import held_items, sql_swing
 from benchmarks.generate_log import LogShape, cluster_of
 from demo.complete_journey import package_data
-from qarm.jobs import mine_pairs
-from qarm.jobs.pairs.histories import capped_histories, item_codes, item_keys, positives_of
-from qarm.jobs.pairs.item2item import bucket_count, by_bucket, swing_pairs, user_rows
-from qarm.lake.job import Lake, Run
-from qarm.lake.periods import Periods, split_periods
-from qarm.lake.session import start_session
-from qarm.models.pairs.swing import SwingParameters, UserItems, swing
-from qarm.schemas.settings import load_settings
+from jobs import mine_pairs
+from jobs.pairs.histories import capped_histories, item_codes, item_keys, positives_of
+from jobs.pairs.item2item import bucket_count, by_bucket, swing_pairs, user_rows
+from lake.job import Lake, Run
+from lake.periods import Periods, split_periods
+from lake.session import start_session
+from models.pairs.swing import SwingParameters, UserItems, swing
+from schemas.settings import load_settings
 
 PLAIN = ("mine.user2item.model=none",)
 SIZES = (1_000_000, 3_000_000, 10_000_000)

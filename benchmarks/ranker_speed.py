@@ -15,11 +15,11 @@ import torch
 from benchmarks._ranker_models import BOTH, PLAIN
 from benchmarks._table import write_table
 from benchmarks.feed import CODES, ITEMS, generated
-from qarm.jobs.train_ranker import MODELS, shape_of
-from qarm.models.feed import Feed
-from qarm.models.ranker.ranker import Batch, Ranker, RankerShape
-from qarm.models.ranker.training import TrainingParameters, train_ranker
-from qarm.schemas.settings import load_settings
+from jobs.train_ranker import MODELS, shape_of
+from models.feed.feed import Feed
+from models.ranker.network.ranker import Batch, Ranker, RankerShape
+from models.ranker.training.training import TrainingParameters, train_ranker
+from schemas.settings import load_settings
 
 BATCH, STEPS, TURNS = 256, 24, 5
 HISTORIES = (250, 500, 1000)

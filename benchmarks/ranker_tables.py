@@ -21,12 +21,12 @@ import torch
 from benchmarks._memory import PeakMemory
 from benchmarks._table import write_table
 from benchmarks.feed import CODES, generated
-from qarm.jobs.train_ranker import MODELS, shape_of
-from qarm.models.feed import Feed
-from qarm.models.ranker.ranker import Ranker
-from qarm.models.ranker.training import TrainingParameters, train_ranker
-from qarm.models.shuffling import Rows
-from qarm.schemas.settings import load_settings
+from jobs.train_ranker import MODELS, shape_of
+from models.feed.feed import Feed
+from models.feed.shuffling import Rows
+from models.ranker.network.ranker import Ranker
+from models.ranker.training.training import TrainingParameters, train_ranker
+from schemas.settings import load_settings
 
 SIZES = {
     "dense": (16_000, 40_000, 400_000, 4_000_000),

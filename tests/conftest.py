@@ -16,10 +16,10 @@ from transformers import (
     LlavaProcessor,
 )
 
-from qarm.lake.job import Job, Lake, Run
-from qarm.lake.session import start_session
-from qarm.models.llm.checkpoint import convert, load_tokenizer
-from qarm.schemas.settings import Settings, load_settings
+from lake.job import Job, Lake, Run
+from lake.session import start_session
+from models.llm.language_model import convert, load_tokenizer
+from schemas.settings import Settings, load_settings
 
 
 @pytest.fixture(scope="session")

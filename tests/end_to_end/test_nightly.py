@@ -18,11 +18,11 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from qarm.jobs import build_examples, mine_pairs, nightly, score, sql
-from qarm.lake.command import main, score_options
-from qarm.lake.job import Lake, run_job
-from qarm.models.ranker.metrics import auc, auc_per_group
-from qarm.schemas.settings import load_settings
+from jobs import build_examples, mine_pairs, nightly, score, sql
+from lake.command import main, score_options
+from lake.job import Lake, run_job
+from models.ranker.training.metrics import auc, auc_per_group
+from schemas.settings import load_settings
 from tests import generate
 from tests.generate import cluster_of
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from qarm.lake.job import Lake
-from qarm.schemas.settings import load_settings
+from lake.job import Lake
+from schemas.settings import load_settings
 from tests.jobs.nights import Night, unpublished
 
 

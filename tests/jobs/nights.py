@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from qarm.jobs import assign_semantic_ids, fit_codebook
-from qarm.lake.artifacts import Artifact
-from qarm.lake.job import Lake, new_run_id, run_job
-from qarm.schemas.settings import load_settings
-from qarm.schemas.tables import ITEM_EMBEDDINGS
+from jobs import assign_semantic_ids, fit_codebook
+from lake.artifacts import Artifact
+from lake.job import Lake, new_run_id, run_job
+from schemas.settings import load_settings
+from schemas.tables import ITEM_EMBEDDINGS
 from tests.generate import clustered
 
 SMALL = [

@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 from pyspark.sql import functions as F
 
-from qarm.jobs import align_encoder, embed_items, write_questions
-from qarm.lake.job import Job, Lake, new_run_id, run_job
-from qarm.models.checkpoints import Checkpoints
-from qarm.models.llm.item_encoder import ItemEncoder
-from qarm.schemas.errors import UserError
-from qarm.schemas.settings import load_settings
-from qarm.schemas.tables import INTERACTIONS, ITEM_PAIRS, ITEMS
+from jobs import align_encoder, embed_items, write_questions
+from lake.job import Job, Lake, new_run_id, run_job
+from models.llm.item_encoder import ItemEncoder
+from models.training_state import Checkpoints
+from schemas.errors import UserError
+from schemas.settings import load_settings
+from schemas.tables import INTERACTIONS, ITEM_PAIRS, ITEMS
 from tests.chat_server import chat_server
 from tests.jobs.test_verdicts import pairs, write_items
 

@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from qarm.jobs.examples.audience import PRIOR, audiences, mean_user, user_directions
-from qarm.jobs.examples.behaviour import behaviours, fit_days, vectors_by_row
-from qarm.lake.periods import Periods
-from qarm.models.ranker.lending import Kin, unit
-from qarm.models.ranker.taste import tastes
-from qarm.schemas.ranking_sections import BehaviourSettings
-from qarm.schemas.settings import load_settings
+from jobs.examples.audience import PRIOR, audiences, mean_user, user_directions
+from jobs.examples.behaviour import behaviours, fit_days, vectors_by_row
+from lake.periods import Periods
+from models.ranker.examples.shrinkage import Kin, unit
+from models.ranker.examples.taste import tastes
+from schemas.ranking_sections import BehaviourSettings
+from schemas.settings import load_settings
 
 SETTINGS = load_settings(
     (),

@@ -13,10 +13,10 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PythonException
 from pyspark.sql import SparkSession
 
-from qarm.lake.job import Lake
-from qarm.models.quantize.codebook import Codebook
-from qarm.schemas.errors import ContractError, QarmError, UserError
-from qarm.schemas.settings import Settings, load_settings
+from lake.job import Lake
+from models.quantize.codebook import Codebook
+from schemas.errors import ContractError, QarmError, UserError
+from schemas.settings import Settings, load_settings
 from tests.generate import clustered
 from tests.jobs.nights import CONTENTS, Night, unpublished
 

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from qarm.jobs.codes.page import changes_by_night, moved_items
-from qarm.lake.job import Lake
-from qarm.models.quantize.codebook import Codebook
+from jobs.page.codes import changes_by_night, moved_items
+from lake.job import Lake
+from models.quantize.codebook import Codebook
 from tests.generate import clustered
 from tests.jobs.nights import CONTENTS, Night, code_columns
 

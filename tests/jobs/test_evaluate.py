@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pyspark.sql import SparkSession
 
-from qarm.jobs.evaluate import auc_of, slices_of
+from jobs.evaluate import auc_of, slices_of
 
 
 def test_a_task_that_follows_is_measured_given_the_other(spark: SparkSession) -> None:

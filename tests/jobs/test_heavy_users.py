@@ -10,11 +10,11 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import ArrayType, BinaryType, MapType, StructType
 
-from qarm.jobs.build_examples import example_schema, parameters_of
-from qarm.jobs.examples.events import in_parts, shape_events
-from qarm.schemas.settings import load_settings
-from qarm.udfs.examples import SplitPlan, build_examples
-from tests.catalogues import random_catalogue, write
+from jobs.build_examples import example_schema, parameters_of
+from jobs.examples.events import in_parts, shape_events
+from schemas.settings import load_settings
+from tests.search_indexes import random_catalogue, write
+from udfs.examples import SplitPlan, build_examples
 
 ITEMS = 30
 

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from qarm.jobs import ingest, mine_pairs
-from qarm.lake.command import ingest_options, main
-from qarm.lake.inputs import read_input, rename_columns
-from qarm.lake.job import Lake, run_job
-from qarm.schemas.settings import Settings, load_settings
+from jobs import ingest, mine_pairs
+from lake.command import ingest_options, main
+from lake.inputs import read_input, rename_columns
+from lake.job import Lake, run_job
+from schemas.settings import Settings, load_settings
 
 ITEMS = pd.DataFrame(
     {

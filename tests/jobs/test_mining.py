@@ -8,19 +8,19 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from benchmarks.generate_log import LogShape, cluster_of, generate_items, generate_log
-from qarm.jobs import mine_pairs
-from qarm.jobs.mine_pairs import pair_counts
-from qarm.jobs.pairs.histories import capped_histories, item_codes, item_keys, positives_of
-from qarm.jobs.pairs.item2item import bucket_count, by_bucket, swing_pairs, user_rows
-from qarm.jobs.pairs.user2item import item_features, user2item_pairs
-from qarm.lake.job import Lake, Run
-from qarm.lake.periods import Periods, split_periods
-from qarm.models.pairs.swing import SwingParameters
-from qarm.schemas.errors import UserError
-from qarm.schemas.sections import MineSettings
-from qarm.schemas.settings import load_settings
-from qarm.schemas.tables import INTERACTIONS, ITEMS
-from tests.models.test_swing import brute_force
+from jobs import mine_pairs
+from jobs.mine_pairs import pair_counts
+from jobs.pairs.histories import capped_histories, item_codes, item_keys, positives_of
+from jobs.pairs.item2item import bucket_count, by_bucket, swing_pairs, user_rows
+from jobs.pairs.user2item import item_features, user2item_pairs
+from lake.job import Lake, Run
+from lake.periods import Periods, split_periods
+from models.pairs.swing import SwingParameters
+from schemas.errors import UserError
+from schemas.sections import MineSettings
+from schemas.settings import load_settings
+from schemas.tables import INTERACTIONS, ITEMS
+from tests.models.pairs.test_swing import brute_force
 
 UNTIL = date(1970, 3, 1)
 PLAIN = {"min_user_items": 2, "significance": 0, "exclude_same_content": "false"}

@@ -5,8 +5,8 @@ from datetime import date
 
 from pyspark.sql import SparkSession
 
-from qarm.jobs.examples.negatives import MOST_WINDOWS, popularity_in, window_days
-from qarm.lake.periods import Periods
+from jobs.examples.negatives import MOST_WINDOWS, popularity_in, window_days
+from lake.periods import Periods
 
 PERIODS = Periods(date(2025, 1, 1), date(2025, 1, 11), date(2025, 1, 31), date(2025, 2, 5))
 

@@ -5,8 +5,8 @@ from datetime import datetime
 import pytest
 from pyspark.sql import SparkSession
 
-from qarm.jobs.examples.popularity import POPULARITY, with_popularity_before
-from qarm.models.ranker.ranker import CODE_COUNTS, COUNTS
+from jobs.examples.popularity import POPULARITY, with_popularity_before
+from models.ranker.network.ranker import CODE_COUNTS, COUNTS
 
 EVENTS = [
     ("u1", "milk", "2024-01-01"), ("u1", "milk", "2024-01-01"), ("u1", "milk", "2024-04-20"),

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from qarm.jobs import fit_codebook
-from qarm.models.quantize.codebook import Codebook
-from qarm.schemas.settings import load_settings
+from jobs import fit_codebook
+from models.quantize.codebook import Codebook
+from schemas.settings import load_settings
 from tests.generate import clustered
 from tests.jobs.nights import CONTENTS, SMALL, Night, code_columns
 

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from qarm.jobs import score
-from qarm.jobs.examples.candidates import ranked, read_candidates, with_events
-from qarm.jobs.examples.catalogue import ITEM_ROWS
-from qarm.lake.command import main, score_options
-from qarm.lake.job import Run
-from qarm.schemas.errors import UserError
-from qarm.schemas.settings import load_settings
+from jobs import score
+from jobs.examples.requests import ranked, read_candidates, with_events
+from jobs.examples.search_index import ITEM_ROWS
+from lake.command import main, score_options
+from lake.job import Run
+from schemas.errors import UserError
+from schemas.settings import load_settings
 
 GOOD = pd.DataFrame({"user_id": ["u1", "u2"], "item_id": ["a", "b"]})
 

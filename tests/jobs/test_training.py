@@ -13,14 +13,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from qarm.jobs import rankers, train_ranker
-from qarm.jobs.examples.catalogue import ITEM_IDS, content_numbers, item_index, nearest_rows, write_catalogue
-from qarm.lake.job import Job, Lake, Run, new_run_id, run_job
-from qarm.models.ranker import training
-from qarm.schemas.errors import UserError
-from qarm.schemas.settings import load_settings
-from qarm.schemas.tables import ranker_examples
-from tests.models.test_ranker import batch
+from jobs import train_ranker
+from jobs.examples.search_index import ITEM_IDS, content_numbers, item_index, nearest_rows, write_catalogue
+from jobs.training import rankers
+from lake.job import Job, Lake, Run, new_run_id, run_job
+from models.ranker.training import training
+from schemas.errors import UserError
+from schemas.settings import load_settings
+from schemas.tables import ranker_examples
+from tests.models.ranker.network.test_ranker import batch
 
 SMALL = [
     "ranker.item_dim=8", "ranker.sid_dim=8", "ranker.hidden=[8]", "ranker.heads=2", "ranker.batch_size=32",

@@ -6,12 +6,12 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from qarm.jobs import judge_pairs
-from qarm.jobs.judge_pairs import SOURCES, contents_to_judge, turns, with_verdicts
-from qarm.lake.job import Lake, new_run_id, run_job
-from qarm.schemas.errors import UserError
-from qarm.schemas.settings import load_settings
-from qarm.schemas.tables import ITEM_PAIRS, ITEMS
+from jobs import judge_pairs
+from jobs.judge_pairs import SOURCES, contents_to_judge, turns, with_verdicts
+from lake.job import Lake, new_run_id, run_job
+from schemas.errors import UserError
+from schemas.settings import load_settings
+from schemas.tables import ITEM_PAIRS, ITEMS
 from tests.chat_server import chat_server
 
 Pairs = list[tuple[str, str, float]]

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from qarm.lake.artifacts import MANIFEST, Artifacts
-from qarm.lake.job import Lake, Run
-from qarm.schemas.errors import QarmError, UserError
-from qarm.udfs.workers import shipped
+from lake.artifacts import MANIFEST, Artifacts
+from lake.job import Lake, Run
+from schemas.errors import QarmError, UserError
+from udfs.workers import shipped
 
 
 @pytest.fixture(params=["folder", "viewfs"])

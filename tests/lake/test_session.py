@@ -4,7 +4,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from qarm.lake.session import give_back_heap
+from lake.session import give_back_heap
 
 
 def test_garbage_of_the_jvm_is_collected_at_once(spark: SparkSession) -> None:

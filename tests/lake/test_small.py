@@ -12,15 +12,15 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from qarm.lake.indexing import with_row_number
-from qarm.lake.job import Job, Lake, run_job, why_stale
-from qarm.lake.ledger import RunRecord, stale_reason
-from qarm.lake.periods import split_periods
-from qarm.lake.session import spark_conf
-from qarm.lake.submit import entry_of, pack, spark_options, split_options
-from qarm.schemas.errors import UserError
-from qarm.schemas.settings import load_settings
-from qarm.schemas.tables import METRICS
+from lake.indexing import with_row_number
+from lake.job import Job, Lake, run_job, why_stale
+from lake.ledger import RunRecord, stale_reason
+from lake.periods import split_periods
+from lake.session import spark_conf
+from lake.submit import entry_of, pack, spark_options, split_options
+from schemas.errors import UserError
+from schemas.settings import load_settings
+from schemas.tables import METRICS
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 LAST = RunRecord("r", "judge", "done", NOW, NOW, {"pairs": "3", "items": "1"}, {"pairs": "4"}, "hash", "0")
@@ -166,7 +166,7 @@ def test_the_packed_zip_imports_without_the_checkout(tmp_path: Path) -> None:
     packed = pack(tmp_path)
     assert pack(tmp_path) == packed
     script = (
-        f"import sys; sys.path.insert(0, {str(packed)!r}); import qarm.jobs.nightly as n, qarm.schemas.settings as s;"
+        f"import sys; sys.path.insert(0, {str(packed)!r}); import jobs.nightly as n, schemas.settings as s;"
         "assert '.zip' in n.__file__, n.__file__; print(s.load_settings().mine.top_k)"
     )
     done = subprocess.run(

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from qarm.schemas.contract import Column, Contract
-from qarm.schemas.docs import tables_page
-from qarm.schemas.tables import all_contracts
+from schemas.contract import Column, Contract
+from schemas.docs import tables_page
+from schemas.tables import all_contracts
 
 
 def test_every_column_has_a_comment_and_every_table_its_name_once() -> None:
@@ -32,4 +32,4 @@ def test_a_contract_that_contradicts_itself_is_refused() -> None:
 
 def test_the_page_on_tables_is_current() -> None:
     written = (Path(__file__).parents[2] / "docs" / "tables.md").read_text(encoding="utf-8")
-    assert written == tables_page(), "run: python -m qarm.schemas.docs > docs/tables.md"
+    assert written == tables_page(), "run: python -m schemas.docs > docs/tables.md"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from qarm.schemas.errors import UserError
-from qarm.schemas.settings import load_settings
+from schemas.errors import UserError
+from schemas.settings import load_settings
 
 
 def test_later_files_and_assignments_win(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ import pytest
 from pyspark.sql import SparkSession
 from sklearn.metrics import roc_auc_score
 
-from qarm.models.llm.checkpoint import convert
-from qarm.models.llm.encoder import EncoderParameters
-from qarm.udfs import embed
-from qarm.udfs.arrays import column_matrix, list_column
-from qarm.udfs.examples import users_of
-from qarm.udfs.scoring import user_aucs
+from models.llm.encoder import EncoderParameters
+from models.llm.language_model import convert
+from udfs import embed
+from udfs.arrays import column_matrix, list_column
+from udfs.examples import users_of
+from udfs.scoring import user_aucs
 
 
 def test_matrices_survive_arrow() -> None:

@@ -1,0 +1,249 @@
+"""Aligns the language model to the accepted pairs, by contrastive loss and questions (QARM V2)."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+import tempfile
+from dataclasses import fields
+from functools import partial, reduce
+from pathlib import Path
+
+import numpy as np
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from jobs.training.processes import checkpoint_folder, digest_of, in_processes, refuse_processes_off_the_driver
+from jobs.transforms.contents import accepted, by_content, distinct_contents
+from lake.artifacts import Artifact
+from lake.command import main
+from lake.job import Job, Run, user_mistakes
+from lake.periods import split_periods
+from lake.staging import staged
+from models.llm.alignment import AlignmentParameters, AlignmentRecord
+from models.llm.alignment_process import AlignmentTask, align_alone, align_together
+from models.llm.language_model import convert, recipe_of
+from models.llm.prompts import PROMPT_VERSION
+from schemas.errors import UserError
+from schemas.sections import AlignSettings
+from schemas.tables import INTERACTIONS, ITEM_PAIRS, ITEM_QUESTIONS, ITEMS
+from udfs.tokens import QUESTION_TOKEN_SCHEMA, TOKEN_SCHEMA, tokens_of_contents, tokens_of_questions
+
+log = logging.getLogger("qarm")
+
+FEED_FILES = 8
+MOST_PASSES = 64
+ROWS_TO_SPARE = 1.25
+"""Times what the steps take: the share drawn is a hash's, and a batch that is not full is left out."""
+
+LOSS_STEPS = 20
+"""Last steps whose mean loss is reported."""
+
+
+def known_partners(pairs: DataFrame, most: int) -> DataFrame:
+    """What a content is never set against, and how often it is drawn.
+
+    Args:
+        pairs: by content: trigger, target, place.
+        most: partners kept, the best-placed.
+
+    Returns:
+        content_hash, known ARRAY<LONG> of ``most`` hashes padded by 0, log_frequency FLOAT.
+    """
+    back = pairs.select(F.col("target").alias("trigger"), F.col("trigger").alias("target"), "place")
+    both = pairs.unionByName(back).groupBy("trigger", "target").agg(F.min("place").alias("place"))
+    total = both.count()
+    order = Window.partitionBy("trigger").orderBy("place", F.xxhash64("target"))
+    kept = both.withColumns(
+        {"rank": F.row_number().over(order), "ends": F.count("*").over(Window.partitionBy("trigger"))}
+    ).where(F.col("rank") <= most)
+    lists = kept.groupBy(F.col("trigger").alias("content_hash")).agg(
+        F.sort_array(F.collect_list(F.xxhash64("target"))).alias("found"), F.first("ends").alias("ends")
+    )
+    padded = F.slice(F.concat("found", F.array_repeat(F.lit(0).cast("long"), most)), 1, most)
+    frequency = F.log(F.col("ends") / F.lit(max(total, 1))).cast("float")
+    return lists.select("content_hash", padded.alias("known"), frequency.alias("log_frequency"))
+
+
+def drawn_contents(pairs: DataFrame, partners: int, passes: int, share: float, seed: int) -> DataFrame:
+    """The order in which contents come: pass by pass every pair once, in groups of one trigger with a few partners.
+
+    So a content is drawn as often as it is paired, and a batch of frequent ones holds many pairs.
+
+    Args:
+        pairs: by content.
+        partners: of a group, at most.
+        passes: over all pairs, each in another order.
+        share: of the groups that is drawn, by hash.
+        seed: of the hashes.
+
+    Returns:
+        pass INT, draw LONG (of the group), slot INT (0 = the trigger itself), content_hash.
+    """
+    drawn = []
+    for number in range(passes):
+        salt = F.lit(seed * 1_000_003 + number)
+        order = Window.partitionBy("trigger").orderBy(F.xxhash64("trigger", "target", salt), "target")
+        placed = pairs.withColumn("rank", F.row_number().over(order) - 1).select(
+            "trigger",
+            "target",
+            (F.pmod("rank", F.lit(partners)) + 1).alias("slot"),
+            F.xxhash64("trigger", F.floor(F.col("rank") / partners), salt).alias("draw"),
+        )
+        chosen = placed.where(F.shiftrightunsigned("draw", 11) / F.lit(float(2**53)) < share)
+        first = chosen.where("slot = 1").select("draw", F.lit(0).alias("slot"), F.col("trigger").alias("content_hash"))
+        both = chosen.select("draw", "slot", F.col("target").alias("content_hash")).unionByName(first)
+        drawn.append(both.withColumn("pass", F.lit(number)))
+    return reduce(DataFrame.unionByName, drawn)
+
+
+def with_a_question(drawn: DataFrame, questions: DataFrame, share: float) -> DataFrame:
+    """Adds ``question`` and ``answer``: another of the content's questions in every pass, by hash.
+
+    Args:
+        drawn: with pass and content_hash.
+        questions: content_hash, question, answer, as token arrays.
+        share: of the contents that are asked in a pass; the others have none.
+    """
+    draw = F.shiftrightunsigned(F.xxhash64("content_hash", "pass"), 11) / F.lit(float(2**53))
+    order = Window.partitionBy("content_hash").orderBy(F.xxhash64("question", "answer"))
+    numbered = questions.withColumns(
+        {"number": F.row_number().over(order) - 1, "of": F.count("*").over(Window.partitionBy("content_hash"))}
+    )
+    counts = numbered.where("number = 0").select("content_hash", "of")
+    place = F.pmod(F.xxhash64("content_hash") + F.col("pass"), F.col("of")).cast("int")
+    chosen = drawn.join(counts, "content_hash", "left").select(
+        *drawn.columns, F.when(draw < share, place).alias("number")
+    )
+    return chosen.join(numbered.drop("of"), ["content_hash", "number"], "left").drop("number")
+
+
+def feed_rows(run: Run, model: str) -> DataFrame:
+    """Rows of the feed in the order they are trained on, see :mod:`models.llm.alignment_batch`."""
+    settings, items = run.settings.align, run.read(ITEMS.name)
+    pairs = run.read(ITEM_PAIRS.name)
+    chosen = accepted(pairs) if settings.pairs == "accepted" else pairs
+    pairs = by_content(chosen, items, settings.min_support).persist()
+    count = pairs.count()
+    if not count:
+        raise UserError(
+            "align.pairs: table item_pairs holds no pair of different contents to align on; lower align.min_support, or"
+            " see mine_pairs"
+        )
+    wanted = ROWS_TO_SPARE * settings.steps * settings.batch_contents
+    passes = min(math.ceil(wanted / count), MOST_PASSES)
+    drawn = drawn_contents(pairs, settings.partners, passes, wanted / (passes * count), settings.seed)
+    contents = distinct_contents(items).join(known_partners(pairs, settings.known_partners), "content_hash", "inner")
+    tokens = contents.mapInArrow(tokens_of_contents(model, run.settings.language_model.max_tokens), TOKEN_SCHEMA)
+    columns = contents.select("content_hash", "known", "log_frequency").join(tokens, "content_hash", "inner")
+    none = F.array_repeat(F.lit(0), settings.question_tokens)
+    if settings.question_weight:
+        asked = run.read(ITEM_QUESTIONS.name).select("content_hash", "question", "answer").distinct()
+        questions = asked.mapInArrow(tokens_of_questions(model, settings.question_tokens), QUESTION_TOKEN_SCHEMA)
+        drawn = with_a_question(drawn, questions, settings.question_share)
+    else:
+        drawn = drawn.withColumns({"question": none, "answer": none})
+    order = ["pass", "draw", "slot", "content_hash"]
+    rows = drawn.join(columns, "content_hash", "inner").select(
+        *order,
+        F.xxhash64("content_hash").alias("content"),
+        "tokens",
+        "known",
+        "log_frequency",
+        F.coalesce("question", none).alias("question"),
+        F.coalesce("answer", none).alias("answer"),
+    )
+    return rows.repartitionByRange(FEED_FILES, *order).sortWithinPartitions(*order).drop(*order)
+
+
+def parameters_of(settings: AlignSettings) -> AlignmentParameters:
+    """The settings that the training takes, by their names."""
+    return AlignmentParameters(**{field.name: getattr(settings, field.name) for field in fields(AlignmentParameters)})
+
+
+def note_inputs(run: Run) -> None:
+    """Marks what stands as seen, so that a job that has nothing to do is up to date."""
+    for table in run.job.reads:
+        run.inputs[table] = str(run.lake.warehouse.version(table) or "")
+
+
+def steps(run: Run) -> None:
+    """Trains where there is no aligned model by these settings yet, or another one is asked for.
+
+    Driver memory: the language model with gradients and AdamW's moments, four times its weights in float32, and what
+    :func:`models.llm.alignment.align` says; with ``align.processes``, that many times. Executor memory: a batch of
+    contents.
+    """
+    settings, llm = run.settings.align, run.settings.language_model
+    if settings.steps == 0:
+        note_inputs(run)
+        return
+    refuse_processes_off_the_driver(run, "align", settings.processes)
+    for table in run.job.reads:
+        run.version(table)
+    until = split_periods(run.read(INTERACTIONS.name), run.settings.split).fit_until.isoformat()
+    with run.step("prepare the language model"), user_mistakes():
+        model = run.made_once("language_model", recipe_of(llm.model, llm.dtype), partial(convert, llm.model, llm.dtype))
+    recipe = {
+        "language_model": model.digest,
+        "align": settings.recipe,
+        "max_tokens": llm.max_tokens,
+        "prompt": PROMPT_VERSION,
+    }
+    standing = run.standing("aligned_model", recipe)
+    if standing is not None and not settings.realign:
+        if standing.card["fitted_until"] <= until:
+            return
+        log.warning(
+            "align_encoder: %s was fitted on pairs until %s, the pairs now end before %s: aligning anew",
+            standing.version, standing.card["fitted_until"], until,
+        )  # fmt: skip
+    rows = feed_rows(run, run.lake.artifacts.ship(model))
+    with staged(run, "alignment", rows) as files, run.step("train"):
+        _train_and_publish(run, model, recipe, files, until)
+
+
+def _train_and_publish(run: Run, model: Artifact, recipe: dict[str, object], files: list[str], until: str) -> None:
+    settings = run.settings.align
+    read = {table: run.version(table) for table in (ITEMS.name, ITEM_PAIRS.name, ITEM_QUESTIONS.name)}
+    made_from = [run.lake.warehouse.root, recipe, read]
+    state = checkpoint_folder(run, settings.checkpoint_folder) / f"align-{digest_of(made_from)}.pt"
+    with tempfile.TemporaryDirectory(prefix="qarm-") as folder, user_mistakes():
+        task = AlignmentTask(
+            files, settings.batch_contents, run.lake.artifacts.fetch(model), settings.layers, settings.lora_rank,
+            parameters_of(settings), state, Path(folder), settings.seed,
+        )  # fmt: skip
+        train = align_alone if settings.processes == 1 else align_together
+        record = AlignmentRecord(**in_processes(train, task, settings.processes))
+        losses = {
+            "contrastive": record.contrastive,
+            "answers": [v if math.isfinite(v) else None for v in record.answers],
+        }
+        run.publish("aligned_model", Path(folder), recipe, tables=read, fitted_until=until, losses=losses)
+    for left in state.parent.glob("align-*.pt"):  # this one, and those of settings that were given up
+        left.unlink()
+    run.measure("align.steps", len(record.contrastive))
+    run.measure("align.resumed_at", record.resumed_at)
+    run.measure("align.seconds", record.seconds)
+    run.measure("align.contrastive_loss", float(np.mean(record.contrastive[-LOSS_STEPS:])))
+    run.measure("align.answers_loss", float(np.mean(record.answers[-LOSS_STEPS:])))
+    run.measure("align.temperature", record.temperature)
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Adds align_encoder's own options."""
+    parser.add_argument(
+        "--realign", dest="set", action="append_const", const="align.realign=true", help="make a new aligned model"
+    )
+
+
+JOB = Job(
+    "align_encoder",
+    steps,
+    sections=("align", "language_model", "split"),
+    reads=("interactions", "items", "item_pairs", "item_questions"),
+)
+
+if __name__ == "__main__":
+    raise SystemExit(main(JOB, options=options))

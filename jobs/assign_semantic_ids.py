@@ -1,0 +1,102 @@
+"""Assigns a semantic ID to every item that is new or changed, and measures how good the codes are."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import datetime
+from pathlib import Path
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.codes.changes import record_changes
+from jobs.codes.collisions import resolved
+from jobs.codes.measures import measure_codes, measure_drift, measure_hits
+from jobs.codes.neighbours import nearest_items
+from jobs.codes.published import SID_COLUMNS, published_codes, standing_ids
+from lake.command import main
+from lake.indexing import with_row_number
+from lake.job import Job, Run
+from models.quantize.codebook import Codebook
+from schemas.errors import UserError
+from schemas.tables import ITEM_EMBEDDINGS, SEMANTIC_IDS
+from udfs.codes import CODES_SCHEMA, assign
+
+COMPARED = ["sid", "content_hash", "neighbours", "reconstruction_error", "encoder_version", "codebook_version"]
+
+
+def distinct_embeddings(embeddings: DataFrame) -> DataFrame:
+    """One row per content: content_hash, its embedding and the item that stands for it (the smallest id)."""
+    return embeddings.groupBy("content_hash").agg(
+        F.min("item_id").alias("item_id"), F.min_by("embedding", "item_id").alias("embedding")
+    )
+
+
+def semantic_ids(embeddings: DataFrame, codes: DataFrame, near: DataFrame, codebook: str, now: datetime) -> DataFrame:
+    """Rows of ``semantic_ids``: every item with its content's codes and neighbours."""
+    more = F.concat(F.slice("codes", len(SID_COLUMNS) + 1, 2**30), F.array_compact(F.array("suffix")))
+    return (
+        embeddings.select("item_id", "content_hash", "encoder_version")
+        .join(codes, "content_hash", "inner")
+        .join(near, "content_hash", "left")
+        .withColumns({name: F.get("codes", F.lit(place)) for place, name in enumerate(SID_COLUMNS)})
+        .withColumn("sid_more", more)
+        .withColumn("sid", F.concat_ws("-", *SID_COLUMNS, F.col("sid_more").cast("array<string>")))
+        .withColumn("codebook_version", F.lit(codebook))
+        .withColumn("assigned_at", F.lit(now))
+    )
+
+
+def keep_assignment_times(rows: DataFrame, standing: DataFrame) -> DataFrame:
+    """Where an item's text and codes are as they were, so is the time they were assigned."""
+    same = ["item_id", "content_hash", "sid", "codebook_version"]
+    old = standing.select(*same, F.col("assigned_at").alias("before"))
+    return rows.join(old, same, "left").withColumn("assigned_at", F.coalesce("before", "assigned_at"))
+
+
+def steps(run: Run) -> None:
+    """Assigns contents that the codebook has not seen, finds neighbours, merges what differs, measures.
+
+    A content that has codes of this codebook keeps them, whatever else changes. Executor memory: the codebook; see
+    :mod:`jobs.codes` for collisions and neighbours. Driver memory: ``codebook.quality_sample`` embeddings.
+    """
+    settings = run.settings.codebook
+    artifact = run.use("codebook", "fit_codebook")
+    codebook = Codebook.load(run.lake.artifacts.fetch(artifact))
+    shipped = run.lake.artifacts.ship(artifact)
+    embeddings = run.read(ITEM_EMBEDDINGS.name).where(F.col("encoder_version") == artifact.card["recipe"]["encoder"])
+    contents = with_row_number(distinct_embeddings(embeddings), "position", "content_hash")
+    count = contents.count()
+    if count == 0:
+        raise UserError(f"table item_embeddings holds nothing that {artifact.version} was fitted for; run fit_codebook")
+    before = standing_ids(run)
+    fresh = contents.select("content_hash", "embedding")
+    published = None
+    if before is not None:
+        published = published_codes(run, before, artifact).persist()
+        fresh = fresh.join(published, "content_hash", "left_anti")
+    with run.step("assign codes"):
+        assigned = fresh.mapInArrow(assign(shipped), CODES_SCHEMA).persist()
+        run.measure("codes.contents_assigned", assigned.count())
+    given = resolved(assigned, published, fresh, shipped, len(codebook.sizes), settings)
+    codes = (given if published is None else given.unionByName(published)).persist()
+    with tempfile.TemporaryDirectory(prefix="qarm-neighbours-") as folder:
+        with run.step("find neighbours"):
+            near = nearest_items(run, contents, count, codebook.dimension, Path(folder))
+        rows = semantic_ids(embeddings, codes, near, artifact.version, run.started_at)
+        if before is not None:
+            rows = keep_assignment_times(rows, before)
+        with run.step("write semantic_ids"):
+            run.merge(SEMANTIC_IDS, rows.select(*SEMANTIC_IDS.names), compare=COMPARED)
+    with run.step("record what changed"):
+        record_changes(run)
+    with run.step("measure the codes"):
+        measure_codes(run, run.lake.warehouse.read(SEMANTIC_IDS.name), artifact)
+        measure_hits(run, contents, codes, codebook, settings.quality_sample)
+        measure_drift(run, run.lake.warehouse.read(SEMANTIC_IDS.name), artifact)
+
+
+JOB = Job("assign_semantic_ids", steps, sections=("codebook",), reads=("item_embeddings",), uses=("codebook",))
+
+if __name__ == "__main__":
+    raise SystemExit(main(JOB))

@@ -1,0 +1,106 @@
+"""How good the codes are, and whether the codebook still fits what it is given."""
+
+from __future__ import annotations
+
+import numpy as np
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.codes.published import all_codes
+from lake.artifacts import Artifact
+from lake.job import Run
+from models.quantize.codebook import Codebook
+from models.quantize.quality import collision_numbers, hit_rates
+from udfs.arrays import column_matrix
+
+COLLISION_FLOOR = 0.01
+"""A share of colliding contents below this is no reason to refit."""
+
+
+def measure_codes(run: Run, assigned: DataFrame, codebook: Artifact) -> None:
+    """Collisions over items and over distinct contents, use and entropy of each level, reconstruction error.
+
+    Driver memory: one number for each size that a SID's bucket has.
+    """
+    items = assigned.where(F.col("codebook_version") == codebook.version).persist()
+    codes = items.dropDuplicates(["content_hash"]).withColumn("codes", all_codes()).persist()
+    for name, rows in (("items", items), ("distinct_contents", codes)):
+        sizes = rows.groupBy("sid").count().groupBy("count").agg(F.count("*").alias("sids")).collect()
+        numbers = collision_numbers(np.array([r["count"] for r in sizes]), np.array([r["sids"] for r in sizes]))
+        for metric, value in numbers.items():
+            run.measure(f"codes.{metric}", value, name)
+    alike = items.groupBy("content_hash").count().where("count > 1").agg(F.sum("count")).collect()[0][0]
+    run.measure("codes.identical_contents", alike or 0, "items")
+    mean_error = codes.agg(F.avg("reconstruction_error")).collect()[0][0]
+    run.measure("codes.reconstruction_error", mean_error, "distinct_contents")
+    n = F.sum("count")
+    bits = F.log2(n) - F.sum(F.col("count") * F.log2("count")) / n
+    for place, size in enumerate(codebook.card["sizes"]):
+        level = codes.groupBy(F.get("codes", F.lit(place))).count()
+        used, entropy_bits = level.agg(F.count("*"), bits).collect()[0]
+        run.measure("codes.used", used, f"sid_{place + 1}")
+        run.measure("codes.used_share", used / size, f"sid_{place + 1}")
+        run.measure("codes.entropy_bits", entropy_bits, f"sid_{place + 1}")
+    for frame in (codes, items):
+        frame.unpersist()
+
+
+def measure_hits(run: Run, contents: DataFrame, codes: DataFrame, codebook: Codebook, most: int) -> None:
+    """HR@1 and HR@10 of codes on a sample of contents."""
+    sample = contents.select("content_hash", "embedding").orderBy("content_hash").limit(most)
+    table = sample.join(codes.select("content_hash", "codes"), "content_hash", "inner").toArrow()
+    rates = hit_rates(column_matrix(table["embedding"]), codebook.reconstruct(column_matrix(table["codes"])), (1, 10))
+    for k, rate in rates.items():
+        run.measure(f"codes.hr@{k}", rate, "distinct_contents")
+
+
+def measure_drift(run: Run, assigned: DataFrame, codebook: Artifact) -> None:
+    """Whether new contents fit the codebook as well as the first ones did, and so whether a refit is due.
+
+    New contents are those given codes after the codebook's first night. The baseline of their reconstruction error is
+    the larger of that of the contents held out when it was fitted and the first night's; of the share that collides,
+    the first night's. A content collides that shares its codes, suffix aside, with more than the setting means it to:
+    a suffix hides a collision, it does not undo it.
+    """
+    settings = run.settings.codebook
+    levels = len(codebook.card["sizes"])
+    cap = settings.contents_per_sid if settings.collisions == "next_best" else 1
+    own = assigned.where(F.col("codebook_version") == codebook.version)
+    contents = own.groupBy("content_hash").agg(
+        F.min("assigned_at").alias("since"),
+        F.min_by("reconstruction_error", "item_id").alias("error"),
+        F.slice(F.min_by(all_codes(), "item_id"), 1, levels).alias("codes"),
+    )
+    first_night = own.agg(F.min("assigned_at").alias("first_night"))
+    dated = contents.crossJoin(first_night).withColumn("is_new", F.col("since") > F.col("first_night"))
+    sharing = dated.groupBy("codes").agg(
+        F.sum(F.col("is_new").cast("long")).alias("new"),
+        F.count("*").alias("all"),
+        F.sum(F.when(F.col("is_new"), F.col("error"))).alias("new_error"),
+        F.sum(F.when(~F.col("is_new"), F.col("error"))).alias("old_error"),
+    )
+    old = F.col("all") - F.col("new")
+    row = sharing.agg(
+        F.sum("new").alias("new"),
+        F.sum(old).alias("old"),
+        F.sum("new_error").alias("new_error"),
+        F.sum("old_error").alias("old_error"),
+        F.sum(F.when(F.col("all") > cap, F.col("new")).otherwise(0)).alias("new_colliding"),
+        F.sum(F.when(old > cap, old).otherwise(0)).alias("old_colliding"),
+    ).collect()[0]
+    quality = codebook.card["quality"]
+    expected = quality.get("held_out", quality["fitted"])["reconstruction_error"]
+    baseline = max(expected, row["old_error"] / row["old"])
+    collisions_then = row["old_colliding"] / row["old"]
+    run.measure("codes.new_contents", row["new"])
+    run.measure("codes.baseline_error", baseline)
+    run.measure("codes.baseline_collision_rate", collisions_then)
+    due = False
+    if row["new"]:
+        error, collisions = row["new_error"] / row["new"], row["new_colliding"] / row["new"]
+        run.measure("codes.new_error", error)
+        run.measure("codes.new_collision_rate", collisions)
+        drifted = error > settings.refit_error_factor * baseline
+        crowded = collisions > settings.refit_collision_factor * max(collisions_then, COLLISION_FLOOR)
+        due = row["new"] >= settings.refit_after and (drifted or crowded)
+    run.measure("codes.refit_due", float(due), codebook.version)

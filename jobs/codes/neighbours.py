@@ -1,0 +1,69 @@
+"""Every content's nearest other contents: QARM V1's VQ code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from lake.job import Run
+from models.quantize.neighbours import nearest_others, read_index, write_index
+from udfs.codes import NEIGHBOURS_SCHEMA, neighbours
+from udfs.matrix import gather_matrix
+
+RECALL_SAMPLE = 256
+
+
+def nearest_items(run: Run, contents: DataFrame, count: int, dimension: int, folder: Path) -> DataFrame:
+    """Neighbours of every content as item ids; exact up to ``codebook.neighbours_exact`` contents, by an index above.
+
+    Executor memory: the embeddings (and the index) memory-mapped, one copy a host. Driver memory: the index while it is
+    built, which holds the embeddings once; no neighbours are searched beyond ``codebook.neighbours_limit`` contents.
+
+    Args:
+        run: the run.
+        contents: content_hash, item_id, embedding, position.
+        count: of the contents.
+        dimension: of the embeddings.
+        folder: an empty local folder that outlives the result's use.
+
+    Returns:
+        content_hash, neighbours ARRAY<STRING>.
+    """
+    settings = run.settings.codebook
+    left_out = count if count > settings.neighbours_limit else 0
+    run.measure("codes.without_neighbours", left_out)
+    if left_out or count == 0:
+        return run.spark.createDataFrame([], "content_hash STRING, neighbours ARRAY<STRING>")
+    path = folder / f"embeddings-{run.run_id}.f32"
+    matrix = gather_matrix(contents, "embedding", ["position"], path)
+    run.spark.sparkContext.addFile(str(path))
+    index = ""
+    if count > settings.neighbours_exact:
+        place = folder / f"index-{run.run_id}.faiss"
+        write_index(matrix, settings.neighbours_index, place)
+        run.spark.sparkContext.addFile(str(place))
+        index = place.name
+        run.measure("codes.neighbours_recall", _recall(matrix, place, settings.neighbours))
+    positions = contents.select("content_hash", "position").mapInArrow(
+        neighbours(path.name, dimension, settings.neighbours, index), NEIGHBOURS_SCHEMA
+    )
+    names = contents.select(F.col("position").alias("near"), F.col("item_id").alias("neighbour"))
+    return (
+        positions.select("content_hash", F.posexplode("neighbours").alias("place", "near"))
+        .join(names, "near", "inner")
+        .groupBy("content_hash")
+        .agg(F.sort_array(F.collect_list(F.struct("place", "neighbour"))).alias("ordered"))
+        .select("content_hash", F.col("ordered.neighbour").alias("neighbours"))
+        .persist()
+    )
+
+
+def _recall(matrix: np.ndarray, index: Path, k: int) -> float:
+    """Share of the exact neighbours that the index finds, on a sample."""
+    own = np.linspace(0, len(matrix) - 1, RECALL_SAMPLE).astype(np.int64)
+    queries = np.ascontiguousarray(matrix[own])
+    exact, found = nearest_others(queries, matrix, own, k), nearest_others(queries, read_index(index), own, k)
+    return float(np.mean([np.isin(a, b).mean() for a, b in zip(exact, found, strict=True)]))

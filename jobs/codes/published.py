@@ -1,0 +1,61 @@
+"""What codebooks have given contents: what is published never changes under the codebook that gave it."""
+
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from lake.artifacts import Artifact
+from lake.job import Run
+from schemas.errors import UserError
+from schemas.tables import SEMANTIC_IDS
+
+SID_COLUMNS = ("sid_1", "sid_2", "sid_3")
+"""Codes of the levels; further ones stand in sid_more."""
+
+
+def all_codes() -> Column:
+    """Every code of a row of ``semantic_ids``: its levels', then the suffix."""
+    return F.concat(F.array_compact(F.array(*SID_COLUMNS)), F.coalesce("sid_more", F.array().cast("array<int>")))
+
+
+def standing_ids(run: Run) -> DataFrame | None:
+    """``semantic_ids`` as it stands, or None.
+
+    Raises:
+        UserError: an older version of this package wrote it, with other columns.
+    """
+    if not run.lake.warehouse.exists(SEMANTIC_IDS.name):
+        return None
+    rows = run.lake.warehouse.read(SEMANTIC_IDS.name)
+    missing = [name for name in SEMANTIC_IDS.names if name not in rows.columns]
+    if missing:
+        raise UserError(
+            f"table semantic_ids has no column {missing[0]}: an older qarm wrote it; move it away, and every item"
+            " gets its semantic ID anew"
+        )
+    return rows
+
+
+def published_codes(run: Run, standing: DataFrame, codebook: Artifact) -> DataFrame:
+    """What contents have been given by a codebook: where another one came in between, when it was last in use.
+
+    Returns:
+        content_hash, codes ARRAY<INT> (one a level), suffix INT (null for none), reconstruction_error.
+    """
+    rows = standing.where(F.col("codebook_version") == codebook.version)
+    if rows.isEmpty():
+        last = run.lake.ledger.last_output("assign_semantic_ids", "codebook", codebook.version, SEMANTIC_IDS.name)
+        if last is not None:
+            rows = run.lake.warehouse.read(SEMANTIC_IDS.name, last).where(F.col("codebook_version") == codebook.version)
+    levels = len(codebook.card["sizes"])
+    return (
+        rows.groupBy("content_hash")
+        .agg(F.min_by(all_codes(), "item_id").alias("all"), F.min_by("reconstruction_error", "item_id").alias("error"))
+        .select(
+            "content_hash",
+            F.slice("all", 1, levels).alias("codes"),
+            F.get("all", F.lit(levels)).alias("suffix"),
+            F.col("error").alias("reconstruction_error"),
+        )
+    )

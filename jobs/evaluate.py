@@ -1,0 +1,160 @@
+"""Scores the valid and test examples, and measures AUC, GAUC and UAUC beside two baselines."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from pyspark.ml.evaluation import BinaryClassificationEvaluator
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.training.rankers import use_rankers
+from lake.command import main
+from lake.job import Job, Run
+from lake.periods import split_periods
+from schemas.tables import INTERACTIONS, predictions
+from udfs.scoring import USER_AUC_SCHEMA, score, user_aucs
+
+COLD_EVENTS = 5
+"""An item with fewer train positives is cold."""
+
+RANKER = "qarm"
+POPULARITY = "popularity"
+USERS_PER_TASK = 50_000
+
+
+def with_popularity(examples: DataFrame, train_positives: DataFrame, tasks: list[str]) -> DataFrame:
+    """Adds the popularity baseline's score: the item's positives in the train period."""
+    counts = train_positives.groupBy("item_id").agg(F.count("*").cast("double").alias("_popularity"))
+    joined = examples.join(counts, "item_id", "left").fillna(0.0, ["_popularity"])
+    return joined.withColumns({f"{POPULARITY}_{task}": F.col("_popularity") for task in tasks}).withColumn(
+        "cold", F.col("_popularity") < COLD_EVENTS
+    )
+
+
+def slices_of(scored: DataFrame, follows: Mapping[str, str], rankers: Sequence[str]) -> dict[str, DataFrame]:
+    """The groups that metrics are given for.
+
+    Where a task follows another, the test examples that were positive for the other are a group of their own, and there
+    the rankers' score of the task is its probability given the other (CVR).
+
+    Args:
+        scored: labels, scores, split and ``cold``.
+        follows: the task that a task comes after.
+        rankers: models whose scores are probabilities.
+    """
+    test = scored.where("split = 'test'")
+    slices = {
+        "valid": scored.where("split = 'valid'"),
+        "test": test,
+        "test/cold_items": test.where("cold"),
+        "test/known_items": test.where("NOT cold"),
+    }
+    for before in sorted(set(follows.values())):
+        given = {
+            f"{model}_{task}": F.col(f"{model}_{task}").cast("double") / F.col(f"{model}_{before}")
+            for task in follows
+            if follows[task] == before
+            for model in rankers
+        }
+        slices[f"test/after_{before}"] = test.where(F.col(f"label_{before}") == 1).withColumns(given)
+    return slices
+
+
+def auc_of(rows: DataFrame, task: str, model: str) -> float | None:
+    """Exact AUC over all rows, sorted on the executors; None where a class is missing."""
+    label, raw = f"label_{task}", f"{model}_{task}"
+    if rows.select(label).distinct().count() < 2:
+        return None
+    evaluator = BinaryClassificationEvaluator(
+        rawPredictionCol="raw", labelCol="label", metricName="areaUnderROC", numBins=0
+    )
+    return float(
+        evaluator.evaluate(
+            rows.select(F.col(raw).cast("double").alias("raw"), F.col(label).cast("double").alias("label"))
+        )
+    )
+
+
+def per_user(scored: DataFrame, slices: dict[str, DataFrame], tasks: list[str], models: list[str]) -> DataFrame:
+    """GAUC and UAUC of every slice, task and model, with the users left out.
+
+    Executor memory: the examples of one bucket of users.
+    """
+    tagged = None
+    for name, rows in slices.items():
+        part = rows.withColumn("slice", F.lit(name))
+        tagged = part if tagged is None else tagged.unionByName(part)
+    users = scored.agg(F.approx_count_distinct("user_id")).collect()[0][0]
+    buckets = max(scored.sparkSession.sparkContext.defaultParallelism * 2, math.ceil(users / USERS_PER_TASK))
+    columns = ["slice", "user_id", *(f"label_{t}" for t in tasks), *(f"{m}_{t}" for m in models for t in tasks)]
+    aucs = (
+        tagged.select(*columns, F.pmod(F.xxhash64("user_id"), F.lit(buckets)).alias("bucket"))
+        .groupBy("slice", "bucket")
+        .applyInArrow(user_aucs(tasks, models), USER_AUC_SCHEMA)
+    )
+    ranked = F.when(F.col("auc").isNotNull(), F.col("impressions"))
+    return aucs.groupBy("slice", "task", "model").agg(
+        (F.sum(F.col("auc") * F.col("impressions")) / F.sum(ranked)).alias("gauc"),
+        F.avg("auc").alias("uauc"),
+        F.count("auc").alias("users"),
+        F.sum(F.col("auc").isNull().cast("long")).alias("users_left_out"),
+    )
+
+
+def steps(run: Run) -> None:
+    """Scores on the executors, writes predictions, measures.
+
+    Executor memory: the rankers, and one bucket of users' scores. Driver memory: one row per slice, task and model.
+    """
+    tasks = run.settings.ranking.task_names
+    rankers = use_rankers(run)
+    examples = run.lake.warehouse.read("ranker_examples", int(rankers.card["recipe"]["examples"])).where(
+        "split <> 'train'"
+    )
+    run.inputs["ranker_examples"] = rankers.card["recipe"]["examples"]
+    interactions = run.read(INTERACTIONS.name)
+    periods = split_periods(interactions, run.settings.split)
+    in_train = interactions.where(periods.in_train & F.col("action").isin(run.settings.ranking.positive_actions))
+    models = [*rankers.card["models"], POPULARITY]
+    kept = ["example_id", "user_id", "item_id", "split", *(f"label_{task}" for task in tasks)]
+    kept_types = ["STRING"] * 4 + ["FLOAT"] * len(tasks)
+    score_types = [f"{model}_{task} FLOAT" for model in rankers.card["models"] for task in tasks]
+    schema = ", ".join([*(f"{name} {kind}" for name, kind in zip(kept, kept_types, strict=True)), *score_types])
+    run.spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", run.settings.ranker.batch_size * 4)
+    outputs = examples.mapInArrow(score(run.lake.artifacts.ship(rankers), rankers.card["models"], kept), schema)
+    scored = with_popularity(outputs, in_train, tasks).persist()
+    with run.step("score valid and test examples"):
+        run.measure("evaluate.examples", scored.count())
+    renamed = scored.withColumnsRenamed({f"{RANKER}_{task}": f"score_{task}" for task in tasks})
+    with run.step("write predictions"):
+        run.overwrite(predictions(tasks), renamed)
+    with run.step("measure"):
+        measure(run, scored, tasks, models)
+    scored.unpersist()
+
+
+def measure(run: Run, scored: DataFrame, tasks: list[str], models: list[str]) -> None:
+    """Writes every metric; a baseline's carry its name: ``click.auc`` is the ranker's, ``click.auc.popularity`` not."""
+    slices = slices_of(scored, run.settings.ranking.follows, [model for model in models if model != POPULARITY])
+
+    def name_of(task: str, metric: str, model: str) -> str:
+        return f"{task}.{metric}" if model == RANKER else f"{task}.{metric}.{model}"
+
+    for slice, rows in slices.items():
+        for task in tasks:
+            for model in models:
+                run.measure(name_of(task, "auc", model), auc_of(rows, task, model), slice)
+    for row in per_user(scored, slices, tasks, models).collect():
+        for metric in ("gauc", "uauc"):
+            run.measure(name_of(row["task"], metric, row["model"]), row[metric], row["slice"])
+        if row["model"] == RANKER:
+            run.measure(f"{row['task']}.users", row["users"], row["slice"])
+            run.measure(f"{row['task']}.users_left_out", row["users_left_out"], row["slice"])
+
+
+JOB = Job("evaluate", steps, sections=("ranking", "split"), reads=("interactions", "ranker_examples"), uses=("ranker",))
+
+if __name__ == "__main__":
+    raise SystemExit(main(JOB))

@@ -1,0 +1,69 @@
+"""Users' candidates: read, dealt to tasks beside their users' events, and ranked."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+
+from lake.inputs import as_id, as_time, read_input, rename_columns, require_columns
+from schemas.errors import UserError
+from schemas.ranking_sections import ScoreSettings
+
+TIMES = ("as_of", "event_time")
+"""Columns of the moment; the first that there is counts."""
+
+
+def read_candidates(spark: SparkSession, settings: ScoreSettings) -> DataFrame:
+    """The input's user_id, item_id and as_of, null where a row does not say; ``complaint``, what is wrong with it.
+
+    Raises:
+        UserError: no input, none that can be read, a column is missing.
+    """
+    path = settings.candidates
+    if not path:
+        raise UserError("--candidates PATH is missing; give it, or set score.candidates")
+    rows = read_input(spark, path, "--candidates", settings.format)
+    for theirs, ours in settings.rename.items():
+        if theirs not in rows.columns:
+            raise UserError(f"--rename {theirs}={ours}: the input has no column {theirs}")
+    rows = rename_columns(rows, settings.rename)
+    require_columns(rows, ["user_id", "item_id"], "--candidates", path)
+    types = {field.name: field.dataType for field in rows.schema.fields}
+    named = next((name for name in TIMES if name in types), None)
+    given = F.col(named) if named else F.lit(None).cast("timestamp")
+    user, item = (as_id(F.col(name), types[name]) for name in ("user_id", "item_id"))
+    time = as_time(given, types[named]) if named else given
+    complaint = (
+        F.when(user.isNull(), "null_user_id")
+        .when(item.isNull(), "null_item_id")
+        .when(given.isNotNull() & time.isNull(), "unreadable_time")
+    )
+    return rows.select(
+        user.alias("user_id"), item.alias("item_id"), time.alias("as_of"), complaint.alias("complaint")
+    )  # fmt: skip
+
+
+def with_events(candidates: DataFrame, events: DataFrame, most: int) -> DataFrame:
+    """Candidates and their users' events in one frame; a user with many candidates is dealt to several parts.
+
+    Args:
+        candidates: user_id, item_id, item_row, time, and further columns that an event has not.
+        events: of :func:`jobs.examples.events.shape_events`; those of users without candidates are left out.
+        most: candidates of a user that is not split.
+
+    Returns:
+        The candidates' columns, ``labels`` and ``part``; all of a user's events in each of the user's parts.
+    """
+    size = candidates.groupBy("user_id").agg(F.count("*").alias("size"))
+    parts = size.select("user_id", F.ceil(F.col("size") / most).cast("int").alias("parts"))
+    own_part = F.pmod(F.xxhash64("item_id", "time"), F.col("parts")).cast("int")
+    asked = candidates.join(parts, "user_id", "inner").withColumn("part", own_part).drop("parts")
+    every_part = F.explode(F.sequence(F.lit(0), F.col("parts") - 1)).alias("part")
+    past = events.join(parts, "user_id", "inner").select("user_id", every_part, "item_row", "time", "labels")
+    return asked.unionByName(past, allowMissingColumns=True)
+
+
+def ranked(scores: DataFrame, first: str) -> DataFrame:
+    """Adds the place among the user's candidates of a moment, by a score; of equal ones by item_id."""
+    of_user = Window.partitionBy("user_id", "as_of").orderBy(F.desc(first), "item_id")
+    return scores.withColumn("rank", F.row_number().over(of_user))

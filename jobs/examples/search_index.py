@@ -1,0 +1,239 @@
+"""The catalogue that executors search in: every item's vector, codes, category and popularity, memory-mapped."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.examples.behaviour import behaviours, fit_days
+from jobs.examples.negatives import popularity_in, window_days
+from jobs.examples.pairs import pair_rows, triggers_of
+from lake.artifacts import Artifact
+from lake.indexing import with_row_number
+from lake.job import Run
+from lake.periods import Periods
+from models.ranker.examples.shrinkage import LENDERS, kin_of
+from models.ranker.examples.targets import FIRST, UNKNOWN, drawing_sums
+from schemas.errors import UserError
+from schemas.ranking_sections import ExamplesSettings
+from schemas.tables import ITEM_PAIRS, SEMANTIC_IDS
+from udfs.arrays import column_matrix
+
+ITEM_IDS = "item_ids.parquet"
+"""Ids of the items that have a row of their own in the ranker's item table, in the rows' order."""
+
+ITEM_ROWS = "item_rows.parquet"
+"""Every item's id and codes, in the order of ``item_row``: whoever scores candidates finds their rows by it."""
+
+
+def item_rows(
+    items: DataFrame, embeddings: DataFrame, codes: DataFrame, positives: DataFrame, periods: Periods
+) -> DataFrame:
+    """Every embedded item with category, codes, neighbours and popularity, numbered by ``item_row``.
+
+    ``popularity`` counts positives in each of the windows of :func:`jobs.examples.negatives.window_days`;
+    ``train_events`` those of the whole train period.
+    """
+    days = window_days(periods)
+    known = positives.where(periods.in_train).groupBy("item_id").agg(F.count("*").alias("train_events"))
+    categories = items.where("category IS NOT NULL").select("item_id", F.xxhash64("category").alias("category"))
+    rows = (
+        embeddings.select("item_id", "search_embedding", "text_embedding")
+        .join(categories, "item_id", "left")
+        .join(codes.select("item_id", "sid_1", "sid_2", "sid_3", "content_hash", "neighbours"), "item_id", "left")
+        .join(known, "item_id", "left")
+        .join(popularity_in(positives, days), "item_id", "left")
+        .withColumn("popularity", F.coalesce("popularity", F.array_repeat(F.lit(0), len(days))))
+        .fillna(0, ["train_events"])
+    )
+    return with_row_number(rows, "item_row", "item_id")
+
+
+def nearest_rows(items: DataFrame, count: int, wanted: int) -> NDArray[np.int64]:
+    """The rows of each item's nearest items, nearest first. Driver memory: some 30 bytes a neighbour.
+
+    Args:
+        items: of :func:`item_rows`.
+        count: items.
+        wanted: neighbours of an item.
+
+    Returns:
+        -1 for padding, shape (count, wanted).
+    """
+    asked = items.select("item_row", F.posexplode(F.slice("neighbours", 1, wanted)).alias("place", "item_id"))
+    numbers = items.select("item_id", F.col("item_row").alias("near"))
+    table = asked.join(numbers, "item_id", "inner").select("item_row", "place", "near").toArrow()
+    near = np.full((count, wanted), -1, np.int64)
+    near[table["item_row"].to_numpy(), table["place"].to_numpy()] = table["near"].to_numpy()
+    return near
+
+
+def content_numbers(items: DataFrame) -> NDArray[np.int64]:
+    """A number of each item's content, from 0 on; an item whose content is not known is one of its own.
+
+    Driver memory: some 40 bytes an item.
+
+    Args:
+        items: of :func:`item_rows`.
+
+    Returns:
+        Shape (items,).
+    """
+    content = F.xxhash64(F.coalesce("content_hash", "item_id")).alias("content")
+    table = items.select("item_row", content).toArrow().sort_by("item_row")
+    return np.unique(table["content"].to_numpy(), return_inverse=True)[1]
+
+
+def known_neighbours(
+    near: NDArray[np.int64], content: NDArray[np.int64], index: NDArray[np.int32]
+) -> NDArray[np.int32]:
+    """Rows of the ranker's item table that stand for an item beside its own: its content's, then its neighbours'.
+
+    The best-known item stands for a content, so that an item too new to be known is read by one like it.
+
+    Args:
+        near: rows of the nearest items, -1 for padding, shape (items, k).
+        content: of :func:`content_numbers`.
+        index: of :func:`item_index`, the best known first, shape (items,).
+
+    Returns:
+        0 where no item of the content is known, shape (items, 1 + k).
+    """
+    best = np.full(content.max(initial=-1) + 1, np.iinfo(np.int32).max, np.int32)
+    np.minimum.at(best, content, np.where(index >= FIRST, index, np.iinfo(np.int32).max))
+    best[best == np.iinfo(np.int32).max] = 0
+    own = best[content]
+    return np.concatenate([own[:, None], np.where(near >= 0, own[near], 0)], axis=1).astype(np.int32)
+
+
+def item_index(
+    train_events: NDArray[np.int64], min_item_events: int, hashes: NDArray[np.int64] | None
+) -> NDArray[np.int32]:
+    """Every item's row of the ranker's item table: 1 for those with too few events, from 2 on for the others.
+
+    Args:
+        train_events: positive events of each item in the train period, shape (items,).
+        min_item_events: events that an item needs.
+        hashes: a number of each item, from 0 on, that others may share, shape (items,); None for rows of their own.
+    """
+    known = train_events >= min_item_events
+    if hashes is not None:
+        return np.where(known, FIRST + hashes, UNKNOWN).astype(np.int32)
+    # By popularity, so that hot rows of the table lie together.
+    order = np.lexsort((np.arange(len(known)), -train_events))
+    index = np.empty(len(known), np.int32)
+    index[order] = np.where(known[order], FIRST + np.arange(len(known)), UNKNOWN)
+    return index
+
+
+def write_catalogue(
+    rows: DataFrame,
+    near: NDArray[np.int64],
+    content: NDArray[np.int64],
+    pairs: DataFrame,
+    settings: ExamplesSettings,
+    folder: Path,
+) -> dict[str, object]:
+    """Writes what the executors need of every item, but for behaviour, as memory-mappable arrays, by ``item_row``.
+
+    Where items have rows of their own, their ids are written too, in the order of the rows: tomorrow's ranker finds its
+    items by them.
+
+    Driver memory: about three times ``search_dim * 8 + 12 * neighbours + 12 * windows + 64`` bytes and the id of an
+    item, and 60 bytes a pair; the caller has checked the number of items.
+
+    Args:
+        rows: of :func:`item_rows`.
+        near: of :func:`nearest_rows`, at least ``examples.neighbours``.
+        content: of :func:`content_numbers`.
+        pairs: of :func:`jobs.examples.pairs.pair_rows`.
+        settings: the examples'.
+        folder: an empty local folder.
+
+    Returns:
+        Sizes of the ranker's tables, ``items`` and ``codes``, and ``item_ids``, how items got their rows.
+    """
+    hashed = settings.item_ids == "hashed"
+    if hashed:
+        rows = rows.withColumn("hash", F.pmod(F.xxhash64("item_id"), F.lit(settings.item_rows)))
+    table = rows.drop("content_hash", "neighbours").toArrow().sort_by("item_row")
+    hashes = table["hash"].to_numpy() if hashed else None
+    index = item_index(table["train_events"].to_numpy(), settings.min_item_events, hashes)
+    known = int((index >= FIRST).sum())
+    if not hashed:
+        order = np.argsort(index, kind="stable")[len(index) - known :]
+        pq.write_table(table.select(["item_id"]).take(pa.array(order)), folder / ITEM_IDS)
+    pq.write_table(table.select(["item_id", "item_row", "sid_1", "sid_2", "sid_3"]), folder / ITEM_ROWS)
+    codes = np.stack([table[f"sid_{i}"].fill_null(-1).to_numpy() + 1 for i in (1, 2, 3)], axis=1).astype(np.int32)
+    by_search, by_text = (column_matrix(table[name]) for name in ("search_embedding", "text_embedding"))
+    np.save(folder / "search_embeddings.npy", by_search)
+    # The same vectors twice would be searched twice.
+    np.save(folder / "text_embeddings.npy", by_text[:0] if np.array_equal(by_search, by_text) else by_text)
+    np.save(folder / "codes.npy", codes)
+    np.save(folder / "item_index.npy", index)
+    np.save(folder / "drawing.npy", drawing_sums(column_matrix(table["popularity"]), settings.negative_power))
+    for name, array in zip(("start", "trigger", "score"), triggers_of(pairs, table.num_rows), strict=True):
+        np.save(folder / f"pair_{name}.npy", array)
+    np.save(folder / "neighbours.npy", known_neighbours(near[:, : settings.neighbours], content, index))
+    np.save(folder / "category.npy", table["category"].fill_null(0).to_numpy())
+    return {
+        "items": FIRST + (settings.item_rows if hashed else known),
+        "codes": [int(level) + 1 for level in codes.max(0)],
+        "item_ids": settings.item_ids,
+    }
+
+
+def publish_catalogue(run: Run, items: DataFrame, positives: DataFrame, periods: Periods) -> Artifact:
+    """Publishes the catalogue of this run's tables.
+
+    Driver memory: that of :func:`write_catalogue`, and of :func:`jobs.examples.behaviour.behaviours`.
+
+    Args:
+        run: the run.
+        items: of :func:`item_rows`.
+        positives: the log's positive events.
+        periods: of the log.
+
+    Raises:
+        UserError: there are more items than ``examples.max_items``.
+    """
+    settings = run.settings.examples
+    count = items.count()
+    if count > settings.max_items:
+        raise UserError(
+            f"examples.max_items: {count} items, {settings.max_items} allowed; raise it with --driver-memory"
+        )
+    recipe = {name: run.version(name) for name in run.job.reads}
+    recipe |= {
+        name: str(getattr(settings, name))
+        for name in ("item_ids", "item_rows", "min_item_events", "negative_power", "neighbours", "pairs")
+    }
+    recipe |= {"split": run.settings.digest(["split", "ranking"]), "behaviour": str(settings.behaviour)}
+    versions = run.read(SEMANTIC_IDS.name).select("codebook_version").distinct().collect()
+    codebook = ",".join(sorted(row[0] for row in versions))
+    with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
+        pairs = pair_rows(run.read(ITEM_PAIRS.name), items, settings.pairs)
+        days = fit_days(periods, settings.behaviour)
+        lends = bool(days and settings.behaviour.lending)
+        near = nearest_rows(items, count, max(settings.neighbours, LENDERS) if lends else settings.neighbours)
+        content = content_numbers(items)
+        sizes = write_catalogue(items, near, content, pairs, settings, Path(folder))
+        with run.step("fit behaviour"):
+            by_text = np.load(Path(folder) / "search_embeddings.npy", mmap_mode="r")
+            kin = kin_of(content, near[:, :LENDERS], by_text) if lends else None
+            vectors = behaviours(positives, items, days, count, kin, settings.behaviour)
+        windows = np.array([Periods.microseconds(day) for day in window_days(periods)], np.int64)
+        for name, array in (vars(vectors) | {"drawing_from": windows}).items():
+            np.save(Path(folder) / f"{name}.npy", array)
+        made_with = {
+            "examples": settings.model_dump(include={"recent_length", "found_length", "search"}),
+            "ranking": run.settings.ranking.model_dump(),
+        }
+        return run.publish("catalogue", Path(folder), recipe, codebook=codebook, **made_with, **sizes)

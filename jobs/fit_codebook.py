@@ -1,0 +1,223 @@
+"""Fits the codebook that turns embeddings into semantic IDs; a codebook that stands is never replaced unasked."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import math
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from jobs.codes.published import all_codes, standing_ids
+from lake.artifacts import Artifact
+from lake.command import main
+from lake.job import Job, Run, user_mistakes
+from lake.session import give_back_heap
+from models.quantize.codebook import Codebook, assert_finite
+from models.quantize.family import CodebookParameters, fit_codebook
+from models.quantize.fsq_training import FsqParameters
+from models.quantize.kmeans import blocks
+from models.quantize.matching import matched_names
+from models.quantize.quality import collapsed_levels, quality_of
+from models.quantize.rq_vae import RqVaeParameters
+from schemas.errors import QarmError, UserError
+from schemas.sections import CodebookSettings
+from schemas.tables import ITEM_EMBEDDINGS, METRICS
+from udfs.matrix import gather_matrix
+
+log = logging.getLogger("qarm")
+
+HELD_OUT_SHARE = 0.05
+HELD_OUT_FROM = 400
+"""Contents from which on some are held out: fewer would say nothing."""
+
+HASH_RANGE = 2**31
+
+
+def content_sample(embeddings: DataFrame, most: int, contents: int) -> DataFrame:
+    """One row per distinct content, in proportion: about so many, chosen by a hash.
+
+    Returns:
+        content_hash, embedding.
+    """
+    chosen = F.pmod(F.xxhash64("content_hash"), F.lit(HASH_RANGE)) < int(min(1.0, most / max(contents, 1)) * HASH_RANGE)
+    return embeddings.where(chosen).groupBy("content_hash").agg(F.min_by("embedding", "item_id").alias("embedding"))
+
+
+def sample_order() -> list[Column]:
+    """The sample's order: by a hash, so that any part of it is a sample too."""
+    return [F.xxhash64("content_hash"), F.col("content_hash")]
+
+
+def standing_codes(sample: DataFrame, semantic_ids: DataFrame, codebook: str, levels: int) -> NDArray[np.int32]:
+    """The codes that a codebook has given the sample's contents, in the sample's order; -1 where it has given none.
+
+    Driver memory: ``4 * levels`` bytes a content of the sample.
+
+    Returns:
+        Shape (sample, levels).
+    """
+    own = semantic_ids.where(F.col("codebook_version") == codebook)
+    codes = own.groupBy("content_hash").agg(F.min_by(all_codes(), "item_id").alias("codes"))
+    columns = [F.coalesce(F.get("codes", F.lit(i)), F.lit(-1)).cast("int").alias(f"c{i}") for i in range(levels)]
+    rows = (
+        sample.select("content_hash")
+        .join(codes, "content_hash", "left")
+        .orderBy(*sample_order())
+        .select(*columns)
+        .toArrow()
+    )
+    return np.stack([rows[f"c{i}"].to_numpy() for i in range(levels)], axis=1)
+
+
+def parameters_of(settings: CodebookSettings) -> CodebookParameters:
+    """The codebook's part of the settings."""
+    s = settings
+    return CodebookParameters(
+        method=s.method,
+        kmeans_sizes=s.kmeans_sizes,
+        kmeans_iterations=s.kmeans_iterations,
+        kmeans_balanced=s.kmeans_balanced,
+        fsq=FsqParameters(
+            s.fsq_levels, s.fsq_projection, s.fsq_decoder, s.fsq_hidden, s.fsq_steps, s.fsq_batch_size,
+            s.fsq_learning_rate, s.seed,
+        ),
+        prefix_minimum=s.fsq_prefix_minimum,
+        rq_vae=RqVaeParameters(
+            s.rq_vae_hidden, s.rq_vae_latent, s.rq_vae_steps, s.rq_vae_batch_size, s.rq_vae_learning_rate
+        ),
+        seed=s.seed,
+    )  # fmt: skip
+
+
+def refit_wanted(run: Run, standing: Artifact) -> bool:
+    """Whether a codebook that stands is to be replaced: asked for, or due where the settings let that decide."""
+    if run.settings.codebook.refit == "now":
+        return True
+    if run.settings.codebook.refit == "on_request" or not run.lake.warehouse.exists(METRICS.name):
+        return False
+    of_this = (F.col("name") == "codes.refit_due") & (F.col("slice") == standing.version)
+    newest = run.lake.warehouse.read(METRICS.name).where(of_this).agg(F.max_by("value", "created_at")).collect()
+    return bool(newest[0][0])
+
+
+def steps(run: Run) -> None:
+    """Fits on a sample of distinct contents, or keeps the codebook that was fitted for the same encoder and settings.
+
+    Driver memory: a block of the sample, whose embeddings are in a memory-mapped file on its disk
+    (``codebook.sample_size * d * 4`` bytes, which the system keeps in memory where it can); ``quality_sample``
+    embeddings twice. A refit writes the sample a second time.
+    """
+    settings = run.settings.codebook
+    embeddings = run.read(ITEM_EMBEDDINGS.name)
+    encoder = run.use("encoder", "embed_items")
+    recipe = {"encoder": encoder.version, **settings.fitting}
+    standing = run.standing("codebook", recipe, grown=True)
+    if standing is not None and not refit_wanted(run, standing):
+        log.info("fit_codebook: %s stands; new items are assigned with it", standing.version)
+        return
+    current = embeddings.where(F.col("encoder_version") == encoder.version)
+    contents = current.select("content_hash").distinct().count()
+    if contents == 0:
+        raise UserError(f"table item_embeddings holds nothing of {encoder.version}; run embed_items first")
+    sample = content_sample(current, settings.sample_size, contents)
+    previous = run.lake.artifacts.latest("codebook")
+    with tempfile.TemporaryDirectory(prefix="qarm-codebook-") as name:
+        folder = Path(name)
+        with run.step("sample embeddings"), user_mistakes():
+            matrix = gather_matrix(sample, "embedding", sample_order(), folder / "sample.f32")
+            for rows in blocks(len(matrix)):
+                assert_finite(matrix[rows])
+            give_back_heap(run.spark)
+        fitted, held_out = _split(matrix)
+        seen = fitted[: settings.quality_sample].copy()  # the fit leaves residuals in the file
+        start = _start(run, previous, encoder.version, settings.method)
+        with run.step(f"fit on {len(fitted)} of {contents} contents"), user_mistakes():
+            codebook = fit_codebook(fitted, parameters_of(settings), contents, start, overwrite=True)
+        with run.step("measure the codebook"):
+            codebook = _with_old_names(run, codebook, sample, folder)
+            quality = {"fitted": quality_of(codebook, seen)}
+            if len(held_out):
+                quality["held_out"] = quality_of(codebook, held_out[: settings.quality_sample])
+        codebook.card = {"fitted_on": len(fitted), "contents": contents, "encoder": encoder.version, "quality": quality}
+        _publish(run, codebook, recipe, previous, folder / "artifact")
+    _record_quality(run, codebook, quality, len(fitted))
+
+
+def _split(matrix: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The rows to fit on, and those held out to say what new contents will look like."""
+    held_out = int(len(matrix) * HELD_OUT_SHARE) if len(matrix) >= HELD_OUT_FROM else 0
+    return matrix[: len(matrix) - held_out], matrix[len(matrix) - held_out :]
+
+
+def _start(run: Run, previous: Artifact | None, encoder: str, method: str) -> Codebook | None:
+    """The codebook to start from: the one before, where it is of the same embeddings and method, and can be read."""
+    if previous is None or previous.card["recipe"]["encoder"] != encoder or previous.card["method"] != method:
+        return None
+    try:
+        return Codebook.load(run.lake.artifacts.fetch(previous))
+    except (ValueError, QarmError) as error:
+        log.warning("fit_codebook: starts anew, as the codebook before cannot be read: %s", error)
+        return None
+
+
+def _with_old_names(run: Run, codebook: Codebook, sample: DataFrame, folder: Path) -> Codebook:
+    """Gives codes the names that the sample's contents know them by."""
+    standing = standing_ids(run)
+    newest = None if standing is None else standing.agg(F.max("codebook_version")).collect()[0][0]
+    if standing is None or newest is None:
+        return codebook
+    levels = len(run.lake.artifacts.get("codebook", newest).card["sizes"])
+    old = standing_codes(sample, standing, newest, levels)
+    embeddings = gather_matrix(sample, "embedding", sample_order(), folder / "again.f32")
+    new = np.concatenate([codebook.assign(embeddings[rows]) for rows in blocks(len(embeddings))])
+    known = old[:, 0] >= 0
+    if not known.any():
+        return codebook
+    names = matched_names(old[known], new[known], codebook.sizes)
+    renamed = np.stack([code if own is None else own[code] for own, code in zip(names, new.T, strict=True)], axis=1)
+    for name, codes in (("sids_kept", renamed), ("sids_kept_unmatched", new)):
+        same = codes.shape == old.shape and (codes == old)[known].all(axis=1).mean()
+        run.measure(f"codebook.{name}", float(same))
+    return codebook.renamed(names)
+
+
+def _publish(run: Run, codebook: Codebook, recipe: dict[str, Any], previous: Artifact | None, folder: Path) -> None:
+    folder.mkdir()
+    codebook.save(folder)
+    replaced = {"refit_of": previous.version} if previous else {}
+    run.publish("codebook", folder, recipe, method=codebook.method, sizes=codebook.sizes, **codebook.card, **replaced)
+
+
+def _record_quality(run: Run, codebook: Codebook, quality: Mapping[str, Mapping[str, float]], fitted_on: int) -> None:
+    run.measure("codebook.fitted_on", fitted_on)
+    if codebook.prefix_means is not None:
+        run.measure("codebook.prefix_means", len(codebook.prefix_means))
+    for slice, numbers in quality.items():
+        for name, value in numbers.items():
+            run.measure(f"codebook.{name}", value, slice)
+    for level in collapsed_levels(quality["fitted"], codebook.sizes, fitted_on):
+        log.warning(
+            "fit_codebook: level %d has collapsed: its codes carry %.1f bits of %.1f", level,
+            quality["fitted"][f"entropy_bits.level_{level}"], math.log2(codebook.sizes[level - 1]),
+        )  # fmt: skip
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Adds the job's own option."""
+    parser.add_argument(
+        "--refit", action="append_const", dest="set", const="codebook.refit=now", help="fit a new version now"
+    )
+
+
+JOB = Job("fit_codebook", steps, sections=("codebook",), reads=("item_embeddings",), uses=("encoder",))
+
+if __name__ == "__main__":
+    raise SystemExit(main(JOB, options=options))

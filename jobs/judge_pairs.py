@@ -1,0 +1,228 @@
+"""Asks a judge which mined pairs go together; the least related are rejected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial, reduce
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from jobs.transforms.contents import FIELDS, check_endpoint, endpoint_parameters, endpoint_tasks, with_content_hashes
+from lake.command import main
+from lake.indexing import with_row_number
+from lake.job import Job, Run, user_mistakes
+from models.llm.encoder import hidden_state
+from models.llm.judge import JudgeParameters, judge_name
+from models.llm.language_model import convert, has_language_model_head, hidden_layers, recipe_of
+from schemas.errors import UserError
+from schemas.sections import JudgeSettings
+from schemas.tables import ITEM_PAIRS, ITEMS, PAIR_VERDICTS
+from udfs.judge import OPINION_SCHEMA, judge_by_endpoint, judge_locally
+
+SOURCES = ("item2item", "user2item")
+CONTENTS = ["trigger_content", "target_content"]
+
+
+def contents_to_judge(pairs: DataFrame, verdicts: DataFrame, most: int) -> DataFrame:
+    """Pairs of contents that this judge has not scored, of the item pairs that matter most.
+
+    Every trigger's best target comes before any trigger's second, by score. The sources take turns, as their scores do
+    not compare. Ties are broken by a hash of the ids.
+
+    Args:
+        pairs: ``item_pairs`` with content hashes.
+        verdicts: this judge's, by content hashes.
+        most: item pairs that are chosen.
+
+    Returns:
+        trigger_content, target_content; distinct.
+    """
+    tie = F.xxhash64("trigger_item_id", "target_item_id")
+    within = Window.partitionBy("source", "trigger_item_id").orderBy(F.col("score").desc(), tie, "target_item_id")
+    best_first = ("place", F.col("score").desc(), tie, "trigger_item_id", "target_item_id")
+    new = pairs.join(verdicts, CONTENTS, "left_anti")
+    placed = new.withColumn("place", F.row_number().over(within)).persist()
+    counts = {row["source"]: row["count"] for row in placed.groupBy("source").count().collect()}
+    chosen = []
+    for source, share in turns([counts.get(source, 0) for source in SOURCES], most):
+        of_source = placed.where(F.col("source") == source)
+        if 0 < share < counts[source]:
+            of_source = with_row_number(of_source, "turn", *best_first).where(F.col("turn") < share)
+        chosen.append(of_source.where(F.lit(share > 0)).select(*CONTENTS))
+    return reduce(DataFrame.unionByName, chosen).distinct()
+
+
+def turns(counts: Sequence[int], most: int) -> list[tuple[str, int]]:
+    """How many pairs of each source are taken where the sources take turns until there are enough.
+
+    Args:
+        counts: pairs of each of ``SOURCES``.
+        most: pairs taken in all.
+    """
+    first, second = counts
+    taken = min(first, max(most - second, (most + 1) // 2))
+    return list(zip(SOURCES, (taken, min(second, most - taken)), strict=True))
+
+
+def with_texts(pairs: DataFrame, items: DataFrame) -> DataFrame:
+    """Adds the fields of both contents as structs ``trigger`` and ``target``."""
+    for side in ("trigger", "target"):
+        key = F.col("content_hash").alias(f"{side}_content")
+        fields = items.groupBy(key).agg(F.first(F.struct(*FIELDS)).alias(side))  # equal hashes have equal fields
+        pairs = pairs.join(fields, f"{side}_content", "inner")
+    return pairs.select(*CONTENTS, "trigger", "target")
+
+
+def with_verdicts(pairs: DataFrame, verdicts: DataFrame, judge: str, settings: JudgeSettings) -> DataFrame:
+    """Every pair with what the judge thinks of it: the lowest-scored are rejected, the rest kept, by source.
+
+    A pair that the judge has not scored has no verdict.
+
+    Args:
+        pairs: ``item_pairs`` with content hashes.
+        verdicts: this judge's scores, by content hashes.
+        judge: its name.
+        settings: what is rejected.
+    """
+    key = ["source", "trigger_item_id", "target_item_id"]
+    bare = pairs.drop("judge_score", "verdict", "judge")
+    scored = bare.join(verdicts.where("judge_score IS NOT NULL"), CONTENTS, "inner")
+    if settings.reject_by == "share":
+        by_source = Window.partitionBy("source")
+        place = F.row_number().over(by_source.orderBy("judge_score", F.xxhash64(*key[1:]), *key[1:]))
+        rejected = place <= F.floor(_by_source(settings.reject_share.model_dump()) * F.count("*").over(by_source))
+    else:
+        rejected = F.col("judge_score") < _by_source(settings.reject_below.model_dump())
+    said = scored.select(
+        *key, "judge_score", F.when(rejected, "reject").otherwise("keep").alias("verdict"), F.lit(judge).alias("judge")
+    )
+    return bare.join(said, key, "left").select(*ITEM_PAIRS.names)
+
+
+def _by_source(values: Mapping[str, float]) -> Column:
+    return F.create_map(*(F.lit(value) for pair in values.items() for value in pair))[F.col("source")]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The judge that the settings name.
+
+    Attributes:
+        name: what its verdicts are kept under.
+        opinions: pairs of contents with their texts to columns of ``OPINION_SCHEMA``, lazily.
+    """
+
+    name: str
+    opinions: Callable[[DataFrame], DataFrame]
+
+
+def endpoint_judge(run: Run) -> Asked:
+    """The model behind the endpoint."""
+    endpoint, item_tokens = run.settings.endpoint, run.settings.language_model.max_tokens
+    tasks = endpoint_tasks(endpoint, run.spark.sparkContext.defaultParallelism)
+    parameters = endpoint_parameters(endpoint, tasks, endpoint.max_tokens, item_tokens)
+    reading = {"max_tokens": endpoint.max_tokens, "item_tokens": item_tokens}
+
+    def opinions(texts: DataFrame) -> DataFrame:
+        check_endpoint(parameters)
+        return texts.repartition(tasks, *CONTENTS).mapInArrow(judge_by_endpoint(parameters), OPINION_SCHEMA)
+
+    return Asked(judge_name("yes_no", f"{endpoint.url}#{endpoint.model}", reading), opinions)
+
+
+def local_judge(run: Run) -> Asked:
+    """A model that the executors load."""
+    judge, llm = run.settings.judge, run.settings.language_model
+    with run.step("prepare the judge's model"), user_mistakes():
+        model = run.made_once(
+            "language_model", recipe_of(judge.model, llm.dtype), partial(convert, judge.model, llm.dtype)
+        )
+        folder = run.lake.artifacts.fetch(model)
+        hidden_state(judge.layer, hidden_layers(folder), "judge.layer")
+    if judge.method != "similarity" and not has_language_model_head(folder):
+        raise UserError(
+            f"judge.model: {judge.model} has no language-model head, which judge.method={judge.method} needs; name a"
+            " model that has one, or set judge.method=similarity"
+        )
+    parameters = JudgeParameters(judge.method, judge.layer, llm.max_tokens, judge.batch_tokens, llm.dtype)
+    reading = {"model": model.digest, "max_tokens": llm.max_tokens, "dtype": llm.dtype}
+    if judge.method == "similarity":
+        reading["layer"] = judge.layer
+    shipped = run.lake.artifacts.ship(model)
+    cores = run.spark.sparkContext.defaultParallelism
+
+    def opinions(texts: DataFrame) -> DataFrame:
+        # Pairs of one target together, so that what is asked of the target alone is asked once.
+        near = texts.repartition(2 * cores, "target_content").sortWithinPartitions(*CONTENTS[::-1])
+        return near.mapInArrow(judge_locally(shipped, parameters), OPINION_SCHEMA)
+
+    return Asked(judge_name(judge.method, judge.model, reading), opinions)
+
+
+def judge_more(run: Run, asked: Asked, chosen: DataFrame, count: int) -> None:
+    """Has pairs of contents judged, and keeps what the judge says.
+
+    A reply without an answer is kept, too, and not asked for again; a question that got no reply is.
+    """
+    endpoint = run.settings.endpoint
+    opinions = asked.opinions(with_texts(chosen, run.read(ITEMS.name))).persist()
+    replied = opinions.where("judge_score IS NOT NULL OR reason IS NOT NULL")
+    with run.step(f"judge {count} pairs of contents"):
+        read, written, scores = opinions.agg(
+            F.sum("tokens_read"), F.sum("tokens_written"), F.count("judge_score")
+        ).collect()[0]
+        replies = replied.count()
+    if not replies:
+        raise UserError(f"endpoint.url: {endpoint.url} gave no answer to any of {count} questions")
+    with run.step("keep what the judge said"):
+        rows = replied.withColumns({"judge": F.lit(asked.name), "judged_at": F.lit(run.started_at)})
+        run.merge(PAIR_VERDICTS, rows.select(*PAIR_VERDICTS.names), compare=["judge_score"])
+    run.measure("judge.unanswered", count - scores)
+    run.measure("judge.tokens_read", read)
+    run.measure("judge.tokens_written", written)
+    run.measure("judge.cost", (read * endpoint.price_read + written * endpoint.price_written) / 1e6)
+    opinions.unpersist()
+
+
+def steps(run: Run) -> None:
+    """Judges at most ``judge.max_pairs`` pairs more, and gives all pairs the verdicts there are.
+
+    Executor memory: one copy of the judge's model a worker. Driver memory: none that grows.
+    """
+    judge = run.settings.judge
+    pairs = with_content_hashes(run.read(ITEM_PAIRS.name), run.read(ITEMS.name))
+    if not judge.max_pairs:
+        run.measure("pairs.judged", 0)
+        return
+    by_endpoint = judge.method == "yes_no" and run.settings.endpoint.url
+    asked = endpoint_judge(run) if by_endpoint else local_judge(run)
+    chosen = contents_to_judge(pairs, verdicts_of(run, asked.name), judge.max_pairs).persist()
+    count = chosen.count()
+    if count:
+        judge_more(run, asked, chosen, count)
+    run.measure("pairs.judged", count)
+    verdicts = with_verdicts(pairs, verdicts_of(run, asked.name), asked.name, judge).persist()
+    with run.step("write verdicts"):
+        run.merge(ITEM_PAIRS, verdicts, compare=["verdict", "judge_score", "judge"])
+    given = verdicts.where(F.col("verdict").isNotNull()).groupBy("source", "verdict").count()
+    for source, verdict, total in given.collect():
+        run.measure(f"pairs.{verdict}", total, source)
+    for frame in (verdicts, chosen):
+        frame.unpersist()
+
+
+def verdicts_of(run: Run, judge: str) -> DataFrame:
+    """A judge's scores by content hashes, as they stand."""
+    empty = run.spark.createDataFrame([], "trigger_content STRING, target_content STRING, judge_score DOUBLE")
+    if not run.lake.warehouse.exists(PAIR_VERDICTS.name):
+        return empty
+    kept = run.lake.warehouse.read(PAIR_VERDICTS.name).where(F.col("judge") == judge)
+    return kept.select(*CONTENTS, "judge_score")
+
+
+JOB = Job("judge_pairs", steps, sections=("judge", "language_model", "endpoint"), reads=("item_pairs", "items"))
+
+if __name__ == "__main__":
+    raise SystemExit(main(JOB))

@@ -1,0 +1,142 @@
+"""Mines item pairs of the fit period: item-to-item by Swing, user-to-item by a two-tower model or ALS."""
+
+from __future__ import annotations
+
+import logging
+from datetime import date
+from functools import reduce
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.pairs.histories import capped_histories, item_codes, item_keys, positives_of, small_side
+from jobs.pairs.item2item import bucket_count, by_bucket, swing_pairs, user_rows
+from jobs.pairs.user2item import (
+    als_vectors,
+    events_in_order,
+    item_features,
+    triggers_of,
+    two_tower_vectors,
+    user2item_pairs,
+)
+from lake.command import main
+from lake.job import Job, Run
+from lake.periods import split_periods
+from schemas.errors import UserError
+from schemas.tables import INTERACTIONS, ITEM_PAIRS, ITEMS
+
+log = logging.getLogger("qarm")
+
+PAIR_COLUMNS = ("trigger", "target", "score", "support")
+
+
+def pair_counts(pairs: DataFrame, item_count: int) -> DataFrame:
+    """How many triggers have pairs, and how the pairs' targets spread over the items' popularity; one shuffle.
+
+    Args:
+        pairs: trigger, target: item numbers in the order of popularity.
+        item_count: items that have a number.
+
+    Returns:
+        One row: triggers LONG; decile_1 (pairs with a target of the least popular tenth of the items) to decile_10 (of
+        the most popular), LONG.
+    """
+    decile = 10 - F.floor(F.col("target") * 10 / F.lit(item_count))
+    names = {d: f"decile_{d}" for d in range(1, 11)}
+    by_trigger = pairs.groupBy("trigger").agg(*(F.count_if(decile == d).alias(name) for d, name in names.items()))
+    sums = (F.coalesce(F.sum(name), F.lit(0)).alias(name) for name in names.values())
+    return by_trigger.agg(F.count("*").alias("triggers"), *sums)
+
+
+def with_item_ids(pairs: DataFrame, codes: DataFrame, count: int) -> DataFrame:
+    """Gives pairs of item numbers the ids of the items, as ``trigger_item_id`` and ``target_item_id``."""
+    for side in ("trigger", "target"):
+        names = codes.select(F.col("item").alias(side), F.col("item_id").alias(f"{side}_item_id"))
+        pairs = pairs.join(small_side(names, count), side, "inner")
+    return pairs.drop("trigger", "target")
+
+
+def not_judged(mined: DataFrame) -> DataFrame:
+    """Pairs without verdicts; ``judge_pairs`` gives them those it keeps by content."""
+    empty = {"verdict": "string", "judge_score": "double", "judge": "string"}
+    return mined.withColumns({name: F.lit(None).cast(kind) for name, kind in empty.items()})
+
+
+def mine_item2item(run: Run, histories: DataFrame, codes: DataFrame, count: int, until: date) -> DataFrame:
+    """Swing over the users' histories, bucket by bucket; persisted."""
+    mine = run.settings.mine
+    users = user_rows(histories, codes, count, mine, until).persist()
+    buckets, total_users = bucket_count(users, count, mine.rows_per_task)
+    pairs = swing_pairs(by_bucket(users, buckets), mine, total_users, buckets)
+    return _of_source(run, "item2item", pairs)
+
+
+def mine_user2item(run: Run, events: DataFrame, codes: DataFrame, count: int, keyed_items: DataFrame) -> DataFrame:
+    """Positives with their triggers, by the model that the settings name; persisted."""
+    settings = run.settings.mine.user2item
+    contents = codes if run.settings.mine.exclude_same_content else codes.withColumn("content", F.col("item"))
+    features = item_features(contents, keyed_items, settings).persist()
+    with run.step(f"fit {settings.model}"):
+        if settings.model == "als":
+            vectors = als_vectors(events, features, settings)
+        else:
+            vectors = two_tower_vectors(run, events, features, count)
+    triggers = triggers_of(events, vectors, count, settings.dim, settings.history)
+    return _of_source(run, "user2item", user2item_pairs(triggers, settings))
+
+
+def _of_source(run: Run, source: str, pairs: DataFrame) -> DataFrame:
+    pairs = pairs.select(*PAIR_COLUMNS).persist()
+    with run.step(f"pair {source}"):
+        if not pairs.count():
+            log.warning("mine_pairs: no %s pairs; lower mine.significance or the minima under mine", source)
+    return pairs.withColumn("source", F.lit(source))
+
+
+def measure_pairs(run: Run, pairs: DataFrame, source: str, item_count: int) -> None:
+    """Counts of pairs and triggers of a source, and their share by the target's popularity."""
+    counts = pair_counts(pairs, item_count).collect()[0].asDict()
+    run.measure("pairs.triggers", counts.pop("triggers"), source)
+    count = sum(counts.values())
+    run.measure("pairs.count", count, source)
+    for decile, held in counts.items() if count else ():
+        run.measure("pairs.share_by_popularity", held / count, f"{source}/{decile}")
+
+
+def steps(run: Run) -> None:
+    """Caps histories, numbers items, mines both kinds of pairs, gives them back their ids.
+
+    Executor memory: a bucket's users with their items, ``mine.rows_per_task`` item occurrences on average; the
+    two-tower model. Driver memory: one row a day of the log, one number a partition or bucket, what is broadcast (at
+    most 128 MB a join), and what :func:`jobs.pairs.user2item.two_tower_vectors` says.
+    """
+    mine = run.settings.mine
+    interactions = run.read(INTERACTIONS.name)
+    keyed_items = item_keys(run.read(ITEMS.name))
+    periods = split_periods(interactions, run.settings.split)
+    positives = positives_of(interactions, periods, mine, run.settings.ranking)
+    with run.step("cap histories"):
+        histories = capped_histories(positives, mine).persist()
+        if histories.isEmpty():
+            raise UserError(
+                f"mine.min_user_items: no user has {mine.min_user_items} distinct positive items before"
+                f" {periods.fit_until}; lower it, or check ranking.tasks and mine.window_days"
+            )
+        codes = item_codes(histories, keyed_items).persist()
+        count = codes.count()
+    sources = {"item2item": mine_item2item(run, histories, codes, count, periods.fit_until)}
+    if mine.user2item.model != "none":
+        events = events_in_order(positives, histories, codes, count).persist()
+        sources["user2item"] = mine_user2item(run, events, codes, count, keyed_items)
+    with run.step("write item_pairs"):
+        named = with_item_ids(reduce(DataFrame.unionByName, sources.values()), codes, count)
+        mined = named.withColumn("run_id", F.lit(run.run_id))
+        run.overwrite(ITEM_PAIRS, not_judged(mined))
+    for source, pairs in sources.items():
+        measure_pairs(run, pairs, source, count)
+
+
+JOB = Job("mine_pairs", steps, sections=("mine", "split", "ranking"), reads=("interactions", "items"))
+
+if __name__ == "__main__":
+    raise SystemExit(main(JOB))

@@ -1,0 +1,171 @@
+"""User-to-item pairs: each positive, and the one of the user's earlier positives that lies nearest to it."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from jobs.pairs.histories import fits_broadcast, small_side
+from jobs.transforms.als import AlsParameters, item_factors, with_user_numbers
+from lake.job import Run
+from lake.staging import staged
+from models.feed.feed import Feed
+from models.pairs.two_tower import TowerShape, TowerTraining, save_two_tower, train_two_tower
+from schemas.errors import UserError
+from schemas.sections import User2ItemSettings
+from udfs.user2item import (
+    EXAMPLE_SCHEMA,
+    TRIGGER_SCHEMA,
+    VECTOR_SCHEMA,
+    item_vectors,
+    nearest_triggers,
+    recent_items,
+)
+
+EXAMPLE_FILES = 8
+
+TOWERS_KEPT = 2
+"""Versions of the model that stay: tonight's and last night's."""
+
+
+def events_in_order(positives: DataFrame, histories: DataFrame, codes: DataFrame, count: int) -> DataFrame:
+    """Positive events on numbered items of the users that have a history, by user and time.
+
+    Returns:
+        user LONG, time LONG, item INT; partitioned by user, sorted by user, time and item.
+    """
+    numbers = small_side(codes.select("item_key", "item"), count)
+    return (
+        positives.join(numbers, "item_key", "inner")
+        .select("user", "time", "item")
+        .repartition("user")
+        .join(histories.select("user"), "user", "left_semi")
+        .sortWithinPartitions("user", "time", "item")
+    )
+
+
+def item_features(codes: DataFrame, keyed_items: DataFrame, settings: User2ItemSettings) -> DataFrame:
+    """Hashed features of every numbered item: its category, its attributes by name, the words of its title.
+
+    Returns:
+        item INT, content INT, popularity INT, features ARRAY<INT> of ``features`` numbers, padded by 0.
+    """
+    attributes = F.transform(
+        F.array_sort(F.map_entries(F.coalesce("attributes", F.create_map().cast("map<string,string>")))),
+        lambda entry: F.concat_ws("=", entry["key"], entry["value"]),
+    )
+    category = F.array_compact(F.array(F.concat(F.lit("category="), F.col("category"))))
+    words = F.filter(F.split(F.lower(F.coalesce("title", F.lit(""))), r"[^\p{L}\p{N}]+"), lambda word: word != "")
+    texts = F.slice(F.array_distinct(F.concat(category, attributes, words)), 1, settings.features)
+    rows = F.transform(texts, lambda text: (F.pmod(F.xxhash64(text), settings.feature_rows) + 1).cast("int"))
+    padded = F.slice(F.concat(rows, F.array_repeat(F.lit(0), settings.features)), 1, settings.features)
+    known = keyed_items.select("item_key", padded.alias("features"))
+    return codes.join(known, "item_key", "inner").select("item", "content", "popularity", "features")
+
+
+def tower_examples(events: DataFrame, features: DataFrame, count: int, settings: User2ItemSettings) -> DataFrame:
+    """What the two-tower model trains on: a hash sample of the positives, rows in hash order.
+
+    Returns:
+        item INT, recent ARRAY<INT> padded by -1, features ARRAY<INT>, log_q FLOAT.
+    """
+    total = max(events.count(), 1)
+    draw = F.shiftrightunsigned(F.xxhash64("user", "time", "item"), 11) / F.lit(float(2**53))
+    marked = events.withColumn("wanted", draw < settings.examples / total)
+    # How often an item is a target, by the users that hold it.
+    holders = features.agg(F.sum("popularity")).collect()[0][0]
+    frequent = features.withColumn("log_q", F.log(F.col("popularity") / F.lit(holders)).cast("float"))
+    rows = marked.mapInArrow(recent_items(settings.recent_length), EXAMPLE_SCHEMA).join(
+        small_side(frequent.select("item", "features", "log_q"), count), "item", "inner"
+    )
+    order = F.xxhash64("item", "recent")
+    # A fixed number of files: the model then sees the same batches whatever the cluster.
+    return rows.repartition(EXAMPLE_FILES, order).sortWithinPartitions(order, "item")
+
+
+def two_tower_vectors(run: Run, events: DataFrame, features: DataFrame, count: int) -> DataFrame:
+    """Trains the two-tower model on the driver, fed by Petastorm; the executors apply its item tower.
+
+    Driver memory: the model's tables three times (``item_rows`` and ``feature_rows`` times ``dim``), and
+    ``shuffle_rows`` examples.
+
+    Returns:
+        item INT, content INT, vector ARRAY<FLOAT> of length 1.
+    """
+    settings = run.settings.mine.user2item
+    examples = tower_examples(events, features, count, settings)
+    with staged(run, "two_tower", examples) as files, tempfile.TemporaryDirectory(prefix="qarm-") as folder:
+        rows = run.spark.read.parquet(*files).count()
+        if rows < 2:
+            raise UserError(
+                f"mine.user2item.examples: {rows} of the positives drawn have another strictly before them, too few to"
+                " train on; raise it, or set mine.user2item.model=none"
+            )
+        feed = Feed(
+            files, ["item", "features", "recent", "log_q"], settings.batch_size, settings.shuffle_rows, settings.seed
+        )
+        shape = TowerShape(min(settings.item_rows, count), settings.feature_rows, settings.dim)
+        training = TowerTraining(settings.steps, settings.learning_rate, settings.temperature, settings.seed)
+        model, losses = train_two_tower(shape, feed.epoch, training)
+        save_two_tower(model, Path(folder))
+        recipe = {name: run.version(name) for name in run.job.reads} | {"mine": run.settings.digest(run.job.sections)}
+        artifact = run.publish("two_tower", Path(folder), recipe, losses=losses)
+    run.lake.artifacts.prune("two_tower", TOWERS_KEPT)
+    run.measure("two_tower.loss", losses[-1])
+    run.measure("two_tower.examples", rows)
+    return features.mapInArrow(item_vectors(run.lake.artifacts.ship(artifact)), VECTOR_SCHEMA)
+
+
+def als_vectors(events: DataFrame, features: DataFrame, settings: User2ItemSettings) -> DataFrame:
+    """MLlib's implicit ALS: item factors, fitted on the cluster alone, equal from run to run up to rounding.
+
+    Returns:
+        item INT, content INT, vector ARRAY<FLOAT> of length 1; items whose factors are all 0 are left out.
+    """
+    counts = events.groupBy("user", "item").agg(F.count("*").cast("float").alias("rating"))
+    parameters = AlsParameters(
+        settings.dim,
+        settings.als_iterations,
+        settings.als_regularization,
+        settings.als_confidence,
+        settings.seed,
+    )
+    vectors = item_factors(with_user_numbers(counts), parameters)
+    return vectors.join(features.select("item", "content"), "item", "inner").select("item", "content", "vector")
+
+
+def triggers_of(events: DataFrame, vectors: DataFrame, count: int, dim: int, window: int) -> DataFrame:
+    """Each positive with the nearest of the user's last ``window`` positives.
+
+    Vectors join the events on the executors: by broadcast where they are small enough, by a shuffle beyond.
+
+    Returns:
+        trigger INT, target INT, similarity FLOAT.
+    """
+    row_bytes = 4 * dim + 60
+    placed = events.join(small_side(vectors, count, row_bytes), "item", "inner")
+    if not fits_broadcast(count, row_bytes):  # a broadcast join leaves the events in their order, a shuffle does not
+        placed = placed.repartition("user").sortWithinPartitions("user", "time", "item")
+    columns = ("user", "time", "item", "content", "vector")
+    return placed.select(*columns).mapInArrow(nearest_triggers(window), TRIGGER_SCHEMA)
+
+
+def user2item_pairs(triggers: DataFrame, settings: User2ItemSettings) -> DataFrame:
+    """Pairs by trigger and target; of each trigger the ``top_k`` nearest targets.
+
+    Returns:
+        trigger INT, target INT, score DOUBLE (similarity), support LONG (positives behind the pair).
+    """
+    pairs = triggers.groupBy("trigger", "target").agg(
+        F.max("similarity").cast("double").alias("score"), F.count("*").alias("support")
+    )
+    best_first = Window.partitionBy("trigger").orderBy(F.col("score").desc(), F.xxhash64("trigger", "target"), "target")
+    return (
+        pairs.where((F.col("support") >= settings.min_support) & (F.col("score") >= settings.min_similarity))
+        .withColumn("place", F.row_number().over(best_first))
+        .where(F.col("place") <= settings.top_k)
+        .drop("place")
+    )

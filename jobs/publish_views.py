@@ -1,0 +1,26 @@
+"""Publishes the SQL views that analysts start from."""
+
+from __future__ import annotations
+
+from lake.command import main
+from lake.job import Job, Run
+from lake.views import publish_view
+from schemas.tables import all_contracts
+from schemas.views import VIEWS
+
+
+def steps(run: Run) -> None:
+    """Makes or replaces every view."""
+    tables = [contract.name for contract in all_contracts(run.settings.ranking.task_names)]
+    for table in JOB.reads:
+        run.version(table)
+    for name, query in VIEWS.items():
+        with run.step(f"publish {name}"):
+            publish_view(run.lake.warehouse, name, query, tables)
+    run.measure("views.published", len(VIEWS))
+
+
+JOB = Job("publish_views", steps, sections=(), reads=("items", "semantic_ids", "item_pairs"))
+
+if __name__ == "__main__":
+    raise SystemExit(main(JOB))

@@ -1,0 +1,161 @@
+"""Scores users' candidates with the ranker, what is the user's computed once, and ranks them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from jobs.examples.events import shape_events
+from jobs.examples.popularity import CODES, POPULARITY, with_popularity_before
+from jobs.examples.requests import ranked, read_candidates, with_events
+from jobs.examples.search_index import ITEM_ROWS
+from jobs.training.rankers import use_rankers
+from lake.artifacts import Artifact
+from lake.command import main, score_options
+from lake.job import Job, Run
+from models.ranker.examples.targets import Catalogue, ExampleParameters
+from schemas.errors import QarmError, UserError
+from schemas.ranking_sections import ScoreSettings
+from schemas.settings import Settings
+from schemas.tables import INTERACTIONS, candidate_scores
+from udfs.score_candidates import score_candidates
+
+RANKER = "qarm"
+
+
+def trained_with(run: Run, ranker: Artifact) -> Artifact:
+    """The catalogue that a ranker was trained with: its item numbers are the rows of the ranker's tables.
+
+    Raises:
+        UserError: it is gone, it says too little, or the settings now have other tasks.
+    """
+    again = f"run build_examples and train_ranker, or nightly ({ranker.version})"
+    version = ranker.card["recipe"]["catalogue"]
+    try:
+        catalogue = run.lake.artifacts.get("catalogue", version)
+    except QarmError:
+        raise UserError(f"{version}, the catalogue that the ranker was trained with, is gone; {again}") from None
+    needed = {ITEM_ROWS, *(f"{name}.npy" for name in Catalogue.__annotations__)}
+    if missing := sorted(needed - set(catalogue.files)):
+        raise UserError(f"{version} was made by an earlier qarm, without {missing[0]}; {again}")
+    ranking = run.settings.ranking
+    tasks = json.loads((run.lake.artifacts.fetch(ranker) / f"{RANKER}.json").read_text(encoding="utf-8"))["tasks"]
+    if tasks != ranking.task_names or catalogue.card["ranking"] != ranking.model_dump():
+        raise UserError(f"ranking: these are not the tasks and actions that the ranker was trained with; {again}")
+    run.inputs["catalogue"] = version
+    return catalogue
+
+
+def moment_of(settings: ScoreSettings, interactions: DataFrame) -> Column:
+    """When candidates are ranked whose row does not say: as set, or just after the log's last event."""
+    if settings.as_of:
+        return F.lit(settings.as_of).cast("timestamp")
+    last = interactions.agg(F.unix_micros(F.max("event_time"))).collect()[0][0]
+    return F.timestamp_micros(F.lit(last + 1))
+
+
+def scored(
+    run: Run, known: DataFrame, items: DataFrame, positives: DataFrame, made: tuple[Artifact, Artifact]
+) -> DataFrame:
+    """Every candidate's scores, made on the executors.
+
+    Args:
+        run: the run.
+        known: user_id, item_id, as_of, item_row and codes; persisted.
+        items: the catalogue's item_id, item_row and codes.
+        positives: the log's positive events.
+        made: the rankers, and the catalogue that they were trained with.
+
+    Returns:
+        user_id, item_id, as_of and a score a task.
+    """
+    settings = run.settings.score
+    parameters = ExampleParameters(**made[1].card["examples"], negatives=0, attribution_gap=0)
+    counted = with_popularity_before(known.withColumnRenamed("as_of", "event_time"), positives, items)
+    candidates = counted.select(
+        "user_id", "item_id", "item_row", F.unix_micros("event_time").alias("time"), *POPULARITY
+    )
+    events = shape_events(positives, items, run.settings.ranking)
+    rankers_at, catalogue_at = (run.lake.artifacts.ship(artifact) for artifact in made)
+    score = score_candidates(rankers_at, RANKER, catalogue_at, parameters, POPULARITY)
+    scores = [f"score_{task} FLOAT" for task in run.settings.ranking.task_names]
+    tasks = max(
+        math.ceil(known.count() / settings.candidates_per_task), 2 * run.spark.sparkContext.defaultParallelism
+    )  # fmt: skip
+    return (
+        with_events(candidates, events, settings.max_user_candidates)
+        .repartition(tasks, "user_id", "part")
+        .sortWithinPartitions("user_id", "part", "time", "item_row", "labels")
+        .mapInArrow(score, ", ".join(["user_id STRING", "item_id STRING", "as_of TIMESTAMP", *scores]))
+    )
+
+
+def steps(run: Run) -> None:
+    """Reads candidates, scores them on the executors, ranks and writes them.
+
+    Executor memory: the ranker, the catalogue, memory-mapped once a host, one user's events, and about
+    ``score.max_user_candidates`` candidates of the user with their features. Driver memory: nothing that grows.
+    """
+    settings, tasks = run.settings.score, run.settings.ranking.task_names
+    given = read_candidates(run.spark, settings)
+    rankers = use_rankers(run)
+    catalogue = trained_with(run, rankers)
+    interactions = run.read(INTERACTIONS.name)
+    positives = interactions.where(F.col("action").isin(run.settings.ranking.positive_actions))
+    items = run.spark.read.parquet(f"{catalogue.url}/{ITEM_ROWS}")
+    checked = (
+        given.withColumn("as_of", F.coalesce("as_of", moment_of(settings, interactions)))
+        .join(items, "item_id", "left")
+        .withColumn("complaint", F.coalesce("complaint", F.when(F.col("item_row").isNull(), "unknown_item")))
+    )
+    with run.step("read candidates"):
+        counts = _refuse_hopeless(checked, settings.candidates)
+    codes = {code: F.coalesce(code, F.lit(-1)) + 1 for code in CODES}  # as in the examples, 0 = none
+    taken = checked.where("complaint IS NULL").drop("complaint").withColumns(codes)
+    known = taken.dropDuplicates(["user_id", "item_id", "as_of"]).persist()
+    with run.step("score"):
+        scores = scored(run, known, items, positives, (rankers, catalogue)).persist()
+        run.measure("score.candidates", scores.count())
+    _measure(run, counts, known, positives)
+    with run.step("write candidate_scores"):
+        named = {"ranker_version": F.lit(rankers.version), "run_id": F.lit(run.run_id)}
+        run.overwrite(candidate_scores(tasks), ranked(scores, f"score_{tasks[0]}").withColumns(named))
+    for frame in (known, scores):
+        frame.unpersist()
+
+
+def _refuse_hopeless(checked: DataFrame, path: str) -> Mapping[str | None, int]:
+    counts: dict[str | None, int] = dict(checked.groupBy("complaint").count().collect())
+    if not counts:
+        raise UserError(f"--candidates {path}: holds no rows")
+    if None not in counts:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items(), key=str))
+        raise UserError(f"--candidates {path}: none of the {sum(counts.values())} rows can be scored: {reasons}")
+    return counts
+
+
+def _measure(run: Run, counts: Mapping[str | None, int], known: DataFrame, positives: DataFrame) -> None:
+    users = known.select("user_id").distinct()
+    run.measure("score.users", users.count())
+    run.measure("score.users_without_history", users.join(positives, "user_id", "left_anti").count())
+    run.measure("score.duplicates_folded", counts[None] - known.count())
+    for reason, count in counts.items():
+        if reason is not None:
+            run.measure(f"score.rejected.{reason}", count)
+
+
+def source_files(settings: Settings) -> list[str]:
+    """The candidates."""
+    return [settings.score.candidates] if settings.score.candidates else []
+
+
+JOB = Job(
+    "score", steps, sections=("score", "ranking"), reads=("interactions",), uses=("ranker",), source_files=source_files
+)
+
+if __name__ == "__main__":
+    raise SystemExit(main(JOB, options=score_options))

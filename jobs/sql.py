@@ -1,0 +1,94 @@
+"""A Spark SQL shell with the tables and views in scope."""
+
+from __future__ import annotations
+
+import argparse
+import cmd
+import sys
+from collections.abc import Sequence
+
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from lake.command import job_parser, run_command
+from lake.job import Lake
+from lake.views import bring_into_scope
+from schemas.errors import UserError
+from schemas.tables import all_contracts
+
+
+class Shell(cmd.Cmd):
+    """Reads statements that end with a semicolon, prints their rows."""
+
+    prompt = "qarm> "
+    use_rawinput = sys.stdin.isatty()
+
+    def __init__(self, spark: SparkSession, rows: int) -> None:
+        super().__init__()
+        self._spark = spark
+        self._rows = rows
+        self._pending = ""
+
+    def onecmd(self, line: str) -> bool:
+        """Takes one line; a statement runs once its semicolon is there."""
+        if line == "EOF" or line.strip().lower() in ("exit", "quit", "exit;", "quit;"):
+            if self._pending.strip():
+                self._run(self._pending)
+            return True
+        self._pending = f"{self._pending}\n{line}".strip()
+        if self._pending.endswith(";"):
+            self._run(self._pending)
+            self._pending = ""
+        self.prompt = "   -> " if self._pending else "qarm> "
+        return False
+
+    def _run(self, statement: str) -> None:
+        try:
+            show(self._spark, statement, self._rows)
+        except UserError as error:
+            print(error, file=sys.stderr)
+
+
+def show(spark: SparkSession, statement: str, rows: int) -> None:
+    """Runs one statement and prints its rows.
+
+    Args:
+        spark: the session.
+        statement: SQL, with or without its semicolon.
+        rows: printed at most.
+
+    Raises:
+        UserError: Spark refuses the statement.
+    """
+    try:
+        result = spark.sql(statement.strip().rstrip(";"))
+        if result.columns:
+            result.show(rows, truncate=False)
+    except PySparkException as error:
+        raise UserError(str(error).split(";\n'")[0].splitlines()[0]) from None
+
+
+def command(lake: Lake, options: argparse.Namespace) -> None:
+    """Brings tables and views into scope, then runs ``-e`` or the shell."""
+    if not lake.files.exists(lake.warehouse.root):
+        raise UserError(f"--warehouse {lake.location}: no such folder; run nightly first")
+    contracts = all_contracts(lake.settings.ranking.task_names)
+    names = bring_into_scope(lake.warehouse, [contract.name for contract in contracts])
+    if options.e:
+        for statement in options.e:
+            show(lake.spark, statement, options.rows)
+        return
+    shell = Shell(lake.spark, options.rows)
+    shell.cmdloop(f"Tables and views: {', '.join(names)}\nEnd a statement with ; and the shell with exit.")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the shell from the command line and gives its exit code."""
+    parser = job_parser("sql", __doc__ or "")
+    parser.add_argument("-e", action="append", metavar="SQL", help="run this statement and leave; repeatable")
+    parser.add_argument("--rows", type=int, default=1000, metavar="N", help="rows printed at most (default 1000)")
+    return run_command(parser, command, arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,102 @@
+"""Items and pairs by their content: what a language model sees."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from lake.job import user_mistakes
+from models.llm.endpoint import EndpointParameters, ask
+from schemas.errors import UserError
+from schemas.sections import EndpointSettings
+
+FIELDS = ("title", "category", "attributes", "description")
+
+
+def distinct_contents(items: DataFrame, with_image: bool = False) -> DataFrame:
+    """One row per content: content_hash and its fields, on request the image among them."""
+    wanted = (*FIELDS, "image") if with_image else FIELDS
+    fields = F.first(F.struct(*wanted)).alias("content")  # equal hashes have equal fields
+    return items.groupBy("content_hash").agg(fields).select("content_hash", "content.*")
+
+
+def with_content_hashes(pairs: DataFrame, items: DataFrame) -> DataFrame:
+    """Adds ``trigger_content`` and ``target_content``, the hashes of both items' contents."""
+    for side in ("trigger", "target"):
+        hashes = items.select(F.col("item_id").alias(f"{side}_item_id"), F.col("content_hash").alias(f"{side}_content"))
+        pairs = pairs.join(hashes, f"{side}_item_id", "inner")
+    return pairs
+
+
+def accepted(pairs: DataFrame) -> DataFrame:
+    """Pairs that no judge rejected."""
+    return pairs.where(F.coalesce(F.col("verdict"), F.lit("keep")) != "reject")
+
+
+def by_content(pairs: DataFrame, items: DataFrame, min_support: int = 1) -> DataFrame:
+    """Pairs of different contents, each once.
+
+    Args:
+        pairs: ``item_pairs``.
+        items: the catalogue.
+        min_support: users or events that must stand behind a pair of contents in one source.
+
+    Returns:
+        trigger, target: content hashes; place: of the target among the trigger's, by score, the better of the sources'.
+    """
+    hashed = with_content_hashes(pairs, items).where("trigger_content <> target_content")
+    best = (
+        hashed.groupBy("source", "trigger_content", "target_content")
+        .agg(F.max("score").alias("score"), F.sum("support").alias("support"))
+        .where(F.col("support") >= min_support)
+    )
+    order = Window.partitionBy("source", "trigger_content").orderBy(F.col("score").desc(), "target_content")
+    placed = best.withColumn("place", F.row_number().over(order))
+    return placed.groupBy(F.col("trigger_content").alias("trigger"), F.col("target_content").alias("target")).agg(
+        F.min("place").alias("place")
+    )
+
+
+CHARACTERS_PER_TOKEN = 8
+"""Of which an item's text is cut before it is sent to a model whose tokenizer is not known."""
+
+
+def endpoint_tasks(settings: EndpointSettings, cores: int) -> int:
+    """Tasks that ask at once: no more than the limits can be shared among."""
+    return min(cores, settings.concurrency, settings.requests_per_minute or cores)
+
+
+def endpoint_parameters(
+    settings: EndpointSettings, tasks: int, max_tokens: int, item_tokens: int
+) -> EndpointParameters:
+    """One task's part of the limits that the settings give for all.
+
+    Args:
+        settings: the endpoint's.
+        tasks: tasks that ask at once.
+        max_tokens: of a reply.
+        item_tokens: of an item's text.
+    """
+    return EndpointParameters(
+        url=settings.url,
+        model=settings.model,
+        key_variable=settings.key_variable,
+        concurrency=settings.concurrency // tasks,
+        requests_per_minute=settings.requests_per_minute // tasks,
+        timeout_seconds=settings.timeout_seconds,
+        retries=settings.retries,
+        max_tokens=max_tokens,
+        item_characters=CHARACTERS_PER_TOKEN * item_tokens,
+    )
+
+
+def check_endpoint(parameters: EndpointParameters) -> None:
+    """Asks one question from the driver, so that a wrong key, model or address is told of at once and in one line.
+
+    Raises:
+        UserError: the endpoint refuses, or cannot be reached.
+    """
+    with user_mistakes():
+        reply = ask(parameters, ["Answer with Yes."])[0]
+    if reply.text is None:
+        raise UserError(f"endpoint.url: {parameters.url} gave no answer to a first question")

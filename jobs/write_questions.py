@@ -1,0 +1,114 @@
+"""Writes questions with answers about every content, once; alignment has the embedding answer them."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from jobs.transforms.contents import (
+    accepted,
+    by_content,
+    check_endpoint,
+    distinct_contents,
+    endpoint_parameters,
+    endpoint_tasks,
+)
+from lake.command import main
+from lake.indexing import with_row_number
+from lake.job import Job, Run
+from models.llm.questions import WORDINGS_VERSION
+from schemas.errors import UserError
+from schemas.tables import ITEM_PAIRS, ITEM_QUESTIONS, ITEMS
+from udfs.questions import QUESTION_SCHEMA, questions_by_endpoint, questions_from_fields
+
+PARTNERS_NAMED = 3
+
+
+def with_partners(contents: DataFrame, pairs: DataFrame) -> DataFrame:
+    """Adds ``partners``: the titles of a content's best accepted partners, best first.
+
+    Args:
+        contents: content_hash and its fields.
+        pairs: accepted pairs by content: trigger, target, place (of the target among the trigger's).
+    """
+    best = Window.partitionBy("trigger").orderBy("place", "target")
+    named = pairs.withColumn("rank", F.row_number().over(best)).where(F.col("rank") <= PARTNERS_NAMED)
+    titles = contents.select(F.col("content_hash").alias("target"), F.coalesce("title", "category").alias("name"))
+    lists = (
+        named.join(titles, "target", "inner")
+        .groupBy(F.col("trigger").alias("content_hash"))
+        .agg(F.array_sort(F.collect_list(F.struct("rank", "name"))).alias("ranked"))
+        .select("content_hash", F.array_compact(F.col("ranked.name")).alias("partners"))
+    )
+    return contents.join(lists, "content_hash", "left")
+
+
+def steps(run: Run) -> None:
+    """Writes about contents that have no questions by this writer yet, and gives every item its content's.
+
+    Driver memory: none that grows. Executor memory: a batch of contents.
+    """
+    settings, endpoint = run.settings.questions, run.settings.endpoint
+    by_endpoint = settings.writer == "endpoint"
+    if by_endpoint and not endpoint.url:
+        raise UserError("questions.writer is endpoint, but endpoint.url names none")
+    writer = f"{endpoint.url}#{endpoint.model}" if by_endpoint else WORDINGS_VERSION
+    items, pairs = run.read(ITEMS.name), run.read(ITEM_PAIRS.name)
+    standing = _standing(run)
+    asked = standing.where(F.col("writer") == writer).select("content_hash").distinct()
+    unasked = items.select("content_hash").distinct().join(asked, "content_hash", "left_anti").persist()
+    left = unasked.count()
+    if left > settings.max_contents:
+        chosen = with_row_number(unasked, "number", "content_hash").where(F.col("number") < settings.max_contents)
+        unasked = chosen.select("content_hash")
+    contents = with_partners(distinct_contents(items), by_content(accepted(pairs), items))
+    fresh = contents.join(unasked, "content_hash", "left_semi")
+    cores = run.spark.sparkContext.defaultParallelism
+    if by_endpoint:
+        tasks = endpoint_tasks(endpoint, cores)
+        limits = endpoint_parameters(endpoint, tasks, settings.max_tokens, run.settings.language_model.max_tokens)
+        if left:
+            check_endpoint(limits)
+        write = questions_by_endpoint(limits, settings.per_item)
+    else:
+        tasks, write = 2 * cores, questions_from_fields(settings.per_item)
+    written = fresh.repartition(tasks, "content_hash").mapInArrow(write, QUESTION_SCHEMA).persist()
+    with run.step(f"write questions about {min(left, settings.max_contents)} contents"):
+        count = written.count()
+    about = written.select("content_hash").distinct().count()
+    run.measure("questions.written", count)
+    run.measure("questions.contents", about)
+    run.measure("questions.contents_without", left - about)
+    # What another writer wrote of the same text stays: it was paid for, and alignment may ask it, too.
+    known = standing.select("content_hash", "question", "answer", "writer").distinct()
+    rows = (
+        items.select("item_id", "content_hash")
+        .join(known.unionByName(written.withColumn("writer", F.lit(writer))), "content_hash", "inner")
+        .groupBy("item_id", "question")
+        .agg(F.min_by(F.struct("answer", "writer", "content_hash"), F.struct("writer", "answer")).alias("kept"))
+        .select("item_id", "question", "kept.*")
+        .select(*ITEM_QUESTIONS.names)
+    )
+    if count or _differ(rows, standing) or not run.lake.warehouse.exists(ITEM_QUESTIONS.name):
+        with run.step("write item_questions"):
+            run.overwrite(ITEM_QUESTIONS, rows)
+    written.unpersist()
+
+
+def _standing(run: Run) -> DataFrame:
+    if run.lake.warehouse.exists(ITEM_QUESTIONS.name):
+        return run.lake.warehouse.read(ITEM_QUESTIONS.name)
+    return run.spark.createDataFrame([], ", ".join(f"{c.name} {c.type}" for c in ITEM_QUESTIONS.columns))
+
+
+def _differ(rows: DataFrame, standing: DataFrame) -> bool:
+    """Whether items came, went or changed, though nothing was written."""
+    of = ["item_id", "content_hash", "writer"]
+    new, old = rows.select(*of).distinct(), standing.select(*of).distinct()
+    return not (new.join(old, of, "left_anti").isEmpty() and old.join(new, of, "left_anti").isEmpty())
+
+
+JOB = Job("write_questions", steps, sections=("questions", "endpoint", "language_model"), reads=("items", "item_pairs"))
+
+if __name__ == "__main__":
+    raise SystemExit(main(JOB))

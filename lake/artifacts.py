@@ -1,0 +1,208 @@
+"""Model files under the warehouse: versioned, checksummed, complete or not there."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+from filelock import FileLock
+from pyspark.sql import SparkSession
+
+from lake.hadoop import HadoopFiles
+from schemas.errors import QarmError, UserError
+
+MANIFEST = "MANIFEST.json"
+CURRENT = "CURRENT"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One version of one kind of model files.
+
+    Attributes:
+        kind: e.g. ``encoder``, ``codebook``.
+        version: ``<kind>-<UTC time>-<digest>``, unique over all kinds.
+        url: its folder.
+        card: what it is: settings, what it was fitted on, quality.
+        files: file name to SHA-256.
+    """
+
+    kind: str
+    version: str
+    url: str
+    card: Mapping[str, Any]
+    files: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """A hash of the files' contents, equal where they are, whenever they were published."""
+        return hashlib.sha256(json.dumps(dict(self.files), sort_keys=True).encode()).hexdigest()[:16]
+
+    def made_by(self, recipe: Mapping[str, Any], grown: bool = False) -> bool:
+        """Whether this is what a recipe makes.
+
+        Args:
+            recipe: what an artifact is made from, by name.
+            grown: whether the recipe may name more than this one's own does: what a later qarm added.
+        """
+        own = self.card.get("recipe")
+        if not grown or not own:
+            return own == dict(recipe)
+        return own.keys() <= recipe.keys() and all(recipe[name] == value for name, value in own.items())
+
+
+class Artifacts:
+    """The artifacts of one warehouse, under ``<warehouse>/_artifacts/<kind>/<version>/``.
+
+    A version is complete once its manifest is there: the manifest is written last, and without one a folder is not
+    seen. A version is never written twice.
+    """
+
+    def __init__(self, spark: SparkSession, root: str) -> None:
+        self._spark = spark
+        self._files = HadoopFiles(spark)
+        self._root = f"{root}/_artifacts"
+
+    def publish(self, kind: str, folder: Path, card: Mapping[str, Any]) -> Artifact:
+        """Stores a local folder's files as a new version.
+
+        Args:
+            kind: kind of artifact.
+            folder: local folder of plain files.
+            card: JSON-serialisable description.
+        """
+        files = {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.is_file()}
+        now = datetime.now(UTC)
+        digest = hashlib.sha256(json.dumps([files, card], sort_keys=True).encode()).hexdigest()[:8]
+        version = f"{kind}-{now:%Y%m%dT%H%M%S%f}-{digest}"
+        url = f"{self._root}/{kind}/{version}"
+        self._files.upload(folder, url)
+        manifest = {"kind": kind, "version": version, "created_at": now.isoformat(), "card": card, "files": files}
+        self._files.write_text(f"{url}/{MANIFEST}", json.dumps(manifest, indent=1, sort_keys=True))
+        artifact = Artifact(kind, version, url, card, files)
+        self.make_current(artifact)
+        return artifact
+
+    def make_current(self, artifact: Artifact) -> None:
+        """Makes a version the one that :meth:`latest` gives."""
+        self._files.write_text(f"{self._root}/{artifact.kind}/{CURRENT}", artifact.version)
+
+    def get(self, kind: str, version: str) -> Artifact:
+        """One version.
+
+        Raises:
+            QarmError: it is not there or not complete.
+        """
+        url = f"{self._root}/{kind}/{version}"
+        if not self._files.exists(f"{url}/{MANIFEST}"):
+            raise QarmError(f"artifact {version} is not complete: {url}/{MANIFEST} is missing")
+        manifest = json.loads(self._files.read_text(f"{url}/{MANIFEST}"))
+        return Artifact(kind, version, url, manifest["card"], manifest["files"])
+
+    def versions(self, kind: str) -> list[str]:
+        """Complete versions, oldest first."""
+        folders = [status for status in self._files.list(f"{self._root}/{kind}") if status.is_folder]
+        return [f.name for f in folders if self._files.exists(f"{f.path}/{MANIFEST}")]
+
+    def latest(self, kind: str) -> Artifact | None:
+        """The complete version that was published or made current last, or None."""
+        versions = self.versions(kind)
+        if not versions:
+            return None
+        pointer = f"{self._root}/{kind}/{CURRENT}"
+        named = self._files.read_text(pointer) if self._files.exists(pointer) else ""
+        return self.get(kind, named if named in versions else versions[-1])
+
+    def by_recipe(self, kind: str, recipe: Mapping[str, Any], grown: bool = False) -> Artifact | None:
+        """The newest complete version that was made by this recipe, or None; see :meth:`Artifact.made_by`."""
+        found = (self.get(kind, version) for version in reversed(self.versions(kind)))
+        return next((artifact for artifact in found if artifact.made_by(recipe, grown)), None)
+
+    def prune(self, kind: str, keep: int) -> None:
+        """Removes all but the newest versions of a kind that only its own night needs.
+
+        Args:
+            kind: kind of artifact.
+            keep: versions to keep, at least 1.
+        """
+        for version in self.versions(kind)[: -max(keep, 1)]:
+            self._files.delete(f"{self._root}/{kind}/{version}")
+
+    def require(self, kind: str, made_by: str) -> Artifact:
+        """The newest complete version.
+
+        Args:
+            kind: kind of artifact.
+            made_by: the job that publishes it, for the message.
+
+        Raises:
+            UserError: there is none yet.
+        """
+        artifact = self.latest(kind)
+        if artifact is None:
+            raise UserError(f"no {kind} under {self._root}; run {made_by} first, or nightly")
+        return artifact
+
+    def fetch(self, artifact: Artifact) -> Path:
+        """A local folder with the artifact's files, checked against their checksums; one copy a host.
+
+        Raises:
+            QarmError: a file is missing or damaged.
+        """
+        if artifact.url.startswith("file:"):
+            local = Path(url2pathname(urlparse(artifact.url).path))
+            _verify(local, artifact)
+            return local
+        cache = Path(tempfile.gettempdir()) / f"qarm-artifacts-{getpass.getuser()}"
+        cache.mkdir(mode=0o700, exist_ok=True)
+        target = cache / f"{artifact.version}-{hashlib.sha256(artifact.url.encode()).hexdigest()[:8]}"
+        with FileLock(f"{target}.lock"):
+            if not target.exists():
+                partial = target.with_suffix(".partial")
+                shutil.rmtree(partial, ignore_errors=True)
+                self._files.download(artifact.url, partial)
+                try:
+                    _verify(partial, artifact)
+                except QarmError:
+                    shutil.rmtree(partial)
+                    raise
+                partial.rename(target)
+        return target
+
+    def ship(self, artifact: Artifact) -> str:
+        """Makes the artifact's files readable on every executor.
+
+        A ``file:`` warehouse is a folder that all hosts see, or Delta could not read it either: its files are used in
+        place. From any other file system each host takes one copy, through Spark's own file distribution.
+
+        Returns:
+            What :func:`udfs.workers.shipped` takes: a path, or a name for ``SparkFiles``.
+        """
+        if artifact.url.startswith("file:"):
+            return str(self.fetch(artifact))
+        self._spark.sparkContext.addFile(artifact.url, recursive=True)
+        return artifact.version
+
+
+def _verify(folder: Path, artifact: Artifact) -> None:
+    for name, checksum in artifact.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise QarmError(f"artifact {artifact.version}: {name} is missing from {artifact.url}")
+        if _sha256(path) != checksum:
+            raise QarmError(f"artifact {artifact.version}: {name} is damaged (its checksum differs) in {artifact.url}")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

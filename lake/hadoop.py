@@ -1,0 +1,151 @@
+"""Files on any Hadoop file system, through the file system that Spark itself uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
+
+from py4j.protocol import Py4JJavaError
+from pyspark.sql import SparkSession
+
+from schemas.errors import QarmError, UserError
+
+
+@dataclass(frozen=True)
+class FileStatus:
+    """One file or folder.
+
+    Attributes:
+        path: full path with its scheme.
+        size: bytes; 0 for a folder.
+        modified: milliseconds since 1970.
+        is_folder: whether it is a folder.
+    """
+
+    path: str
+    size: int
+    modified: int
+    is_folder: bool
+
+    @property
+    def name(self) -> str:
+        """Last part of the path."""
+        return self.path.rstrip("/").rsplit("/", 1)[-1]
+
+
+class HadoopFiles:
+    """File operations with Spark's own credentials and file systems (local, hdfs, s3a, abfs, gs, viewfs, …)."""
+
+    def __init__(self, spark: SparkSession) -> None:
+        self._jvm: Any = spark._jvm
+        self._conf: Any = spark._jsc.hadoopConfiguration()
+
+    def _open(self, url: str) -> tuple[Any, Any]:
+        path = self._jvm.org.apache.hadoop.fs.Path(url)
+        try:
+            return path.getFileSystem(self._conf), path
+        except Py4JJavaError as error:
+            raise UserError(f"{url}: {_reason(error)}") from None
+
+    def qualify(self, url: str) -> str:
+        """The absolute URL of a path, with its scheme."""
+        system, path = self._open(url)
+        return str(system.makeQualified(path).toString())
+
+    def local_path(self, url: str) -> Path | None:
+        """The path of a file or folder on this machine's own disk; None where it lies elsewhere."""
+        parts = urlparse(self.qualify(url))
+        return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
+
+    def exists(self, url: str) -> bool:
+        """Whether there is a file or folder."""
+        system, path = self._open(url)
+        try:
+            return bool(system.exists(path))
+        except Py4JJavaError as error:
+            raise UserError(f"{url}: {_reason(error)}") from None
+
+    def walk(self, url: str) -> list[FileStatus]:
+        """Every file of a folder and its subfolders, by path; a file itself."""
+        system, path = self._open(url)
+        found, files = [], system.listFiles(path, True)
+        while files.hasNext():
+            found.append(_status(files.next()))
+        return sorted(found, key=lambda status: status.path)
+
+    def list(self, url: str) -> list[FileStatus]:
+        """What a folder holds, by name; nothing where there is no such folder."""
+        system, path = self._open(url)
+        if not system.exists(path):
+            return []
+        return sorted((_status(status) for status in system.listStatus(path)), key=lambda status: status.path)
+
+    def read_text(self, url: str) -> str:
+        """A small file's text."""
+        system, path = self._open(url)
+        stream = system.open(path)
+        try:
+            return bytes(self._jvm.org.apache.commons.io.IOUtils.toByteArray(stream)).decode()
+        finally:
+            stream.close()
+
+    def write_text(self, url: str, text: str) -> None:
+        """Writes a small file, replacing what was there."""
+        system, path = self._open(url)
+        stream = system.create(path, True)
+        try:
+            stream.write(bytearray(text.encode()))
+        finally:
+            stream.close()
+
+    def upload(self, local: Path, url: str) -> None:
+        """Copies a local file or folder to a URL that does not exist yet."""
+        system, path = self._open(url)
+        try:
+            system.copyFromLocalFile(False, True, self._jvm.org.apache.hadoop.fs.Path(local.resolve().as_uri()), path)
+        except Py4JJavaError as error:
+            raise QarmError(f"{url}: upload failed: {_reason(error)}") from None
+
+    def download(self, url: str, local: Path) -> None:
+        """Copies a file or folder to a local path that does not exist yet."""
+        system, path = self._open(url)
+        system.copyToLocalFile(False, path, self._jvm.org.apache.hadoop.fs.Path(local.resolve().as_uri()), True)
+
+    def delete(self, url: str) -> None:
+        """Removes a file or a folder with all it holds."""
+        system, path = self._open(url)
+        system.delete(path, True)
+
+    def ensure_writable(self, url: str) -> None:
+        """Proves that a folder can be made and written.
+
+        Raises:
+            UserError: it cannot.
+        """
+        system, path = self._open(url)
+        probe = self._jvm.org.apache.hadoop.fs.Path(path, "._qarm_write_probe")
+        try:
+            existed = system.exists(path)
+            system.mkdirs(path)
+            system.create(probe, True).close()
+            system.delete(probe, False)
+            if not existed:
+                system.delete(path, False)
+        except Py4JJavaError as error:
+            raise UserError(f"--warehouse {url}: cannot be written: {_reason(error)}") from None
+
+
+def _status(status: Any) -> FileStatus:
+    return FileStatus(
+        path=str(status.getPath().toString()),
+        size=int(status.getLen()),
+        modified=int(status.getModificationTime()),
+        is_folder=bool(status.isDirectory()),
+    )
+
+
+def _reason(error: Py4JJavaError) -> str:
+    return str(error.java_exception.toString()).splitlines()[0]

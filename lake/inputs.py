@@ -1,0 +1,107 @@
+"""Files that users name: read by their format, columns given our names, ids and times made ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
+
+from delta.tables import DeltaTable
+from pyspark.errors import AnalysisException, PySparkException
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import DateType, DoubleType, FloatType, NumericType, TimestampNTZType, TimestampType
+
+from schemas.errors import UserError
+
+FORMATS = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+}
+
+
+def read_input(spark: SparkSession, path: str, option: str, named: str) -> DataFrame:
+    """Reads a file or folder.
+
+    Args:
+        spark: the session.
+        path: of the input.
+        option: the option that named it, for messages.
+        named: the format; "" to tell it by the path.
+
+    Raises:
+        UserError: the format is not known, or the input cannot be read as that.
+    """
+    form = named or _format_of(spark, path)
+    if form is None:
+        raise UserError(
+            f"{option} {path}: cannot tell the format by its name; give --format parquet, csv, json or delta"
+        )
+    reader = spark.read.format(form)
+    if form == "csv":
+        reader = (
+            reader.option("header", True)
+            .option("multiLine", option == "--items")
+            .option("sep", "\t" if path.endswith(".tsv") else ",")
+            .option("escape", '"')
+        )
+    try:
+        return reader.load(path)
+    except (AnalysisException, PySparkException) as error:
+        raise UserError(f"{option} {path}: cannot be read as {form}: {str(error).splitlines()[0]}") from None
+
+
+def _format_of(spark: SparkSession, path: str) -> str | None:
+    by_name = FORMATS.get(PurePosixPath(path.rstrip("/").removesuffix(".gz")).suffix.lower())
+    if by_name:
+        return by_name
+    return "delta" if DeltaTable.isDeltaTable(spark, path) else None
+
+
+def rename_columns(rows: DataFrame, rename: Mapping[str, str]) -> DataFrame:
+    """Gives columns our names; a rename is for the other input where its column is missing or our name is there."""
+    mine = {a: b for a, b in rename.items() if a in rows.columns and (b not in rows.columns or b in rename)}
+    return rows.withColumnsRenamed(mine)
+
+
+def require_columns(rows: DataFrame, needed: Sequence[str], option: str, path: str) -> None:
+    """Fails where a column is missing.
+
+    Raises:
+        UserError: naming the columns and how to map them.
+    """
+    missing = [name for name in needed if name not in rows.columns]
+    if missing:
+        there = ", ".join(rows.columns)
+        raise UserError(
+            f"{option} {path}: no column {', '.join(missing)} (it has {there}); map it: --rename theirs={missing[0]}"
+        )
+
+
+def as_time(column: Column, kind: object) -> Column:
+    """A TIMESTAMP from a timestamp, date, ISO text or a number since 1970; null where it is none."""
+    if isinstance(kind, (TimestampType, TimestampNTZType, DateType)):
+        return column.cast("timestamp")
+    if isinstance(kind, NumericType):
+        return _since_1970(column.cast("double"))
+    return F.coalesce(column.try_cast("timestamp"), _since_1970(column.try_cast("double")))
+
+
+def _since_1970(number: Column) -> Column:
+    """A TIMESTAMP from seconds, milliseconds, microseconds or nanoseconds, told apart by their size."""
+    size = F.abs(number)
+    micros = F.when(size < 1e11, number * 1e6).when(size < 1e14, number * 1e3).when(size < 1e17, number)
+    return F.timestamp_micros(micros.otherwise(number / 1e3).try_cast("long"))
+
+
+def as_id(column: Column, kind: object) -> Column:
+    """An ID as text: blanks are null, and a whole number read as a float loses its ``.0``."""
+    text = F.trim(column.cast("string"))
+    if isinstance(kind, (DoubleType, FloatType)):
+        whole = column.try_cast("long")
+        text = F.when(whole == column, whole.cast("string")).when(~F.isnan(column), text)
+    return F.when(text != "", text)

@@ -1,0 +1,302 @@
+"""What a job is, and the context it runs in."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+
+from lake.artifacts import Artifact, Artifacts
+from lake.hadoop import HadoopFiles
+from lake.ledger import Ledger, Measurement, RunRecord, stale_reason
+from lake.warehouse import Warehouse
+from schemas.contract import Contract
+from schemas.errors import UserError
+from schemas.settings import Settings
+from schemas.version import VERSION
+
+log = logging.getLogger("qarm")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One verb of the product.
+
+    Attributes:
+        name: the verb.
+        steps: does the work.
+        sections: settings sections whose change makes the job run again.
+        reads: tables it reads.
+        uses: kinds of artifact it reads.
+        source_files: settings to URLs of input files it reads, for jobs that read such.
+    """
+
+    name: str
+    steps: Callable[[Run], None]
+    sections: tuple[str, ...]
+    reads: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ()
+    source_files: Callable[[Settings], Sequence[str]] = lambda _: ()
+
+
+@dataclass
+class Lake:
+    """Spark with one warehouse: what every job of a process shares."""
+
+    spark: SparkSession
+    settings: Settings
+    location: str
+
+    def __post_init__(self) -> None:
+        self.warehouse = Warehouse(self.spark, self.location)
+        self.files = HadoopFiles(self.spark)
+        self.artifacts = Artifacts(self.spark, self.warehouse.root)
+        self.ledger = Ledger(self.warehouse)
+
+
+@dataclass
+class Run:
+    """One run of one job: reads pinned snapshots, writes, measures.
+
+    Attributes:
+        lake: Spark and the warehouse.
+        job: the job.
+        run_id: the run; the same for all jobs of a nightly.
+    """
+
+    lake: Lake
+    job: Job
+    run_id: str
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    inputs: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+    measurements: list[Measurement] = field(default_factory=list)
+
+    @property
+    def spark(self) -> SparkSession:
+        """The Spark session."""
+        return self.lake.spark
+
+    @property
+    def settings(self) -> Settings:
+        """All settings."""
+        return self.lake.settings
+
+    def read(self, table: str) -> DataFrame:
+        """A table's snapshot as it was when the run first read it.
+
+        Raises:
+            UserError: there is no such table.
+        """
+        return self.lake.warehouse.read(table, int(self.version(table)))
+
+    def version(self, table: str) -> str:
+        """The version of a table that this run reads.
+
+        Raises:
+            UserError: there is no such table.
+        """
+        if table not in self.inputs:
+            version = self.lake.warehouse.version(table)
+            if version is None:
+                raise UserError(
+                    f"table {table} does not exist in {self.lake.location}; run the job that writes it, or nightly"
+                )
+            self.inputs[table] = str(version)
+        return self.inputs[table]
+
+    def use(self, kind: str, made_by: str) -> Artifact:
+        """The newest artifact of a kind.
+
+        Raises:
+            UserError: there is none.
+        """
+        artifact = self.lake.artifacts.require(kind, made_by)
+        self.inputs[kind] = artifact.version
+        return artifact
+
+    def overwrite(self, contract: Contract, rows: DataFrame) -> None:
+        """Replaces a table's rows."""
+        self.outputs[contract.name] = str(self.lake.warehouse.overwrite(contract, rows))
+
+    def append(self, contract: Contract, rows: DataFrame) -> None:
+        """Adds rows to a table."""
+        self.outputs[contract.name] = str(self.lake.warehouse.append(contract, rows))
+
+    def merge(self, contract: Contract, rows: DataFrame, compare: Sequence[str], keep: Sequence[str] = ()) -> None:
+        """Merges rows by key, see :meth:`lake.warehouse.Warehouse.merge`."""
+        self.outputs[contract.name] = str(self.lake.warehouse.merge(contract, rows, compare, keep))
+
+    def publish(self, kind: str, folder: Path, recipe: Mapping[str, Any], **card: Any) -> Artifact:
+        """Publishes an artifact.
+
+        Args:
+            kind: kind of artifact.
+            folder: local folder with its files.
+            recipe: what it was made from; equal recipes make equal artifacts.
+            card: what else is to be known of it.
+        """
+        artifact = self.lake.artifacts.publish(kind, folder, {"recipe": dict(recipe), **card})
+        self.outputs[kind] = artifact.version
+        return artifact
+
+    def standing(self, kind: str, recipe: Mapping[str, Any], grown: bool = False) -> Artifact | None:
+        """The artifact that was made by this recipe, made current again; None where there is none yet.
+
+        Of several, the current one where it is among them, else the newest.
+
+        Args:
+            kind: kind of artifact.
+            recipe: what it is made from.
+            grown: whether one stands, too, whose own recipe lacks what a later qarm added.
+        """
+        current = self.lake.artifacts.latest(kind)
+        if current is not None and current.made_by(recipe, grown):
+            standing: Artifact | None = current
+        else:
+            standing = self.lake.artifacts.by_recipe(kind, recipe, grown)
+        if standing is not None:
+            self.lake.artifacts.make_current(standing)
+            self.outputs[kind] = standing.version
+        return standing
+
+    def made_once(self, kind: str, recipe: Mapping[str, Any], make: Callable[[Path], None]) -> Artifact:
+        """An input that is made from something outside the warehouse: the one of this recipe, made now if need be.
+
+        Args:
+            kind: kind of artifact.
+            recipe: what it is made from.
+            make: writes its files to an empty folder.
+
+        Raises:
+            UserError: ``make`` did not find a file that the settings name.
+        """
+        artifact = self.lake.artifacts.by_recipe(kind, recipe)
+        if artifact is None:
+            with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
+                with user_mistakes():
+                    make(Path(folder))
+                artifact = self.lake.artifacts.publish(kind, Path(folder), {"recipe": dict(recipe)})
+        self.inputs[kind] = artifact.version
+        return artifact
+
+    def measure(self, name: str, value: float | None, slice: str = "all") -> None:
+        """Keeps one number for ``metrics``, ``runs`` and the job's closing line."""
+        known = value is not None and not math.isnan(value)
+        self.measurements.append(Measurement(name, slice, float(value) if known and value is not None else None))
+
+    @contextmanager
+    def step(self, what: str) -> Iterator[None]:
+        """Says on stderr what is going on, and how long it took."""
+        start = time.monotonic()
+        log.info("%s: %s", self.job.name, what)
+        yield
+        log.info("%s: %s: %.1f s", self.job.name, what, time.monotonic() - start)
+
+    @property
+    def headline(self) -> dict[str, float]:
+        """The measured numbers by ``name`` or ``name/slice``."""
+        return {
+            m.name if m.slice == "all" else f"{m.name}/{m.slice}": m.value
+            for m in self.measurements
+            if m.value is not None
+        }
+
+
+@contextmanager
+def user_mistakes() -> Iterator[None]:
+    """Around a call that fails only where the settings name something wrong or missing.
+
+    Raises:
+        UserError: in place of a ValueError, FileNotFoundError or FloatingPointError.
+    """
+    try:
+        yield
+    except (ValueError, FileNotFoundError, FloatingPointError) as error:
+        raise UserError(str(error)) from None
+
+
+def new_run_id() -> str:
+    """A run ID that sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+def run_job(lake: Lake, job: Job, run_id: str) -> RunRecord:
+    """Runs a job and records it; a failure is recorded too, unless it is the first thing in an empty warehouse.
+
+    Raises:
+        UserError: the user's mistake.
+        Exception: whatever failed.
+    """
+    run = Run(lake, job, run_id)
+    try:
+        lake.files.ensure_writable(lake.warehouse.root)
+        run.inputs |= source_versions(lake, job)
+        job.steps(run)
+    except Exception as error:
+        if lake.warehouse.exists("runs"):
+            lake.ledger.record(_record(run, "failed", str(error)[:2000]), [])
+        raise
+    lake.spark.catalog.clearCache()  # what the job persisted
+    record = _record(run, "done", None)
+    lake.ledger.record(record, run.measurements)
+    return record
+
+
+def _record(run: Run, status: str, error: str | None) -> RunRecord:
+    return RunRecord(
+        run_id=run.run_id,
+        job=run.job.name,
+        status=status,
+        started_at=run.started_at,
+        ended_at=datetime.now(UTC),
+        input_versions=run.inputs,
+        output_versions=run.outputs,
+        settings_hash=run.settings.digest(run.job.sections),
+        code_version=VERSION,
+        metrics=run.headline,
+        error=error,
+    )
+
+
+def why_stale(lake: Lake, job: Job, last: RunRecord | None) -> str | None:
+    """Why a job has to run now, or None where it is up to date."""
+    if last is None:
+        return "never run"
+    now = {name: _now(lake, name) for name in {*job.reads, *job.uses, *last.output_versions}}
+    inputs = {name: now[name] or "" for name in (*job.reads, *job.uses)} | source_versions(lake, job)
+    return stale_reason(last, inputs, now, lake.settings.digest(job.sections), VERSION)
+
+
+def _now(lake: Lake, name: str) -> str | None:
+    version = lake.warehouse.version(name)
+    if version is not None:
+        return str(version)
+    artifact = lake.artifacts.latest(name)
+    return artifact.version if artifact else None
+
+
+def source_versions(lake: Lake, job: Job) -> dict[str, str]:
+    """A fingerprint of every input file: its paths, sizes and times.
+
+    Raises:
+        UserError: a file does not exist.
+    """
+    fingerprints = {}
+    for url in job.source_files(lake.settings):
+        if not lake.files.exists(url):
+            raise UserError(f"{url}: no such file or folder")
+        text = "\n".join(f"{file.path} {file.size} {file.modified}" for file in lake.files.walk(url))
+        fingerprints[lake.files.qualify(url)] = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return fingerprints

@@ -1,0 +1,127 @@
+"""The record of runs, and what it says of whether a job is out of date."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pyspark.sql import functions as F
+
+from lake.warehouse import Warehouse
+from schemas.tables import METRICS, RUNS
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One row of ``runs``."""
+
+    run_id: str
+    job: str
+    status: str
+    started_at: datetime
+    ended_at: datetime
+    input_versions: Mapping[str, str]
+    output_versions: Mapping[str, str]
+    settings_hash: str
+    code_version: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    error: str | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return (self.ended_at - self.started_at).total_seconds()
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One row of ``metrics``, without its run."""
+
+    name: str
+    slice: str
+    value: float | None
+
+
+class Ledger:
+    """Reads and writes ``runs`` and ``metrics``."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    def record(self, run: RunRecord, measurements: list[Measurement]) -> None:
+        """Appends a run and what it measured."""
+        spark = self._warehouse.spark
+        if measurements:
+            rows = [(run.run_id, m.name, m.slice, m.value, run.ended_at) for m in measurements]
+            schema = ", ".join(f"{column.name} {column.type}" for column in METRICS.columns)
+            self._warehouse.append(METRICS, spark.createDataFrame(rows, schema).coalesce(1))
+        schema = ", ".join(f"{column.name} {column.type}" for column in RUNS.columns)
+        row = tuple(getattr(run, f.name) for f in dataclasses.fields(run))
+        self._warehouse.append(RUNS, spark.createDataFrame([row], schema).coalesce(1))
+
+    def last_output(self, job: str, used: str, version: str, table: str) -> int | None:
+        """The version of a table that a job's newest good run wrote with one version of an input; None for no such run.
+
+        Args:
+            job: the job.
+            used: name of the input.
+            version: of the input.
+            table: that the job wrote.
+        """
+        if not self._warehouse.exists(RUNS.name):
+            return None
+        with_it = (F.col("job") == job) & (F.col("status") == "done") & (F.col("input_versions")[used] == version)
+        newest = F.max_by(F.col("output_versions")[table], "ended_at")
+        found = self._warehouse.read(RUNS.name).where(with_it).agg(newest).collect()[0][0]
+        return None if found is None else int(found)
+
+    def last_done(self) -> dict[str, RunRecord]:
+        """Every job's newest run that ended well. Bounded by the number of jobs, not of runs."""
+        if not self._warehouse.exists(RUNS.name):
+            return {}
+        newest = (
+            self._warehouse.read(RUNS.name)
+            .where("status = 'done'")
+            .groupBy("job")
+            .agg(F.max_by(F.struct(*RUNS.names), "ended_at").alias("run"))
+            .select("run.*")
+        )
+        names = [f.name for f in dataclasses.fields(RunRecord)]
+        return {row["job"]: RunRecord(**{name: row[name] for name in names}) for row in newest.collect()}
+
+
+def stale_reason(
+    last: RunRecord | None,
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str | None],
+    settings_hash: str,
+    code_version: str,
+) -> str | None:
+    """Why a job has to run, or None where its last run still stands.
+
+    Args:
+        last: the job's last good run.
+        inputs: current versions of what it reads.
+        outputs: current versions of what it wrote last; None for what is gone.
+        settings_hash: hash of the settings it depends on.
+        code_version: of the package.
+    """
+    if last is None:
+        return "never run"
+    if last.code_version != code_version:
+        return f"code changed from {last.code_version} to {code_version}"
+    if last.settings_hash != settings_hash:
+        return "settings changed"
+    for name, version in inputs.items():
+        # A job that updates a table it reads has seen its own output.
+        if version not in (last.input_versions.get(name), last.output_versions.get(name)):
+            return f"{name} changed"
+    for name, version in last.output_versions.items():
+        if outputs.get(name) is None:
+            return f"{name} is gone"
+        # Tables are written last and as a whole; an artifact may be left by a run that failed after publishing it.
+        if not version.isdigit() and outputs[name] != version:
+            return f"{name} is not the one this job made last"
+    return None

@@ -1,0 +1,30 @@
+"""Rows on their way from Spark to a reader outside it, for the length of one step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyspark.sql import DataFrame
+
+from lake.job import Run
+
+
+@contextmanager
+def staged(run: Run, name: str, rows: DataFrame) -> Iterator[list[str]]:
+    """Writes rows as Parquet under ``<warehouse>/_staging`` and removes them at the end.
+
+    Args:
+        run: the run.
+        name: of the rows.
+        rows: what is written, in its own partitions and order.
+
+    Yields:
+        URLs of the files, in order.
+    """
+    url = f"{run.lake.warehouse.root}/_staging/{run.run_id}-{run.job.name}-{name}"
+    try:
+        rows.write.mode("overwrite").parquet(url)
+        yield sorted(run.spark.read.schema(rows.schema).parquet(url).inputFiles())
+    finally:
+        run.lake.files.delete(url)

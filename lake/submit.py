@@ -1,0 +1,160 @@
+"""The spark-submit command line of a job; ``spark-submit.sh`` runs it."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import hashlib
+import os
+import shlex
+import sys
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyspark
+
+from lake.environment import prepare
+from lake.session import LAUNCHED, spark_conf
+from schemas.errors import UserError
+from schemas.files import ROOT
+from schemas.sections import SparkSettings
+from schemas.settings import load_settings
+
+ROOMS = ("jobs", "udfs", "lake", "models", "schemas")
+RUN_JOB = Path(__file__).parent / "entry" / "run_job.py"
+USAGE = "usage: ./spark-submit.sh JOB [options of spark-submit and of the job]; JOB --help lists the job's"
+WITH_VALUE = [
+    *("--master", "--deploy-mode", "--name", "--jars", "--packages", "--exclude-packages", "--repositories"),
+    *("--py-files", "--files", "--archives", "--conf", "--properties-file", "--driver-memory", "--driver-cores"),
+    *("--driver-java-options", "--driver-library-path", "--driver-class-path", "--executor-memory"),
+    *("--executor-cores", "--total-executor-cores", "--num-executors", "--proxy-user", "--principal", "--keytab"),
+    "--queue",
+]
+ALONE = ["--supervise", "--verbose"]
+
+
+def split_options(arguments: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """Parts spark-submit's own options from the job's.
+
+    Args:
+        arguments: everything behind the job's name.
+
+    Returns:
+        spark-submit's options with their values (none for a flag), and the job's arguments in order.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for option in WITH_VALUE:
+        parser.add_argument(option, action="append", dest=option)
+    for option in ALONE:
+        parser.add_argument(option, action="store_const", const=[], dest=option)
+    known, job = parser.parse_known_args(arguments)
+    return {option: values for option, values in vars(known).items() if values is not None}, job
+
+
+def _settings_of(job: Sequence[str]) -> SparkSettings:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config", action="append", default=[])
+    parser.add_argument("--set", action="append", default=[])
+    known, _ = parser.parse_known_args(job)
+    return load_settings(known.config, known.set).spark
+
+
+def pack(folder: Path) -> Path:
+    """Packs the rooms and the default settings into a zip for ``--py-files``, named by its content.
+
+    Args:
+        folder: where to write it; an earlier zip of the same content is used again.
+    """
+    code = [path for room in ROOMS for kind in ("*.py", "*.j2") for path in (ROOT / room).rglob(kind)]
+    files = sorted([*code, *(ROOT / "conf").glob("*.toml")])
+    content = b"".join(str(path.relative_to(ROOT)).encode() + path.read_bytes() for path in files)
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    target = folder / f"qarm-{digest}.zip"
+    if not target.exists():
+        partial = folder / f"qarm-{digest}-{os.getpid()}.partial"
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in files:
+                archive.write(path, path.relative_to(ROOT))
+        partial.rename(target)
+    return target
+
+
+def entry_of(job: str) -> Path:
+    """The file of a job.
+
+    Raises:
+        UserError: no such job.
+    """
+    entry = ROOT / "jobs" / f"{job}.py"
+    if job.startswith("_") or not entry.is_file():
+        known = sorted(path.stem for path in entry.parent.glob("*.py") if not path.stem.startswith("_"))
+        raise UserError(f"{job} is not a job; the jobs are {', '.join(known)}")
+    return entry
+
+
+def spark_options(given: Mapping[str, list[str]], settings: SparkSettings, packed: Path) -> list[str]:
+    """spark-submit's options: ours, with the user's on top.
+
+    Args:
+        given: the user's, see :func:`split_options`.
+        settings: the ``[spark]`` section.
+        packed: the package as a zip.
+
+    Raises:
+        UserError: see :func:`lake.session.spark_conf`.
+    """
+    spark, ours = dict(given), spark_conf(settings)
+    for option, key in (("--packages", "spark.jars.packages"), ("--jars", "spark.jars")):
+        if key in ours:
+            spark[option] = [",".join([ours.pop(key), *spark.get(option, [])])]
+    spark["--py-files"] = [",".join([str(packed), *spark.get("--py-files", [])])]
+    spark["--conf"] = [*(f"{key}={value}" for key, value in ours.items()), *spark.get("--conf", [])]
+    spark.setdefault("--master", ["local[*]"])
+    spark.setdefault("--driver-memory", [settings.driver_memory])
+    line = []
+    for option, values in spark.items():
+        line += [part for value in values for part in (option, value)] if values else [option]
+    return line
+
+
+def spark_home() -> str:
+    """The Spark that came with the installed wheel, which is the one that was tested, unless QARM_SPARK_HOME is set."""
+    return os.environ.get("QARM_SPARK_HOME", str(Path(pyspark.__file__).parent))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Replaces this process by the job's driver, or by spark-submit where the driver runs in the cluster.
+
+    In client mode the driver is Python itself, which starts spark-submit's JVM by ``PYSPARK_SUBMIT_ARGS``: run the
+    other way round, spark-submit would send the driver's stderr to stdout.
+
+    Args:
+        arguments: the job's name, then options.
+    """
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE, file=sys.stderr)
+        return 0 if arguments else 2
+    try:
+        entry = entry_of(arguments[0])
+        given, job_options = split_options(arguments[1:])
+        folder = Path(tempfile.gettempdir()) / f"qarm-packages-{getpass.getuser()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        options = spark_options(given, _settings_of(job_options), pack(folder))
+    except UserError as error:
+        print(f"spark-submit.sh: {error}", file=sys.stderr)
+        return 2
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    prepare()
+    os.environ["SPARK_HOME"] = spark_home()
+    os.environ[LAUNCHED] = "1"
+    if given.get("--deploy-mode") == ["cluster"]:
+        submit = str(Path(spark_home()) / "bin" / "spark-submit")
+        return os.execv(submit, [submit, *options, str(RUN_JOB), entry.stem, *job_options])
+    os.environ["PYSPARK_SUBMIT_ARGS"] = shlex.join([*options, "pyspark-shell"])
+    return os.execv(sys.executable, [sys.executable, "-m", f"jobs.{entry.stem}", *job_options])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,344 @@
+"""Delta tables of one warehouse: snapshot reads, and writes that keep the contract."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import reduce
+
+import numpy as np
+import pyarrow as pa
+from delta.exceptions import (
+    ConcurrentAppendException,
+    ConcurrentDeleteDeleteException,
+    ConcurrentDeleteReadException,
+    ConcurrentTransactionException,
+    ConcurrentWriteException,
+)
+from delta.tables import DeltaTable
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import AnalysisException, PySparkException
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import DataType, _parse_datatype_string
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from lake.hadoop import HadoopFiles
+from schemas.contract import Contract
+from schemas.errors import ContractError, QarmError, UserError
+
+CATALOG_SCHEMA = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
+
+CONFLICTS = (
+    ConcurrentAppendException,
+    ConcurrentDeleteDeleteException,
+    ConcurrentDeleteReadException,
+    ConcurrentTransactionException,
+    ConcurrentWriteException,
+)
+
+retry_on_conflict = retry(
+    retry=retry_if_exception_type(CONFLICTS),
+    stop=stop_after_attempt(5),
+    wait=wait_random_exponential(multiplier=0.5, max=20),
+    reraise=True,
+)
+
+LAST_COMMIT = "spark.databricks.delta.lastCommitVersionInSession"
+
+
+class Warehouse:
+    """The tables of a folder (``<warehouse>/<name>``) or of a catalog schema (``<catalog>.<schema>.<name>``).
+
+    Args:
+        spark: session with Delta.
+        location: URL of a folder on any Hadoop file system, or ``catalog.schema``.
+
+    Raises:
+        UserError: the catalog schema does not exist.
+    """
+
+    def __init__(self, spark: SparkSession, location: str) -> None:
+        self.spark = spark
+        self.location = location
+        self.files_system = HadoopFiles(spark)
+        self.in_catalog = bool(CATALOG_SCHEMA.fullmatch(location))
+        self.root = self._schema_folder() if self.in_catalog else self.files_system.qualify(location)
+
+    def _schema_folder(self) -> str:
+        try:
+            rows = self.spark.sql(f"DESCRIBE SCHEMA {self.location}").collect()
+        except AnalysisException:
+            raise UserError(
+                f"--warehouse {self.location}: no such catalog schema; for a folder, write ./{self.location}"
+            ) from None
+        return str(next(row[1] for row in rows if row[0] == "Location"))
+
+    def identifier(self, name: str) -> str:
+        """How SQL names a table."""
+        if self.in_catalog:
+            return f"{self.location}.{name}"
+        return f"delta.`{self.root}/{name}`"
+
+    def exists(self, name: str) -> bool:
+        """Whether a table exists."""
+        if self.in_catalog:
+            return self.spark.catalog.tableExists(f"{self.location}.{name}")
+        return bool(DeltaTable.isDeltaTable(self.spark, f"{self.root}/{name}"))
+
+    def version(self, name: str) -> int | None:
+        """A table's newest version, or None where there is no table."""
+        if not self.exists(name):
+            return None
+        newest = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(name)} LIMIT 1").collect()[0]
+        return int(newest["version"])
+
+    def read(self, name: str, version: int | None = None) -> DataFrame:
+        """One snapshot of a table.
+
+        Args:
+            name: the table.
+            version: the snapshot; None for the newest.
+
+        Raises:
+            UserError: there is no such table.
+        """
+        if not self.exists(name):
+            raise UserError(f"table {name} does not exist in {self.location}; run the job that writes it, or nightly")
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return reader.table(f"{self.location}.{name}") if self.in_catalog else reader.load(f"{self.root}/{name}")
+
+    def read_if_of(self, contract: Contract) -> DataFrame | None:
+        """The newest snapshot of a table; None where there is none, or one of other columns, by an earlier version."""
+        rows = self.read(contract.name) if self.exists(contract.name) else None
+        return rows if rows is not None and rows.columns == contract.names else None
+
+    def changes(self, name: str, since: int) -> DataFrame:
+        """A table's change data feed, from one version to the newest.
+
+        Args:
+            name: the table.
+            since: the first version.
+        """
+        reader = self.spark.read.format("delta").option("readChangeFeed", "true").option("startingVersion", since)
+        return reader.table(f"{self.location}.{name}") if self.in_catalog else reader.load(f"{self.root}/{name}")
+
+    def files(self, name: str, version: int, where: Column) -> list[str]:
+        """The Parquet files of one snapshot, for readers outside Spark.
+
+        Args:
+            name: the table.
+            version: the snapshot.
+            where: a condition on partition columns.
+
+        Raises:
+            QarmError: the snapshot has deletion vectors, which such readers would not see.
+        """
+        detail = self.spark.sql(f"DESCRIBE DETAIL {self.identifier(name)}").collect()[0]
+        if "deletionVectors" in (detail["tableFeatures"] or []) or (
+            detail["properties"].get("delta.enableDeletionVectors", "false") == "true"
+        ):
+            raise QarmError(f"table {name} allows deletion vectors; drop the table feature deletionVectors first")
+        return sorted(self.read(name, version).where(where).inputFiles())
+
+    def create(self, contract: Contract) -> None:
+        """Creates a table with its comments and constraints, unless it is there."""
+        if self.exists(contract.name):
+            return
+        columns = ", ".join(
+            f"{c.name} {c.type}{'' if c.nullable else ' NOT NULL'} COMMENT {_literal(c.comment)}"
+            for c in contract.columns
+        )
+        partitions = f"PARTITIONED BY ({', '.join(contract.partition_by)})" if contract.partition_by else ""
+        listed = ", ".join(f"{_literal(key)} = {_literal(value)}" for key, value in _properties(contract).items())
+        self.spark.sql(
+            f"CREATE TABLE IF NOT EXISTS {self.identifier(contract.name)} ({columns}) USING delta {partitions}"
+            f" COMMENT {_literal(contract.comment)} TBLPROPERTIES ({listed})"
+        )
+
+    def _replace(self, contract: Contract) -> None:
+        """Replaces a table by an empty one of other columns, where settings changed them.
+
+        In a folder its older versions stay readable; in a catalog schema the table is dropped and made anew.
+        """
+        if self.in_catalog:
+            self.spark.sql(f"DROP TABLE {self.identifier(contract.name)}")
+            return self.create(contract)
+        builder = DeltaTable.replace(self.spark).location(f"{self.root}/{contract.name}").comment(contract.comment)
+        for column in contract.columns:
+            builder = builder.addColumn(column.name, column.type, nullable=column.nullable, comment=column.comment)
+        for key, value in _properties(contract).items():
+            builder = builder.property(key, value)
+        builder.partitionedBy(*contract.partition_by).execute()
+        return None
+
+    def overwrite(self, contract: Contract, rows: DataFrame) -> int:
+        """Replaces all rows by new ones in one version.
+
+        Returns:
+            The version written.
+
+        Raises:
+            ContractError: the rows break the contract; the table is as it was.
+        """
+        return self._save(contract, rows, "overwrite")
+
+    def append(self, contract: Contract, rows: DataFrame) -> int:
+        """Adds rows in one version.
+
+        Returns:
+            The version written, or the current one where there were no rows to add.
+
+        Raises:
+            ContractError: the rows break the contract; the table is as it was.
+        """
+        return self._save(contract, rows, "append")
+
+    def _save(self, contract: Contract, rows: DataFrame, mode: str) -> int:
+        checked = conform(rows, contract)
+        if mode == "overwrite":
+            assert_unique(checked, contract)
+        self.create(contract)
+        if mode == "overwrite" and self.read(contract.name).columns != contract.names:
+            self._replace(contract)
+        writer = checked.write.format("delta").mode(mode)
+        if contract.partition_by:
+            writer = writer.partitionBy(*contract.partition_by)
+        self.spark.conf.unset(LAST_COMMIT)
+        target = f"{self.location}.{contract.name}" if self.in_catalog else f"{self.root}/{contract.name}"
+        _keeping_contract(contract, lambda: writer.saveAsTable(target) if self.in_catalog else writer.save(target))
+        return self._committed(contract.name)
+
+    def merge(
+        self, contract: Contract, rows: DataFrame, compare: Sequence[str], keep: Sequence[str] = ()
+    ) -> int | None:
+        """Inserts rows with new keys and updates rows whose compared columns differ; every other row is left alone.
+
+        Where nothing differs, no version is written. Memory: rows that differ are persisted (memory and disk) on the
+        executors for the length of the call.
+
+        Args:
+            contract: the table.
+            rows: the new rows, at most one a key.
+            compare: columns that say whether a row has changed.
+            keep: columns that an update leaves as they are.
+
+        Returns:
+            The version written, or the current one where nothing differed.
+
+        Raises:
+            ContractError: the rows break the contract; the table is as it was.
+        """
+        checked = conform(rows, contract)
+        assert_unique(checked, contract)
+        current = self.version(contract.name)
+        if current is None:
+            return self.append(contract, checked)
+        changes = self._changes(contract, checked, compare).persist()
+        try:
+            if changes.isEmpty():
+                return current
+            self._merge_changes(contract, changes, keep)
+        finally:
+            changes.unpersist()
+        return self._committed(contract.name)
+
+    def _changes(self, contract: Contract, rows: DataFrame, compare: Sequence[str]) -> DataFrame:
+        old = self.read(contract.name).select(
+            *contract.key, *(F.col(name).alias(f"_old_{name}") for name in compare), F.lit(True).alias("_known")
+        )
+        differs = reduce(lambda a, b: a | b, (~F.col(n).eqNullSafe(F.col(f"_old_{n}")) for n in compare), F.lit(False))
+        return (
+            rows.join(old, on=list(contract.key), how="left")
+            .where(F.col("_known").isNull() | differs)
+            .select(*contract.names)
+        )
+
+    @retry_on_conflict
+    def _merge_changes(self, contract: Contract, changes: DataFrame, keep: Sequence[str]) -> None:
+        view = f"_changes_of_{contract.name}"
+        changes.createOrReplaceTempView(view)
+        on_key = " AND ".join(f"old.{name} = new.{name}" for name in contract.key)
+        updates = ", ".join(f"{n} = new.{n}" for n in contract.names if n not in {*contract.key, *keep})
+        statement = (
+            f"MERGE INTO {self.identifier(contract.name)} AS old USING {view} AS new ON {on_key}"
+            f" WHEN MATCHED THEN UPDATE SET {updates} WHEN NOT MATCHED THEN INSERT *"
+        )
+        _keeping_contract(contract, lambda: self.spark.sql(statement))
+        self.spark.catalog.dropTempView(view)
+
+    def _committed(self, name: str) -> int:
+        """The version that the last write made; a write of no rows makes none."""
+        version = self.spark.conf.get(LAST_COMMIT, None) or self.version(name)
+        if version is None:
+            raise QarmError(f"table {name}: Delta reported no commit")
+        return int(version)
+
+
+def conform(rows: DataFrame, contract: Contract) -> DataFrame:
+    """Selects a contract's columns in its order.
+
+    Raises:
+        ContractError: a column is missing or of another type.
+    """
+    types: dict[str, DataType] = {field.name: field.dataType for field in rows.schema.fields}
+    complaints = []
+    for column in contract.columns:
+        expected = _parse_datatype_string(column.type).simpleString()
+        given = types.get(column.name)
+        if given is None:
+            complaints.append(f"{column.name} is missing")
+        elif given.simpleString() != expected:
+            complaints.append(f"{column.name} is {given.simpleString()}, not {expected}")
+    if complaints:
+        raise ContractError(f"table {contract.name}: " + "; ".join(complaints))
+    return rows.select(*contract.names)
+
+
+def assert_unique(rows: DataFrame, contract: Contract) -> None:
+    """Fails where two rows have the same key.
+
+    Executor memory: in Python, 24 bytes a row of one shuffle partition.
+
+    Raises:
+        ContractError: with one such key.
+    """
+    if not contract.key:
+        return
+    # Eight bytes a row travel, and are sorted once they have; the keys themselves only where two hashes are equal.
+    hashes = rows.select(F.xxhash64(*contract.key).alias("hash")).repartition("hash")
+    if hashes.mapInArrow(_repeated, "hash LONG").isEmpty():
+        return
+    twice = rows.groupBy(*contract.key).count().where("count > 1").limit(1).collect()
+    if twice:
+        key = ", ".join(f"{name}={twice[0][name]}" for name in contract.key)
+        raise ContractError(f"table {contract.name}: {twice[0]['count']} rows have the key {key}")
+
+
+def _repeated(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Of a partition's hashes, those that another row has too: a sort takes half as long as Spark's hash map."""
+    hashes = np.sort(np.concatenate([np.empty(0, np.int64), *(batch["hash"].to_numpy() for batch in batches)]))
+    yield pa.RecordBatch.from_pydict({"hash": hashes[1:][hashes[1:] == hashes[:-1]]})
+
+
+def _properties(contract: Contract) -> dict[str, str]:
+    checks = {f"delta.constraints.{name}": condition for name, condition in contract.checks.items()}
+    return {**checks, **contract.properties, "delta.enableDeletionVectors": "false"}
+
+
+def _literal(text: str) -> str:
+    """A SQL string literal."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _keeping_contract(contract: Contract, write: Callable[[], object]) -> None:
+    try:
+        write()
+    except (Py4JJavaError, PySparkException) as error:
+        broken = re.search(r"(CHECK constraint .*? violated|NOT NULL constraint violated for column: \S+)", str(error))
+        if broken:
+            raise ContractError(f"table {contract.name}: {broken.group(1).rstrip('.')}; nothing was written") from None
+        raise

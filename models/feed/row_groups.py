@@ -1,0 +1,243 @@
+"""Stretches of Parquet row groups as tensors, read by Petastorm in the order they are asked for."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from queue import Full
+from threading import Semaphore
+from typing import Any
+from urllib.parse import unquote
+from weakref import WeakSet
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from models.feed.columns import column_matrix
+from models.feed.shuffling import Rows
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from petastorm.arrow_reader_worker import ArrowReaderWorker
+    from petastorm.fs_utils import get_filesystem_and_path_or_paths
+    from petastorm.reader import Reader
+    from petastorm.workers_pool import EmptyResultError
+    from petastorm.workers_pool.thread_pool import ThreadPool, WorkerTerminationRequested
+    from petastorm.workers_pool.ventilator import ConcurrentVentilator
+
+# Petastorm works with what pyarrow 14 deprecates; its users can do nothing about it.
+warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")
+
+ROWS_AT_ONCE = 4096
+PIECES_AHEAD = 2
+STOP_SECONDS = 0.1
+BUFFER_BYTES = 1 << 20
+"""Of each column's file buffer: a column chunk is not read whole."""
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Some consecutive rows of one row group.
+
+    Attributes:
+        path: of the file, on its file system.
+        row_group: its number within the file.
+        start: first row.
+        stop: row after the last.
+    """
+
+    path: str
+    row_group: int
+    start: int
+    stop: int
+
+
+class ParquetFiles:
+    """Parquet files of one table snapshot, on any file system Petastorm knows.
+
+    Args:
+        urls: of the files, all on one file system.
+    """
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        self._filesystem, paths = get_filesystem_and_path_or_paths(list(urls))
+        self.paths = [unquote(path) for path in paths]
+
+    def row_groups(self) -> list[Stretch]:
+        """Every row group as a whole, in the order of the files; reads their footers."""
+        found = []
+        for path in self.paths:
+            with self._filesystem.open(path) as stream:
+                footer = pq.ParquetFile(stream).metadata
+            sizes = [footer.row_group(number).num_rows for number in range(footer.num_row_groups)]
+            found += [Stretch(path, number, 0, size) for number, size in enumerate(sizes)]
+        return found
+
+    def read(self, columns: Sequence[str], stretches: Sequence[Stretch]) -> Iterator[Rows]:
+        """The rows of some stretches, in their order, a few thousand at a time.
+
+        A thread reads and decodes: ahead of the caller where a core is free for it, and while the caller waits where
+        torch computes on all of them, as its threads wait for the slowest of each other at every operation. Memory: at
+        most four pieces of 4,096 rows, and a file buffer per column.
+
+        Args:
+            columns: numeric columns and lists of them of one length.
+            stretches: what is read.
+
+        Raises:
+            ValueError: a column is not there, holds nulls or text, or its lists differ in length.
+        """
+        reader = _StretchReader(self._filesystem, self.paths, columns, stretches)
+        with reader:
+            yield from reader
+
+
+_readers: WeakSet[_StretchReader] = WeakSet()
+
+
+@atexit.register
+def _stop_readers() -> None:
+    """A thread that is still in Arrow's code when Python ends would abort the process."""
+    for reader in list(_readers):
+        reader.stop()
+        reader.join()
+
+
+class _StretchReader(Reader):
+    """Petastorm's reader over stretches in place of whole row groups."""
+
+    def __init__(
+        self, filesystem: object, paths: Sequence[str], columns: Sequence[str], stretches: Sequence[Stretch]
+    ) -> None:
+        self._stretches = stretches
+        # One worker: with more, the order would depend on which is faster.
+        pool = _Pool(1, PIECES_AHEAD, in_turns=computes_on_all_cores())
+        super().__init__(
+            filesystem, list(paths), schema_fields=list(columns), worker_class=_StretchWorker,
+            reader_pool=pool, shuffle_row_groups=False, num_epochs=1, is_batched_reader=True,
+        )  # fmt: skip
+        if missing := [name for name in columns if name not in self.schema.fields]:
+            self.stop()
+            raise ValueError(f"the files have no column {missing[0]}: {paths[0]}")
+        _readers.add(self)
+
+    def _filter_row_groups(self, dataset: object, row_groups: Sequence[Any], *_: object) -> tuple[list[int], None]:
+        places = {(piece.path, piece.row_group): place for place, piece in enumerate(row_groups)}
+        self._items = [
+            {"piece_index": places[s.path, s.row_group], "start": s.start, "stop": s.stop} for s in self._stretches
+        ]
+        return list(range(len(row_groups))), None
+
+    def _create_ventilator(self, *_: object) -> ConcurrentVentilator:
+        return ConcurrentVentilator(
+            self._workers_pool.ventilate, self._items, iterations=1, max_ventilation_queue_size=PIECES_AHEAD
+        )
+
+
+def computes_on_all_cores() -> bool:
+    """Whether torch's threads leave no core to a reader beside them."""
+    return not torch.cuda.is_available() and torch.get_num_threads() >= len(os.sched_getaffinity(0))
+
+
+class _Pool(ThreadPool):
+    """Petastorm's threads, which look a thousand times a second whether the reader has stopped: a core's twentieth.
+
+    Args:
+        workers: threads.
+        ahead: results that wait for the reader.
+        in_turns: whether a worker goes on only when the reader finds nothing to take.
+    """
+
+    def __init__(self, workers: int, ahead: int, in_turns: bool) -> None:
+        super().__init__(workers, ahead)
+        self._in_turns = in_turns
+        self._wanted = Semaphore(0)
+
+    def get_results(self) -> Any:
+        """The next result; the worker's turn, where there is none yet."""
+        if self._results_queue.empty():
+            self._wanted.release()
+        return super().get_results()
+
+    def _stop_aware_put(self, data: object) -> None:
+        self._until_stopped(lambda: self._put(data))
+        if self._in_turns and isinstance(data, dict):  # what is no rows, the reader takes without asking for more
+            self._until_stopped(lambda: self._wanted.acquire(timeout=STOP_SECONDS))
+
+    def _put(self, data: object) -> bool:
+        try:
+            self._results_queue.put(data, timeout=STOP_SECONDS)
+        except Full:  # training is slower than reading
+            return False
+        return True
+
+    def _until_stopped(self, attempt: Callable[[], bool]) -> None:
+        while not self._stop_event.is_set():
+            if attempt():
+                return
+        raise WorkerTerminationRequested
+
+
+class _StretchWorker(ArrowReaderWorker):
+    """Petastorm's worker, decoding a row group piece by piece: one may be larger than memory once it is decoded."""
+
+    publish_func: Callable[[object], None]
+
+    @staticmethod
+    def new_results_queue_reader() -> _Results:
+        return _Results()
+
+    def process(self, piece_index: int, start: int, stop: int) -> None:
+        """Publishes the rows of a stretch, or the error that they end in."""
+        piece = self._split_pieces[piece_index]
+        columns = list(self._schema.fields)
+        at = 0
+        try:
+            with self._filesystem.open(piece.path) as stream:
+                file = pq.ParquetFile(stream, buffer_size=BUFFER_BYTES)
+                for batch in file.iter_batches(ROWS_AT_ONCE, [piece.row_group], columns, use_threads=False):
+                    first, last = max(start - at, 0), min(stop - at, len(batch))
+                    if first < last:
+                        self.publish_func(_tensors(batch.slice(first, last - first), piece.path))
+                    at += len(batch)
+                    if at >= stop:
+                        break
+        except ValueError as error:  # raised, it would be written to stderr as a failure of the thread, too
+            self.publish_func(error)
+
+
+class _Results:
+    """Takes what the worker published, as it is."""
+
+    batched_output = True
+
+    def read_next(self, pool: ThreadPool, *_: object) -> Rows:
+        try:
+            rows: Rows = pool.get_results()
+        except EmptyResultError:
+            raise StopIteration from None
+        return rows
+
+
+def _tensors(batch: pa.RecordBatch, path: str) -> Rows:
+    rows = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            rows[name] = _tensor(column)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"column {name} of {path}: {error}") from None
+    return rows
+
+
+def _tensor(column: pa.Array) -> torch.Tensor:
+    lists = isinstance(column, pa.ListArray | pa.LargeListArray)
+    if column.null_count or (lists and column.flatten().null_count):
+        raise ValueError("null is not allowed")
+    values = column_matrix(column) if lists else column.to_numpy(zero_copy_only=False)
+    if values.dtype.kind not in "iufb":
+        raise ValueError(f"{column.type} is no number")
+    return torch.from_numpy(values.copy())  # Arrow's memory is not writable

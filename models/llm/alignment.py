@@ -1,0 +1,267 @@
+"""Alignment (QARM V2): contrastive loss over item pairs, and next-token loss on answers that see only the embedding."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+from tqdm import tqdm
+from transformers import get_cosine_schedule_with_warmup
+
+from models.llm.alignment_batch import JOINT, AlignmentBatch, collate
+from models.llm.batches import by_length
+from models.llm.contrastive import contrastive_loss, gradients_of
+from models.llm.item_encoder import ItemEncoder
+from models.llm.segments import view_at
+from models.training_state import Checkpoints
+from models.world import World
+
+SMALLEST_TEMPERATURE = 0.01
+LARGEST_GRADIENT = 1.0
+TEMPERATURE_RATE = 100
+"""Times the learning rate: one number moves as far as it should in a few hundred steps."""
+
+
+@dataclass(frozen=True)
+class AlignmentParameters:
+    """How an encoder is aligned.
+
+    Attributes:
+        steps: batches trained on; few pairs are passed over as often as it takes.
+        learning_rate: AdamW's, after ``warmup_share`` of the steps, then falling to 0 by a cosine.
+        warmup_share: of the steps.
+        weight_decay: AdamW's.
+        temperature: of the contrastive loss at the start; it is learned.
+        popularity_correction: how much of popularity is taken off, see
+            :func:`models.llm.contrastive.contrastive_loss`.
+        question_weight: of the answers' loss beside the contrastive one; 0 leaves them out.
+        open_share: share of the steps during which answers see all of the content.
+        closed_share: share of the steps after which they see none.
+        chunk_tokens: tokens encoded at once, padding included; with ``graph_tokens`` what bounds memory, whatever the
+            batch.
+        graph_tokens: tokens of a batch whose graphs are kept from the first pass; the rest is encoded twice.
+        bfloat16: whether the encoder computes in bfloat16 beside float32 weights.
+        checkpoint_steps: steps between checkpoints.
+    """
+
+    steps: int
+    learning_rate: float
+    warmup_share: float
+    weight_decay: float
+    temperature: float
+    popularity_correction: float
+    question_weight: float
+    open_share: float
+    closed_share: float
+    chunk_tokens: int
+    graph_tokens: int
+    bfloat16: bool
+    checkpoint_steps: int
+
+
+@dataclass
+class AlignmentRecord:
+    """What happened during training.
+
+    Attributes:
+        contrastive: loss of every step.
+        answers: loss per answer token of every step; NaN where there was none.
+        temperature: at the end.
+        seconds: wall time of this process.
+        resumed_at: the step that a checkpoint let it begin from.
+    """
+
+    contrastive: list[float] = field(default_factory=list)
+    answers: list[float] = field(default_factory=list)
+    temperature: float = float("nan")
+    seconds: float = 0.0
+    resumed_at: int = 0
+
+
+def align(
+    encoder: ItemEncoder,
+    epochs: Callable[[int], Iterable[dict[str, torch.Tensor]]],
+    parameters: AlignmentParameters,
+    checkpoints: Checkpoints | None = None,
+    world: World | None = None,
+) -> AlignmentRecord:
+    """Trains an encoder in place.
+
+    Memory: weights, their gradients and AdamW's two moments, the activations of ``chunk_tokens`` and ``graph_tokens``
+    tokens, and of a batch the vectors and the logits between them. The same seed and data give the same weights, also
+    where a run was killed and goes on from its checkpoint.
+
+    Args:
+        encoder: what is trained.
+        epochs: gives an epoch's rows by its number, see :func:`models.llm.alignment_batch.collate`.
+        parameters: how.
+        checkpoints: where training goes on from and what it leaves behind; None for neither.
+        world: the processes that share a batch; None for this one alone.
+
+    Raises:
+        FloatingPointError: a loss or gradient is no longer a number; the last checkpoint stays as it was.
+    """
+    training = _Training(encoder, parameters, world or World())
+    record, started = AlignmentRecord(), time.monotonic()
+    if checkpoints is not None and (state := checkpoints.load()) is not None:
+        training.restore(state)
+        record.resumed_at = training.step
+        record.contrastive, record.answers = list(state["contrastive"]), list(state["answers"])
+    rows = itertools.islice(_endless(epochs), training.step, None)
+    shown = training.world.rank == 0
+    with tqdm(
+        total=parameters.steps, initial=training.step, desc="align", unit="step", mininterval=1, disable=not shown
+    ) as progress:
+        while training.step < parameters.steps:
+            contrastive, answers = training.train(next(rows))
+            record.contrastive.append(contrastive)
+            record.answers.append(answers)
+            progress.set_postfix(loss=f"{contrastive:.3f}", answers=f"{answers:.3f}", refresh=False)
+            progress.update()
+            due = training.step % parameters.checkpoint_steps == 0 and training.step < parameters.steps
+            if due and checkpoints is not None and shown:
+                losses = {"contrastive": record.contrastive, "answers": record.answers}
+                checkpoints.save(training.state() | losses)
+    record.temperature = training.log_temperature.exp().item()
+    record.seconds = time.monotonic() - started
+    return record
+
+
+class _Training:
+    """The encoder, its optimiser and the step it is at."""
+
+    def __init__(self, encoder: ItemEncoder, parameters: AlignmentParameters, world: World) -> None:
+        p = parameters
+        self.encoder, self.parameters, self.world, self.step = encoder, p, world, 0
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(p.temperature)))
+        self.weights = encoder.trained()
+        groups = [
+            {"params": list(self.weights.values()), "lr": p.learning_rate, "weight_decay": p.weight_decay},
+            {"params": [self.log_temperature], "lr": TEMPERATURE_RATE * p.learning_rate, "weight_decay": 0.0},
+        ]
+        self.optimiser = torch.optim.AdamW(groups)
+        self.schedule = get_cosine_schedule_with_warmup(self.optimiser, int(p.warmup_share * p.steps), p.steps)
+
+    def state(self) -> dict[str, Any]:
+        """All that the next step depends on."""
+        return {
+            "step": self.step,
+            "weights": {name: weight.detach() for name, weight in self.weights.items()},
+            "log_temperature": self.log_temperature.detach(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+
+    @torch.no_grad()
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes back to a state."""
+        self.step = state["step"]
+        for name, weight in self.weights.items():
+            weight.copy_(state["weights"][name])
+        self.log_temperature.copy_(state["log_temperature"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+
+    def train(self, rows: dict[str, torch.Tensor]) -> tuple[float, float]:
+        """One step on this process's rows.
+
+        Returns:
+            The contrastive loss over all processes' rows, and the answers' loss per token.
+        """
+        p = self.parameters
+        joint = self.world.gather_rows({name: rows[name] for name in JOINT})
+        batch = collate(joint, rows, self.world.rank)
+        asks = bool(p.question_weight) and self.encoder.has_head
+        answer_tokens = self.world.total(batch.answer_tokens) if asks else 0
+        chunks = self._chunks(batch, asks)
+        vectors = torch.zeros((batch.size, self.encoder.dimension))
+        kept: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        room = p.graph_tokens
+        for number, chunk in enumerate(chunks):
+            room -= sum(batch.length(i, asks) for i in chunk)
+            with torch.set_grad_enabled(room >= 0):
+                made = self._encode(batch, chunk, asks and room >= 0)
+            vectors[batch.own[chunk]] = made[0].detach()
+            if room >= 0:
+                kept[number] = made
+        loss, by_vector, (by_temperature,) = gradients_of(
+            lambda made: contrastive_loss(made, batch.pairs, self.log_temperature, p.popularity_correction),
+            self.world.sum(vectors),
+            [self.log_temperature],
+        )
+        self._check(loss, "contrastive loss")
+        self.optimiser.zero_grad()
+        surprise = 0.0
+        for number, chunk in enumerate(chunks):
+            unit, own = kept.pop(number) if number in kept else self._encode(batch, chunk, asks)
+            back = (unit * by_vector[batch.own[chunk]]).sum()
+            if answer_tokens:
+                back = back + p.question_weight * own / answer_tokens
+                surprise += own.item()
+            back.backward()
+        answers = self.world.total(surprise) / answer_tokens if answer_tokens else math.nan
+        if answer_tokens:
+            self._check(torch.tensor(answers), "answers' loss")
+        self._descend(by_temperature)
+        return loss.item(), answers
+
+    def _chunks(self, batch: AlignmentBatch, asks: bool) -> list[list[int]]:
+        """Contents of like lengths; those that are asked apart: the others would be padded to their width."""
+        asked = [i for i, answer in enumerate(batch.answers) if asks and answer]
+        rest = sorted(set(range(len(batch.contents))) - set(asked))
+        return [
+            [rows[place] for place in chunk]
+            for rows in (rest, asked)
+            for chunk in by_length([batch.length(i, asks) for i in rows], self.parameters.chunk_tokens)
+        ]
+
+    def _encode(self, batch: AlignmentBatch, chunk: Sequence[int], asks: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """Unit vectors of some contents, and their answers' summed loss where they are asked."""
+        p = self.parameters
+        contents = [batch.contents[i] for i in chunk]
+        surprise = torch.zeros(())
+        with torch.autocast(self.encoder.device.type, torch.bfloat16, enabled=p.bfloat16):
+            if asks and any(batch.answers[i] for i in chunk):
+                view = view_at(self.step, int(p.open_share * p.steps), int(p.closed_share * p.steps))
+                questions, answers = ([side[i] for i in chunk] for side in (batch.questions, batch.answers))
+                raw, surprise = self.encoder.vectors_and_surprise(contents, questions, answers, view)
+            else:
+                raw = self.encoder.vectors(contents)
+        return nn.functional.normalize(raw.float(), dim=1).cpu(), surprise.cpu()
+
+    def _descend(self, by_temperature: torch.Tensor) -> None:
+        """Sums the gradients over processes and takes the optimiser's step."""
+        for weight in self.weights.values():
+            if weight.grad is None:  # every process sums the same weights
+                weight.grad = torch.zeros_like(weight)
+            self.world.sum(weight.grad)
+        self.log_temperature.grad = by_temperature
+        self._check(nn.utils.clip_grad_norm_(self.weights.values(), LARGEST_GRADIENT), "gradient")
+        self.optimiser.step()
+        self.schedule.step()
+        with torch.no_grad():
+            self.log_temperature.clamp_(min=math.log(SMALLEST_TEMPERATURE))
+        self.step += 1
+
+    def _check(self, value: torch.Tensor, what: str) -> None:
+        if not torch.isfinite(value):
+            raise FloatingPointError(
+                f"align: the {what} of step {self.step + 1} is {value.item()}; lower align.learning_rate. The last"
+                " checkpoint stays"
+            )
+
+
+def _endless(epochs: Callable[[int], Iterable[dict[str, torch.Tensor]]]) -> Iterator[dict[str, torch.Tensor]]:
+    for number in itertools.count():
+        empty = True
+        for rows in epochs(number):
+            empty = False
+            yield rows
+        if empty:
+            raise ValueError("there are no pairs to align on")

@@ -1,0 +1,164 @@
+"""Texts to vectors: the mean of one layer's hidden states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.llm.batches import by_length, pad
+from models.llm.item_encoder import ItemEncoder, is_aligned
+from models.llm.language_model import load_backbone, load_tokenizer
+
+
+@dataclass(frozen=True)
+class EncoderParameters:
+    """How a backbone is read.
+
+    Attributes:
+        layer: hidden state that is averaged: 0 = token embeddings, n = after the n-th layer, -1 = the last.
+        max_tokens: longer texts are cut.
+        batch_tokens: tokens of one forward pass, padding included.
+        dtype: ``float32`` or ``bfloat16``.
+    """
+
+    layer: int
+    max_tokens: int
+    batch_tokens: int
+    dtype: str
+
+
+def hidden_state(layer: int, depth: int, setting: str = "embed.layer") -> int:
+    """The number of a hidden state, counted from the front.
+
+    Args:
+        layer: as in the settings, negative from the end.
+        depth: layers of the model.
+        setting: that names it.
+
+    Raises:
+        ValueError: the model has no such hidden state.
+    """
+    place = layer if layer >= 0 else depth + 1 + layer
+    if not 0 <= place <= depth:
+        raise ValueError(f"{setting}: the model has hidden states 0 to {depth}, not {layer}")
+    return place
+
+
+class TextEncoder(Protocol):
+    """Makes vectors of texts."""
+
+    dimension: int
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of texts, shape (texts, dimension)."""
+        ...
+
+
+def load_encoder(folder: Path, parameters: EncoderParameters) -> TextEncoder:
+    """The encoder that a folder holds: an aligned one, or a language model as it is."""
+    return AlignedEncoder(folder, parameters) if is_aligned(folder) else Encoder(folder, parameters)
+
+
+class Encoder:
+    """Reads a language model as an encoder.
+
+    Layers above the one that is read are never run. Position 0 is an attention sink in causal models and stays out of
+    the mean, unless it is all there is.
+
+    Args:
+        folder: a converted model, see :func:`models.llm.language_model.convert`.
+        parameters: how it is read.
+
+    Raises:
+        ValueError: the model has no such layer.
+    """
+
+    def __init__(self, folder: Path, parameters: EncoderParameters) -> None:
+        self._parameters = parameters
+        self._tokenizer = load_tokenizer(folder)
+        self._backbone = load_backbone(folder, parameters.dtype)
+        depth = int(self._backbone.config.num_hidden_layers)
+        self._cut_above(hidden_state(parameters.layer, depth), depth)
+        self.dimension = int(self._backbone.config.hidden_size)
+
+    def _cut_above(self, layer: int, depth: int) -> None:
+        if layer == depth:
+            return
+        stack = self._backbone if hasattr(self._backbone, "layers") else self._backbone.encoder
+        name = "layers" if hasattr(stack, "layers") else "layer"
+        setattr(stack, name, getattr(stack, name)[:layer])
+        if hasattr(self._backbone, "norm"):  # the final norm belongs to the last layer only
+            self._backbone.norm = torch.nn.Identity()
+
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embeds texts, neither centred nor normalised.
+
+        Args:
+            texts: any number of texts.
+
+        Returns:
+            Shape (texts, dimension).
+        """
+        return _in_batches(texts, self._tokenizer, self._parameters, self.dimension, self._means)
+
+    def _means(self, tokens: Sequence[Sequence[int]]) -> torch.Tensor:
+        ids, mask = pad(tokens, self._tokenizer.pad_token_id)
+        states = self._backbone(input_ids=ids, attention_mask=mask).last_hidden_state.float()
+        counted = mask.clone()
+        counted[mask.sum(1) > 1, 0] = 0
+        mean: torch.Tensor = (states * counted[..., None]).sum(1) / counted.sum(1, keepdim=True)
+        return mean
+
+
+class AlignedEncoder:
+    """An aligned encoder: the mean of its ``<EMB>`` states, of L2 norm 1.
+
+    Args:
+        folder: what :meth:`models.llm.item_encoder.ItemEncoder.save` wrote.
+        parameters: how it is read; an aligned encoder has no choice of layer.
+    """
+
+    def __init__(self, folder: Path, parameters: EncoderParameters) -> None:
+        self._parameters = parameters
+        self._encoder = ItemEncoder(folder, parameters.dtype).eval()
+        self.dimension = self._encoder.dimension
+
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Embeds texts.
+
+        Args:
+            texts: any number of texts.
+
+        Returns:
+            Shape (texts, dimension).
+        """
+        return _in_batches(texts, self._encoder.tokenizer, self._parameters, self.dimension, self._unit)
+
+    def _unit(self, tokens: Sequence[Sequence[int]]) -> torch.Tensor:
+        return torch.nn.functional.normalize(self._encoder.vectors(tokens).float(), dim=1)
+
+
+def _in_batches(
+    texts: Sequence[str],
+    tokenizer: Any,
+    parameters: EncoderParameters,
+    dimension: int,
+    encode: Callable[[Sequence[Sequence[int]]], torch.Tensor],
+) -> NDArray[np.float32]:
+    """Vectors of texts, made batch by batch of like lengths; a text without a token counts as one of padding."""
+    vectors = np.empty((len(texts), dimension), np.float32)
+    if not texts:
+        return vectors
+    tokens = tokenizer(list(texts), truncation=True, max_length=parameters.max_tokens)["input_ids"]
+    tokens = [sequence or [tokenizer.pad_token_id] for sequence in tokens]
+    for batch in by_length([len(sequence) for sequence in tokens], parameters.batch_tokens):
+        vectors[batch] = encode([tokens[i] for i in batch]).cpu().numpy()
+    return vectors

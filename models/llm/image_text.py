@@ -1,0 +1,101 @@
+"""Texts with images to vectors, by a vision-language model."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from models.llm.batches import by_length
+from models.llm.encoder import EncoderParameters, hidden_state
+from models.llm.language_model import load_image_text_model
+
+IMAGES_A_PASS = 16
+"""What an image costs is known to its model alone: hundreds of tokens, so few go through at once."""
+
+LARGEST_SIDE = 1024
+"""Pixels; a larger picture is made smaller before the model's own processor sees it."""
+
+
+def read_image(encoded: bytes) -> Image.Image | None:
+    """The picture in encoded bytes (PNG, JPEG, …) as RGB; None where there is none that can be read."""
+    try:
+        image = Image.open(io.BytesIO(encoded))
+        image.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
+        return image.convert("RGB")
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError):
+        return None
+
+
+class ImageTextEncoder:
+    """Reads a vision-language model as an encoder: the mean of one layer's states over image and text.
+
+    Position 0 stays out of the mean, as in :class:`models.llm.encoder.Encoder`. An item without an image is read
+    by its text alone.
+
+    Args:
+        folder: a converted model that takes images.
+        parameters: how it is read.
+
+    Raises:
+        ValueError: the model has no such layer.
+    """
+
+    def __init__(self, folder: Path, parameters: EncoderParameters) -> None:
+        self._parameters = parameters
+        self._model, self._processor = load_image_text_model(folder, parameters.dtype)
+        text = self._model.config.text_config
+        self._layer = hidden_state(parameters.layer, int(text.num_hidden_layers))
+        self.dimension = int(text.hidden_size)
+
+    @torch.inference_mode()
+    def encode(
+        self, texts: Sequence[str], images: Sequence[bytes | None]
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Embeds texts with their images, neither centred nor normalised.
+
+        Args:
+            texts: any number of texts.
+            images: an encoded one to each, or None.
+
+        Returns:
+            Vectors, shape (texts, dimension), and where an image could not be read and the text alone was.
+        """
+        vectors, broken = np.empty((len(texts), self.dimension), np.float32), np.zeros(len(texts), np.bool_)
+        cut = [self._cut(text) for text in texts]
+        alone = [row for row, image in enumerate(images) if not image]
+        pictured = [row for row, image in enumerate(images) if image]
+        for start in range(0, len(pictured), IMAGES_A_PASS):
+            batch = pictured[start : start + IMAGES_A_PASS]
+            read = {row: image for row in batch if (image := read_image(images[row] or b"")) is not None}
+            if read:
+                prompts = [f"{self._processor.image_token}\n{cut[row]}" for row in read]
+                vectors[list(read)] = self._means(text=prompts, images=[[image] for image in read.values()])
+            unread = [row for row in batch if row not in read]
+            broken[unread] = True
+            alone += unread
+        for batch in by_length([len(cut[row].split()) + 1 for row in alone], self._parameters.batch_tokens):
+            chosen = [alone[place] for place in batch]
+            vectors[chosen] = self._means(text=[cut[row] for row in chosen])
+        return vectors, broken
+
+    def _means(self, **inputs: Any) -> NDArray[np.float32]:
+        ready = self._processor(return_tensors="pt", padding=True, **inputs)
+        states = self._model.model(**ready, output_hidden_states=True).hidden_states[self._layer].float()
+        counted = ready["attention_mask"].clone()
+        counted[counted.sum(1) > 1, 0] = 0
+        means: NDArray[np.float32] = ((states * counted[..., None]).sum(1) / counted.sum(1, keepdim=True)).numpy()
+        return means
+
+    def _cut(self, text: str) -> str:
+        tokenizer = self._processor.tokenizer
+        # A title that holds the image token would ask for a picture that is not there.
+        plain = text.replace(self._processor.image_token, " ")
+        ids = tokenizer(plain, truncation=True, max_length=self._parameters.max_tokens)["input_ids"]
+        return str(tokenizer.decode(ids, skip_special_tokens=True))

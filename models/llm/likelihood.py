@@ -1,0 +1,74 @@
+"""What a causal language model finds likely: continuations of a prompt, and the word that comes next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.llm.batches import by_length, pad
+from models.llm.language_model import load_language_model, load_tokenizer
+
+
+class Likelihood:
+    """A causal language model, read for likelihoods.
+
+    Args:
+        folder: a converted model with a language-model head.
+        max_tokens: a longer prompt or continuation is cut.
+        batch_tokens: tokens of one forward pass, padding included.
+        dtype: ``float32`` or ``bfloat16``.
+
+    Raises:
+        ValueError: the model has no language-model head.
+    """
+
+    def __init__(self, folder: Path, max_tokens: int, batch_tokens: int, dtype: str) -> None:
+        self.tokenizer = load_tokenizer(folder)
+        self._model = load_language_model(folder, dtype)
+        self._max_tokens = max_tokens
+        self._batch_tokens = batch_tokens
+
+    @torch.inference_mode()
+    def of_continuations(self, prompts: Sequence[str], continuations: Sequence[str]) -> NDArray[np.float64]:
+        """Mean log-likelihood per token of continuations after their prompts, shape (prompts,)."""
+        cut = {"truncation": True, "max_length": self._max_tokens}
+        heads = self.tokenizer(list(prompts), **cut)["input_ids"]
+        tails = self.tokenizer([f" {text}" for text in continuations], add_special_tokens=False, **cut)["input_ids"]
+        sequences = [head + tail for head, tail in zip(heads, tails, strict=True)]
+        likelihoods = np.zeros(len(sequences))
+        for batch in by_length([len(sequence) for sequence in sequences], self._batch_tokens):
+            ids, states = self._states([sequences[i] for i in batch])
+            # The vocabulary is most of a small model's work: only the continuation's own positions need it.
+            asked = torch.zeros_like(ids, dtype=torch.bool)
+            for row, position in enumerate(batch):
+                asked[row, len(heads[position]) - 1 : len(sequences[position]) - 1] = True
+            logits = self._model.get_output_embeddings()(states[asked]).float()
+            surprise = torch.nn.functional.cross_entropy(logits, ids.roll(-1, 1)[asked], reduction="none")
+            per_row = torch.zeros(len(batch)).index_add(0, asked.nonzero()[:, 0], surprise)
+            likelihoods[batch] = (-per_row / asked.sum(1)).numpy()
+        return likelihoods
+
+    @torch.inference_mode()
+    def of_next_words(self, prompts: Sequence[str], words: Sequence[str]) -> NDArray[np.float64]:
+        """Log-likelihood of each word's first token right after each prompt, shape (prompts, words).
+
+        Prompts are not cut: their end is what asks.
+        """
+        first = [self.tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in words]
+        sequences = self.tokenizer(list(prompts), add_special_tokens=False)["input_ids"]
+        likelihoods = np.zeros((len(sequences), len(words)))
+        for batch in by_length([len(sequence) for sequence in sequences], self._batch_tokens):
+            _, states = self._states([sequences[i] for i in batch])
+            last = torch.tensor([len(sequences[i]) - 1 for i in batch])
+            logits = self._model.get_output_embeddings()(states[torch.arange(len(batch)), last]).float()
+            likelihoods[batch] = logits.log_softmax(-1)[:, first].numpy()
+        return likelihoods
+
+    def _states(self, sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, Any]:
+        ids, mask = pad(sequences, self.tokenizer.pad_token_id)
+        return ids, self._model.get_decoder()(input_ids=ids, attention_mask=mask).last_hidden_state

@@ -1,0 +1,1 @@
+"""The ranker's network: tables, attention over the histories, heads of the tasks."""

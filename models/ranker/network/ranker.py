@@ -1,0 +1,326 @@
+"""The GSU/ESU ranker (QARM V2, section on GSU and ESU) and, with other switches, the models it is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, cast
+
+import torch
+from torch import nn
+
+from models.ranker.examples import distinct_items as tried
+from models.ranker.examples import similarity as likeness
+from models.ranker.examples import taste
+from models.ranker.examples.mined_pairs import MEASURES, SOURCES
+from models.ranker.examples.targets import BUCKETS, UNKNOWN
+from models.ranker.examples.top_k import TIERS
+from models.ranker.network.attention import TargetAttention
+from models.ranker.network.crosses import LEVELS, shared_levels
+from models.ranker.network.experts import Heads, Kind
+from models.ranker.network.id_tables import id_table
+from models.ranker.network.learned_search import HashSearch, SoftSearch, attention_relevance, most_relevant
+from models.ranker.network.numbers import PiecewiseLinear
+from models.ranker.network.tasks import log_probabilities
+from models.world import World
+
+Batch = Mapping[str, torch.Tensor]
+COUNTS = (
+    "taken", "item_events", "item_week_events", "item_recent_events", "item_quarter_events", "item_takers",
+    "item_week_takers", "item_recent_takers", "item_quarter_takers", "item_age", "item_idle",
+)  # fmt: skip
+CODE_COUNTS = ("sid_events", "sid_recent_events")
+CODES = ("sid_1", "sid_2", "sid_3")
+SHARED = ("shared_1", "shared_2", "shared_3")
+Search = Literal["done", "soft", "twin", "eta"]
+
+
+@dataclass(frozen=True)
+class RankerShape:
+    """The shape of a ranker.
+
+    Attributes:
+        tasks: one output each.
+        items: rows of the item table, padding and unknown included.
+        codes: rows of the three semantic-ID tables, padding included.
+        histories: which histories it attends to, of ``recent`` and ``found``.
+        use_codes: whether it knows semantic IDs, and how often all users took the target's.
+        use_neighbours: whether it knows the target's nearest items (QARM V1's VQ code).
+        use_crosses: whether events know how many codes they share with the target, and the head how many of all of the
+            user's events do (QARM V1).
+        use_histogram: whether the head sees all of the user's events by similarity: counted by tier (MUSE's SimTier,
+            there of the found events), the best and means.
+        use_behaviour: whether the head sees how like the target is to the user's events by who takes what.
+        use_taste: whether the head sees how the user's taste, lately and in all, goes with the target and its audience.
+        use_tried: whether the head sees how many different items of the target's kind the user tried.
+        use_pairs: whether the head sees which of the user's events mined pairs tie to the target.
+        use_mix: whether attention to found events mixes in their similarity (MUSE).
+        use_counts: whether the head sees how often the user took the item before; how often all users did and how many
+            for the first time, lately and in all; and the item's age.
+        id_events: positive events of all users on a target, on earlier days, from which on its own row of the item
+            table is read; below it is an unknown item, as it would have been on that day.
+        item_dim: width of the item table.
+        sid_dim: width of each semantic-ID table.
+        hidden: widths of the head; the last but one layer where there are several is each task's own.
+        heads: attention heads.
+        dropout: in the head.
+        mixture: how tasks share the head, see :class:`models.ranker.network.experts.Heads`.
+        experts: of the mixture.
+        follows: the task that a task comes after, see :func:`models.ranker.network.tasks.log_probabilities`.
+        search: ``done`` where the found history is what a search found; else the ranker searches it for ``search_k``
+            events: ``soft`` (SIM), ``twin`` or ``eta``.
+        search_k: events that the ranker's own search keeps.
+    """
+
+    tasks: Sequence[str]
+    items: int
+    codes: Sequence[int]
+    histories: Sequence[str]
+    use_codes: bool
+    use_neighbours: bool
+    use_crosses: bool
+    use_histogram: bool
+    use_behaviour: bool
+    use_taste: bool
+    use_tried: bool
+    use_pairs: bool
+    use_mix: bool
+    use_counts: bool
+    id_events: int
+    item_dim: int
+    sid_dim: int
+    hidden: Sequence[int]
+    heads: int
+    dropout: float
+    mixture: Kind = "shared"
+    experts: int = 1
+    follows: Mapping[str, str] = field(default_factory=dict)
+    search: Search = "done"
+    search_k: int = 50
+
+    @property
+    def crosses(self) -> bool:
+        """Whether codes are compared: there must be codes."""
+        return self.use_crosses and self.use_codes
+
+    @property
+    def reads_scores(self) -> bool:
+        """Whether it reads ``found_score``."""
+        return "found" in self.histories and self.use_mix
+
+    @property
+    def columns(self) -> list[str]:
+        """Columns of ``ranker_examples`` that the ranker reads, labels included."""
+        codes = CODES if self.use_codes else ()
+        fields = ["item", "gap", "action", "position", *codes]
+        sequences = [f"{history}_{field}" for history in self.histories for field in fields]
+        switched = {
+            "use_counts": ["taken_gap", *COUNTS],
+            "use_codes": CODE_COUNTS,
+            "crosses": ["shared_gap", *SHARED],
+            "use_histogram": ["similar", "similarity"],
+            "use_behaviour": ["behaviour"],
+            "use_taste": ["taste"],
+            "use_tried": ["tried"],
+            "use_pairs": ["paired"],
+            "use_neighbours": ["neighbour_item"],
+            "reads_scores": ["found_score"],
+        }
+        more = [name for switch, names in switched.items() if getattr(self, switch) for name in names]
+        labels = [f"label_{task}" for task in self.tasks]
+        always = ["item_index", *codes, "hour", "weekday", "history_length", "item_events"]
+        return list(dict.fromkeys([*labels, *always, *more, *sequences]))
+
+
+class Ranker(nn.Module):
+    """Scores a target for a user from its searched history.
+
+    Target, events and neighbours share the tables: item id and three semantic-ID levels, learned with the ranker.
+    Events are marked by their age, action, position and, with crosses, how many codes they share with the target.
+    Attention outputs, the target, their products and the context go through the heads.
+
+    Args:
+        shape: tables, histories and widths.
+    """
+
+    search: SoftSearch | HashSearch | None
+
+    def __init__(self, shape: RankerShape) -> None:
+        super().__init__()
+        self.shape = p = shape
+        self.item = id_table(p.items, p.item_dim)
+        self.code = nn.ModuleList(id_table(size, p.sid_dim) for size in p.codes if p.use_codes)
+        width = p.item_dim + len(self.code) * p.sid_dim
+        rows = {"gap": BUCKETS, "position": BUCKETS, "action": 1 + 2 ** len(p.tasks)}
+        self.of_event = nn.ModuleDict({name: _table(size, width, padding_idx=0) for name, size in rows.items()})
+        if p.crosses:
+            self.shared = _table(LEVELS + 1, width)
+        self.attention = nn.ModuleDict(
+            {history: TargetAttention(width, p.heads, p.use_mix and history == "found") for history in p.histories}
+        )
+        soft, hashed = p.search == "soft", p.search == "eta"
+        self.search = SoftSearch(width, len(p.tasks)) if soft else HashSearch(width) if hashed else None
+        self.hour = nn.Embedding(24, 4)
+        self.weekday = nn.Embedding(7, 4)
+        gaps = {"taken_gap": p.use_counts, "shared_gap": p.crosses}
+        self.gap = nn.ModuleDict({name: nn.Embedding(BUCKETS, 4) for name, used in gaps.items() if used})
+        self.counts = [
+            "history_length",
+            *(COUNTS if p.use_counts else ()),
+            *(CODE_COUNTS if p.use_codes else ()),
+            *(SHARED if p.crosses else ()),
+        ]
+        numbers = len(self.counts) + (TIERS + likeness.VIEWS * likeness.MEASURES if p.use_histogram else 0)
+        numbers += likeness.VIEWS * likeness.MEASURES + 1 if p.use_behaviour else 0
+        numbers += taste.MEASURES if p.use_taste else 0
+        numbers += tried.MEASURES if p.use_tried else 0
+        numbers += len(SOURCES) * MEASURES if p.use_pairs else 0
+        self.numbers = PiecewiseLinear(numbers)
+        context = 8 + 4 * len(self.gap) + self.numbers.width
+        neighbours = p.item_dim if p.use_neighbours else 0
+        inputs = width * (1 + 2 * len(p.histories)) + neighbours + context
+        self.head = Heads(inputs, p.hidden, len(p.tasks), p.mixture, p.experts, p.dropout)
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Logits of a batch; of a task that follows another, given the other.
+
+        Args:
+            batch: the columns of :attr:`RankerShape.columns`.
+
+        Returns:
+            Shape (batch, tasks).
+        """
+        return self._logits(batch)[0]
+
+    def _logits(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """The logits, and those of the search alone where it learns."""
+        target, codes = self.target(batch)
+        of_search = None
+        if self.shape.search != "done":
+            batch, of_search = self._searched(batch, target)
+        seen = [self._read(history, batch, target, codes) for history in self.shape.histories]
+        return self.conclude(batch, target, seen), of_search
+
+    def target(self, batch: Batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The targets, shape (batch, width), and their codes, none where the ranker knows none."""
+        codes = [batch[name] for name in CODES] if self.shape.use_codes else []
+        known = batch["item_events"] >= self.shape.id_events
+        return self._embed(torch.where(known, batch["item_index"], UNKNOWN), codes), codes
+
+    def conclude(self, batch: Batch, target: torch.Tensor, seen: Sequence[torch.Tensor]) -> torch.Tensor:
+        """The heads' logits, shape (batch, tasks).
+
+        Args:
+            batch: context, counts and neighbours.
+            target: shape (batch, width).
+            seen: what each history says of the target, each of shape (batch, width).
+        """
+        parts = [target]
+        if self.shape.use_neighbours:
+            near = batch["neighbour_item"]
+            parts.append(self.item(near).sum(1) / (near > 0).sum(1, keepdim=True).clamp_min(1))
+        for of_history in seen:
+            parts += [of_history, of_history * target]
+        return self.head(torch.cat([*parts, *self._context(batch)], dim=-1))
+
+    def _searched(self, batch: Batch, target: torch.Tensor) -> tuple[Batch, torch.Tensor | None]:
+        """The batch with the found history cut to what the ranker's own search prefers, and the search's logits."""
+        there = batch["found_gap"] > 0
+        learns = isinstance(self.search, SoftSearch)  # the others' relevance has no gradient
+        with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
+            events = self.events("found", batch)
+            if self.search is None:
+                attention = cast(TargetAttention, self.attention["found"])
+                relevance = attention_relevance(attention, target, events, self.marks("found", batch))
+            else:
+                relevance = self.search.relevance(target, events)
+        places = most_relevant(relevance.detach(), there, min(self.shape.search_k, relevance.shape[1]))
+        found = {name: batch[name].gather(1, places) for name in batch if name in self._found_columns}
+        of_search = None
+        if isinstance(self.search, SoftSearch):
+            of_search = self.search.logits(target, events, relevance.masked_fill(~there, 0.0))
+        return {**batch, **found}, of_search
+
+    @property
+    def _found_columns(self) -> set[str]:
+        return {name for name in self.shape.columns if name.startswith("found_")}
+
+    def events(self, history: str, batch: Batch) -> torch.Tensor:
+        """The items of a history, shape (batch, length, width)."""
+        return self._embed(batch[f"{history}_item"], self.codes(history, batch))
+
+    def codes(self, history: str, batch: Batch) -> list[torch.Tensor]:
+        """The codes of a history's events, none where the ranker knows none."""
+        return [batch[f"{history}_{name}"] for name in CODES] if self.shape.use_codes else []
+
+    def marks(self, history: str, batch: Batch) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """What is known of the events beside their items."""
+        tables = cast(Mapping[str, nn.Embedding], self.of_event)
+        return [(table.weight, batch[f"{history}_{name}"]) for name, table in tables.items()]
+
+    def _read(self, history: str, batch: Batch, target: torch.Tensor, codes: Sequence[torch.Tensor]) -> torch.Tensor:
+        """What one history says of the target, shape (batch, width)."""
+        there = batch[f"{history}_gap"] > 0
+        marks = self.marks(history, batch)
+        if self.shape.crosses:
+            marks.append((self.shared.weight, shared_levels(codes, self.codes(history, batch))))
+        scores = batch["found_score"] if history == "found" and self.shape.reads_scores else None
+        return self.attention[history](target, self.events(history, batch), there, scores, marks)
+
+    def _context(self, batch: Batch) -> list[torch.Tensor]:
+        parts = [self.hour(batch["hour"]), self.weekday(batch["weekday"])]
+        parts += [table(batch[name]) for name, table in self.gap.items()]
+        return [*parts, self.numbers(self._numbers(batch))]
+
+    def _numbers(self, batch: Batch) -> torch.Tensor:
+        """What the head reads as numbers, shape (batch, numbers)."""
+        parts = [torch.stack([batch[name] for name in self.counts], dim=-1).float().log1p()]
+        if self.shape.use_histogram:
+            parts += [batch["similar"].float().log1p(), batch["similarity"]]
+        if self.shape.use_behaviour:  # all 0 where no vectors are old enough
+            parts += [batch["behaviour"], batch["behaviour"].any(-1, keepdim=True).float()]
+        if self.shape.use_taste:
+            parts.append(batch["taste"])
+        if self.shape.use_tried:
+            parts.append(batch["tried"].float().log1p())
+        if self.shape.use_pairs:
+            parts.append(batch["paired"].log1p())
+        return torch.cat(parts, dim=-1)
+
+    def measure_numbers(self, batches: Iterable[Batch], world: World) -> None:
+        """Measures the bins of the numbers that the head reads, where they did not come with the weights.
+
+        Args:
+            batches: of this process.
+            world: the processes that train together; their rows count as one set.
+        """
+        self.numbers.measure((self._numbers(batch) for batch in batches), world)
+
+    def _embed(self, items: torch.Tensor, codes: Sequence[torch.Tensor]) -> torch.Tensor:
+        tables = [table(code) for table, code in zip(self.code, codes, strict=True)]
+        return torch.cat([self.item(items), *tables], dim=-1)
+
+    def loss(self, batch: Batch) -> torch.Tensor:
+        """Mean binary cross entropy over examples and tasks, and that of a search that learns."""
+        logits, of_search = self._logits(batch)
+        loss = self._cross_entropy(logits, batch)
+        return loss if of_search is None else loss + self._cross_entropy(of_search, batch)
+
+    def _cross_entropy(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+        yes, no = log_probabilities(logits, self.shape.tasks, self.shape.follows)
+        labels = self.labels(batch)
+        return -(labels * yes + (1 - labels) * no).mean()
+
+    def probabilities(self, batch: Batch) -> torch.Tensor:
+        """Probability of every task, over all examples also where it follows another; shape (batch, tasks)."""
+        return log_probabilities(self(batch), self.shape.tasks, self.shape.follows)[0].exp()
+
+    def labels(self, batch: Batch) -> torch.Tensor:
+        """Labels of a batch, shape (batch, tasks)."""
+        return torch.stack([batch[f"label_{task}"] for task in self.shape.tasks], dim=-1)
+
+
+def _table(rows: int, width: int, padding_idx: int | None = None) -> nn.Embedding:
+    table = nn.Embedding(rows, width, padding_idx=padding_idx)
+    nn.init.zeros_(table.weight)
+    return table

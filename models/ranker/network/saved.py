@@ -1,0 +1,28 @@
+"""A trained ranker as files: one safetensors file, one JSON card."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+
+from models.ranker.network.ranker import Ranker, RankerShape
+
+FORMAT = 5
+"""Of weights and of what a ranker reads: one of another format is not read."""
+
+
+def save_ranker(ranker: Ranker, folder: Path, name: str) -> None:
+    """Writes ``<name>.safetensors`` and ``<name>.json`` to a folder."""
+    save_file(ranker.state_dict(), folder / f"{name}.safetensors")
+    (folder / f"{name}.json").write_text(json.dumps(asdict(ranker.shape), indent=1), encoding="utf-8")
+
+
+def load_ranker(folder: Path, name: str) -> Ranker:
+    """Reads what :func:`save_ranker` wrote, in evaluation mode."""
+    shape = RankerShape(**json.loads((folder / f"{name}.json").read_text(encoding="utf-8")))
+    ranker = Ranker(shape)
+    ranker.load_state_dict(load_file(folder / f"{name}.safetensors"))
+    return ranker.eval()

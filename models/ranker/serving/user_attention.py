@@ -1,0 +1,133 @@
+"""Target attention of many candidates over the events of one user, compiled.
+
+The same as :class:`models.ranker.network.attention.TargetAttention`, whose weights it is given, but events are read
+from the user's one table by their place: nothing of a candidate's events is gathered, compared or kept.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.ranker.network.attention import TargetAttention
+
+F32 = np.float32
+
+
+class Crosses(NamedTuple):
+    """What tells how many leading codes a target and an event share, and the mark that such an event has.
+
+    Attributes:
+        targets: codes of the candidates, shape (n, 3).
+        events: codes of the user's events, shape (1 + events, 3).
+        table: mark of each number of shared codes, shape (4, width).
+    """
+
+    targets: torch.Tensor
+    events: torch.Tensor
+    table: torch.Tensor
+
+
+def attend(
+    attention: TargetAttention,
+    target: torch.Tensor,
+    events: torch.Tensor,
+    places: torch.Tensor,
+    scores: torch.Tensor | None,
+    crosses: Crosses | None,
+) -> torch.Tensor:
+    """What one history says of every candidate.
+
+    Args:
+        attention: its weights.
+        target: the candidates, shape (n, width).
+        events: the user's events with their marks, shape (1 + events, width).
+        places: of a candidate's events, 0 for padding, shape (n, length); or (1, length), the same for all.
+        scores: similarities, shape (n, length); None where they do not count.
+        crosses: None where shared codes do not count.
+
+    Returns:
+        Shape (n, width).
+    """
+    folded, bias = attention.fold(target)
+    n, heads, width = folded.shape
+    none = (folded @ attention.nothing.mT + bias).squeeze(-1)
+    if scores is None or attention.mix is None:
+        scores = mix = target[:0]
+    else:
+        mix = attention.mix
+    if crosses is None:
+        nowhere = target.new_zeros((1, 0), dtype=torch.int32)
+        crosses = Crosses(nowhere, nowhere, target.new_zeros((1, width)))
+    mixed = np.empty((n, heads, width), np.float32)
+    _attend(
+        *_arrays(folded, bias.squeeze(-1), none, attention.nothing[0], events, places),
+        *_arrays(scores, mix, folded @ crosses.table.mT, *crosses),
+        mixed,
+    )
+    return attention.conclude(torch.from_numpy(mixed))
+
+
+def _arrays(*tensors: torch.Tensor) -> list[NDArray[np.generic]]:
+    return [tensor.detach().contiguous().numpy() for tensor in tensors]
+
+
+# Sums may be taken in any order, but in the same one for every candidate.
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def _attend(folded, bias, none, nothing, events, places, scores, mix, by_level, codes, of_events, table, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    n, heads, width = folded.shape
+    length, levels = places.shape[1], len(table)
+    logits = np.empty((heads, length), np.float32)
+    shared = np.zeros(length, np.int64)
+    by_shared = np.empty(levels, np.float32)
+    for c in range(n):
+        row = c if len(places) > 1 else 0
+        for i in range(length):
+            event = places[row, i]
+            if event == 0:
+                continue
+            shared[i] = _shared(codes, c, of_events, event)
+            for h in range(heads):
+                logit = F32(0)
+                for w in range(width):
+                    logit += folded[c, h, w] * events[event, w]
+                logit += bias[c, h] + (by_level[c, h, shared[i]] if levels > 1 else F32(0))
+                if len(mix):
+                    score = scores[c, i]
+                    logit += mix[0, h] * score + mix[1, h] * score * logit
+                logits[h, i] = logit
+        for h in range(heads):
+            top = none[c, h]
+            for i in range(length):
+                if places[row, i] > 0:
+                    top = max(top, logits[h, i])
+            total = np.exp(none[c, h] - top)
+            by_shared[:] = 0
+            for w in range(width):
+                out[c, h, w] = total * nothing[w]
+            for i in range(length):
+                event = places[row, i]
+                if event > 0:
+                    weight = np.exp(logits[h, i] - top)
+                    total += weight
+                    by_shared[shared[i]] += weight
+                    for w in range(width):
+                        out[c, h, w] += weight * events[event, w]
+            for level in range(levels):
+                for w in range(width):
+                    out[c, h, w] += by_shared[level] * table[level, w]
+            for w in range(width):
+                out[c, h, w] /= total
+
+
+@numba.njit(cache=True, nogil=True)
+def _shared(codes, target, of_events, event):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """See :func:`models.ranker.network.crosses.shared_levels`."""
+    level = 0
+    while level < codes.shape[1] and of_events[event, level] > 0 and of_events[event, level] == codes[target, level]:
+        level += 1
+    return level

@@ -1,0 +1,1 @@
+"""Training of a ranker, and the metrics it is judged by."""

@@ -1,0 +1,68 @@
+"""One process of a ranker's training: reads its share of the examples, trains; the first leaves the ranker."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+
+from models.feed.feed import Feed
+from models.processes import as_one_of_many, write_record
+from models.ranker.network.ranker import Ranker, RankerShape
+from models.ranker.network.saved import save_ranker
+from models.ranker.training.training import TrainingParameters, train_ranker
+from models.training_state import Checkpoints
+from models.world import World
+
+
+@dataclass(frozen=True)
+class RankerTask:
+    """What every process of a training is given.
+
+    Attributes:
+        name: of the ranker.
+        shape: of it.
+        parameters: of the training.
+        train: the train split; its batches are those of one process.
+        valid: the validation split.
+        start: weights that training begins from; None for random ones.
+        checkpoint: file of the state.
+        out: folder that the ranker is written to.
+    """
+
+    name: str
+    shape: RankerShape
+    parameters: TrainingParameters
+    train: Feed
+    valid: Feed
+    start: Path | None
+    checkpoint: Path
+    out: Path
+
+
+def train_alone(task: RankerTask) -> None:
+    """Trains in this process."""
+    _train(task, World())
+
+
+def train_together(task: RankerTask) -> None:
+    """Trains as one of the processes that torchrun started."""
+    as_one_of_many(partial(_train, task), task.out)
+
+
+def _train(task: RankerTask, world: World) -> None:
+    torch.manual_seed(task.parameters.seed)
+    ranker = Ranker(task.shape)
+    if task.start is not None:
+        ranker.load_state_dict(load_file(task.start))
+    train, valid = (feed.sharded(world.rank, world.size) for feed in (task.train, task.valid))
+    record = train_ranker(
+        ranker, train.epoch, lambda: valid.epoch(0), train.steps, task.parameters, task.name,
+        Checkpoints(task.checkpoint), world,
+    )  # fmt: skip
+    if world.rank == 0:
+        save_ranker(ranker, task.out, task.name)
+        write_record(record, task.out)

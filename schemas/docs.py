@@ -1,0 +1,43 @@
+"""Writes docs/tables.md from the contracts:  python -m schemas.docs > docs/tables.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from schemas.contract import Contract
+from schemas.tables import all_contracts
+from schemas.views import VIEWS
+
+
+def tables_page() -> str:
+    """The page, for one task named ``<task>``."""
+    lines = [
+        "# Tables",
+        "",
+        "Written from the contracts by `python -m schemas.docs > docs/tables.md`; the same comments are stored in",
+        "the tables. `<task>` stands for each task of `ranking.tasks`. Ids are STRING, times TIMESTAMP in UTC. Delta",
+        "enforces `NOT NULL` and the constraints at every write, whoever writes.",
+    ]
+    for contract in all_contracts(["<task>"]):
+        lines += _section(contract)
+    lines += ["", "## Views", ""]
+    lines += [f"- `{name}`" for name in VIEWS]
+    return "\n".join(lines) + "\n"
+
+
+def _section(contract: Contract) -> Iterator[str]:
+    yield from ("", f"## {contract.name}", "", f"{contract.comment}.")
+    if contract.key:
+        yield from ("", f"Key: {', '.join(f'`{name}`' for name in contract.key)}.")
+    if contract.partition_by:
+        yield from ("", f"Partitioned by {', '.join(f'`{name}`' for name in contract.partition_by)}.")
+    yield from ("", "| column | type | |", "|---|---|---|")
+    for column in contract.columns:
+        nullable = "" if column.nullable else " NOT NULL"
+        yield f"| `{column.name}` | {column.type}{nullable} | {column.comment} |"
+    for name, condition in contract.checks.items():
+        yield from ("", f"Constraint `{name}`: `{condition}`")
+
+
+if __name__ == "__main__":
+    print(tables_page(), end="")

@@ -1,0 +1,161 @@
+"""Sections of the settings that the ranker is about: tasks, examples, the ranker, candidates."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from schemas.sections import Count, NotNegative, Positive, Section, Share
+
+TaskName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class RankingSettings(Section):
+    """What the actions of the log mean."""
+
+    impression: str
+    tasks: Annotated[dict[TaskName, Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
+    follows: dict[TaskName, TaskName]
+
+    @model_validator(mode="after")
+    def _chains_of_tasks_end(self) -> RankingSettings:
+        for task, before in self.follows.items():
+            if unknown := {task, before} - set(self.tasks):
+                raise ValueError(f"follows names {min(unknown)!r}, which is no task")
+            seen = {task}
+            while before in self.follows and before not in seen:
+                seen.add(before)
+                before = self.follows[before]
+            if before in seen:
+                raise ValueError(f"follows goes round in a circle from {task!r}")
+        return self
+
+    @property
+    def task_names(self) -> list[str]:
+        """Task names in the order of the settings."""
+        return list(self.tasks)
+
+    @property
+    def positive_actions(self) -> list[str]:
+        """Actions that are positive for any task."""
+        return sorted({action for actions in self.tasks.values() for action in actions})
+
+
+class BehaviourSettings(Section):
+    """Item vectors by who takes what, fitted several times over the log: an example sees none from its future."""
+
+    model: Literal["als", "none"]
+    fits: Annotated[int, Field(ge=2)]
+    coarse_dim: Count
+    fine_dim: Count
+    iterations: Count
+    regularization: Positive
+    confidence: Positive
+    lending: NotNegative
+    seed: int
+
+
+class ExamplesSettings(Section):
+    """Ranking examples and the GSU."""
+
+    recent_length: Count
+    found_length: Count
+    neighbours: Count
+    pairs: Count
+    search: Literal["embedding", "category", "sid", "recent"]
+    negatives: Count
+    negative_power: NotNegative
+    item_ids: Literal["vocabulary", "hashed"]
+    item_rows: Count
+    min_item_events: Count
+    attribution_minutes: NotNegative
+    train_share: Share
+    valid_share: Share
+    test_share: Share
+    events_per_task: Count
+    max_user_events: Count
+    max_items: Count
+    behaviour: BehaviourSettings
+
+
+class RankerSettings(Section):
+    """The ranker and its training."""
+
+    use_codes: bool
+    use_neighbours: bool
+    use_crosses: bool
+    use_histogram: bool
+    use_behaviour: bool
+    use_taste: bool
+    use_tried: bool
+    use_pairs: bool
+    use_mix: bool
+    use_counts: bool
+    search: Literal["done", "soft", "twin", "eta"]
+    search_k: Count
+    id_events: Annotated[int, Field(ge=0)]
+    item_dim: Count
+    sid_dim: Count
+    hidden: Annotated[list[Count], Field(min_length=1)]
+    heads: Count
+    mixture: Literal["shared", "mmoe", "ple"]
+    experts: Count
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    batch_size: Count
+    learning_rate: Positive
+    weight_decay: NotNegative
+    max_epochs: Count
+    patience: Count
+    validations_per_epoch: Count
+    largest_gradient: NotNegative
+    bfloat16: bool
+    compile: bool
+    warm_start: bool
+    checkpoint_steps: Count
+    checkpoint_folder: str
+    processes: Count
+    seed: int
+    shuffle_rows: Count
+
+    @model_validator(mode="after")
+    def _shares_a_batch(self) -> RankerSettings:
+        if self.batch_size % self.processes:
+            raise ValueError(f"batch_size must be a multiple of processes, {self.processes}")
+        return self
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What the weights depend on: not where and how often checkpoints are written."""
+        return self.model_dump(exclude={"checkpoint_steps", "checkpoint_folder"})
+
+    @model_validator(mode="after")
+    def _heads_divide_the_widths(self) -> RankerSettings:
+        for width, words in ((self.item_dim, "item_dim"), (self.item_dim + 3 * self.sid_dim, "item_dim + 3 * sid_dim")):
+            if width % self.heads:
+                raise ValueError(f"heads must divide {words}, {width} is no multiple of {self.heads}")
+        return self
+
+
+class ScoreSettings(Section):
+    """Where candidates come from, and how they are scored."""
+
+    candidates: str
+    format: Literal["", "parquet", "csv", "json", "delta"]
+    rename: dict[str, str]
+    as_of: str
+    max_user_candidates: Count
+    candidates_per_task: Count
+
+    @field_validator("as_of", mode="before")
+    @classmethod
+    def _is_a_moment(cls, given: object) -> str:
+        """As text in UTC, whether given as text or as TOML's own times."""
+        if given == "":
+            return ""
+        try:
+            moment = datetime.fromisoformat(str(given))
+        except ValueError:
+            raise ValueError("must be a time, as 2025-03-31T06:00:00Z") from None
+        return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)).isoformat()

@@ -1,0 +1,137 @@
+"""The settings' contract: every section of ``conf/default.toml``, typed and checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError, model_validator
+
+from schemas.errors import UserError
+from schemas.files import beside_the_rooms
+from schemas.ranking_sections import ExamplesSettings, RankerSettings, RankingSettings, ScoreSettings
+from schemas.sections import (
+    AlignSettings,
+    CodebookSettings,
+    DemoSettings,
+    EmbedSettings,
+    EndpointSettings,
+    IngestSettings,
+    JudgeSettings,
+    LanguageModelSettings,
+    MineSettings,
+    QuestionsSettings,
+    Section,
+    SparkSettings,
+    SplitSettings,
+)
+
+
+class Settings(Section):
+    """All settings of a run."""
+
+    spark: SparkSettings
+    ingest: IngestSettings
+    split: SplitSettings
+    ranking: RankingSettings
+    mine: MineSettings
+    judge: JudgeSettings
+    endpoint: EndpointSettings
+    language_model: LanguageModelSettings
+    questions: QuestionsSettings
+    align: AlignSettings
+    embed: EmbedSettings
+    codebook: CodebookSettings
+    examples: ExamplesSettings
+    ranker: RankerSettings
+    score: ScoreSettings
+    demo: DemoSettings
+
+    @model_validator(mode="after")
+    def _an_answer_is_no_rank(self) -> Settings:
+        if self.judge.method == "yes_no" and self.endpoint.url and self.judge.reject_by == "share":
+            raise ValueError(
+                "judge.reject_by must be score where an endpoint answers yes_no: its scores are 1 and -1, and a share"
+                " of them would be drawn by lot"
+            )
+        return self
+
+    def digest(self, sections: Iterable[str]) -> str:
+        """A short hash of some sections, equal where and only where their values are.
+
+        Args:
+            sections: names of the sections a job depends on.
+        """
+        values = {name: getattr(self, name).model_dump(mode="json") for name in sorted(sections)}
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def load_settings(configs: Iterable[str | Path] = (), assignments: Iterable[str] = ()) -> Settings:
+    """Reads the defaults, then every config file, then every ``section.key=value``; later wins.
+
+    Args:
+        configs: TOML files.
+        assignments: ``section.key=value``; the value is read as TOML, or as text where it is none.
+
+    Raises:
+        UserError: a file that is missing or no TOML, an unknown section or key, a value of the wrong kind.
+    """
+    values: dict[str, Any] = tomllib.loads(beside_the_rooms("conf", "default.toml"))
+    for config in configs:
+        _merge(values, _read_toml(Path(config)))
+    for assignment in assignments:
+        _merge(values, _parse_assignment(assignment))
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise UserError("settings: " + "; ".join(_complaint(item) for item in error.errors())) from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"--config {path}: {error.strerror or error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"--config {path}: not valid TOML: {error}") from None
+
+
+def _parse_assignment(assignment: str) -> dict[str, Any]:
+    match = re.fullmatch(r"(\w+)\.([\w.]+)=(.*)", assignment, flags=re.DOTALL)
+    if not match:
+        raise UserError(f"--set {assignment}: expected section.key=value")
+    section, key, text = match.groups()
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    nested: Any = value
+    for part in reversed(key.split(".")):
+        nested = {part: nested}
+    return {section: nested}
+
+
+def _merge(values: dict[str, Any], extra: Mapping[str, Any], section: type[Section] = Settings) -> None:
+    """Sections are merged key by key, anything else is replaced."""
+    for key, value in extra.items():
+        field = section.model_fields.get(key)
+        kind = field.annotation if field else None
+        both = isinstance(value, Mapping) and isinstance(values.get(key), dict)
+        if both and isinstance(kind, type) and issubclass(kind, Section):
+            _merge(values[key], value, kind)
+        else:
+            values[key] = value
+
+
+def _complaint(error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"]) or "settings"
+    if error["type"] == "extra_forbidden":
+        return f"{place} is not a setting; conf/default.toml lists all of them"
+    message = error["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(error["input"], Mapping) else f" (got {error['input']!r})"
+    return f"{place}: {message[0].lower()}{message[1:]}{given}"

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import deltalake
+import pytest
+from delta.tables import DeltaTable
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from lake.job import Lake
+from lake.warehouse import Warehouse
+from schemas.contract import Column, Contract
+from schemas.errors import ContractError, QarmError, UserError
+
+PRICES = Contract(
+    name="prices",
+    comment="What things cost",
+    columns=(
+        Column("sku", "STRING", "The thing", nullable=False),
+        Column("price", "DOUBLE", "What it costs", nullable=False),
+        Column("since", "INT", "Since when"),
+    ),
+    key=("sku",),
+    checks={"price_not_negative": "price >= 0"},
+)
+
+
+@pytest.fixture(params=["folder", "catalog", "viewfs"])
+def warehouse(request: pytest.FixtureRequest, spark: SparkSession, make_lake: Callable[..., Lake]) -> Warehouse:
+    name = f"w{abs(hash(request.node.name))}"
+    if request.param == "catalog":
+        spark.sql(f"CREATE SCHEMA spark_catalog.{name}")
+        return make_lake(location=f"spark_catalog.{name}").warehouse
+    return make_lake(location=f"viewfs://test/data/{name}" if request.param == "viewfs" else None).warehouse
+
+
+def rows(spark: SparkSession, *values: tuple[str, float, int]) -> DataFrame:
+    return spark.createDataFrame(list(values), "sku STRING, price DOUBLE, since INT")
+
+
+def content(warehouse: Warehouse, version: int | None = None) -> set[tuple[str, float, int]]:
+    return {tuple(row) for row in warehouse.read("prices", version).collect()}
+
+
+def test_versions_comments_and_merge(warehouse: Warehouse, spark: SparkSession) -> None:
+    assert warehouse.version("prices") is None
+    first = warehouse.overwrite(PRICES, rows(spark, ("a", 1.0, 1), ("b", 2.0, 1)))
+    merged = warehouse.merge(PRICES, rows(spark, ("b", 3.0, 9), ("a", 1.0, 9), ("c", 4.0, 9)), ["price"], ["since"])
+    assert merged == first + 1 == warehouse.version("prices")
+    # a is unchanged and left alone; b changed but keeps its "since"; c is new.
+    assert content(warehouse) == {("a", 1.0, 1), ("b", 3.0, 1), ("c", 4.0, 9)}
+    assert content(warehouse, first) == {("a", 1.0, 1), ("b", 2.0, 1)}
+    again = warehouse.merge(PRICES, rows(spark, ("b", 3.0, 99)), ["price"])
+    assert again == merged == warehouse.version("prices"), "nothing changed, so no version is written"
+    comments = {f.name: f.metadata.get("comment") for f in warehouse.read("prices").schema.fields}
+    assert comments == {"sku": "The thing", "price": "What it costs", "since": "Since when"}
+
+
+def test_adding_no_rows_writes_nothing_and_is_no_error(make_lake: Callable[..., Lake], spark: SparkSession) -> None:
+    warehouse = make_lake().warehouse
+    first = warehouse.append(PRICES, rows(spark, ("a", 1.0, 1)))
+    spark.conf.unset("spark.databricks.delta.lastCommitVersionInSession")  # as in a session that has written nothing
+    assert warehouse.append(PRICES, rows(spark)) == first == warehouse.version("prices")
+    other = Contract("others", PRICES.comment, PRICES.columns, PRICES.key, PRICES.checks)
+    for _ in range(3):  # its versions run ahead
+        warehouse.append(other, rows(spark, ("a", 1.0, 1)))
+    assert warehouse.append(PRICES, rows(spark)) == first, "not the version of another table's commit"
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (("b", -1.0, 1), "price_not_negative"),
+        ((None, 1.0, 1), "NOT NULL constraint violated for column: sku"),
+        (("a", 5.0, 1), "2 rows have the key sku=a"),
+    ],
+)
+@pytest.mark.parametrize("write", ["overwrite", "merge"])
+def test_a_row_that_breaks_the_contract_fails_the_write(
+    make_lake: Callable[..., Lake], spark: SparkSession, bad: tuple, message: str, write: str
+) -> None:
+    warehouse = make_lake().warehouse
+    version = warehouse.overwrite(PRICES, rows(spark, ("z", 1.0, 1)))
+    new = rows(spark, ("a", 1.0, 1), bad)
+    with pytest.raises(ContractError, match=message):
+        warehouse.merge(PRICES, new, ["price"]) if write == "merge" else warehouse.overwrite(PRICES, new)
+    assert warehouse.version("prices") == version
+    assert content(warehouse) == {("z", 1.0, 1)}
+
+
+def test_other_writers_are_held_to_the_contract_too(make_lake: Callable[..., Lake], spark: SparkSession) -> None:
+    warehouse = make_lake().warehouse
+    warehouse.overwrite(PRICES, rows(spark, ("z", 1.0, 1)))
+    with pytest.raises(Exception, match="price_not_negative"):
+        rows(spark, ("a", -1.0, 1)).write.format("delta").mode("append").save(f"{warehouse.root}/prices")
+
+
+def test_missing_and_mistyped_columns_are_all_named(make_lake: Callable[..., Lake], spark: SparkSession) -> None:
+    new = spark.createDataFrame([("a", "1")], "sku STRING, price STRING")
+    with pytest.raises(ContractError, match="table prices: price is string, not double; since is missing"):
+        make_lake().warehouse.append(PRICES, new)
+
+
+def test_other_columns_replace_the_table_and_keep_its_past(make_lake: Callable[..., Lake], spark: SparkSession) -> None:
+    warehouse = make_lake().warehouse
+    old = warehouse.overwrite(PRICES, rows(spark, ("a", 1.0, 1)))
+    wider = Contract("prices", "", (*PRICES.columns, Column("shop", "STRING", "Where", nullable=False)), key=("sku",))
+    new = rows(spark, ("b", 2.0, 2)).selectExpr("*", "'here' AS shop")
+    assert warehouse.read_if_of(PRICES).collect() == warehouse.read("prices").collect()  # type: ignore[union-attr]
+    assert warehouse.read_if_of(wider) is None, "of other columns"
+    warehouse.overwrite(wider, new)
+    assert [tuple(row) for row in warehouse.read("prices").collect()] == [("b", 2.0, 2, "here")]
+    assert content(warehouse, old) == {("a", 1.0, 1)}
+    with pytest.raises(ContractError, match="column: shop"):
+        warehouse.overwrite(wider, new.selectExpr("sku", "price", "since", "string(null) AS shop"))
+
+
+def test_merge_rewrites_no_file_without_a_change(make_lake: Callable[..., Lake], spark: SparkSession) -> None:
+    contract = Contract(
+        "parts", "", (*PRICES.columns[:2], Column("day", "INT", "Day")), key=("sku",), partition_by=("day",)
+    )
+    warehouse = make_lake().warehouse
+    table = spark.range(20).select(
+        F.col("id").cast("string").alias("sku"), F.lit(1.0).alias("price"), (F.col("id") % 2).cast("int").alias("day")
+    )
+    before = set(warehouse.files("parts", warehouse.overwrite(contract, table), F.lit(True)))
+    changed = table.withColumn("price", F.when(F.col("sku") == "4", 2.0).otherwise(1.0))
+    after = set(warehouse.files("parts", warehouse.merge(contract, changed, ["price"]), F.lit(True)))
+    assert {file for file in before if "day=1" in file} <= after
+    assert {file for file in before if "day=0" in file} - after
+
+
+def test_files_are_of_one_version_and_partition(make_lake: Callable[..., Lake], spark: SparkSession) -> None:
+    contract = Contract("parts", "", PRICES.columns, key=("sku",), partition_by=("since",))
+    warehouse = make_lake().warehouse
+    old = warehouse.overwrite(contract, rows(spark, ("a", 1.0, 1), ("b", 1.0, 2)))
+    new = warehouse.overwrite(contract, rows(spark, ("c", 1.0, 1)))
+    found = warehouse.files("parts", old, F.col("since") == 1)
+    assert len(found) == 1
+    assert spark.read.parquet(found[0]).collect()[0]["sku"] == "a"
+    assert not set(found) & set(warehouse.files("parts", new, F.col("since") == 1))
+    assert len(deltalake.DeltaTable(f"{warehouse.root}/parts").file_uris()) == 1
+
+
+def test_deletion_vectors_are_refused(make_lake: Callable[..., Lake], spark: SparkSession) -> None:
+    warehouse = make_lake().warehouse
+    version = warehouse.overwrite(PRICES, rows(spark, ("a", 1.0, 1), ("b", 1.0, 2)))
+    assert warehouse.files("prices", version, F.lit(True))
+    spark.sql(f"ALTER TABLE {warehouse.identifier('prices')} SET TBLPROPERTIES (delta.enableDeletionVectors = true)")
+    DeltaTable.forPath(spark, f"{warehouse.root}/prices").delete("sku = 'a'")
+    with pytest.raises(QarmError, match="deletion vectors"):
+        warehouse.files("prices", warehouse.version("prices"), F.lit(True))
+
+
+def test_what_is_not_there_is_named(make_lake: Callable[..., Lake]) -> None:
+    with pytest.raises(UserError, match=r"table prices does not exist in .*warehouse"):
+        make_lake().warehouse.read("prices")
+    assert make_lake().warehouse.read_if_of(PRICES) is None
+    with pytest.raises(UserError, match="no such catalog schema"):
+        make_lake(location="spark_catalog.nowhere")

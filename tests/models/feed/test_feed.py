@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from models.feed import row_groups
+from models.feed.feed import Feed
+from models.feed.shuffling import Rows
+
+
+def write(path: Path, first: int, rows: int, row_group_size: int) -> str:
+    ids = np.arange(first, first + rows, dtype=np.int32)
+    lists = pa.array([[i, i + 1, i + 2] for i in ids.tolist()], pa.list_(pa.int32()))
+    table = pa.table({"id": ids, "items": lists, "name": [str(i) for i in ids]})
+    pq.write_table(table, path, row_group_size=row_group_size)
+    return path.as_uri()
+
+
+@pytest.fixture(params=[False, True], ids=["ahead", "in turns"])
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> list[str]:
+    """300 rows in twelve row groups, read both ways."""
+    monkeypatch.setattr(row_groups, "computes_on_all_cores", lambda: request.param)
+    return [write(tmp_path / f"part-{part}.parquet", 100 * part, 100, 25) for part in range(3)]
+
+
+def ids_of(feed: Feed, epoch: int) -> list[int]:
+    return [i for batch in feed.epoch(epoch) for i in batch["id"].tolist()]
+
+
+def test_every_row_comes_once_with_its_lists(files: list[str]) -> None:
+    feed = Feed(files, ["id", "items"], 64, 128, seed=1)
+    batches = list(feed.epoch(0))
+    ids = np.concatenate([batch["id"].numpy() for batch in batches])
+    assert sorted(ids.tolist()) == list(range(300))
+    items = np.concatenate([batch["items"].numpy() for batch in batches])
+    assert np.array_equal(items, ids[:, None] + np.arange(3))
+    assert set(batches[0]) == {"id", "items"}
+    assert [len(batch["id"]) for batch in batches] == [64] * 4 + [44]
+    assert (feed.rows, feed.steps) == (300, 5)
+
+
+def test_order_depends_on_seed_and_epoch_alone(files: list[str]) -> None:
+    feed = Feed(files, ["id"], 32, 128, seed=1)
+    first = ids_of(feed, 0)
+    assert ids_of(Feed(files, ["id"], 32, 128, seed=1), 0) == first
+    assert ids_of(feed, 1) != first
+    assert ids_of(Feed(files, ["id"], 32, 128, seed=2), 0) != first
+    assert first != sorted(first)
+
+
+def test_an_unfinished_epoch_leaves_the_next_as_it_is(files: list[str]) -> None:
+    feed = Feed(files, ["id"], 32, 128, seed=1)
+    next(iter(feed.epoch(0)))
+    assert ids_of(feed, 1) == ids_of(Feed(files, ["id"], 32, 128, seed=1), 1)
+
+
+def test_a_batch_mixes_row_groups(files: list[str]) -> None:
+    batch = next(iter(Feed(files, ["id"], 32, 128, seed=1).epoch(0)))
+    assert len({i // 25 for i in batch["id"].tolist()}) >= 5
+
+
+def test_without_shuffling_the_order_is_the_files(files: list[str]) -> None:
+    assert ids_of(Feed(files, ["id"], 32, 0, seed=1), 0) == list(range(300))
+    assert ids_of(Feed(files[::-1], ["id"], 32, 0, seed=1), 0) == [*range(200, 300), *range(100, 200), *range(100)]
+
+
+def test_long_row_groups_are_read_in_pieces(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = ids_of(Feed(files, ["id"], 32, 0, seed=1), 0)
+    monkeypatch.setattr(row_groups, "ROWS_AT_ONCE", 7)
+    feed = Feed(files, ["id"], 32, 0, seed=1)
+    assert ids_of(feed, 0) == whole
+    shards = [ids_of(feed.sharded(shard, 7), 0) for shard in range(7)]
+    assert [i for shard in shards for i in shard] == whole
+
+
+def test_where_torch_computes_on_all_cores_pieces_are_decoded_while_the_caller_waits(
+    files: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = []
+
+    def noted(batch: pa.RecordBatch, path: str) -> Rows:
+        decoded.append(len(batch))
+        return tensors(batch, path)
+
+    tensors = row_groups._tensors
+    monkeypatch.setattr(row_groups, "_tensors", noted)
+    monkeypatch.setattr(row_groups, "ROWS_AT_ONCE", 5)
+    ahead = []
+    for taken, _ in enumerate(Feed(files, ["id"], 5, 0, seed=1).epoch(0), 1):
+        time.sleep(0.01)
+        ahead.append(len(decoded) - taken)
+    if row_groups.computes_on_all_cores():
+        assert max(ahead) <= 1
+    else:
+        assert 1 < max(ahead) <= 4
+
+
+@pytest.mark.parametrize("shuffle_rows", [0, 64])
+@pytest.mark.parametrize(("shards", "group_size"), [(2, 25), (5, 25), (7, 50), (5, 1000), (400, 25)])
+def test_shards_share_every_row_once(tmp_path: Path, shards: int, group_size: int, shuffle_rows: int) -> None:
+    """With 1000 rows a group there are three row groups for five shards; with 400 shards some have no row."""
+    files = [write(tmp_path / f"part-{part}.parquet", 100 * part, 100, group_size) for part in range(3)]
+    feed = Feed(files, ["id"], 16, shuffle_rows, seed=3)
+    batches = [[batch["id"].tolist() for batch in feed.sharded(shard, shards).epoch(2)] for shard in range(shards)]
+    seen = Counter(i for shard in batches for batch in shard for i in batch)
+    assert seen == Counter(range(300))
+    sizes = [sum(map(len, shard)) for shard in batches]
+    assert max(sizes) - min(sizes) <= 1
+    assert {feed.sharded(shard, shards).steps for shard in range(shards)} == {max(map(len, batches))}
+    assert max(map(len, batches)) - min(map(len, batches)) <= 1
+
+
+def test_shards_change_from_epoch_to_epoch(files: list[str]) -> None:
+    feed = Feed(files, ["id"], 16, 64, seed=3, shards=2)
+    assert set(ids_of(feed, 0)) != set(ids_of(feed, 1))
+
+
+def test_one_row_and_a_shard_without_any(tmp_path: Path) -> None:
+    feed = Feed([write(tmp_path / "one.parquet", 0, 1, 10)], ["id"], 16, 64, seed=3)
+    shards = [list(feed.sharded(shard, 2).epoch(0)) for shard in range(2)]
+    assert [len(batches) for batches in shards] == [0, 1]
+    assert feed.sharded(0, 2).steps == 1
+
+
+def test_paths_with_spaces_and_partitions(tmp_path: Path) -> None:
+    folder = tmp_path / "a b%" / "split=train"
+    folder.mkdir(parents=True)
+    assert ids_of(Feed([write(folder / "x.parquet", 0, 5, 10)], ["id"], 16, 0, seed=3), 0) == list(range(5))
+
+
+def broken(tmp_path: Path, **columns: pa.Array) -> list[str]:
+    path = tmp_path / "broken.parquet"
+    pq.write_table(pa.table(columns), path)
+    return [path.as_uri()]
+
+
+@pytest.mark.parametrize(
+    ("column", "complaint"),
+    [
+        (pa.array([1, None, 3], pa.int32()), "null is not allowed"),
+        (pa.array([[1], None, [3]], pa.list_(pa.int32())), "null is not allowed"),
+        (pa.array([[1], [None], [3]], pa.list_(pa.int32())), "null is not allowed"),
+        (pa.array([[1], [2, 3], [3]], pa.list_(pa.int32())), "differ in length"),
+        (pa.array([[1, 2, 3], [4], [5, 6]], pa.list_(pa.int32())), "differ in length"),
+        (pa.array(["a", "b", "c"]), "string is no number"),
+    ],
+)
+def test_what_is_no_tensor_is_refused_by_name(tmp_path: Path, column: pa.Array, complaint: str) -> None:
+    feed = Feed(broken(tmp_path, good=pa.array([1, 2, 3]), bad=column), ["good", "bad"], 2, 0, seed=1)
+    with pytest.raises(ValueError, match=f"column bad of .*broken.parquet: .*{complaint}"):
+        list(feed.epoch(0))
+
+
+def test_a_column_that_is_not_there_is_named(files: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"no column score: .*part-0"):
+        list(Feed(files, ["id", "score"], 32, 0, seed=1).epoch(0))
+
+
+def test_needs_files_and_a_shard_that_is_there() -> None:
+    with pytest.raises(ValueError, match="at least one file"):
+        Feed([], ["id"], 32, 0, seed=1)
+    with pytest.raises(ValueError, match="no shard 2 of 2"):
+        Feed(["file:///a"], ["id"], 32, 0, seed=1, shard=2, shards=2)
+
+
+def test_a_process_may_end_within_an_epoch(tmp_path: Path) -> None:
+    """The reading thread is stopped first: in Arrow's code at that moment, it would abort the process."""
+    files = [write(tmp_path / "many.parquet", 0, 60_000, 60_000)]
+    code = f"from models.feed.feed import Feed; left = Feed({files}, ['id', 'items'], 8, 64, 1).epoch(0); next(left)"
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

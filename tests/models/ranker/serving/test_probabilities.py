@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from models.ranker.examples.top_k import TIERS
+from models.ranker.network.ranker import CODE_COUNTS, COUNTS, Ranker, RankerShape
+from models.ranker.serving import probabilities as serving
+from models.ranker.serving.probabilities import probabilities, tiled
+from tests.models.ranker.network.test_ranker import SHAPE, SWITCHES, batch
+
+EVENTS, RECENT, FOUND = 30, 5, 7
+TWO_TASKS = replace(
+    SHAPE, tasks=["click", "order"], follows={"order": "click"}, hidden=[16, 8], mixture="ple", experts=2
+)
+
+
+def drawn(n: int, events: int = EVENTS, seed: int = 0) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """A user with so many events and n candidates, some of which found fewer events than others."""
+    g = torch.Generator().manual_seed(seed)
+
+    def draw(low: int, high: int, *size: int) -> torch.Tensor:
+        return torch.randint(low, high, size, generator=g, dtype=torch.int32)
+
+    below = {"item": 20, "sid_1": 5, "sid_2": 5, "sid_3": 5, "gap": 16, "action": 3, "position": 16}
+    fields = {f"event_{name}": draw(1, high, 1 + events) for name, high in below.items()}
+    for values in fields.values():
+        values[0] = 0
+    recent = torch.arange(1, 1 + min(events, RECENT), dtype=torch.int32)
+    context = {"hour": draw(0, 24, 1), "weekday": draw(0, 7, 1), "history_length": torch.tensor([events])}
+    candidates = {name: draw(0, 9, n) for name in (*COUNTS, *CODE_COUNTS)}
+    candidates |= {"item_index": draw(1, 20, n), "taken_gap": draw(0, 16, n), "shared_gap": draw(0, 16, n)}
+    candidates |= {f"sid_{i}": draw(0, 5, n) for i in (1, 2, 3)} | {f"shared_{i}": draw(0, 9, n) for i in (1, 2, 3)}
+    candidates |= {"similar": draw(0, 9, n, TIERS), "neighbour_item": draw(0, 20, n, 5), "paired": torch.rand(n, 6)}
+    candidates |= {"similarity": torch.rand(n, 8, generator=g), "behaviour": torch.rand(n, 8, generator=g)}
+    candidates["taste"] = torch.rand(n, 4, generator=g) - 0.5
+    candidates["tried"] = draw(0, 9, n, 8)
+    found = draw(1, 1 + events, n, FOUND) if events else torch.zeros(n, FOUND, dtype=torch.int32)
+    candidates["found"] = found * (torch.arange(FOUND) < draw(0, FOUND + 1, n, 1)).int()
+    candidates["found_score"] = (torch.rand(n, FOUND, generator=g) * 2 - 1) * (candidates["found"] > 0)
+    return {**fields, **context, "recent": recent}, candidates
+
+
+def random_ranker(shape: RankerShape) -> Ranker:
+    """Every weight drawn, also those that begin at 0."""
+    torch.manual_seed(3)
+    ranker = Ranker(shape).eval()
+    for name, weight in ranker.named_parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+        if name.startswith(("item", "code", "of_event")):
+            weight.data[0] = 0
+    return ranker
+
+
+def assert_same(ranker: Ranker, n: int, events: int = EVENTS) -> None:
+    user, candidates = drawn(n, events)
+    with torch.inference_mode():
+        ours, theirs = (
+            probabilities(ranker, user, candidates),
+            ranker.probabilities(tiled(ranker.shape, user, candidates)),
+        )
+    assert ours.shape == (n, len(ranker.shape.tasks))
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+    if n <= 100:  # of more, some are too close to each other
+        assert torch.equal(ours.argsort(0), theirs.argsort(0))
+
+
+@pytest.mark.parametrize("shape", [SHAPE, TWO_TASKS, replace(TWO_TASKS, mixture="mmoe")])
+@pytest.mark.parametrize("n", [1, 40, 515])
+def test_scores_and_rankings_are_the_training_models(shape: RankerShape, n: int) -> None:
+    assert_same(random_ranker(shape), n)
+
+
+@pytest.mark.parametrize("events", [0, 1, 3])
+def test_short_histories_need_no_padding(events: int) -> None:
+    assert_same(random_ranker(SHAPE), 20, events)
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_every_switch_may_be_off(switch: str) -> None:
+    assert_same(random_ranker(replace(SHAPE, **{switch: False})), 20)
+
+
+@pytest.mark.parametrize("histories", [["recent"], ["found"], ["found", "recent"]])
+def test_histories_are_those_of_the_shape(histories: list[str]) -> None:
+    assert_same(random_ranker(replace(SHAPE, histories=histories)), 20)
+
+
+@pytest.mark.parametrize("search", ["soft", "twin", "eta"])
+def test_a_ranker_with_a_search_of_its_own_scores_the_same_in_blocks(
+    search: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "BLOCK_EVENTS", 4 * FOUND)
+    assert_same(random_ranker(replace(SHAPE, search=search, search_k=3)), 30)
+
+
+def test_a_trained_ranker_scores_the_same() -> None:
+    torch.manual_seed(0)
+    ranker = Ranker(SHAPE)
+    optimiser = torch.optim.Adam(ranker.parameters(), lr=0.02)
+    losses = []
+    for step in range(40):
+        loss = ranker.loss(batch(seed=step))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] - 0.05
+    assert_same(ranker.eval(), 100)
+
+
+def test_scores_are_equal_to_the_bit_from_call_to_call() -> None:
+    ranker, (user, candidates) = random_ranker(SHAPE), drawn(300)
+    with torch.inference_mode():
+        first = probabilities(ranker, user, candidates)
+        probabilities(ranker, *drawn(77, seed=1))
+        copies = ({name: values.clone() for name, values in side.items()} for side in (user, candidates))
+        assert torch.equal(probabilities(ranker, *copies), first)

@@ -1,0 +1,113 @@
+"""Contents to embeddings, on the executors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from models.llm.encoder import EncoderParameters, TextEncoder, load_encoder
+from models.llm.image_text import ImageTextEncoder
+from models.llm.projection import Moments, Projection
+from models.llm.prompts import embedding_prompt, item_text
+from udfs.arrays import column_matrix, list_column
+from udfs.batches import Batches
+from udfs.workers import shipped, use_task_cores
+
+RAW_SCHEMA = "content_hash STRING, raw ARRAY<FLOAT>"
+IMAGE_RAW_SCHEMA = f"{RAW_SCHEMA}, image_broken BOOLEAN"
+MOMENTS_SCHEMA = "count LONG, total ARRAY<DOUBLE>, outer ARRAY<DOUBLE>"
+EMBEDDING_SCHEMA = "content_hash STRING, embedding ARRAY<FLOAT>, search_embedding ARRAY<FLOAT>"
+
+
+@cache
+def _encoder(folder: Path, parameters: EncoderParameters) -> TextEncoder:
+    return load_encoder(folder, parameters)
+
+
+def texts_of(batch: pa.RecordBatch) -> list[str]:
+    """The text of every item of a batch with title, category, attributes and description."""
+    fields = (batch.column(name).to_pylist() for name in ("title", "category", "attributes", "description"))
+    return [
+        item_text(title, category, dict(attributes or ()), description)
+        for title, category, attributes, description in zip(*fields, strict=True)
+    ]
+
+
+def encode(model: str, parameters: EncoderParameters) -> Batches:
+    """Embeds contents; the model is loaded once per Python worker.
+
+    Args:
+        model: the shipped language model.
+        parameters: how it is read.
+    """
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        use_task_cores()
+        for batch in batches:
+            texts = [embedding_prompt(text) for text in texts_of(batch)]
+            vectors = _encoder(shipped(model), parameters).encode(texts)
+            yield pa.RecordBatch.from_arrays(
+                [batch.column("content_hash"), list_column(vectors)], ["content_hash", "raw"]
+            )
+
+    return run
+
+
+@cache
+def _image_encoder(folder: Path, parameters: EncoderParameters) -> ImageTextEncoder:
+    return ImageTextEncoder(folder, parameters)
+
+
+def encode_with_images(model: str, parameters: EncoderParameters) -> Batches:
+    """Embeds contents with their ``image``; one that cannot be read is told of, and the text alone embedded.
+
+    Args:
+        model: the shipped vision-language model.
+        parameters: how it is read.
+    """
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        use_task_cores()
+        for batch in batches:
+            texts = [embedding_prompt(text) for text in texts_of(batch)]
+            vectors, broken = _image_encoder(shipped(model), parameters).encode(
+                texts, batch.column("image").to_pylist()
+            )
+            yield pa.RecordBatch.from_arrays(
+                [batch.column("content_hash"), list_column(vectors), pa.array(broken, pa.bool_())],
+                ["content_hash", "raw", "image_broken"],
+            )
+
+    return run
+
+
+def sum_moments(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Count, sum and outer products of raw vectors: one row per partition, whatever its size."""
+    total: Moments | None = None
+    for batch in batches:
+        if batch.num_rows:
+            part = Moments.of(column_matrix(batch.column("raw")))
+            total = part if total is None else total + part
+    if total is not None:
+        columns = [pa.array([total.count]), list_column(total.total[None]), list_column(total.outer.reshape(1, -1))]
+        yield pa.RecordBatch.from_arrays(columns, ["count", "total", "outer"])
+
+
+def project(projection: Projection) -> Batches:
+    """Centres and reduces raw vectors: content_hash, embedding, search_embedding.
+
+    Args:
+        projection: a few hundred kilobytes, sent with the tasks.
+    """
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            embedding, reduced = projection.apply(column_matrix(batch.column("raw")).astype(np.float32))
+            columns = [batch.column("content_hash"), list_column(embedding), list_column(reduced)]
+            yield pa.RecordBatch.from_arrays(columns, ["content_hash", "embedding", "search_embedding"])
+
+    return run

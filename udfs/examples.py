@@ -1,0 +1,196 @@
+"""Users' events to ranking examples, on the executors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from models.ranker.examples.columns import target_columns
+from models.ranker.examples.hashing import uniform
+from models.ranker.examples.histories import Histories, histories_of
+from models.ranker.examples.targets import (
+    Catalogue,
+    ExampleParameters,
+    Targets,
+    UserEvents,
+    draw_negatives,
+    targets_of,
+)
+from udfs.arrays import list_column
+from udfs.batches import Batches
+from udfs.workers import shipped
+
+SPLITS = ("train", "valid", "test")
+KEEP = 2
+"""Salt of the draw that says whether a positive is kept."""
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """Where the splits begin and how much of each is kept.
+
+    Attributes:
+        train_from: first microsecond of the train examples; None: all before the validation period.
+        valid_from: first microsecond of the validation period.
+        test_from: first microsecond of the test period.
+        shares: share of train, valid and test targets that is kept.
+    """
+
+    train_from: int | None
+    valid_from: int
+    test_from: int
+    shares: tuple[float, float, float]
+
+    def split_of(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
+        """0, 1 or 2 for train, valid or test; shape (n,)."""
+        return (times >= self.valid_from).astype(np.int64) + (times >= self.test_from)
+
+    def keeps(self, targets: Targets) -> NDArray[np.bool_]:
+        """Which targets are kept, by hash; shape (n,)."""
+        kept = uniform(targets.keys, KEEP) < np.array(self.shares)[self.split_of(targets.times)]
+        return kept if self.train_from is None else kept & (targets.times >= self.train_from)
+
+
+@cache
+def load_catalogue(folder: Path) -> Catalogue:
+    """A catalogue from the files of its artifact, memory-mapped: one copy for all workers of a host."""
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in Catalogue.__annotations__}
+    return Catalogue(**arrays)
+
+
+def build_examples(catalogue: str, parameters: ExampleParameters, plan: SplitPlan, tasks: Sequence[str]) -> Batches:
+    """Makes the function for ``mapInArrow`` over partitions sorted by user, part, time and item row.
+
+    Its input has one row per event: ``user_id``, ``part`` (of how many ``parts``), ``item_row``, ``time``, ``labels``
+    (one bit per task), ``impression`` and ``key``. All of a user's events lie in one partition, once for every part;
+    each part makes its share of the examples. Memory: one user's events and a part's examples, whatever the partition's
+    size.
+
+    Args:
+        catalogue: the shipped catalogue.
+        parameters: lengths and sampling.
+        plan: the time split.
+        tasks: in the order of the labels.
+    """
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        folder = shipped(catalogue)
+        for rows in users_of(batches):
+            events = _events(rows, len(tasks))
+            share = (rows["part"][0].as_py(), rows["parts"][0].as_py())
+            built = examples_of_user(events, load_catalogue(folder), parameters, plan, share)
+            if built is not None:
+                yield to_arrow(rows["user_id"][0].as_py(), *built, load_catalogue(folder), plan, tasks)
+
+    return run
+
+
+def users_of(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """One table per user and part, from batches sorted by them."""
+    pending: list[pa.RecordBatch] = []
+    for batch in batches:
+        if batch.num_rows == 0:
+            continue
+        users = np.asarray(batch.column("user_id").to_numpy(zero_copy_only=False), dtype=object)
+        parts = batch.column("part").to_numpy()
+        changes = (users[1:] != users[:-1]) | (parts[1:] != parts[:-1])
+        edges = [0, *(np.flatnonzero(changes) + 1).tolist(), len(users)]
+        for start, stop in pairwise(edges):
+            if pending and _owner(pending[-1]) != (users[start], parts[start]):
+                yield pa.Table.from_batches(pending)
+                pending = []
+            pending.append(batch.slice(start, stop - start))
+    if pending:
+        yield pa.Table.from_batches(pending)
+
+
+def _owner(rows: pa.RecordBatch) -> tuple[str, int]:
+    return rows.column("user_id")[0].as_py(), rows.column("part")[0].as_py()
+
+
+def examples_of_user(
+    events: UserEvents,
+    catalogue: Catalogue,
+    parameters: ExampleParameters,
+    plan: SplitPlan,
+    share: tuple[int, int] = (0, 1),
+) -> tuple[Targets, Histories] | None:
+    """All kept examples of one user, with their histories; None where there are none.
+
+    Args:
+        events: the user's events, oldest first.
+        catalogue: what is known of the items.
+        parameters: lengths and sampling.
+        plan: the time split.
+        share: the part of the user's positives and impressions that is made, and of how many.
+    """
+    targets = targets_of(events, parameters.attribution_gap)
+    part, parts = share
+    targets = _take(targets, plan.keeps(targets) & (targets.keys % np.uint64(parts) == part))
+    if parameters.negatives:
+        owned = np.unique(events.rows[events.positive])
+        window = np.searchsorted(catalogue.drawing_from, targets.times, side="right") - 1
+        drawn = draw_negatives(targets, window, owned, catalogue.drawing, parameters.negatives)
+        targets = Targets(
+            *(np.concatenate([a, b]) for a, b in zip(vars(targets).values(), vars(drawn).values(), strict=True))
+        )
+    if len(targets.rows) == 0:
+        return None
+    return targets, histories_of(events, targets, catalogue, parameters)
+
+
+def _take(targets: Targets, rows: NDArray[np.bool_]) -> Targets:
+    return Targets(*(values[rows] for values in vars(targets).values()))
+
+
+def _events(rows: pa.Table, tasks: int) -> UserEvents:
+    flags = rows["labels"].to_numpy()
+    return UserEvents(
+        rows=rows["item_row"].to_numpy().astype(np.int64),
+        times=rows["time"].to_numpy(),
+        labels=((flags[:, None] >> np.arange(tasks)) & 1).astype(bool),
+        impressions=rows["impression"].to_numpy().astype(bool),
+        keys=rows["key"].to_numpy().view(np.uint64),
+    )
+
+
+def to_arrow(
+    user: str, targets: Targets, histories: Histories, catalogue: Catalogue, plan: SplitPlan, tasks: Sequence[str]
+) -> pa.RecordBatch:
+    """One user's examples as the columns of ``ranker_examples``, item row and key in place of ids.
+
+    Args:
+        user: the user's id.
+        targets: the examples' targets.
+        histories: of the targets.
+        catalogue: what is known of the items.
+        plan: the time split.
+        tasks: in the order of the labels.
+    """
+    n = len(targets.rows)
+    columns: dict[str, pa.Array] = {
+        "user_id": pa.array([user] * n, pa.string()),
+        "item_row": pa.array(targets.rows),
+        "key": pa.array(targets.keys.view(np.int64)),
+        "event_time": pa.array(targets.times, pa.timestamp("us", tz="UTC")),
+        "split": pa.array(np.array(SPLITS)[plan.split_of(targets.times)].tolist(), pa.string()),
+        **{f"label_{task}": pa.array(targets.labels[:, i].astype(np.float32)) for i, task in enumerate(tasks)},
+        **{
+            name: list_column(values) if values.ndim == 2 else pa.array(values)
+            for name, values in target_columns(targets, histories, catalogue).items()
+        },
+        **{f"recent_{name}": list_column(values) for name, values in histories.recent.items()},
+        **{f"found_{name}": list_column(values) for name, values in histories.found.items()},
+        "found_score": list_column(histories.found_score),
+        "recent_length": pa.array(histories.recent_length),
+        "found_length": pa.array(histories.found_length),
+        "exclusive": pa.array(histories.exclusive),
+    }
+    return pa.RecordBatch.from_pydict(columns)

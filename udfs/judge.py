@@ -1,0 +1,74 @@
+"""Pairs of contents to a judge's opinions, on the executors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
+
+import pyarrow as pa
+
+from models.llm.endpoint import EndpointJudge, EndpointParameters
+from models.llm.judge import JUDGES, Judge, JudgeParameters
+from models.llm.prompts import item_text
+from udfs.batches import Batches
+from udfs.workers import shipped, use_task_cores
+
+OPINION_SCHEMA = (
+    "trigger_content STRING, target_content STRING, judge_score DOUBLE, reason STRING, tokens_read LONG,"
+    " tokens_written LONG"
+)
+
+
+@cache
+def _local(folder: Path, parameters: JudgeParameters) -> Judge:
+    return JUDGES[parameters.method](folder, parameters)
+
+
+def judge_locally(model: str, parameters: JudgeParameters) -> Batches:
+    """Scores pairs with a local model, loaded once per Python worker.
+
+    Args:
+        model: the shipped language model.
+        parameters: how it reads.
+    """
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        use_task_cores()
+        for batch in batches:
+            if batch.num_rows:
+                yield _judged(batch, _local(shipped(model), parameters))
+
+    return run
+
+
+def judge_by_endpoint(parameters: EndpointParameters) -> Batches:
+    """Scores pairs by asking an endpoint.
+
+    Args:
+        parameters: the limits are one task's.
+    """
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            if batch.num_rows:
+                yield _judged(batch, EndpointJudge(parameters))
+
+    return run
+
+
+def _judged(batch: pa.RecordBatch, judge: Judge) -> pa.RecordBatch:
+    opinions = judge.opinions(_texts(batch.column("trigger")), _texts(batch.column("target")))
+    names = ["trigger_content", "target_content"]
+    # A batch's tokens stand in its first row: they are summed, never looked at by pair.
+    tokens = [pa.array([total] + [0] * (batch.num_rows - 1), pa.int64()) for total in opinions.tokens]
+    scores = pa.array(opinions.scores, from_pandas=True)  # NaN: no answer
+    columns = [*(batch.column(name) for name in names), scores, pa.array(opinions.reasons, pa.string()), *tokens]
+    return pa.RecordBatch.from_arrays(columns, [*names, "judge_score", "reason", "tokens_read", "tokens_written"])
+
+
+def _texts(items: pa.StructArray) -> list[str]:
+    return [
+        item_text(item["title"], item["category"], dict(item["attributes"] or ()), item["description"])
+        for item in items.to_pylist()
+    ]

@@ -1,0 +1,65 @@
+"""Users' candidates to scores, on the executors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from models.ranker.examples.histories import Past
+from models.ranker.examples.targets import ExampleParameters, Targets
+from models.ranker.serving.user_candidates import score_user
+from udfs.batches import Batches
+from udfs.examples import load_catalogue, users_of
+from udfs.scoring import loaded_ranker
+from udfs.workers import shipped, use_task_cores
+
+
+def score_candidates(
+    rankers: str, model: str, catalogue: str, parameters: ExampleParameters, counts: Sequence[str]
+) -> Batches:
+    """Makes the function for ``mapInArrow`` over partitions sorted by user, part, time and item row.
+
+    Its input has one row per event and one per candidate: ``user_id``, ``part``, ``item_id`` (null for an event),
+    ``item_row``, ``time``, ``labels`` (one bit per task) and the counts. All of a user's events lie beside the
+    candidates of every part. Memory: the ranker, one user's events, and one part's candidates.
+
+    Args:
+        rankers: the shipped rankers.
+        model: the name of the one that scores.
+        catalogue: the shipped catalogue, that it was trained with.
+        parameters: search and lengths that it was trained with.
+        counts: columns of the candidates that the ranker reads as they are.
+    """
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        use_task_cores()
+        ranker = loaded_ranker(shipped(rankers), model)
+        known = load_catalogue(shipped(catalogue))
+        tasks = list(ranker.shape.tasks)
+        for rows in users_of(batches):
+            is_event = pc.is_null(rows["item_id"])
+            asked = rows.filter(pc.invert(is_event))
+            if asked.num_rows == 0:
+                continue
+            events = rows.filter(is_event)
+            past = Past.of(*(events[name].to_numpy() for name in ("item_row", "time", "labels")), known)
+            of_all = {name: np.array(asked[name]) for name in counts}
+            scores = score_user(ranker, past, _targets(asked, len(tasks)), of_all, known, parameters)
+            columns = {
+                "user_id": asked["user_id"],
+                "item_id": asked["item_id"],
+                "as_of": asked["time"].cast(pa.timestamp("us", tz="UTC")),
+                **{f"score_{task}": pa.array(scores[:, i].copy()) for i, task in enumerate(tasks)},
+            }
+            yield from pa.table(columns).combine_chunks().to_batches()
+
+    return run
+
+
+def _targets(candidates: pa.Table, tasks: int) -> Targets:
+    n = candidates.num_rows
+    rows, times = (candidates[name].to_numpy() for name in ("item_row", "time"))
+    return Targets(rows, times, labels=np.zeros((n, tasks), bool), keys=np.zeros(n, np.uint64))

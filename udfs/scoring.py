@@ -1,0 +1,96 @@
+"""Examples to scores, and scores to AUC per user, on the executors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from models.ranker.network.ranker import Ranker
+from models.ranker.network.saved import load_ranker
+from models.ranker.training.metrics import auc_per_group
+from udfs.arrays import column_matrix
+from udfs.batches import Batches
+from udfs.workers import shipped, use_task_cores
+
+USER_AUC_SCHEMA = "slice STRING, task STRING, model STRING, user_id STRING, auc DOUBLE, impressions LONG"
+
+
+@cache
+def loaded_ranker(folder: Path, name: str) -> Ranker:
+    """A ranker of an artifact, loaded once a Python worker."""
+    return load_ranker(folder, name)
+
+
+def score(artifact: str, models: Sequence[str], kept: Sequence[str]) -> Batches:
+    """Scores examples with several rankers; each is loaded once per Python worker.
+
+    Args:
+        artifact: the shipped rankers.
+        models: their names; scores come out as ``<model>_<task>``.
+        kept: input columns that are passed on.
+    """
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        use_task_cores()
+        for batch in batches:
+            if batch.num_rows == 0:
+                continue
+            scores: dict[str, pa.Array] = {}
+            for model in models:
+                ranker = loaded_ranker(shipped(artifact), model)
+                with torch.inference_mode():
+                    output = ranker.probabilities(_tensors(batch, ranker)).numpy()
+                scores |= {f"{model}_{t}": pa.array(output[:, i].copy()) for i, t in enumerate(ranker.shape.tasks)}
+            columns = [*(batch.column(name) for name in kept), *scores.values()]
+            yield pa.RecordBatch.from_arrays(columns, [*kept, *scores])
+
+    return run
+
+
+def _tensors(batch: pa.RecordBatch, ranker: Ranker) -> dict[str, torch.Tensor]:
+    tensors = {}
+    for name in ranker.shape.columns:
+        column = batch.column(name)
+        is_list = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
+        values = column_matrix(column) if is_list else column.to_numpy(zero_copy_only=False)
+        tensors[name] = torch.from_numpy(np.array(values))
+    return tensors
+
+
+def user_aucs(tasks: Sequence[str], models: Sequence[str]) -> Callable[[pa.Table], pa.Table]:
+    """Makes the function for ``groupBy(bucket, slice).applyInArrow``: AUC of every user, task and model.
+
+    Args:
+        tasks: with columns ``label_<task>``.
+        models: with columns ``<model>_<task>``.
+    """
+
+    def run(bucket: pa.Table) -> pa.Table:
+        users = bucket["user_id"].combine_chunks().dictionary_encode()
+        users = users.chunk(0) if isinstance(users, pa.ChunkedArray) else users
+        groups = users.indices.to_numpy().astype(np.int64)
+        parts = []
+        for task in tasks:
+            for model in models:
+                result = auc_per_group(groups, bucket[f"label_{task}"].to_numpy(), bucket[f"{model}_{task}"].to_numpy())
+                n = len(result.group)
+                parts.append(
+                    pa.table(
+                        {
+                            "slice": [bucket["slice"][0].as_py()] * n,
+                            "task": [task] * n,
+                            "model": [model] * n,
+                            "user_id": users.dictionary.take(pa.array(result.group)),
+                            "auc": pa.array(result.auc, from_pandas=True),
+                            "impressions": result.count,
+                        }
+                    )
+                )
+        return pa.concat_tables(parts)
+
+    return run
