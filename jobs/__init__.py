@@ -1,1 +1,1 @@
-"""One file, one spark-submit entry, one verb."""
+"""One file, one spark-submit entry, one verb. A folder holds what its verbs are made of."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import math
 import tempfile
@@ -18,7 +17,8 @@ from jobs.training.processes import checkpoint_folder, digest_of, in_processes, 
 from jobs.transforms.contents import accepted, by_content, distinct_contents
 from lake.artifacts import Artifact
 from lake.command import main
-from lake.job import Job, Run, user_mistakes
+from lake.declaration import Job, Option
+from lake.job import Run, user_mistakes
 from lake.periods import split_periods
 from lake.staging import staged
 from models.llm.alignment import AlignmentParameters, AlignmentRecord
@@ -231,19 +231,14 @@ def _train_and_publish(run: Run, model: Artifact, recipe: dict[str, object], fil
     run.measure("align.temperature", record.temperature)
 
 
-def options(parser: argparse.ArgumentParser) -> None:
-    """Adds align_encoder's own options."""
-    parser.add_argument(
-        "--realign", dest="set", action="append_const", const="align.realign=true", help="make a new aligned model"
-    )
-
-
 JOB = Job(
-    "align_encoder",
-    steps,
+    name="align_encoder",
+    steps=steps,
     sections=("align", "language_model", "split"),
     reads=("interactions", "items", "item_pairs", "item_questions"),
+    makes=("language_model", "aligned_model"),
+    options=(Option(flags=("--realign",), help="make a new aligned model", setting="align.realign", assigns="true"),),
 )
 
 if __name__ == "__main__":
-    raise SystemExit(main(JOB, options=options))
+    raise SystemExit(main(JOB))

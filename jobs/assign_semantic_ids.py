@@ -15,8 +15,9 @@ from jobs.codes.measures import measure_codes, measure_drift, measure_hits
 from jobs.codes.neighbours import nearest_items
 from jobs.codes.published import SID_COLUMNS, published_codes, standing_ids
 from lake.command import main
+from lake.declaration import Job
 from lake.indexing import with_row_number
-from lake.job import Job, Run
+from lake.job import Run
 from models.quantize.codebook import Codebook
 from schemas.errors import UserError
 from schemas.tables import ITEM_EMBEDDINGS, SEMANTIC_IDS
@@ -91,12 +92,20 @@ def steps(run: Run) -> None:
     with run.step("record what changed"):
         record_changes(run)
     with run.step("measure the codes"):
-        measure_codes(run, run.lake.warehouse.read(SEMANTIC_IDS.name), artifact)
+        measure_codes(run, run.read_back(SEMANTIC_IDS.name), artifact)
         measure_hits(run, contents, codes, codebook, settings.quality_sample)
-        measure_drift(run, run.lake.warehouse.read(SEMANTIC_IDS.name), artifact)
+        measure_drift(run, run.read_back(SEMANTIC_IDS.name), artifact)
 
 
-JOB = Job("assign_semantic_ids", steps, sections=("codebook",), reads=("item_embeddings",), uses=("codebook",))
+JOB = Job(
+    name="assign_semantic_ids",
+    steps=steps,
+    sections=("codebook",),
+    reads=("item_embeddings",),
+    writes=("semantic_ids", "sid_changes"),
+    uses=("codebook",),
+    consults=("runs",),
+)
 
 if __name__ == "__main__":
     raise SystemExit(main(JOB))

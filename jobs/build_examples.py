@@ -11,7 +11,8 @@ from jobs.examples.events import in_parts, name_examples, shape_events
 from jobs.examples.popularity import CODES, POPULARITY, with_popularity_before
 from jobs.examples.search_index import item_rows, publish_catalogue
 from lake.command import main
-from lake.job import Job, Run
+from lake.declaration import Job
+from lake.job import Run
 from lake.periods import Periods, split_periods
 from models.ranker.examples.targets import ExampleParameters
 from schemas.errors import UserError
@@ -172,10 +173,12 @@ def _refuse_one_class(run: Run) -> None:
 
 
 JOB = Job(
-    "build_examples",
-    steps,
+    name="build_examples",
+    steps=steps,
     sections=("examples", "split", "ranking"),
     reads=("interactions", "items", "item_pairs", "item_embeddings", "semantic_ids"),
+    writes=("ranker_examples",),
+    makes=("catalogue",),
 )
 
 if __name__ == "__main__":

@@ -15,7 +15,8 @@ from pyspark.sql import functions as F
 from jobs.transforms.contents import distinct_contents
 from lake.artifacts import Artifact
 from lake.command import main
-from lake.job import Job, Run, user_mistakes
+from lake.declaration import Job
+from lake.job import Run, user_mistakes
 from models.llm.encoder import EncoderParameters, hidden_state
 from models.llm.language_model import convert, hidden_layers, recipe_of, takes_images
 from models.llm.projection import Moments, Projection
@@ -102,8 +103,8 @@ def models_to_read(run: Run) -> tuple[Artifact, Artifact]:
         hidden_state(run.settings.embed.layer, hidden_layers(run.lake.artifacts.fetch(plain)))
     if run.settings.align.steps:
         return run.use("aligned_model", "align_encoder"), plain
-    standing = run.lake.artifacts.latest("aligned_model")
-    run.inputs["aligned_model"] = standing.version if standing else ""  # not read, but no reason to run again either
+    if run.latest("aligned_model") is None:  # not read, but no reason to run again either
+        run.inputs["aligned_model"] = ""
     return plain, plain
 
 
@@ -126,7 +127,9 @@ def steps(run: Run) -> None:
         recipe |= {"plain_model": plain.digest, "plain_layer": settings.layer}
     encoder = run.standing("encoder", recipe)
     items = run.read(ITEMS.name)
-    standing = run.lake.warehouse.read_if_of(ITEM_EMBEDDINGS)
+    standing = run.find(ITEM_EMBEDDINGS.name)
+    if standing is not None and standing.columns != ITEM_EMBEDDINGS.names:  # of an earlier version
+        standing = None
     with_image = takes_images(run.lake.artifacts.fetch(model))
     contents = contents_to_embed(items, standing, encoder.version if encoder else None, with_image)
     parameters = EncoderParameters(settings.layer, llm.max_tokens, settings.batch_tokens, llm.dtype)
@@ -203,11 +206,13 @@ def _publish(run: Run, projections: Mapping[str, Projection], recipe: Mapping[st
 
 
 JOB = Job(
-    "embed_items",
-    steps,
+    name="embed_items",
+    steps=steps,
     sections=("embed", "language_model", "align"),
     reads=("items",),
+    writes=("item_embeddings",),
     uses=("aligned_model",),
+    makes=("language_model", "encoder"),
 )
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from pyspark.sql import functions as F
 
 from jobs.training.rankers import use_rankers
 from lake.command import main
-from lake.job import Job, Run
+from lake.declaration import Job
+from lake.job import Run
 from lake.periods import split_periods
 from schemas.tables import INTERACTIONS, predictions
 from udfs.scoring import USER_AUC_SCHEMA, score, user_aucs
@@ -110,10 +111,7 @@ def steps(run: Run) -> None:
     """
     tasks = run.settings.ranking.task_names
     rankers = use_rankers(run)
-    examples = run.lake.warehouse.read("ranker_examples", int(rankers.card["recipe"]["examples"])).where(
-        "split <> 'train'"
-    )
-    run.inputs["ranker_examples"] = rankers.card["recipe"]["examples"]
+    examples = run.read_at("ranker_examples", rankers.card["recipe"]["examples"]).where("split <> 'train'")
     interactions = run.read(INTERACTIONS.name)
     periods = split_periods(interactions, run.settings.split)
     in_train = interactions.where(periods.in_train & F.col("action").isin(run.settings.ranking.positive_actions))
@@ -154,7 +152,14 @@ def measure(run: Run, scored: DataFrame, tasks: list[str], models: list[str]) ->
             run.measure(f"{row['task']}.users_left_out", row["users_left_out"], row["slice"])
 
 
-JOB = Job("evaluate", steps, sections=("ranking", "split"), reads=("interactions", "ranker_examples"), uses=("ranker",))
+JOB = Job(
+    name="evaluate",
+    steps=steps,
+    sections=("ranking", "split"),
+    reads=("interactions", "ranker_examples"),
+    writes=("predictions",),
+    uses=("ranker",),
+)
 
 if __name__ == "__main__":
     raise SystemExit(main(JOB))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import math
 import tempfile
@@ -18,7 +17,8 @@ from pyspark.sql import functions as F
 from jobs.codes.published import all_codes, standing_ids
 from lake.artifacts import Artifact
 from lake.command import main
-from lake.job import Job, Run, user_mistakes
+from lake.declaration import Job, Option
+from lake.job import Run, user_mistakes
 from lake.session import give_back_heap
 from models.quantize.codebook import Codebook, assert_finite
 from models.quantize.family import CodebookParameters, fit_codebook
@@ -101,10 +101,11 @@ def refit_wanted(run: Run, standing: Artifact) -> bool:
     """Whether a codebook that stands is to be replaced: asked for, or due where the settings let that decide."""
     if run.settings.codebook.refit == "now":
         return True
-    if run.settings.codebook.refit == "on_request" or not run.lake.warehouse.exists(METRICS.name):
+    metrics = run.find(METRICS.name) if run.settings.codebook.refit == "when_due" else None
+    if metrics is None:
         return False
     of_this = (F.col("name") == "codes.refit_due") & (F.col("slice") == standing.version)
-    newest = run.lake.warehouse.read(METRICS.name).where(of_this).agg(F.max_by("value", "created_at")).collect()
+    newest = metrics.where(of_this).agg(F.max_by("value", "created_at")).collect()
     return bool(newest[0][0])
 
 
@@ -128,7 +129,7 @@ def steps(run: Run) -> None:
     if contents == 0:
         raise UserError(f"table item_embeddings holds nothing of {encoder.version}; run embed_items first")
     sample = content_sample(current, settings.sample_size, contents)
-    previous = run.lake.artifacts.latest("codebook")
+    previous = run.latest("codebook")
     with tempfile.TemporaryDirectory(prefix="qarm-codebook-") as name:
         folder = Path(name)
         with run.step("sample embeddings"), user_mistakes():
@@ -174,7 +175,7 @@ def _with_old_names(run: Run, codebook: Codebook, sample: DataFrame, folder: Pat
     newest = None if standing is None else standing.agg(F.max("codebook_version")).collect()[0][0]
     if standing is None or newest is None:
         return codebook
-    levels = len(run.lake.artifacts.get("codebook", newest).card["sizes"])
+    levels = len(run.artifact("codebook", newest).card["sizes"])
     old = standing_codes(sample, standing, newest, levels)
     embeddings = gather_matrix(sample, "embedding", sample_order(), folder / "again.f32")
     new = np.concatenate([codebook.assign(embeddings[rows]) for rows in blocks(len(embeddings))])
@@ -210,14 +211,16 @@ def _record_quality(run: Run, codebook: Codebook, quality: Mapping[str, Mapping[
         )  # fmt: skip
 
 
-def options(parser: argparse.ArgumentParser) -> None:
-    """Adds the job's own option."""
-    parser.add_argument(
-        "--refit", action="append_const", dest="set", const="codebook.refit=now", help="fit a new version now"
-    )
-
-
-JOB = Job("fit_codebook", steps, sections=("codebook",), reads=("item_embeddings",), uses=("encoder",))
+JOB = Job(
+    name="fit_codebook",
+    steps=steps,
+    sections=("codebook",),
+    reads=("item_embeddings",),
+    uses=("encoder",),
+    makes=("codebook",),
+    consults=("semantic_ids", "metrics"),
+    options=(Option(flags=("--refit",), help="fit a new version now", setting="codebook.refit", assigns='"now"'),),
+)
 
 if __name__ == "__main__":
-    raise SystemExit(main(JOB, options=options))
+    raise SystemExit(main(JOB))

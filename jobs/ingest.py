@@ -9,9 +9,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import MapType
 
-from lake.command import ingest_options, main
-from lake.inputs import as_id, as_time, read_input, rename_columns, require_columns
-from lake.job import Job, Run
+from lake.command import main
+from lake.declaration import Job, Option
+from lake.inputs import as_id, as_time, input_options, read_input, rename_columns, require_columns
+from lake.job import Run
 from schemas.errors import UserError
 from schemas.ranking_sections import RankingSettings
 from schemas.sections import IngestSettings
@@ -184,10 +185,8 @@ def _refuse_hopeless_items(items: DataFrame, path: str) -> None:
 
 
 def _known_item_ids(run: Run, new: DataFrame) -> DataFrame:
-    ids = new.select("item_id")
-    if run.lake.warehouse.exists(ITEMS.name):
-        ids = ids.union(run.lake.warehouse.read(ITEMS.name).select("item_id")).distinct()
-    return ids
+    ids, before = new.select("item_id"), run.find(ITEMS.name)
+    return ids if before is None else ids.union(before.select("item_id")).distinct()
 
 
 def _refuse_hopeless_log(run: Run, interactions: DataFrame, path: str) -> Mapping[str | None, int]:
@@ -198,8 +197,8 @@ def _refuse_hopeless_log(run: Run, interactions: DataFrame, path: str) -> Mappin
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items(), key=str))
         raise UserError(f"--interactions {path}: none of the {sum(counts.values())} rows can be taken: {reasons}")
     users = interactions.where("complaint IS NULL").select("user_id")
-    if run.lake.warehouse.exists(INTERACTIONS.name):
-        users = users.union(run.lake.warehouse.read(INTERACTIONS.name).select("user_id"))
+    if (before := run.find(INTERACTIONS.name)) is not None:
+        users = users.union(before.select("user_id"))
     first, last = users.agg(F.min("user_id"), F.max("user_id")).collect()[0]
     if first == last:
         raise UserError(
@@ -226,7 +225,18 @@ def source_files(settings: Settings) -> list[str]:
     return [path for path in (settings.ingest.interactions, settings.ingest.items) if path]
 
 
-JOB = Job("ingest", steps, sections=("ingest", "ranking"), source_files=source_files)
+JOB = Job(
+    name="ingest",
+    steps=steps,
+    sections=("ingest", "ranking"),
+    writes=("interactions", "items", "rejected_rows"),
+    source_files=source_files,
+    options=(
+        Option(flags=("--interactions",), help="the interaction log", metavar="PATH", setting="ingest.interactions"),
+        Option(flags=("--items",), help="the item catalogue", metavar="PATH", setting="ingest.items"),
+        *input_options("ingest"),
+    ),
+)
 
 if __name__ == "__main__":
-    raise SystemExit(main(JOB, options=ingest_options))
+    raise SystemExit(main(JOB))

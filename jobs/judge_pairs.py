@@ -11,8 +11,9 @@ from pyspark.sql import functions as F
 
 from jobs.transforms.contents import FIELDS, check_endpoint, endpoint_parameters, endpoint_tasks, with_content_hashes
 from lake.command import main
+from lake.declaration import Job
 from lake.indexing import with_row_number
-from lake.job import Job, Run, user_mistakes
+from lake.job import Run, user_mistakes
 from models.llm.encoder import hidden_state
 from models.llm.judge import JudgeParameters, judge_name
 from models.llm.language_model import convert, has_language_model_head, hidden_layers, recipe_of
@@ -215,14 +216,22 @@ def steps(run: Run) -> None:
 
 def verdicts_of(run: Run, judge: str) -> DataFrame:
     """A judge's scores by content hashes, as they stand."""
-    empty = run.spark.createDataFrame([], "trigger_content STRING, target_content STRING, judge_score DOUBLE")
-    if not run.lake.warehouse.exists(PAIR_VERDICTS.name):
-        return empty
-    kept = run.lake.warehouse.read(PAIR_VERDICTS.name).where(F.col("judge") == judge)
-    return kept.select(*CONTENTS, "judge_score")
+    written = PAIR_VERDICTS.name in run.outputs
+    kept = run.read_back(PAIR_VERDICTS.name) if written else run.find(PAIR_VERDICTS.name)
+    if kept is None:
+        return run.spark.createDataFrame([], "trigger_content STRING, target_content STRING, judge_score DOUBLE")
+    return kept.where(F.col("judge") == judge).select(*CONTENTS, "judge_score")
 
 
-JOB = Job("judge_pairs", steps, sections=("judge", "language_model", "endpoint"), reads=("item_pairs", "items"))
+JOB = Job(
+    name="judge_pairs",
+    steps=steps,
+    sections=("judge", "language_model", "endpoint"),
+    reads=("items",),
+    updates=("item_pairs",),
+    writes=("pair_verdicts",),
+    makes=("language_model",),
+)
 
 if __name__ == "__main__":
     raise SystemExit(main(JOB))

@@ -20,7 +20,8 @@ from jobs.pairs.user2item import (
     user2item_pairs,
 )
 from lake.command import main
-from lake.job import Job, Run
+from lake.declaration import Job
+from lake.job import Run
 from lake.periods import split_periods
 from schemas.errors import UserError
 from schemas.tables import INTERACTIONS, ITEM_PAIRS, ITEMS
@@ -136,7 +137,14 @@ def steps(run: Run) -> None:
         measure_pairs(run, pairs, source, count)
 
 
-JOB = Job("mine_pairs", steps, sections=("mine", "split", "ranking"), reads=("interactions", "items"))
+JOB = Job(
+    name="mine_pairs",
+    steps=steps,
+    sections=("mine", "split", "ranking"),
+    reads=("interactions", "items"),
+    writes=("item_pairs",),
+    makes=("two_tower",),
+)
 
 if __name__ == "__main__":
     raise SystemExit(main(JOB))

@@ -8,52 +8,43 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
-from jobs import (
-    align_encoder,
-    assign_semantic_ids,
-    build_examples,
-    embed_items,
-    evaluate,
-    fit_codebook,
-    ingest,
-    judge_pairs,
-    mine_pairs,
-    publish_views,
-    report,
-    train_ranker,
-    write_questions,
-)
-from lake.command import ingest_options, job_parser, run_command
-from lake.job import Job, Lake, new_run_id, run_job, why_stale
+import jobs
+from lake.command import Command, main
+from lake.declaration import Job, Option, in_order
+from lake.job import Lake, new_run_id, run_job, why_stale
 from schemas.errors import UserError
+from schemas.settings import Settings
 
 log = logging.getLogger("qarm")
 
-JOBS: tuple[Job, ...] = (
-    ingest.JOB,
-    mine_pairs.JOB,
-    judge_pairs.JOB,
-    write_questions.JOB,
-    align_encoder.JOB,
-    embed_items.JOB,
-    fit_codebook.JOB,
-    assign_semantic_ids.JOB,
-    build_examples.JOB,
-    train_ranker.JOB,
-    evaluate.JOB,
-    publish_views.JOB,
-    report.JOB,
-)
+
+def declared_jobs() -> list[Job]:
+    """Every job that a file of this folder declares, in the order that their declarations ask for."""
+    modules = (import_module(f"jobs.{found.name}") for found in iter_modules(jobs.__path__) if not found.ispkg)
+    return in_order(job for module in modules if isinstance(job := getattr(module, "JOB", None), Job))
 
 
-def run_nightly(lake: Lake, jobs: tuple[Job, ...], run_id: str, force: bool) -> list[dict[str, Any]]:
+def nightly_jobs() -> list[Job]:
+    """The jobs of a night, in order."""
+    return [job for job in declared_jobs() if job.nightly]
+
+
+def check(settings: Settings) -> None:
+    """Refuses before the first job what any of them would refuse."""
+    for job in nightly_jobs():
+        job.check(settings)
+
+
+def run_nightly(lake: Lake, tonight: Sequence[Job], run_id: str, force: bool) -> list[dict[str, Any]]:
     """Runs the jobs that are out of date.
 
     Args:
         lake: Spark and the warehouse.
-        jobs: in order.
+        tonight: the jobs, in order.
         run_id: of all of them.
         force: run every job.
 
@@ -62,12 +53,13 @@ def run_nightly(lake: Lake, jobs: tuple[Job, ...], run_id: str, force: bool) -> 
     """
     last = lake.ledger.last_done()
     rows: list[dict[str, Any]] = []
-    for number, job in enumerate(jobs, 1):
-        nothing_to_take = job is ingest.JOB and not job.source_files(lake.settings) and job.name in last
+    for number, job in enumerate(tonight, 1):
+        names_no_files = job.source_files is not None and not job.source_files(lake.settings)
+        nothing_to_take = names_no_files and job.name in last
         stale = "--force" if force else why_stale(lake, job, last.get(job.name))
         why = None if nothing_to_take else stale
         if why is None:
-            log.info("[%d/%d] %s: up to date", number, len(jobs), job.name)
+            log.info("[%d/%d] %s: up to date", number, len(tonight), job.name)
             rows.append(
                 {
                     "job": job.name,
@@ -79,7 +71,7 @@ def run_nightly(lake: Lake, jobs: tuple[Job, ...], run_id: str, force: bool) -> 
                 }
             )
             continue
-        log.info("[%d/%d] %s: %s", number, len(jobs), job.name, why)
+        log.info("[%d/%d] %s: %s", number, len(tonight), job.name, why)
         record = run_job(lake, job, run_id)
         rows.append(
             {
@@ -103,14 +95,15 @@ def summary(rows: list[dict[str, Any]]) -> str:
 
 def command(lake: Lake, options: argparse.Namespace) -> dict[str, Any]:
     """Runs the nightly up to ``--until`` and prints the closing table."""
-    names = [job.name for job in JOBS]
+    tonight = nightly_jobs()
+    names = [job.name for job in tonight]
     if options.until and options.until not in names:
         raise UserError(f"--until {options.until}: the jobs are {', '.join(names)}")
-    jobs = JOBS[: names.index(options.until) + 1] if options.until else JOBS
+    tonight = tonight[: names.index(options.until) + 1] if options.until else tonight
     started, clock = datetime.now(UTC), time.monotonic()
     lake.files.ensure_writable(lake.warehouse.root)
     run_id = new_run_id()
-    rows = run_nightly(lake, jobs, run_id, options.force)
+    rows = run_nightly(lake, tonight, run_id, options.force)
     print(summary(rows), file=sys.stderr)
     print(f"{'all':<22}{'':<10}{time.monotonic() - clock:>8.1f}  started {started:%Y-%m-%d %H:%M} UTC", file=sys.stderr)
     print(f"tables: {lake.warehouse.location}", file=sys.stderr)
@@ -124,18 +117,22 @@ def command(lake: Lake, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """Adds nightly's own options."""
-    ingest_options(parser)
-    parser.add_argument("--until", metavar="JOB", help="end after this job")
-    parser.add_argument("--force", action="store_true", help="run every job, up to date or not")
-    return parser
+def source_options() -> tuple[Option, ...]:
+    """The options of the jobs that read files of the user's, ``ingest``'s."""
+    return tuple(option for job in nightly_jobs() if job.source_files for option in job.options)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the nightly from the command line and gives its exit code."""
-    return run_command(options(job_parser("nightly", __doc__ or "")), command, arguments)
-
+COMMAND = Command(
+    name="nightly",
+    description=__doc__ or "",
+    run=command,
+    options=(
+        *source_options(),
+        Option(flags=("--until",), help="end after this job", metavar="JOB"),
+        Option(flags=("--force",), help="run every job, up to date or not", more={"action": "store_true"}),
+    ),
+    check=check,
+)
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(COMMAND))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from lake.command import main
-from lake.job import Job, Run
+from lake.declaration import Job
+from lake.job import Run
 from lake.views import publish_view
 from schemas.tables import all_contracts
 from schemas.views import VIEWS
@@ -20,7 +21,12 @@ def steps(run: Run) -> None:
     run.measure("views.published", len(VIEWS))
 
 
-JOB = Job("publish_views", steps, sections=(), reads=("items", "semantic_ids", "item_pairs"))
+JOB = Job(
+    name="publish_views",
+    steps=steps,
+    reads=("items", "semantic_ids", "sid_changes", "item_pairs"),
+    after=("evaluate",),
+)
 
 if __name__ == "__main__":
     raise SystemExit(main(JOB))

@@ -13,7 +13,8 @@ from pyspark.sql import functions as F
 from jobs.page.codes import bucket_examples, changes_by_night, code_figures, moved_items, refit_state
 from jobs.page.figures import alignment_losses, training_curves, verdict_scores
 from lake.command import main
-from lake.job import Job, Run
+from lake.declaration import Job
+from lake.job import Run
 from schemas.files import beside_the_rooms
 from schemas.tables import ITEM_PAIRS, ITEMS, METRICS, RUNS, SEMANTIC_IDS, SID_CHANGES
 
@@ -66,7 +67,8 @@ def what_changed(runs: DataFrame) -> list[dict[str, Any]]:
 
 
 def _differences(now: Any, before: Any) -> list[str]:
-    names = [n for n, v in sorted(now["input_versions"].items()) if before["input_versions"].get(n) != v]
+    seen = (before["input_versions"], before["output_versions"])  # what it wrote itself is no news to it
+    names = [n for n, v in sorted(now["input_versions"].items()) if all(versions.get(n) != v for versions in seen)]
     settings = ["settings"] if now["settings_hash"] != before["settings_hash"] else []
     code = (
         [f"code {before['code_version']} -> {now['code_version']}"]
@@ -142,7 +144,7 @@ def verdict_figure(pairs: DataFrame) -> Markup | None:
 
 def alignment_figure(run: Run) -> Markup | None:
     """Losses of the aligned model in use; None where the settings ask for none."""
-    artifact = run.lake.artifacts.latest("aligned_model") if run.settings.align.steps else None
+    artifact = run.latest("aligned_model") if run.settings.align.steps else None
     if artifact is None:
         return None
     losses = artifact.card["losses"]
@@ -170,11 +172,11 @@ def steps(run: Run) -> None:
     """Gathers numbers, draws them, writes ``<warehouse>/reports/<run_id>.html`` and ``<warehouse>/report.html``."""
     tasks = run.settings.ranking.task_names
     values = latest_two(run.read(METRICS.name))
-    runs, pairs, codes = (run.lake.warehouse.read(name) for name in (RUNS.name, ITEM_PAIRS.name, SEMANTIC_IDS.name))
+    runs, pairs, codes = (run.read(name) for name in (RUNS.name, ITEM_PAIRS.name, SEMANTIC_IDS.name))
     text = F.concat_ws(", ", "title", "category", F.array_join(F.map_values("attributes"), ", "))
-    items = run.lake.warehouse.read(ITEMS.name).select("item_id", "content_hash", text.alias("text"))
-    changes = run.lake.warehouse.read(SID_CHANGES.name)
-    curves = run.lake.artifacts.require("ranker", "train_ranker").card["curves"]
+    items = run.read(ITEMS.name).select("item_id", "content_hash", text.alias("text"))
+    changes = run.read(SID_CHANGES.name)
+    curves = run.use("ranker", "train_ranker").card["curves"]
     with run.step("draw"):
         context = {
             "run_id": run.run_id,
@@ -222,7 +224,15 @@ def render(context: dict[str, Any]) -> str:
     return environment.from_string(template).render(context)
 
 
-JOB = Job("report", steps, sections=("ranking", "align"), reads=("metrics",))
+JOB = Job(
+    name="report",
+    steps=steps,
+    sections=("ranking", "align"),
+    reads=("metrics", "items", "item_pairs", "semantic_ids", "sid_changes"),
+    uses=("codebook", "ranker"),
+    consults=("runs", "aligned_model"),
+    after=("evaluate", "publish_views"),
+)
 
 if __name__ == "__main__":
     raise SystemExit(main(JOB))

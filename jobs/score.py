@@ -15,8 +15,10 @@ from jobs.examples.requests import ranked, read_candidates, with_events
 from jobs.examples.search_index import ITEM_ROWS
 from jobs.training.rankers import use_rankers
 from lake.artifacts import Artifact
-from lake.command import main, score_options
-from lake.job import Job, Run
+from lake.command import main
+from lake.declaration import Job, Option
+from lake.inputs import input_options
+from lake.job import Run
 from models.ranker.examples.targets import Catalogue, ExampleParameters
 from schemas.errors import QarmError, UserError
 from schemas.ranking_sections import ScoreSettings
@@ -36,7 +38,7 @@ def trained_with(run: Run, ranker: Artifact) -> Artifact:
     again = f"run build_examples and train_ranker, or nightly ({ranker.version})"
     version = ranker.card["recipe"]["catalogue"]
     try:
-        catalogue = run.lake.artifacts.get("catalogue", version)
+        catalogue = run.artifact("catalogue", version)
     except QarmError:
         raise UserError(f"{version}, the catalogue that the ranker was trained with, is gone; {again}") from None
     needed = {ITEM_ROWS, *(f"{name}.npy" for name in Catalogue.__annotations__)}
@@ -46,7 +48,6 @@ def trained_with(run: Run, ranker: Artifact) -> Artifact:
     tasks = json.loads((run.lake.artifacts.fetch(ranker) / f"{RANKER}.json").read_text(encoding="utf-8"))["tasks"]
     if tasks != ranking.task_names or catalogue.card["ranking"] != ranking.model_dump():
         raise UserError(f"ranking: these are not the tasks and actions that the ranker was trained with; {again}")
-    run.inputs["catalogue"] = version
     return catalogue
 
 
@@ -154,8 +155,30 @@ def source_files(settings: Settings) -> list[str]:
 
 
 JOB = Job(
-    "score", steps, sections=("score", "ranking"), reads=("interactions",), uses=("ranker",), source_files=source_files
+    name="score",
+    steps=steps,
+    sections=("score", "ranking"),
+    reads=("interactions",),
+    writes=("candidate_scores",),
+    uses=("ranker", "catalogue"),
+    nightly=False,
+    source_files=source_files,
+    options=(
+        Option(
+            flags=("--candidates",),
+            help="the users' candidates: user_id, item_id, as_of if any",
+            metavar="PATH",
+            setting="score.candidates",
+        ),
+        Option(
+            flags=("--as-of",),
+            help="when they are ranked, where their rows do not say, UTC",
+            metavar="TIME",
+            setting="score.as_of",
+        ),
+        *input_options("score"),
+    ),
 )
 
 if __name__ == "__main__":
-    raise SystemExit(main(JOB, options=score_options))
+    raise SystemExit(main(JOB))

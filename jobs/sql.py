@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import cmd
 import sys
-from collections.abc import Sequence
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
-from lake.command import job_parser, run_command
+from lake.command import Command, main
+from lake.declaration import Option
 from lake.job import Lake
 from lake.views import bring_into_scope
 from schemas.errors import UserError
@@ -82,13 +82,22 @@ def command(lake: Lake, options: argparse.Namespace) -> None:
     shell.cmdloop(f"Tables and views: {', '.join(names)}\nEnd a statement with ; and the shell with exit.")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the shell from the command line and gives its exit code."""
-    parser = job_parser("sql", __doc__ or "")
-    parser.add_argument("-e", action="append", metavar="SQL", help="run this statement and leave; repeatable")
-    parser.add_argument("--rows", type=int, default=1000, metavar="N", help="rows printed at most (default 1000)")
-    return run_command(parser, command, arguments)
-
+COMMAND = Command(
+    name="sql",
+    description=__doc__ or "",
+    run=command,
+    options=(
+        Option(
+            flags=("-e",), help="run this statement and leave; repeatable", metavar="SQL", more={"action": "append"}
+        ),
+        Option(
+            flags=("--rows",),
+            help="rows printed at most (default 1000)",
+            metavar="N",
+            more={"type": int, "default": 1000},
+        ),
+    ),
+)
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(COMMAND))

@@ -21,7 +21,8 @@ from jobs.training.processes import checkpoint_folder, digest_of, in_processes, 
 from jobs.training.rankers import is_readable
 from lake.artifacts import Artifact
 from lake.command import main
-from lake.job import Job, Run, user_mistakes
+from lake.declaration import Job
+from lake.job import Run, user_mistakes
 from models.feed.feed import Feed
 from models.ranker.network.ranker import Ranker, RankerShape
 from models.ranker.network.saved import FORMAT, load_ranker
@@ -150,7 +151,7 @@ def steps(run: Run) -> None:
     refuse_processes_off_the_driver(run, "ranker", settings.processes)
     catalogue = run.use("catalogue", "build_examples")
     run.version("ranker_examples")
-    last = run.lake.artifacts.latest("ranker") if settings.warm_start else None
+    last = run.latest("ranker") if settings.warm_start else None
     curves = {}
     with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
         for name in MODELS:
@@ -166,7 +167,14 @@ def steps(run: Run) -> None:
         left.unlink()  # these, and those of settings that were given up
 
 
-JOB = Job("train_ranker", steps, sections=("ranker", "ranking"), reads=("ranker_examples",), uses=("catalogue",))
+JOB = Job(
+    name="train_ranker",
+    steps=steps,
+    sections=("ranker", "ranking"),
+    reads=("ranker_examples",),
+    uses=("catalogue",),
+    makes=("ranker",),
+)
 
 if __name__ == "__main__":
     raise SystemExit(main(JOB))

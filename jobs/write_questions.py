@@ -14,8 +14,9 @@ from jobs.transforms.contents import (
     endpoint_tasks,
 )
 from lake.command import main
+from lake.declaration import Job
 from lake.indexing import with_row_number
-from lake.job import Job, Run
+from lake.job import Run
 from models.llm.questions import WORDINGS_VERSION
 from schemas.errors import UserError
 from schemas.tables import ITEM_PAIRS, ITEM_QUESTIONS, ITEMS
@@ -54,7 +55,8 @@ def steps(run: Run) -> None:
         raise UserError("questions.writer is endpoint, but endpoint.url names none")
     writer = f"{endpoint.url}#{endpoint.model}" if by_endpoint else WORDINGS_VERSION
     items, pairs = run.read(ITEMS.name), run.read(ITEM_PAIRS.name)
-    standing = _standing(run)
+    before = run.find(ITEM_QUESTIONS.name)
+    standing = _no_questions(run) if before is None else before
     asked = standing.where(F.col("writer") == writer).select("content_hash").distinct()
     unasked = items.select("content_hash").distinct().join(asked, "content_hash", "left_anti").persist()
     left = unasked.count()
@@ -89,15 +91,13 @@ def steps(run: Run) -> None:
         .select("item_id", "question", "kept.*")
         .select(*ITEM_QUESTIONS.names)
     )
-    if count or _differ(rows, standing) or not run.lake.warehouse.exists(ITEM_QUESTIONS.name):
+    if count or _differ(rows, standing) or before is None:
         with run.step("write item_questions"):
             run.overwrite(ITEM_QUESTIONS, rows)
     written.unpersist()
 
 
-def _standing(run: Run) -> DataFrame:
-    if run.lake.warehouse.exists(ITEM_QUESTIONS.name):
-        return run.lake.warehouse.read(ITEM_QUESTIONS.name)
+def _no_questions(run: Run) -> DataFrame:
     return run.spark.createDataFrame([], ", ".join(f"{c.name} {c.type}" for c in ITEM_QUESTIONS.columns))
 
 
@@ -108,7 +108,13 @@ def _differ(rows: DataFrame, standing: DataFrame) -> bool:
     return not (new.join(old, of, "left_anti").isEmpty() and old.join(new, of, "left_anti").isEmpty())
 
 
-JOB = Job("write_questions", steps, sections=("questions", "endpoint", "language_model"), reads=("items", "item_pairs"))
+JOB = Job(
+    name="write_questions",
+    steps=steps,
+    sections=("questions", "endpoint", "language_model"),
+    reads=("items", "item_pairs"),
+    writes=("item_questions",),
+)
 
 if __name__ == "__main__":
     raise SystemExit(main(JOB))

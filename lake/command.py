@@ -1,4 +1,4 @@
-"""The command line of a job: options, exit codes, the closing line of JSON."""
+"""The command line of a job or command: its declared options, exit codes, the closing line of JSON."""
 
 from __future__ import annotations
 
@@ -6,17 +6,39 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from lake.job import Job, Lake, new_run_id, run_job
+from lake.declaration import Job, Option
+from lake.job import Lake, new_run_id, run_job
 from lake.session import start_session
 from schemas.errors import UserError
-from schemas.settings import load_settings
+from schemas.settings import Settings, load_settings
 
 log = logging.getLogger("qarm")
 
-Command = Callable[[Lake, argparse.Namespace], dict[str, Any] | None]
+ASSIGNMENTS = "set"
+"""Where argparse keeps ``section.key=value``, of ``--set`` and of the options that stand for a setting."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """What can be run by name, and is no single job.
+
+    Attributes:
+        name: the verb.
+        description: for ``--help``.
+        run: does the work; gives the fields of the closing line of JSON, or None for no such line.
+        options: of its command line, beside those of every job.
+        check: refuses settings before anything starts; raises UserError.
+    """
+
+    name: str
+    description: str
+    run: Callable[[Lake, argparse.Namespace], dict[str, Any] | None]
+    options: tuple[Option, ...] = ()
+    check: Callable[[Settings], None] = lambda _: None
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -27,72 +49,62 @@ class OneLineParser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; --help lists the options\n")
 
 
-def job_parser(name: str, description: str) -> argparse.ArgumentParser:
-    """The options that every job takes."""
+EVERY = (
+    Option(
+        flags=("--warehouse",),
+        help="folder or catalog.schema of the tables",
+        metavar="URL",
+        more={"default": "./warehouse"},
+    ),
+    Option(
+        flags=("--config",),
+        help="settings; later wins",
+        metavar="FILE.toml",
+        more={"action": "append", "default": []},
+    ),
+    Option(
+        flags=("--set",),
+        help="one setting; later wins",
+        metavar="section.key=value",
+        more={"action": "append", "default": []},
+    ),
+)
+"""Options that every job and command takes."""
+
+
+def parser_of(name: str, description: str, options: Iterable[Option]) -> argparse.ArgumentParser:
+    """A parser of declared options."""
     parser = OneLineParser(prog=name, description=description, allow_abbrev=False)
-    parser.add_argument(
-        "--warehouse", default="./warehouse", metavar="URL", help="folder or catalog.schema of the tables"
-    )
-    parser.add_argument("--config", action="append", default=[], metavar="FILE.toml", help="settings; later wins")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="section.key=value", help="one setting; later wins"
-    )
+    for option in (*EVERY, *options):
+        arguments: dict[str, Any] = {"help": option.help, **option.more}
+        if option.metavar is not None:
+            arguments["metavar"] = option.metavar
+        if option.setting is not None:
+            arguments |= {"dest": ASSIGNMENTS, "action": _Assign, "option": option}
+        parser.add_argument(*option.flags, **arguments)
     return parser
 
 
-def ingest_options(parser: argparse.ArgumentParser) -> None:
-    """The options of ``ingest``, which ``nightly`` takes too."""
-    parser.add_argument("--interactions", metavar="PATH", help="the interaction log")
-    parser.add_argument("--items", metavar="PATH", help="the item catalogue")
-    parser.add_argument("--format", metavar="FORMAT", help="parquet, csv, json or delta; by extension where left out")
-    parser.add_argument("--rename", metavar="a=user_id,b=item_id", help="the files' columns = our columns")
+class _Assign(argparse.Action):
+    """Turns an option that stands for a setting into ``section.key=value``."""
+
+    def __init__(self, *, option: Option, **arguments: Any) -> None:
+        super().__init__(nargs=None if option.assigns is None else 0, **arguments)
+        self._option = option
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any) -> None:
+        own = self._option
+        try:
+            value = own.to_toml(str(values)) if own.assigns is None else own.assigns
+        except UserError as error:
+            parser.exit(2, f"{parser.prog}: {error}\n")
+        setattr(namespace, self.dest, [*getattr(namespace, self.dest), f"{own.setting}={value}"])
 
 
-def score_options(parser: argparse.ArgumentParser) -> None:
-    """The options of ``score``."""
-    parser.set_defaults(section="score")
-    parser.add_argument("--candidates", metavar="PATH", help="the users' candidates: user_id, item_id, as_of if any")
-    parser.add_argument("--as-of", metavar="TIME", help="when they are ranked, where their rows do not say, UTC")
-    parser.add_argument("--format", metavar="FORMAT", help="parquet, csv, json or delta; by extension where left out")
-    parser.add_argument("--rename", metavar="a=user_id,b=item_id", help="the file's columns = our columns")
+def command_of(job: Job) -> Command:
+    """The command that runs one job."""
 
-
-def _assignments(options: argparse.Namespace) -> list[str]:
-    """The job's own options, as settings."""
-    extra = []
-    section = getattr(options, "section", "ingest")
-    for name in ("interactions", "items", "candidates", "as_of", "format"):
-        value = getattr(options, name, None)
-        if value is not None:
-            extra.append(f"{section}.{name}={json.dumps(value)}")
-    if getattr(options, "rename", None):
-        pairs = [part.partition("=") for part in options.rename.split(",")]
-        if not all(theirs and ours for theirs, _, ours in pairs):
-            raise UserError(f"--rename {options.rename}: expected theirs=ours,theirs=ours")
-        table = ", ".join(f"{json.dumps(theirs)} = {json.dumps(ours)}" for theirs, _, ours in pairs)
-        extra.append(f"{section}.rename={{ {table} }}")
-    return extra
-
-
-def main(
-    job: Job,
-    arguments: Sequence[str] | None = None,
-    options: Callable[[argparse.ArgumentParser], None] = lambda _: None,
-) -> int:
-    """Runs one job from the command line.
-
-    Args:
-        job: the job.
-        arguments: the command line; None for the process's own.
-        options: adds the job's own options.
-
-    Returns:
-        The exit code: 0 done, 1 a failure of ours, 2 a mistake of the user's.
-    """
-    parser = job_parser(job.name, sys.modules[job.steps.__module__].__doc__ or "")
-    options(parser)
-
-    def command(lake: Lake, _: argparse.Namespace) -> dict[str, Any]:
+    def run(lake: Lake, _: argparse.Namespace) -> dict[str, Any]:
         record = run_job(lake, job, new_run_id())
         return {
             "job": job.name,
@@ -102,27 +114,34 @@ def main(
             "metrics": record.metrics,
         }
 
-    return run_command(parser, command, arguments)
+    description = sys.modules[job.steps.__module__].__doc__ or ""
+    return Command(name=job.name, description=description, run=run, options=job.options, check=job.check)
 
 
-def run_command(parser: argparse.ArgumentParser, command: Command, arguments: Sequence[str] | None = None) -> int:
-    """Parses options, loads settings, starts Spark, runs a command and prints its closing line of JSON.
+def main(entry: Job | Command, arguments: Sequence[str] | None = None) -> int:
+    """Parses options, loads settings, starts Spark, runs, and prints the closing line of JSON.
+
+    Args:
+        entry: the job or command.
+        arguments: the command line; None for the process's own.
 
     Returns:
-        The exit code, see :func:`main`.
+        The exit code: 0 done, 1 a failure of ours, 2 a mistake of the user's.
     """
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
     log.setLevel(logging.INFO)
-    parsed = parser.parse_args(arguments)
+    command = command_of(entry) if isinstance(entry, Job) else entry
+    parsed = parser_of(command.name, command.description, command.options).parse_args(arguments)
     try:
-        settings = load_settings(parsed.config, [*parsed.set, *_assignments(parsed)])
-        lake = Lake(start_session(f"qarm {parser.prog}", settings.spark), settings, parsed.warehouse)
-        closing = command(lake, parsed)
+        settings = load_settings(parsed.config, parsed.set)
+        command.check(settings)
+        lake = Lake(start_session(f"qarm {command.name}", settings.spark), settings, parsed.warehouse)
+        closing = command.run(lake, parsed)
     except UserError as error:
-        print(f"{parser.prog}: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{command.name}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except Exception:
-        log.exception("%s failed", parser.prog)
+        log.exception("%s failed", command.name)
         return 1
     if closing is not None:
         sys.stderr.flush()

@@ -11,6 +11,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DateType, DoubleType, FloatType, NumericType, TimestampNTZType, TimestampType
 
+from lake.declaration import Option, toml_text
 from schemas.errors import UserError
 
 FORMATS = {
@@ -22,6 +23,41 @@ FORMATS = {
     ".jsonl": "json",
     ".ndjson": "json",
 }
+
+
+def renames(text: str) -> str:
+    """``theirs=ours,theirs=ours`` as a TOML table.
+
+    Raises:
+        UserError: the text is none such.
+    """
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(theirs and ours for theirs, _, ours in pairs):
+        raise UserError(f"--rename {text}: expected theirs=ours,theirs=ours")
+    return f"{{ {', '.join(f'{toml_text(theirs)} = {toml_text(ours)}' for theirs, _, ours in pairs)} }}"
+
+
+def input_options(section: str) -> tuple[Option, ...]:
+    """The options that say how a job's input files are read.
+
+    Args:
+        section: of the settings, that holds ``format`` and ``rename``.
+    """
+    return (
+        Option(
+            flags=("--format",),
+            help="parquet, csv, json or delta; by extension where left out",
+            metavar="FORMAT",
+            setting=f"{section}.format",
+        ),
+        Option(
+            flags=("--rename",),
+            help="the files' columns = our columns",
+            metavar="a=user_id,b=item_id",
+            setting=f"{section}.rename",
+            to_toml=renames,
+        ),
+    )
 
 
 def read_input(spark: SparkSession, path: str, option: str, named: str) -> DataFrame:

@@ -1,4 +1,4 @@
-"""What a job is, and the context it runs in."""
+"""The context that a job runs in: it reads and writes what its declaration names, and is recorded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,36 +18,16 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from lake.artifacts import Artifact, Artifacts
+from lake.declaration import Job
 from lake.hadoop import HadoopFiles
 from lake.ledger import Ledger, Measurement, RunRecord, stale_reason
 from lake.warehouse import Warehouse
 from schemas.contract import Contract
-from schemas.errors import UserError
+from schemas.errors import UndeclaredError, UserError
 from schemas.settings import Settings
 from schemas.version import VERSION
 
 log = logging.getLogger("qarm")
-
-
-@dataclass(frozen=True)
-class Job:
-    """One verb of the product.
-
-    Attributes:
-        name: the verb.
-        steps: does the work.
-        sections: settings sections whose change makes the job run again.
-        reads: tables it reads.
-        uses: kinds of artifact it reads.
-        source_files: settings to URLs of input files it reads, for jobs that read such.
-    """
-
-    name: str
-    steps: Callable[[Run], None]
-    sections: tuple[str, ...]
-    reads: tuple[str, ...] = ()
-    uses: tuple[str, ...] = ()
-    source_files: Callable[[Settings], Sequence[str]] = lambda _: ()
 
 
 @dataclass
@@ -98,15 +78,50 @@ class Run:
 
         Raises:
             UserError: there is no such table.
+            UndeclaredError: the job does not declare it.
         """
         return self.lake.warehouse.read(table, int(self.version(table)))
+
+    def find(self, table: str) -> DataFrame | None:
+        """The same, or None where there is no such table yet.
+
+        Raises:
+            UndeclaredError: the job does not declare it.
+        """
+        self._declared(table, self.job.may_read)
+        return self.read(table) if self.lake.warehouse.exists(table) else None
+
+    def read_back(self, table: str) -> DataFrame:
+        """The snapshot of a table that this run wrote last."""
+        return self.lake.warehouse.read(table, int(self.outputs[table]))
+
+    def read_at(self, table: str, version: str) -> DataFrame:
+        """One snapshot of a table, which becomes the run's.
+
+        Raises:
+            UndeclaredError: the job does not declare it.
+        """
+        self._declared(table, self.job.may_read)
+        self.inputs[table] = version
+        return self.read(table)
+
+    def read_earlier(self, table: str, version: int) -> DataFrame:
+        """One of a table's earlier snapshots, beside the run's own.
+
+        Raises:
+            UndeclaredError: the job does not declare it.
+        """
+        self._declared(table, self.job.may_read)
+        return self.lake.warehouse.read(table, version)
 
     def version(self, table: str) -> str:
         """The version of a table that this run reads.
 
         Raises:
             UserError: there is no such table.
+            UndeclaredError: the job does not declare it.
         """
+        self._declared(table, self.job.may_read)
         if table not in self.inputs:
             version = self.lake.warehouse.version(table)
             if version is None:
@@ -116,26 +131,66 @@ class Run:
             self.inputs[table] = str(version)
         return self.inputs[table]
 
+    def _declared(self, name: str, allowed: Collection[str]) -> None:
+        if name not in allowed:
+            raise UndeclaredError(
+                f"job {self.job.name} touches {name}, which its declaration does not name; add it to the JOB in"
+                f" jobs/{self.job.name}.py, or its lineage would lack it"
+            )
+
     def use(self, kind: str, made_by: str) -> Artifact:
         """The newest artifact of a kind.
 
+        Args:
+            kind: of artifact.
+            made_by: the job that publishes it, for the message.
+
         Raises:
             UserError: there is none.
+            UndeclaredError: the job does not declare it.
         """
+        self._declared(kind, self.job.may_read)
         artifact = self.lake.artifacts.require(kind, made_by)
+        self.inputs[kind] = artifact.version
+        return artifact
+
+    def latest(self, kind: str) -> Artifact | None:
+        """The newest artifact of a kind, or None where there is none yet.
+
+        Raises:
+            UndeclaredError: the job does not declare it.
+        """
+        self._declared(kind, self.job.may_read)
+        artifact = self.lake.artifacts.latest(kind)
+        if artifact is not None and kind not in self.outputs:
+            self.inputs[kind] = artifact.version
+        return artifact
+
+    def artifact(self, kind: str, version: str) -> Artifact:
+        """One version of a kind of artifact.
+
+        Raises:
+            QarmError: it is not there or not complete.
+            UndeclaredError: the job does not declare it.
+        """
+        self._declared(kind, self.job.may_read)
+        artifact = self.lake.artifacts.get(kind, version)
         self.inputs[kind] = artifact.version
         return artifact
 
     def overwrite(self, contract: Contract, rows: DataFrame) -> None:
         """Replaces a table's rows."""
+        self._declared(contract.name, self.job.may_write)
         self.outputs[contract.name] = str(self.lake.warehouse.overwrite(contract, rows))
 
     def append(self, contract: Contract, rows: DataFrame) -> None:
         """Adds rows to a table."""
+        self._declared(contract.name, self.job.may_write)
         self.outputs[contract.name] = str(self.lake.warehouse.append(contract, rows))
 
     def merge(self, contract: Contract, rows: DataFrame, compare: Sequence[str], keep: Sequence[str] = ()) -> None:
         """Merges rows by key, see :meth:`lake.warehouse.Warehouse.merge`."""
+        self._declared(contract.name, self.job.may_write)
         self.outputs[contract.name] = str(self.lake.warehouse.merge(contract, rows, compare, keep))
 
     def publish(self, kind: str, folder: Path, recipe: Mapping[str, Any], **card: Any) -> Artifact:
@@ -147,6 +202,7 @@ class Run:
             recipe: what it was made from; equal recipes make equal artifacts.
             card: what else is to be known of it.
         """
+        self._declared(kind, self.job.may_write)
         artifact = self.lake.artifacts.publish(kind, folder, {"recipe": dict(recipe), **card})
         self.outputs[kind] = artifact.version
         return artifact
@@ -182,6 +238,7 @@ class Run:
         Raises:
             UserError: ``make`` did not find a file that the settings name.
         """
+        self._declared(kind, self.job.may_write)
         artifact = self.lake.artifacts.by_recipe(kind, recipe)
         if artifact is None:
             with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
@@ -274,8 +331,8 @@ def why_stale(lake: Lake, job: Job, last: RunRecord | None) -> str | None:
     """Why a job has to run now, or None where it is up to date."""
     if last is None:
         return "never run"
-    now = {name: _now(lake, name) for name in {*job.reads, *job.uses, *last.output_versions}}
-    inputs = {name: now[name] or "" for name in (*job.reads, *job.uses)} | source_versions(lake, job)
+    now = {name: _now(lake, name) for name in {*job.inputs, *last.output_versions}}
+    inputs = {name: now[name] or "" for name in job.inputs} | source_versions(lake, job)
     return stale_reason(last, inputs, now, lake.settings.digest(job.sections), VERSION)
 
 
@@ -294,7 +351,7 @@ def source_versions(lake: Lake, job: Job) -> dict[str, str]:
         UserError: a file does not exist.
     """
     fingerprints = {}
-    for url in job.source_files(lake.settings):
+    for url in job.source_files(lake.settings) if job.source_files else ():
         if not lake.files.exists(url):
             raise UserError(f"{url}: no such file or folder")
         text = "\n".join(f"{file.path} {file.size} {file.modified}" for file in lake.files.walk(url))

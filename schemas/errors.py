@@ -17,3 +17,7 @@ class UserError(QarmError):
 
 class ContractError(QarmError):
     """Rows that a table's contract does not allow; the write did not happen."""
+
+
+class UndeclaredError(QarmError):
+    """A job touched a table or artifact that its declaration does not name; a mistake of the code."""

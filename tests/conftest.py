@@ -16,10 +16,12 @@ from transformers import (
     LlavaProcessor,
 )
 
-from lake.job import Job, Lake, Run
+from lake.declaration import Job
+from lake.job import Lake, Run
 from lake.session import start_session
 from models.llm.language_model import convert, load_tokenizer
 from schemas.settings import Settings, load_settings
+from schemas.tables import all_contracts
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +57,9 @@ def make_lake(spark: SparkSession, tmp_path: Path) -> Callable[..., Lake]:
 
 @pytest.fixture
 def run(make_lake: Callable[..., Lake]) -> Run:
-    return Run(make_lake(), Job("test", lambda _: None, sections=()), "run-1")
+    tables = tuple(contract.name for contract in all_contracts(["click"]))
+    kinds = ("language_model", "two_tower", "thing", "book")
+    return Run(make_lake(), Job(name="test", steps=lambda _: None, writes=tables, makes=kinds), "run-1")
 
 
 @pytest.fixture(scope="session")

@@ -50,15 +50,12 @@ def changes_of(feed: DataFrame) -> DataFrame:
 
 def record_changes(run: Run) -> None:
     """Appends what changed since the last version that was recorded: also after a run that failed in between."""
-    warehouse = run.lake.warehouse
-    recorded = -1
-    if warehouse.exists(SID_CHANGES.name):
-        newest = warehouse.read(SID_CHANGES.name).agg(F.max("table_version")).collect()[0][0]
-        recorded = -1 if newest is None else int(newest)
-    current = warehouse.version(SEMANTIC_IDS.name)
-    if current is None or current <= recorded:
+    before = run.find(SID_CHANGES.name)
+    newest = None if before is None else before.agg(F.max("table_version")).collect()[0][0]
+    recorded = -1 if newest is None else int(newest)
+    if int(run.outputs[SEMANTIC_IDS.name]) <= recorded:
         return
-    changes = changes_of(warehouse.changes(SEMANTIC_IDS.name, recorded + 1)).persist()
+    changes = changes_of(run.lake.warehouse.changes(SEMANTIC_IDS.name, recorded + 1)).persist()
     for row in changes.groupBy("reason").count().collect():
         run.measure("codes.changed", row["count"], row["reason"])
     if not changes.isEmpty():

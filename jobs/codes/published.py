@@ -25,9 +25,9 @@ def standing_ids(run: Run) -> DataFrame | None:
     Raises:
         UserError: an older version of this package wrote it, with other columns.
     """
-    if not run.lake.warehouse.exists(SEMANTIC_IDS.name):
+    rows = run.find(SEMANTIC_IDS.name)
+    if rows is None:
         return None
-    rows = run.lake.warehouse.read(SEMANTIC_IDS.name)
     missing = [name for name in SEMANTIC_IDS.names if name not in rows.columns]
     if missing:
         raise UserError(
@@ -47,7 +47,7 @@ def published_codes(run: Run, standing: DataFrame, codebook: Artifact) -> DataFr
     if rows.isEmpty():
         last = run.lake.ledger.last_output("assign_semantic_ids", "codebook", codebook.version, SEMANTIC_IDS.name)
         if last is not None:
-            rows = run.lake.warehouse.read(SEMANTIC_IDS.name, last).where(F.col("codebook_version") == codebook.version)
+            rows = run.read_earlier(SEMANTIC_IDS.name, last).where(F.col("codebook_version") == codebook.version)
     levels = len(codebook.card["sizes"])
     return (
         rows.groupBy("content_hash")

@@ -19,7 +19,7 @@ MOVES_SHOWN = 1000
 
 def code_figures(run: Run, codes: DataFrame) -> dict[str, Markup]:
     """Use of codes and sizes of buckets over distinct contents. Driver memory: 8,192 numbers a level."""
-    codebook = run.lake.artifacts.require("codebook", "fit_codebook")
+    codebook = run.use("codebook", "fit_codebook")
     contents = codes.where(F.col("codebook_version") == codebook.version).dropDuplicates(["content_hash"])
     contents = contents.select("sid", *SID_COLUMNS).persist()
     levels = {
@@ -78,7 +78,7 @@ def moved_items(changes: DataFrame, items: DataFrame) -> list[Any]:
 def refit_state(run: Run, values: dict[tuple[str, str], list[float | None]]) -> dict[str, Any]:
     """How new contents compare with those the codebook was fitted for, and whether a refit is due."""
     settings = run.settings.codebook
-    codebook = run.lake.artifacts.require("codebook", "fit_codebook")
+    codebook = run.use("codebook", "fit_codebook")
 
     def newest(name: str, slice: str = "all") -> float | None:
         return values.get((name, slice), [None])[0]

@@ -19,7 +19,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs import build_examples, mine_pairs, nightly, score, sql
-from lake.command import main, score_options
+from lake.command import main
 from lake.job import Lake, run_job
 from models.ranker.training.metrics import auc, auc_per_group
 from schemas.settings import load_settings
@@ -65,7 +65,7 @@ def world(spark: SparkSession, smollm: Path, tmp_path_factory: pytest.TempPathFa
     def run(arguments: list[str]) -> Night:
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = nightly.main(arguments)
+            code = main(nightly.COMMAND, arguments)
         assert code == 0, err.getvalue()[-3000:]
         return Night(json.loads(out.getvalue().strip().splitlines()[-1]), err.getvalue())
 
@@ -87,7 +87,7 @@ def test_every_table_is_there_and_opens_without_spark(world: World) -> None:
     ):
         assert len(world.read(table)) > 0, table
     runs = world.read("runs")
-    assert set(runs["job"]) == {job.name for job in nightly.JOBS}
+    assert set(runs["job"]) == {job.name for job in nightly.nightly_jobs()}
     assert set(runs["status"]) == {"done"}
     assert runs["run_id"].nunique() == 1
 
@@ -237,7 +237,7 @@ def scored(world: World, candidates: pd.DataFrame, *assignments: str) -> tuple[p
     arguments = ["--warehouse", str(world.warehouse), *world.settings(), "--candidates", str(path), *more]
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        assert main(score.JOB, arguments, options=score_options) == 0
+        assert main(score.JOB, arguments) == 0
     closing = json.loads(out.getvalue().strip().splitlines()[-1])
     rows = world.read("candidate_scores").sort_values(["user_id", "as_of", "item_id"], ignore_index=True)
     assert set(rows.pop("run_id")) == {closing["run_id"]}
@@ -291,7 +291,9 @@ def test_a_second_night_skips_every_job(world: World) -> None:
     night = world.night()
     assert night.closing["status"] == "skipped"
     assert night.closing["outputs"] == {}
-    assert len(re.findall(r"^\w+ +skipped +0\.0  up to date$", night.log, flags=re.MULTILINE)) == len(nightly.JOBS)
+    assert len(re.findall(r"^\w+ +skipped +0\.0  up to date$", night.log, flags=re.MULTILINE)) == len(
+        nightly.nightly_jobs()
+    )
     assert versions == {table: deltalake.DeltaTable(str(world.warehouse / table)).version() for table in versions}
 
 
@@ -342,12 +344,15 @@ def test_sql_sees_tables_and_views(world: World, capsys: pytest.CaptureFixture[s
         "SELECT reason, count(*) AS moves FROM moved_sids GROUP BY reason",
         "SELECT title FROM item_codes WHERE sid IS NULL OR title = 'red wine bottle small'",
     ]
-    assert sql.main(["--warehouse", str(world.warehouse), *(part for query in queries for part in ("-e", query))]) == 0
+    assert (
+        main(sql.COMMAND, ["--warehouse", str(world.warehouse), *(part for query in queries for part in ("-e", query))])
+        == 0
+    )
     out = capsys.readouterr().out
     verdicts = world.read("item_pairs")["verdict"].notna().sum()
     assert re.search(rf"judged\|\n.*\n\|{verdicts} ", out)
     assert re.search(r"all_items\|\n.*\n\|120 ", out)
     assert re.search(r"\|new item\|120 ", out)
     assert "red wine bottle small" in out
-    assert sql.main(["--warehouse", str(world.warehouse), "-e", "SELECT nothing FROM nowhere"]) == 2
+    assert main(sql.COMMAND, ["--warehouse", str(world.warehouse), "-e", "SELECT nothing FROM nowhere"]) == 2
     assert "nowhere" in capsys.readouterr().err

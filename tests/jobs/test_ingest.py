@@ -11,7 +11,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs import ingest, mine_pairs
-from lake.command import ingest_options, main
+from lake.command import main
 from lake.inputs import read_input, rename_columns
 from lake.job import Lake, run_job
 from schemas.settings import Settings, load_settings
@@ -153,7 +153,7 @@ def test_a_rename_is_for_the_input_that_lacks_our_name(spark: SparkSession) -> N
 
 def fails(capsys: pytest.CaptureFixture[str], warehouse: Path | str, *arguments: str) -> str:
     capsys.readouterr()
-    code = main(ingest.JOB, ["--warehouse", str(warehouse), *arguments], options=ingest_options)
+    code = main(ingest.JOB, ["--warehouse", str(warehouse), *arguments])
     lines = [line for line in capsys.readouterr().err.splitlines() if not line[:2].isdigit()]
     assert code == 2
     assert len(lines) == 1, lines

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 from jobs import score
 from jobs.examples.requests import ranked, read_candidates, with_events
 from jobs.examples.search_index import ITEM_ROWS
-from lake.command import main, score_options
+from lake.command import main
 from lake.job import Run
 from schemas.errors import UserError
 from schemas.settings import load_settings
@@ -20,7 +20,7 @@ GOOD = pd.DataFrame({"user_id": ["u1", "u2"], "item_id": ["a", "b"]})
 
 def fails(capsys: pytest.CaptureFixture[str], warehouse: Path, *arguments: str) -> str:
     capsys.readouterr()
-    code = main(score.JOB, ["--warehouse", str(warehouse), *arguments], options=score_options)
+    code = main(score.JOB, ["--warehouse", str(warehouse), *arguments])
     lines = [line for line in capsys.readouterr().err.splitlines() if not line[:2].isdigit()]
     assert code == 2
     assert len(lines) == 1, lines

@@ -13,10 +13,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from jobs import train_ranker
+from jobs import evaluate, train_ranker
 from jobs.examples.search_index import ITEM_IDS, content_numbers, item_index, nearest_rows, write_catalogue
 from jobs.training import rankers
-from lake.job import Job, Lake, Run, new_run_id, run_job
+from lake.job import Lake, Run, new_run_id, run_job
 from models.ranker.training import training
 from schemas.errors import UserError
 from schemas.settings import load_settings
@@ -134,7 +134,7 @@ def test_rankers_of_an_earlier_version_are_not_read(lake: Lake, monkeypatch: pyt
         patch.setattr(rankers, "FORMAT", rankers.FORMAT + 1)
         assert run(lake, quick, "ranker.warm_start=true")["ranker.warm_start/qarm"] == 0
         with pytest.raises(UserError, match="was made by an earlier qarm; run build_examples and train_ranker"):
-            rankers.use_rankers(Run(lake, Job("evaluate", lambda _: None, sections=()), "run-1"))
+            rankers.use_rankers(Run(lake, evaluate.JOB, "run-1"))
     assert run(lake, quick, "ranker.warm_start=true")["ranker.warm_start/qarm"] == 1
 
 

@@ -12,8 +12,9 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from lake.declaration import Job
 from lake.indexing import with_row_number
-from lake.job import Job, Lake, run_job, why_stale
+from lake.job import Lake, run_job, why_stale
 from lake.ledger import RunRecord, stale_reason
 from lake.periods import split_periods
 from lake.session import spark_conf
@@ -55,7 +56,7 @@ def test_a_run_is_recorded_and_goes_stale(make_lake: Callable[..., Lake], tmp_pa
     source = tmp_path / "input.txt"
     source.write_text("one")
     files = lambda _: [str(source)]  # noqa: E731
-    job = Job("measure", lambda run: run.measure("x.y", 1.5, "test"), sections=("mine",), source_files=files)
+    job = Job(name="measure", steps=lambda run: run.measure("x.y", 1.5, "test"), sections=("mine",), source_files=files)
     lake = make_lake()
     assert why_stale(lake, job, None) == "never run"
     record = run_job(lake, job, "run-1")
@@ -74,11 +75,11 @@ def test_a_failure_is_recorded_but_not_in_an_empty_warehouse(make_lake: Callable
     def fail(_: object) -> None:
         raise RuntimeError("out of luck")
 
-    lake, job = make_lake(), Job("fails", fail, sections=())
+    lake, job = make_lake(), Job(name="fails", steps=fail)
     with pytest.raises(RuntimeError):
         run_job(lake, job, "run-1")
     assert not lake.warehouse.exists("runs")
-    run_job(lake, Job("works", lambda _: None, sections=()), "run-2")
+    run_job(lake, Job(name="works", steps=lambda _: None), "run-2")
     with pytest.raises(RuntimeError):
         run_job(lake, job, "run-3")
     rows = {row["job"]: row for row in lake.warehouse.read("runs").collect()}
