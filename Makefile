@@ -9,7 +9,7 @@ STAMP := $(VENV)/.qarm-installed
 WAREHOUSE ?= warehouse
 # make demo HOUSEHOLDS=0 takes all 2,469 households
 HOUSEHOLDS ?=
-BENCHMARKS := encoder_layers mine_pairs codes align_encoder search feed ranker_tables ranker_speed score ranker
+BENCHMARKS := threads encoder_layers mine_pairs codes align_encoder search feed ranker_tables ranker_speed score ranker
 DEMO_SET := $(if $(HOUSEHOLDS),--set demo.households=$(HOUSEHOLDS))
 
 .PHONY: setup java demo test lint format bench clean

@@ -8,4 +8,6 @@ if [ ! -x "$python" ]; then
   echo "spark-submit.sh: $python is missing; run 'make setup', or set QARM_PYTHON to a Python that has qarm's dependencies" >&2
   exit 2
 fi
+# The caller's folder may hold modules of our names or of Python's own: it is on no path.
+export PYTHONSAFEPATH=1
 PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}" exec "$python" -m lake.submit "$@"

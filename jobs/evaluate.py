@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import reduce
 
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
 from pyspark.sql import DataFrame
@@ -83,10 +84,7 @@ def per_user(scored: DataFrame, slices: dict[str, DataFrame], tasks: list[str], 
 
     Executor memory: the examples of one bucket of users.
     """
-    tagged = None
-    for name, rows in slices.items():
-        part = rows.withColumn("slice", F.lit(name))
-        tagged = part if tagged is None else tagged.unionByName(part)
+    tagged = reduce(DataFrame.unionByName, (rows.withColumn("slice", F.lit(name)) for name, rows in slices.items()))
     users = scored.agg(F.approx_count_distinct("user_id")).collect()[0][0]
     buckets = max(scored.sparkSession.sparkContext.defaultParallelism * 2, math.ceil(users / USERS_PER_TASK))
     columns = ["slice", "user_id", *(f"label_{t}" for t in tasks), *(f"{m}_{t}" for m in models for t in tasks)]

@@ -208,7 +208,9 @@ def _refuse_hopeless_log(run: Run, interactions: DataFrame, path: str) -> Mappin
 
 
 def _measure(run: Run, items: DataFrame, counts: Mapping[str | None, int], folded: int) -> None:
-    refused_items = dict(items.where("complaint IS NOT NULL").groupBy("complaint").count().collect())
+    refused_items: dict[str | None, int] = dict(
+        items.where("complaint IS NOT NULL").groupBy("complaint").count().collect()
+    )
     run.measure("ingest.interactions", folded)
     run.measure("ingest.items", items.where("complaint IS NULL").count())
     run.measure("ingest.duplicates_folded", (counts.get(None) or 0) - folded)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -61,7 +62,7 @@ def nearest_items(run: Run, contents: DataFrame, count: int, dimension: int, fol
     )
 
 
-def _recall(matrix: np.ndarray, index: Path, k: int) -> float:
+def _recall(matrix: NDArray[np.float32], index: Path, k: int) -> float:
     """Share of the exact neighbours that the index finds, on a sample."""
     own = np.linspace(0, len(matrix) - 1, RECALL_SAMPLE).astype(np.int64)
     queries = np.ascontiguousarray(matrix[own])

@@ -32,7 +32,7 @@ def refuse_processes_off_the_driver(run: Run, section: str, processes: int) -> N
     Raises:
         UserError: there are several, and the master is not local.
     """
-    if processes > 1 and not run.spark.sparkContext.master.startswith("local"):
+    if processes > 1 and not (run.spark.sparkContext.master or "").startswith("local"):
         raise UserError(
             f"{section}.processes: several processes share the driver's disk, so they run on a local master alone; set"
             f" it to 1, or run {run.job.name} with --master local[*] on a host with enough cores"
