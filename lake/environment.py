@@ -13,7 +13,7 @@ from schemas.files import ROOT
 
 SAFE_PATH = {"PYTHONSAFEPATH": "1"}
 
-THREADS = {"GOMP_SPINCOUNT": "10000"}
+THREADS = {"GOMP_SPINCOUNT": "1000"}
 """OpenMP's threads spin this long while they wait, then sleep. Spinning for its default, some milliseconds, makes torch
 collapse beside any other busy process; ``python -m benchmarks.threads`` shows both."""
 

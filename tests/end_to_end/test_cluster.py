@@ -16,7 +16,9 @@ import deltalake
 import pyspark
 import pytest
 
+from lake.submit import ROOMS
 from tests import generate
+from tests.strangers import strange_folder
 
 ROOT = Path(__file__).parents[2]
 SPARK_CLASS = Path(pyspark.__file__).parent / "bin" / "spark-class"
@@ -47,7 +49,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
         "SPARK_LOCAL_IP": "127.0.0.1",
         "PYSPARK_PYTHON": sys.executable,
     }
-    environment.pop("PYTHONPATH", None)
+    # What the hosts have on their path comes after the rooms that the driver sends.
+    environment["PYTHONPATH"] = str(strange_folder(folder / "hosts", packages=ROOMS, modules=()))
     host = ["--host", "127.0.0.1"]
     commands = [["org.apache.spark.deploy.master.Master", *host, "--port", str(port), "--webui-port", str(page)]]
     commands += [
@@ -76,6 +79,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
 def test_ingest_to_semantic_ids_on_two_workers(cluster: tuple[str, Path], smollm: Path, tmp_path: Path) -> None:
     master, folder = cluster
     log, items = generate.write(tmp_path / "input", users=30, days=20)
+    caller = strange_folder(tmp_path / "caller")
     arguments = ["--master", master, "--executor-memory", "1g", "--conf", "spark.driver.host=127.0.0.1"]
     arguments += ["--conf", "spark.executor.cores=1", "--conf", "spark.sql.shuffle.partitions=4"]
     arguments += ["--conf", "spark.databricks.delta.snapshotPartitions=2", "--set", f"language_model.model={smollm}"]
@@ -83,9 +87,9 @@ def test_ingest_to_semantic_ids_on_two_workers(cluster: tuple[str, Path], smollm
     arguments += ["--rename", generate.RENAME, "--until", "assign_semantic_ids"]
     arguments += [part for assignment in generate.SMALL for part in ("--set", assignment)]
     command = [str(ROOT / "spark-submit.sh"), "nightly", *arguments]
-    environment = {**os.environ, "QARM_PYTHON": sys.executable}
+    environment = {**os.environ, "QARM_PYTHON": sys.executable, "PYTHONPATH": ""}
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, cwd=tmp_path, timeout=540, check=False
+        command, env=environment, capture_output=True, text=True, cwd=caller, timeout=540, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     closing = json.loads(done.stdout.strip().splitlines()[-1])
