@@ -54,8 +54,8 @@ def steps(run: Run) -> None:
         raise UserError("questions.writer is endpoint, but endpoint.url names none")
     writer = f"{endpoint.url}#{endpoint.model}" if by_endpoint else WORDINGS_VERSION
     items, pairs = run.read(ITEMS.name), run.read(ITEM_PAIRS.name)
-    standing = _standing(run)
-    asked = standing.where(F.col("writer") == writer).select("content_hash").distinct()
+    current = _current(run)
+    asked = current.where(F.col("writer") == writer).select("content_hash").distinct()
     unasked = items.select("content_hash").distinct().join(asked, "content_hash", "left_anti").persist()
     left = unasked.count()
     if left > settings.max_contents:
@@ -80,7 +80,7 @@ def steps(run: Run) -> None:
     run.measure("questions.contents", about)
     run.measure("questions.contents_without", left - about)
     # What another writer wrote of the same text stays: it was paid for, and alignment may ask it, too.
-    known = standing.select("content_hash", "question", "answer", "writer").distinct()
+    known = current.select("content_hash", "question", "answer", "writer").distinct()
     rows = (
         items.select("item_id", "content_hash")
         .join(known.unionByName(written.withColumn("writer", F.lit(writer))), "content_hash", "inner")
@@ -89,22 +89,22 @@ def steps(run: Run) -> None:
         .select("item_id", "question", "kept.*")
         .select(*ITEM_QUESTIONS.names)
     )
-    if count or _differ(rows, standing) or not run.lake.warehouse.exists(ITEM_QUESTIONS.name):
+    if count or _differ(rows, current) or not run.lake.warehouse.exists(ITEM_QUESTIONS.name):
         with run.step("write item_questions"):
             run.overwrite(ITEM_QUESTIONS, rows)
     written.unpersist()
 
 
-def _standing(run: Run) -> DataFrame:
+def _current(run: Run) -> DataFrame:
     if run.lake.warehouse.exists(ITEM_QUESTIONS.name):
         return run.lake.warehouse.read(ITEM_QUESTIONS.name)
     return run.spark.createDataFrame([], ", ".join(f"{c.name} {c.type}" for c in ITEM_QUESTIONS.columns))
 
 
-def _differ(rows: DataFrame, standing: DataFrame) -> bool:
+def _differ(rows: DataFrame, current: DataFrame) -> bool:
     """Whether items came, went or changed, though nothing was written."""
     of = ["item_id", "content_hash", "writer"]
-    new, old = rows.select(*of).distinct(), standing.select(*of).distinct()
+    new, old = rows.select(*of).distinct(), current.select(*of).distinct()
     return not (new.join(old, of, "left_anti").isEmpty() and old.join(new, of, "left_anti").isEmpty())
 
 
