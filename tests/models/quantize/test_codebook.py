@@ -34,6 +34,14 @@ def test_codebooks_of_the_format_before_are_read(tmp_path: Path) -> None:
         Codebook.load(tmp_path)
 
 
+def test_a_kind_of_level_that_no_method_has_is_named(tmp_path: Path) -> None:
+    fitted(clustered(), "method=vq", "kmeans.sizes=[4]").save(tmp_path)
+    card = (tmp_path / CARD).read_text()
+    (tmp_path / CARD).write_text(card.replace('"kmeans"', '"planes"'))
+    with pytest.raises(ValueError, match="of kind planes, which is none of fsq, kmeans; fit the codebook again"):
+        Codebook.load(tmp_path)
+
+
 def test_levels_follow_their_definition() -> None:
     vectors = clustered()
     book = fitted(vectors, "method=res_kmeans", "kmeans.sizes=[6, 5]")
