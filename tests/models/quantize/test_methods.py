@@ -20,7 +20,7 @@ from schemas.settings import load_settings
 from tests.generate import clustered
 from tests.models.quantize.codebooks import FAMILY, fitted, small
 
-EVERY = ["fsq", "res_kmeans", "res_kmeans_fsq", "rq_vae", "signs", "vq"]
+EVERY = ["fsq", "res_kmeans", "res_kmeans_fsq", "rq_vae", "vq"]
 
 SIZES = {
     "fsq": ("fsq.levels=[3, 3, 3, 3, 3, 3]", "fsq.steps=420"),
