@@ -38,7 +38,7 @@ def test_a_kind_of_level_that_no_method_has_is_named(tmp_path: Path) -> None:
     fitted(clustered(), "method=vq", "kmeans.sizes=[4]").save(tmp_path)
     card = (tmp_path / CARD).read_text()
     (tmp_path / CARD).write_text(card.replace('"kmeans"', '"planes"'))
-    with pytest.raises(ValueError, match="of kind planes, which is none of fsq, kmeans; fit the codebook again"):
+    with pytest.raises(ValueError, match="a level of kind planes is none of fsq, kmeans; fit the codebook again"):
         Codebook.load(tmp_path)
 
 
