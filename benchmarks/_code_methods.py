@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import faiss
 import numpy as np
 
-from jobs import fit_codebook
-from models.quantize import family
-from models.quantize.codebook import Codebook
-from models.quantize.family import CodebookParameters, default_bits
+from models.quantize.method import LEVELS, default_bits
+from models.quantize.methods import METHODS, method_of
 from models.quantize.quality import collision_numbers, entropy, hit_rates, reconstruction_errors
 from schemas.settings import load_settings
 
@@ -25,7 +24,6 @@ TRIGGERS = 1_000
 
 K = 50
 MAIN = ("res_kmeans_fsq (default)", "PCA-FSQ", "res_kmeans", "rq_vae", "faiss ResidualQuantizer")
-EVERY = family.LEVELS
 
 
 class Faiss:
@@ -33,39 +31,46 @@ class Faiss:
 
     def __init__(self, vectors: np.ndarray, bits: int) -> None:
         self._bits = bits
-        self._quantizer = faiss.ResidualQuantizer(vectors.shape[1], EVERY, bits)
+        self._quantizer = faiss.ResidualQuantizer(vectors.shape[1], LEVELS, bits)
         self._quantizer.use_beam_LUT = 1
         self._quantizer.train(vectors)
 
     def assign_with_residuals(self, vectors: np.ndarray) -> tuple[np.ndarray, None, np.ndarray]:
         """Codes and reconstructions."""
         packed = self._quantizer.compute_codes(vectors)
-        bits = np.unpackbits(packed, axis=1, bitorder="little")[:, : EVERY * self._bits]
-        codes = bits.reshape(len(vectors), EVERY, self._bits) @ (1 << np.arange(self._bits))
+        bits = np.unpackbits(packed, axis=1, bitorder="little")[:, : LEVELS * self._bits]
+        codes = bits.reshape(len(vectors), LEVELS, self._bits) @ (1 << np.arange(self._bits))
         return codes.astype(np.int32), None, self._quantizer.decode(packed)
 
 
-def methods(bits: int) -> dict[str, Callable[[np.ndarray], Any]]:
-    """Name to fit, all with three levels of as many codes, everything else by the settings' defaults."""
-    default = fit_codebook.parameters_of(load_settings().codebook)
-    sizes = replace(default, kmeans_sizes=[2**bits] * 2, fsq=replace(default.fsq, levels=[2] * bits))
-    three = replace(default, method="res_kmeans", kmeans_sizes=[2**bits] * 3)
+VARIANTS: Mapping[str, Sequence[str]] = {
+    "res_kmeans_fsq, no prefix means": ["fsq.prefix_minimum=0"],
+    "res_kmeans_fsq, mirrored decoder": ["fsq.decoder=mirrored"],
+    "res_kmeans_fsq, balanced": ["kmeans.balanced=true"],
+    "PCA-FSQ": ["fsq.projection=pca", "fsq.decoder=mirrored"],
+    "PCA-FSQ, prefix means and decoder": ["fsq.projection=pca"],
+    "res_kmeans, balanced": ["method=res_kmeans", "kmeans.balanced=true"],
+}
+"""What differs from the settings' defaults."""
 
-    def ours(parameters: CodebookParameters) -> Callable[[np.ndarray], Codebook]:
-        return lambda vectors: family.fit_codebook(vectors, parameters)
 
-    return {
-        "res_kmeans_fsq (default)": ours(sizes),
-        "res_kmeans_fsq, no prefix means": ours(replace(sizes, prefix_minimum=0)),
-        "res_kmeans_fsq, mirrored decoder": ours(replace(sizes, fsq=replace(sizes.fsq, decoder="mirrored"))),
-        "res_kmeans_fsq, balanced": ours(replace(sizes, kmeans_balanced=True)),
-        "PCA-FSQ": ours(replace(sizes, fsq=replace(sizes.fsq, projection="pca", decoder="mirrored"))),
-        "PCA-FSQ, prefix means and decoder": ours(replace(sizes, fsq=replace(sizes.fsq, projection="pca"))),
-        "res_kmeans": ours(three),
-        "res_kmeans, balanced": ours(replace(three, kmeans_balanced=True)),
-        "rq_vae": ours(replace(three, method="rq_vae")),
-        "faiss ResidualQuantizer": lambda vectors: Faiss(vectors, bits),
-    }
+def methods(contents: int) -> dict[str, Callable[[np.ndarray], Any]]:
+    """Name to fit, all with as many SIDs as three levels of the default size, else by the settings' defaults.
+
+    Every registered method that has so many, then :data:`VARIANTS`, then faiss's own.
+
+    Args:
+        contents: that the default size is for.
+    """
+    default = load_settings().codebook.method
+    named = {f"{name} (default)" if name == default else name: [f"method={name}"] for name in METHODS}
+    bits = default_bits(contents)
+    chosen: dict[str, Callable[[np.ndarray], Any]] = {}
+    for name, changes in {**named, **VARIANTS}.items():
+        method = method_of(load_settings((), [f"codebook.{change}" for change in changes]).codebook)
+        if math.prod(method.sizes(contents)) == 2 ** (bits * LEVELS):
+            chosen[name] = partial(method.fit, contents=contents)
+    return {**chosen, "faiss ResidualQuantizer": lambda vectors: Faiss(vectors, bits)}
 
 
 def compare(vectors: np.ndarray, pairs: np.ndarray, what: str, sample: np.ndarray | None = None) -> dict[str, Any]:
@@ -81,7 +86,7 @@ def compare(vectors: np.ndarray, pairs: np.ndarray, what: str, sample: np.ndarra
     fitted_on = vectors if sample is None else sample
     bits = default_bits(max(n, len(fitted_on)))
     generator = np.random.default_rng(0)
-    chosen = {name: fit for name, fit in methods(bits).items() if sample is None or name in MAIN}
+    chosen = {name: fit for name, fit in methods(max(n, len(fitted_on))).items() if sample is None or name in MAIN}
     shown = np.arange(n)
     if n > MANY:
         shown = np.sort(generator.choice(n, HIT_SAMPLE, replace=False))

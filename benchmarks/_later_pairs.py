@@ -13,6 +13,7 @@ import pandas as pd
 from benchmarks import _pair_hits
 from models.llm.prompts import item_text
 from models.pairs.swing import SwingParameters, UserItems, swing
+from schemas.parameters import take
 from schemas.sections import MineSettings
 
 KS = (1, 10, 50)
@@ -66,12 +67,7 @@ def mined(log: pd.DataFrame, contents: int, mine: MineSettings) -> pd.DataFrame:
         popularity=np.bincount(taken["content"], minlength=contents).astype(np.int64),
         total_users=int(users.max()) + 1,
     )
-    found = swing(
-        layout,
-        SwingParameters(
-            mine.alpha1, mine.alpha2, mine.beta, mine.top_k, mine.min_support, mine.significance, mine.popularity_power
-        ),
-    )
+    found = swing(layout, take(SwingParameters, mine))
     return pd.DataFrame({"trigger": found.trigger, "target": found.target, "score": found.score})
 
 

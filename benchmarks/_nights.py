@@ -33,7 +33,7 @@ def nights_of(spark: SparkSession, vectors: np.ndarray) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for collisions in ("suffix", "next_best"):
         folder = tempfile.mkdtemp(prefix="qarm-bench-nights-")
-        lake = Lake(spark, load_settings((), [f"codebook.collisions={collisions}", "codebook.fsq_steps=500"]), folder)
+        lake = Lake(spark, load_settings((), [f"codebook.collisions={collisions}", "codebook.fsq.steps=500"]), folder)
         encoder = lake.artifacts.publish("encoder", Path(__file__).parent, {"recipe": {}})
         rows += _ten_nights(lake, vectors, encoder.version, collisions)
         shutil.rmtree(folder)

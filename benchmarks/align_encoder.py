@@ -32,7 +32,7 @@ from jobs.transforms.contents import distinct_contents
 from lake.job import Job, Lake, new_run_id, run_job
 from lake.periods import Periods, split_periods
 from models.llm.encoder import EncoderParameters, load_encoder
-from models.llm.judge import JUDGES, JudgeParameters
+from models.llm.judges import local_judge
 from models.llm.language_model import convert
 from models.llm.projection import unit
 from models.llm.prompts import embedding_prompt
@@ -108,7 +108,9 @@ def unaligned(warehouse: str) -> dict[str, Any]:
         for layer in layers:
             with tempfile.TemporaryDirectory() as folder:
                 convert(MODELS[model], "bfloat16", Path(folder))
-                encoder = load_encoder(Path(folder), EncoderParameters(layer, 48, 2048, "bfloat16"))
+                encoder = load_encoder(
+                    Path(folder), EncoderParameters(layer=layer, max_tokens=48, batch_tokens=2048, dtype="bfloat16")
+                )
             raw = encoder.encode([embedding_prompt(text) for text in catalogue.texts])
             result[f"{model}, layer {layer}"] = rates(unit(raw - raw.mean(0)), pairs)
             print(model, layer, result, file=sys.stderr, flush=True)
@@ -127,7 +129,7 @@ def aligned(model: str, which: str, *more: str) -> Callable[[str], dict[str, Any
         catalogue, pairs, _ = later_pairs(warehouse, lake)
         folder = lake.artifacts.fetch(artifact)
         spark.stop()
-        encoder = load_encoder(folder, EncoderParameters(-1, 48, 2048, "bfloat16"))
+        encoder = load_encoder(folder, EncoderParameters(layer=-1, max_tokens=48, batch_tokens=2048, dtype="bfloat16"))
         vectors = encoder.encode([embedding_prompt(text) for text in catalogue.texts])
         answers = [loss for loss in artifact.card["losses"]["answers"] if loss is not None]
         return {"run": as_json(run), "rates": rates(vectors, pairs), "answers": answers[:1] + answers[-1:]}
@@ -158,7 +160,8 @@ def judges(warehouse: str) -> dict[str, Any]:
     ):  # fmt: skip
         with tempfile.TemporaryDirectory() as folder:
             convert(MODELS[model], "bfloat16", Path(folder))
-            judge = JUDGES[method](Path(folder), JudgeParameters(method, layer, 48, 2048, "bfloat16"))
+            parameters = EncoderParameters(layer=layer, max_tokens=48, batch_tokens=2048, dtype="bfloat16")
+            judge = local_judge(method)(Path(folder), parameters)
         start = time.monotonic()
         sides = ([texts[pair[side]] for pair in together + apart] for side in (0, 1))
         scores = np.asarray(judge.opinions(*sides).scores)
@@ -185,9 +188,10 @@ def throughput(warehouse: str) -> dict[str, Any]:
     settings = settings_for("MiniLM", "align.steps=0", "embed.layer=-1")
     lake, catalogue = Lake(spark, settings, warehouse), Catalogue.read(warehouse)
     texts = [embedding_prompt(text) for text in catalogue.texts]
+    parameters = EncoderParameters(layer=-1, max_tokens=48, batch_tokens=2048, dtype="float32")
     with tempfile.TemporaryDirectory() as folder:
         convert(MODELS["MiniLM"], "float32", Path(folder))
-        stage = encode(folder, EncoderParameters(-1, 48, 2048, "float32"))
+        stage = encode(folder, parameters)
         contents = distinct_contents(lake.warehouse.read("items")).repartition(4, "content_hash").persist()
         contents.count()
         contents.limit(64).mapInArrow(stage, RAW_SCHEMA).write.format("noop").mode("overwrite").save()
@@ -198,7 +202,9 @@ def throughput(warehouse: str) -> dict[str, Any]:
     torch.set_num_threads(2)
     with tempfile.TemporaryDirectory() as folder:
         convert(MODELS["MiniLM"], "float32", Path(folder))
-        encoder = load_encoder(Path(folder), EncoderParameters(-1, 48, 2048, "float32"))
+        encoder = load_encoder(
+            Path(folder), EncoderParameters(layer=-1, max_tokens=48, batch_tokens=2048, dtype="float32")
+        )
         encoder.encode(texts[:64])
         start = time.perf_counter()
         encoder.encode(texts)

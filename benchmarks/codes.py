@@ -36,7 +36,7 @@ from jobs import fit_codebook
 from lake.job import Lake, new_run_id, run_job
 from lake.periods import split_periods
 from lake.session import start_session
-from models.quantize import family
+from models.quantize.methods import method_of
 from models.quantize.quality import reconstruction_errors
 from schemas.settings import load_settings
 from schemas.tables import ITEM_EMBEDDINGS
@@ -159,9 +159,7 @@ def on_spark(warehouse: str) -> dict[str, Any]:
     """Assigning through Spark beside the same codebook in one process."""
     spark = session()
     lake = Lake(spark, load_settings(), warehouse)
-    book = family.fit_codebook(
-        contents_of(warehouse)[0][:50_000], fit_codebook.parameters_of(quick().codebook), 1_000_000
-    )
+    book = method_of(quick().codebook).fit(contents_of(warehouse)[0][:50_000], contents=1_000_000)
     with tempfile.TemporaryDirectory(prefix="qarm-bench-") as folder:
         book.save(Path(folder))
         rows = lake.warehouse.read(ITEM_EMBEDDINGS.name).select("content_hash", "embedding")
@@ -188,7 +186,7 @@ def on_spark(warehouse: str) -> dict[str, Any]:
 
 def quick(*more: str) -> Any:
     """Settings whose fit is short; sizes and memory are those of the defaults."""
-    return load_settings((), ["codebook.kmeans_iterations=2", "codebook.fsq_steps=200", *more])
+    return load_settings((), ["codebook.kmeans.iterations=2", "codebook.fsq.steps=200", *more])
 
 
 def memory(warehouse: str) -> dict[str, Any]:

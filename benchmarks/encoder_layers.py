@@ -71,7 +71,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             convert(MODEL, dtype, Path(name))
             tokens = sum(len(ids) for ids in load_tokenizer(Path(name))(prompts)["input_ids"])
-            encoder = Encoder(Path(name), EncoderParameters(layer, 128, 2048, dtype))
+            encoder = Encoder(
+                Path(name), EncoderParameters(layer=layer, max_tokens=128, batch_tokens=2048, dtype=dtype)
+            )
         encoder.encode(prompts[:64])
         start = time.perf_counter()
         raw = encoder.encode(prompts)

@@ -39,6 +39,7 @@ from models.ranker.examples.mined_pairs import MEASURES, SOURCES
 from models.ranker.network.ranker import CODES as CODE_NAMES
 from models.ranker.network.ranker import COUNTS, TIERS, Ranker, RankerShape
 from models.ranker.training.training import TrainingParameters, train_ranker
+from schemas.parameters import take
 from schemas.settings import Settings, load_settings
 from udfs.arrays import list_column
 
@@ -92,7 +93,14 @@ def examples(settings: Settings, warehouse: str, rows: int, folder: Path) -> tup
     files = sorted(table.file_uris(partition_filters=[("split", "=", "train")]))
     urls = [f"file://{Path(name).absolute()}" for name in files]  # Petastorm's own loader takes no escapes
     shape = shape_of(settings, sizes, MODELS["qarm"])
-    taken = next((n for n in range(1, len(urls) + 1) if Feed(urls[:n], ["hour"], 1, 0, 0).rows >= rows), len(urls))
+    taken = next(
+        (
+            n
+            for n in range(1, len(urls) + 1)
+            if Feed(urls[:n], ["hour"], batch_size=1, shuffle_rows=0, seed=0).rows >= rows
+        ),
+        len(urls),
+    )
     return urls[:taken], shape
 
 
@@ -192,7 +200,7 @@ def main() -> None:
         task = json.loads(Path(chosen.folder, "task.json").read_text())
         shape = RankerShape(**task["shape"])
         s = settings.ranker
-        feed = Feed(task["files"], shape.columns, s.batch_size, s.shuffle_rows, s.seed)
+        feed = take(Feed, s, files=task["files"], columns=shape.columns)
         print(json.dumps(PARTS[chosen.part](feed, shape, settings)))
         return
     with tempfile.TemporaryDirectory() as folder:

@@ -44,6 +44,7 @@ from lake.job import Lake, Run
 from lake.periods import Periods, split_periods
 from lake.session import start_session
 from models.pairs.swing import SwingParameters, UserItems, swing
+from schemas.parameters import take
 from schemas.settings import load_settings
 
 PLAIN = ("mine.user2item.model=none",)
@@ -164,7 +165,7 @@ def input_of(lake: Lake) -> tuple[list[str], datetime]:
 def bare_times(lake: Lake, files: list[str], until: datetime) -> dict[int, dict[str, float]]:
     """Seconds of the kernel in this process, on one thread and on as many as Spark has cores."""
     mine = lake.settings.mine
-    parameters = SwingParameters(**{name: getattr(mine, name) for name in SwingParameters.__annotations__})
+    parameters = take(SwingParameters, mine)
     two = np.array([0, 1, 0, 1], np.int32)
     shared = UserItems(np.array([0, 2, 4]), two, two >= 0, two[:2].astype(np.uint64), np.array([2, 2]), 2)
     swing(shared, parameters)  # compiles

@@ -38,7 +38,7 @@ def held(fixed: dict[str, object], found_length: int, folder: Path) -> tuple[Ran
     settings = load_settings((), [f"examples.found_length={found_length}"])
     shape = shape_of(settings, {"items": ITEMS, "codes": [CODES] * 3}, fixed)
     files = generated(settings, shape, STEPS * BATCH, folder)
-    return shape, list(Feed(files, shape.columns, BATCH, 0, 1).epoch(0))
+    return shape, list(Feed(files, shape.columns, batch_size=BATCH, shuffle_rows=0, seed=1).epoch(0))
 
 
 def speed(shape: RankerShape, batches: Sequence[Batch]) -> float:

@@ -44,7 +44,9 @@ def measure(kind: str, items: int) -> dict[str, float]:
     shape = shape_of(settings, {"items": items, "codes": [CODES] * 3}, MODELS["qarm"])
     with tempfile.TemporaryDirectory() as folder, PeakMemory(0.1) as memory:
         files = generated(settings, shape, STEPS * settings.ranker.batch_size, Path(folder), items)
-        held = list(Feed(files, shape.columns, settings.ranker.batch_size, 10_000, 1).epoch(0))
+        held = list(
+            Feed(files, shape.columns, batch_size=settings.ranker.batch_size, shuffle_rows=10_000, seed=1).epoch(0)
+        )
         ranker = Ranker(shape)
         ranker.item.sparse = "sparse" in kind
         moments: list[float] = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import tempfile
-from dataclasses import fields
 from functools import partial, reduce
 from pathlib import Path
 
@@ -21,12 +20,12 @@ from lake.declaration import Job, Option
 from lake.job import Run, user_mistakes
 from lake.periods import split_periods
 from lake.staging import staged
-from models.llm.alignment import AlignmentParameters, AlignmentRecord
+from models.llm.alignment import AlignmentRecord
 from models.llm.alignment_process import AlignmentTask, align_alone, align_together
-from models.llm.language_model import convert, recipe_of
+from models.llm.language_model import convert, model_recipe
 from models.llm.prompts import PROMPT_VERSION
 from schemas.errors import UserError
-from schemas.sections import AlignSettings
+from schemas.recipe import recipe_of
 from schemas.tables import INTERACTIONS, ITEM_PAIRS, ITEM_QUESTIONS, ITEMS
 from udfs.tokens import QUESTION_TOKEN_SCHEMA, TOKEN_SCHEMA, tokens_of_contents, tokens_of_questions
 
@@ -157,13 +156,8 @@ def feed_rows(run: Run, model: str) -> DataFrame:
     return rows.repartitionByRange(FEED_FILES, *order).sortWithinPartitions(*order).drop(*order)
 
 
-def parameters_of(settings: AlignSettings) -> AlignmentParameters:
-    """The settings that the training takes, by their names."""
-    return AlignmentParameters(**{field.name: getattr(settings, field.name) for field in fields(AlignmentParameters)})
-
-
 def note_inputs(run: Run) -> None:
-    """Marks what stands as seen, so that a job that has nothing to do is up to date."""
+    """Marks the current tables as seen, so that a job that has nothing to do is up to date."""
     for table in run.job.reads:
         run.inputs[table] = str(run.lake.warehouse.version(table) or "")
 
@@ -184,20 +178,22 @@ def steps(run: Run) -> None:
         run.version(table)
     until = split_periods(run.read(INTERACTIONS.name), run.settings.split).fit_until.isoformat()
     with run.step("prepare the language model"), user_mistakes():
-        model = run.made_once("language_model", recipe_of(llm.model, llm.dtype), partial(convert, llm.model, llm.dtype))
+        model = run.made_once(
+            "language_model", model_recipe(llm.model, llm.dtype), partial(convert, llm.model, llm.dtype)
+        )
     recipe = {
         "language_model": model.digest,
-        "align": settings.recipe,
+        "align": recipe_of(settings),
         "max_tokens": llm.max_tokens,
         "prompt": PROMPT_VERSION,
     }
-    standing = run.standing("aligned_model", recipe)
-    if standing is not None and not settings.realign:
-        if standing.card["fitted_until"] <= until:
+    current = run.reuse("aligned_model", recipe)
+    if current is not None and not settings.realign:
+        if current.card["fitted_until"] <= until:
             return
         log.warning(
             "align_encoder: %s was fitted on pairs until %s, the pairs now end before %s: aligning anew",
-            standing.version, standing.card["fitted_until"], until,
+            current.version, current.card["fitted_until"], until,
         )  # fmt: skip
     rows = feed_rows(run, run.lake.artifacts.ship(model))
     with staged(run, "alignment", rows) as files, run.step("train"):
@@ -211,9 +207,12 @@ def _train_and_publish(run: Run, model: Artifact, recipe: dict[str, object], fil
     state = checkpoint_folder(run, settings.checkpoint_folder) / f"align-{digest_of(made_from)}.pt"
     with tempfile.TemporaryDirectory(prefix="qarm-") as folder, user_mistakes():
         task = AlignmentTask(
-            files, settings.batch_contents, run.lake.artifacts.fetch(model), settings.layers, settings.lora_rank,
-            parameters_of(settings), state, Path(folder), settings.seed,
-        )  # fmt: skip
+            files=files,
+            settings=settings,
+            model=run.lake.artifacts.fetch(model),
+            checkpoint=state,
+            out=Path(folder),
+        )
         train = align_alone if settings.processes == 1 else align_together
         record = AlignmentRecord(**in_processes(train, task, settings.processes))
         losses = {

@@ -10,10 +10,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.codes.changes import record_changes
+from jobs.codes.checks import check_method
 from jobs.codes.collisions import resolved
 from jobs.codes.measures import measure_codes, measure_drift, measure_hits
 from jobs.codes.neighbours import nearest_items
-from jobs.codes.published import SID_COLUMNS, published_codes, standing_ids
+from jobs.codes.published import SID_COLUMNS, current_ids, published_codes
 from lake.command import main
 from lake.declaration import Job
 from lake.indexing import with_row_number
@@ -48,10 +49,10 @@ def semantic_ids(embeddings: DataFrame, codes: DataFrame, near: DataFrame, codeb
     )
 
 
-def keep_assignment_times(rows: DataFrame, standing: DataFrame) -> DataFrame:
+def keep_assignment_times(rows: DataFrame, current: DataFrame) -> DataFrame:
     """Where an item's text and codes are as they were, so is the time they were assigned."""
     same = ["item_id", "content_hash", "sid", "codebook_version"]
-    old = standing.select(*same, F.col("assigned_at").alias("before"))
+    old = current.select(*same, F.col("assigned_at").alias("before"))
     return rows.join(old, same, "left").withColumn("assigned_at", F.coalesce("before", "assigned_at"))
 
 
@@ -70,7 +71,7 @@ def steps(run: Run) -> None:
     count = contents.count()
     if count == 0:
         raise UserError(f"table item_embeddings holds nothing that {artifact.version} was fitted for; run fit_codebook")
-    before = standing_ids(run)
+    before = current_ids(run)
     fresh = contents.select("content_hash", "embedding")
     published = None
     if before is not None:
@@ -105,6 +106,7 @@ JOB = Job(
     writes=("semantic_ids", "sid_changes"),
     uses=("codebook",),
     consults=("runs",),
+    check=check_method,
 )
 
 if __name__ == "__main__":

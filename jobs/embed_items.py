@@ -18,10 +18,11 @@ from lake.command import main
 from lake.declaration import Job
 from lake.job import Run, user_mistakes
 from models.llm.encoder import EncoderParameters, hidden_state
-from models.llm.language_model import convert, hidden_layers, recipe_of, takes_images
+from models.llm.language_model import convert, hidden_layers, model_recipe, takes_images
 from models.llm.projection import Moments, Projection
 from models.llm.prompts import PROMPT_VERSION
 from schemas.errors import UserError
+from schemas.parameters import take
 from schemas.tables import ITEM_EMBEDDINGS, ITEMS
 from udfs.embed import (
     EMBEDDING_SCHEMA,
@@ -47,7 +48,7 @@ def contents_to_embed(
 
     Args:
         items: the catalogue.
-        embedded: ``item_embeddings`` as it stands, or None.
+        embedded: the current ``item_embeddings``, or None.
         encoder_version: the encoder in use, or None where it is not fitted yet.
         with_image: whether the encoder takes images.
     """
@@ -58,20 +59,20 @@ def contents_to_embed(
     return contents.join(known, "content_hash", "left_anti")
 
 
-def embeddings_of_items(items: DataFrame, fresh: DataFrame, standing: DataFrame | None, version: str) -> DataFrame:
+def embeddings_of_items(items: DataFrame, fresh: DataFrame, current: DataFrame | None, version: str) -> DataFrame:
     """Rows of ``item_embeddings`` for items that are new or whose content changed.
 
     Args:
         items: the catalogue.
         fresh: embeddings made by this run, by content_hash.
-        standing: ``item_embeddings`` as it stands, or None.
+        current: the current ``item_embeddings``, or None.
         version: the encoder's.
     """
     fields = ["content_hash", "embedding", "search_embedding", "text_embedding"]
     by_content = fresh
     todo = items.select("item_id", "content_hash")
-    if standing is not None:
-        mine = standing.where(F.col("encoder_version") == version)
+    if current is not None:
+        mine = current.where(F.col("encoder_version") == version)
         by_content = fresh.unionByName(mine.select(*fields).dropDuplicates(["content_hash"]))
         todo = todo.join(mine.select("item_id", "content_hash"), ["item_id", "content_hash"], "left_anti")
     return todo.join(by_content, "content_hash", "inner").select(
@@ -99,7 +100,9 @@ def models_to_read(run: Run) -> tuple[Artifact, Artifact]:
     """The model that embeds, and it before alignment; they are the same where the settings ask for no alignment."""
     llm = run.settings.language_model
     with run.step("prepare the language model"), user_mistakes():
-        plain = run.made_once("language_model", recipe_of(llm.model, llm.dtype), partial(convert, llm.model, llm.dtype))
+        plain = run.made_once(
+            "language_model", model_recipe(llm.model, llm.dtype), partial(convert, llm.model, llm.dtype)
+        )
         hidden_state(run.settings.embed.layer, hidden_layers(run.lake.artifacts.fetch(plain)))
     if run.settings.align.steps:
         return run.use("aligned_model", "align_encoder"), plain
@@ -125,14 +128,14 @@ def steps(run: Run) -> None:
     }
     if aligned:
         recipe |= {"plain_model": plain.digest, "plain_layer": settings.layer}
-    encoder = run.standing("encoder", recipe)
+    encoder = run.reuse("encoder", recipe)
     items = run.read(ITEMS.name)
-    standing = run.find(ITEM_EMBEDDINGS.name)
-    if standing is not None and standing.columns != ITEM_EMBEDDINGS.names:  # of an earlier version
-        standing = None
+    current = run.find(ITEM_EMBEDDINGS.name)
+    if current is not None and current.columns != ITEM_EMBEDDINGS.names:  # of an earlier version
+        current = None
     with_image = takes_images(run.lake.artifacts.fetch(model))
-    contents = contents_to_embed(items, standing, encoder.version if encoder else None, with_image)
-    parameters = EncoderParameters(settings.layer, llm.max_tokens, settings.batch_tokens, llm.dtype)
+    contents = contents_to_embed(items, current, encoder.version if encoder else None, with_image)
+    parameters = take(EncoderParameters, settings, max_tokens=llm.max_tokens, dtype=llm.dtype)
     raw, count = _raw_vectors(run, contents, model, parameters)
     of_files = {PROJECTION: raw}
     if aligned:
@@ -149,10 +152,10 @@ def steps(run: Run) -> None:
         vectors.mapInArrow(project(Projection.load(folder / file)), EMBEDDING_SCHEMA)
         for file, vectors in of_files.items()
     ]
-    rows = embeddings_of_items(items, with_text_embedding(*reduced), standing, encoder.version).persist()
+    rows = embeddings_of_items(items, with_text_embedding(*reduced), current, encoder.version).persist()
     with run.step("write item_embeddings"):
         embedded = rows.count()
-        if standing is None:
+        if current is None:
             run.overwrite(ITEM_EMBEDDINGS, rows)
         else:
             run.merge(ITEM_EMBEDDINGS, rows, compare=["content_hash", "encoder_version"])

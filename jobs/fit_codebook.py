@@ -1,4 +1,4 @@
-"""Fits the codebook that turns embeddings into semantic IDs; a codebook that stands is never replaced unasked."""
+"""Fits the codebook that turns embeddings into semantic IDs; the current codebook is never replaced unasked."""
 
 from __future__ import annotations
 
@@ -14,21 +14,19 @@ from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from jobs.codes.published import all_codes, standing_ids
+from jobs.codes.checks import check_method
+from jobs.codes.published import all_codes, current_ids
 from lake.artifacts import Artifact
 from lake.command import main
 from lake.declaration import Job, Option
 from lake.job import Run, user_mistakes
 from lake.session import give_back_heap
 from models.quantize.codebook import Codebook, assert_finite
-from models.quantize.family import CodebookParameters, fit_codebook
-from models.quantize.fsq_training import FsqParameters
 from models.quantize.kmeans import blocks
 from models.quantize.matching import matched_names
+from models.quantize.methods import method_of
 from models.quantize.quality import collapsed_levels, quality_of
-from models.quantize.rq_vae import RqVaeParameters
 from schemas.errors import QarmError, UserError
-from schemas.sections import CodebookSettings
 from schemas.tables import ITEM_EMBEDDINGS, METRICS
 from udfs.matrix import gather_matrix
 
@@ -56,7 +54,7 @@ def sample_order() -> list[Column]:
     return [F.xxhash64("content_hash"), F.col("content_hash")]
 
 
-def standing_codes(sample: DataFrame, semantic_ids: DataFrame, codebook: str, levels: int) -> NDArray[np.int32]:
+def current_codes(sample: DataFrame, semantic_ids: DataFrame, codebook: str, levels: int) -> NDArray[np.int32]:
     """The codes that a codebook has given the sample's contents, in the sample's order; -1 where it has given none.
 
     Driver memory: ``4 * levels`` bytes a content of the sample.
@@ -77,34 +75,14 @@ def standing_codes(sample: DataFrame, semantic_ids: DataFrame, codebook: str, le
     return np.stack([rows[f"c{i}"].to_numpy() for i in range(levels)], axis=1)
 
 
-def parameters_of(settings: CodebookSettings) -> CodebookParameters:
-    """The codebook's part of the settings."""
-    s = settings
-    return CodebookParameters(
-        method=s.method,
-        kmeans_sizes=s.kmeans_sizes,
-        kmeans_iterations=s.kmeans_iterations,
-        kmeans_balanced=s.kmeans_balanced,
-        fsq=FsqParameters(
-            s.fsq_levels, s.fsq_projection, s.fsq_decoder, s.fsq_hidden, s.fsq_steps, s.fsq_batch_size,
-            s.fsq_learning_rate, s.seed,
-        ),
-        prefix_minimum=s.fsq_prefix_minimum,
-        rq_vae=RqVaeParameters(
-            s.rq_vae_hidden, s.rq_vae_latent, s.rq_vae_steps, s.rq_vae_batch_size, s.rq_vae_learning_rate
-        ),
-        seed=s.seed,
-    )  # fmt: skip
-
-
-def refit_wanted(run: Run, standing: Artifact) -> bool:
-    """Whether a codebook that stands is to be replaced: asked for, or due where the settings let that decide."""
+def refit_wanted(run: Run, current: Artifact) -> bool:
+    """Whether the current codebook is to be replaced: asked for, or due where the settings let that decide."""
     if run.settings.codebook.refit == "now":
         return True
     metrics = run.find(METRICS.name) if run.settings.codebook.refit == "when_due" else None
     if metrics is None:
         return False
-    of_this = (F.col("name") == "codes.refit_due") & (F.col("slice") == standing.version)
+    of_this = (F.col("name") == "codes.refit_due") & (F.col("slice") == current.version)
     newest = metrics.where(of_this).agg(F.max_by("value", "created_at")).collect()
     return bool(newest[0][0])
 
@@ -119,16 +97,17 @@ def steps(run: Run) -> None:
     settings = run.settings.codebook
     embeddings = run.read(ITEM_EMBEDDINGS.name)
     encoder = run.use("encoder", "embed_items")
-    recipe = {"encoder": encoder.version, **settings.fitting}
-    standing = run.standing("codebook", recipe, grown=True)
-    if standing is not None and not refit_wanted(run, standing):
-        log.info("fit_codebook: %s stands; new items are assigned with it", standing.version)
+    method = method_of(settings)
+    recipe = {"encoder": encoder.version, **method.recipe}
+    current = run.reuse("codebook", recipe, may_lack_newer_settings=True)
+    if current is not None and not refit_wanted(run, current):
+        log.info("fit_codebook: %s is kept; new items are assigned with it", current.version)
         return
-    current = embeddings.where(F.col("encoder_version") == encoder.version)
-    contents = current.select("content_hash").distinct().count()
+    embedded = embeddings.where(F.col("encoder_version") == encoder.version)
+    contents = embedded.select("content_hash").distinct().count()
     if contents == 0:
         raise UserError(f"table item_embeddings holds nothing of {encoder.version}; run embed_items first")
-    sample = content_sample(current, settings.sample_size, contents)
+    sample = content_sample(embedded, settings.sample_size, contents)
     previous = run.latest("codebook")
     with tempfile.TemporaryDirectory(prefix="qarm-codebook-") as name:
         folder = Path(name)
@@ -141,7 +120,7 @@ def steps(run: Run) -> None:
         seen = fitted[: settings.quality_sample].copy()  # the fit leaves residuals in the file
         start = _start(run, previous, encoder.version, settings.method)
         with run.step(f"fit on {len(fitted)} of {contents} contents"), user_mistakes():
-            codebook = fit_codebook(fitted, parameters_of(settings), contents, start, overwrite=True)
+            codebook = method.fit(fitted, contents=contents, start=start, overwrite=True)
         with run.step("measure the codebook"):
             codebook = _with_old_names(run, codebook, sample, folder)
             quality = {"fitted": quality_of(codebook, seen)}
@@ -171,12 +150,12 @@ def _start(run: Run, previous: Artifact | None, encoder: str, method: str) -> Co
 
 def _with_old_names(run: Run, codebook: Codebook, sample: DataFrame, folder: Path) -> Codebook:
     """Gives codes the names that the sample's contents know them by."""
-    standing = standing_ids(run)
-    newest = None if standing is None else standing.agg(F.max("codebook_version")).collect()[0][0]
-    if standing is None or newest is None:
+    current = current_ids(run)
+    newest = None if current is None else current.agg(F.max("codebook_version")).collect()[0][0]
+    if current is None or newest is None:
         return codebook
     levels = len(run.artifact("codebook", newest).card["sizes"])
-    old = standing_codes(sample, standing, newest, levels)
+    old = current_codes(sample, current, newest, levels)
     embeddings = gather_matrix(sample, "embedding", sample_order(), folder / "again.f32")
     new = np.concatenate([codebook.assign(embeddings[rows]) for rows in blocks(len(embeddings))])
     known = old[:, 0] >= 0
@@ -220,6 +199,7 @@ JOB = Job(
     makes=("codebook",),
     consults=("semantic_ids", "metrics"),
     options=(Option(flags=("--refit",), help="fit a new version now", setting="codebook.refit", assigns='"now"'),),
+    check=check_method,
 )
 
 if __name__ == "__main__":

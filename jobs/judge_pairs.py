@@ -14,11 +14,15 @@ from lake.command import main
 from lake.declaration import Job
 from lake.indexing import with_row_number
 from lake.job import Run, user_mistakes
-from models.llm.encoder import hidden_state
-from models.llm.judge import JudgeParameters, judge_name
-from models.llm.language_model import convert, has_language_model_head, hidden_layers, recipe_of
+from models.llm.encoder import EncoderParameters, hidden_state
+from models.llm.judge import LocalJudge
+from models.llm.judges import judge_of
+from models.llm.judges.yes_no_endpoint import EndpointJudge
+from models.llm.language_model import convert, has_language_model_head, hidden_layers, model_recipe
 from schemas.errors import UserError
+from schemas.parameters import take
 from schemas.sections import JudgeSettings
+from schemas.settings import Settings
 from schemas.tables import ITEM_PAIRS, ITEMS, PAIR_VERDICTS
 from udfs.judge import OPINION_SCHEMA, judge_by_endpoint, judge_locally
 
@@ -130,36 +134,34 @@ def endpoint_judge(run: Run) -> Asked:
         check_endpoint(parameters)
         return texts.repartition(tasks, *CONTENTS).mapInArrow(judge_by_endpoint(parameters), OPINION_SCHEMA)
 
-    return Asked(judge_name("yes_no", f"{endpoint.url}#{endpoint.model}", reading), opinions)
+    return Asked(EndpointJudge.verdicts_name(f"{endpoint.url}#{endpoint.model}", reading), opinions)
 
 
-def local_judge(run: Run) -> Asked:
+def local_judge(run: Run, judge: type[LocalJudge]) -> Asked:
     """A model that the executors load."""
-    judge, llm = run.settings.judge, run.settings.language_model
+    settings, llm = run.settings.judge, run.settings.language_model
     with run.step("prepare the judge's model"), user_mistakes():
         model = run.made_once(
-            "language_model", recipe_of(judge.model, llm.dtype), partial(convert, judge.model, llm.dtype)
+            "language_model", model_recipe(settings.model, llm.dtype), partial(convert, settings.model, llm.dtype)
         )
         folder = run.lake.artifacts.fetch(model)
-        hidden_state(judge.layer, hidden_layers(folder), "judge.layer")
-    if judge.method != "similarity" and not has_language_model_head(folder):
+        hidden_state(settings.layer, hidden_layers(folder), "judge.layer")
+    if judge.needs_head and not has_language_model_head(folder):
         raise UserError(
-            f"judge.model: {judge.model} has no language-model head, which judge.method={judge.method} needs; name a"
-            " model that has one, or set judge.method=similarity"
+            f"judge.model: {settings.model} has no language-model head, which judge.method={settings.method} needs;"
+            " name a model that has one, or set judge.method=similarity"
         )
-    parameters = JudgeParameters(judge.method, judge.layer, llm.max_tokens, judge.batch_tokens, llm.dtype)
-    reading = {"model": model.digest, "max_tokens": llm.max_tokens, "dtype": llm.dtype}
-    if judge.method == "similarity":
-        reading["layer"] = judge.layer
+    parameters = take(EncoderParameters, settings, max_tokens=llm.max_tokens, dtype=llm.dtype)
+    reading = {"model": model.digest} | {name: getattr(parameters, name) for name in judge.reads}
     shipped = run.lake.artifacts.ship(model)
     cores = run.spark.sparkContext.defaultParallelism
 
     def opinions(texts: DataFrame) -> DataFrame:
         # Pairs of one target together, so that what is asked of the target alone is asked once.
         near = texts.repartition(2 * cores, "target_content").sortWithinPartitions(*CONTENTS[::-1])
-        return near.mapInArrow(judge_locally(shipped, parameters), OPINION_SCHEMA)
+        return near.mapInArrow(judge_locally(judge.name, shipped, parameters), OPINION_SCHEMA)
 
-    return Asked(judge_name(judge.method, judge.model, reading), opinions)
+    return Asked(judge.verdicts_name(settings.model, reading), opinions)
 
 
 def judge_more(run: Run, asked: Asked, chosen: DataFrame, count: int) -> None:
@@ -197,8 +199,8 @@ def steps(run: Run) -> None:
     if not judge.max_pairs:
         run.measure("pairs.judged", 0)
         return
-    by_endpoint = judge.method == "yes_no" and run.settings.endpoint.url
-    asked = endpoint_judge(run) if by_endpoint else local_judge(run)
+    chosen_judge = judge_of(judge.method, bool(run.settings.endpoint.url))
+    asked = local_judge(run, chosen_judge) if issubclass(chosen_judge, LocalJudge) else endpoint_judge(run)
     chosen = contents_to_judge(pairs, verdicts_of(run, asked.name), judge.max_pairs).persist()
     count = chosen.count()
     if count:
@@ -215,12 +217,27 @@ def steps(run: Run) -> None:
 
 
 def verdicts_of(run: Run, judge: str) -> DataFrame:
-    """A judge's scores by content hashes, as they stand."""
+    """A judge's scores by content hashes, those there are."""
     written = PAIR_VERDICTS.name in run.outputs
     kept = run.read_back(PAIR_VERDICTS.name) if written else run.find(PAIR_VERDICTS.name)
     if kept is None:
         return run.spark.createDataFrame([], "trigger_content STRING, target_content STRING, judge_score DOUBLE")
     return kept.where(F.col("judge") == judge).select(*CONTENTS, "judge_score")
+
+
+def check(settings: Settings) -> None:
+    """The judge exists, and its scores can be rejected as the settings ask.
+
+    Raises:
+        UserError: it does not, or they cannot.
+    """
+    with user_mistakes():
+        judge = judge_of(settings.judge.method, bool(settings.endpoint.url))
+    if settings.judge.reject_by == "share" and not judge.ranks:
+        raise UserError(
+            f"judge.reject_by must be score where an endpoint answers {settings.judge.method}: its scores are 1 and -1,"
+            " and a share of them would be drawn by lot"
+        )
 
 
 JOB = Job(
@@ -231,6 +248,7 @@ JOB = Job(
     updates=("item_pairs",),
     writes=("pair_verdicts",),
     makes=("language_model",),
+    check=check,
 )
 
 if __name__ == "__main__":

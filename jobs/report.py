@@ -15,14 +15,9 @@ from jobs.page.figures import alignment_losses, training_curves, verdict_scores
 from lake.command import main
 from lake.declaration import Job
 from lake.job import Run
+from models.llm.judges import meaning_of
 from schemas.files import beside_the_rooms
 from schemas.tables import ITEM_PAIRS, ITEMS, METRICS, RUNS, SEMANTIC_IDS, SID_CHANGES
-
-JUDGE_WORDS = {
-    "similarity": "the cosine of both texts' embeddings.",
-    "likelihood_ratio": "how much likelier the target is once the trigger was bought, in nats per token.",
-    "yes_no": "the answer to whether both are similar or bought together: above 0 is more Yes than No.",
-}
 
 log = logging.getLogger("qarm")
 
@@ -152,10 +147,10 @@ def alignment_figure(run: Run) -> Markup | None:
 
 
 def judge_in_words(pairs: DataFrame) -> dict[str, str]:
-    """The judge's name, and what its scores are."""
+    """The judge's name, and what its scores mean."""
     row = pairs.where("judge IS NOT NULL").select("judge").limit(1).collect()
     name = row[0]["judge"] if row else ""
-    return {"judge": name, "judge_words": JUDGE_WORDS.get(name.split("/")[0], "")}
+    return {"judge": name, "judge_words": meaning_of(name)}
 
 
 def pair_examples(pairs: DataFrame, items: DataFrame, verdict: str, best_first: bool) -> list[Any]:

@@ -29,6 +29,8 @@ from models.ranker.network.saved import FORMAT, load_ranker
 from models.ranker.training.process import RankerTask, train_alone, train_together
 from models.ranker.training.training import TrainingParameters, TrainingRecord
 from models.ranker.training.warm_start import differences, matched_rows, take_over
+from schemas.parameters import take
+from schemas.recipe import recipe_of
 from schemas.settings import Settings
 
 log = logging.getLogger("qarm")
@@ -50,7 +52,8 @@ def feed_of(run: Run, split: str, columns: Sequence[str], shuffle_rows: int) -> 
     version = int(run.version("ranker_examples"))
     files = run.lake.warehouse.files("ranker_examples", version, F.col("split") == split)
     settings = run.settings.ranker
-    return Feed(files, columns, settings.batch_size // settings.processes, shuffle_rows, settings.seed)
+    batch_size = settings.batch_size // settings.processes
+    return take(Feed, settings, files=files, columns=columns, batch_size=batch_size, shuffle_rows=shuffle_rows)
 
 
 def shape_of(settings: Settings, sizes: Mapping[str, object], fixed: Mapping[str, object]) -> RankerShape:
@@ -121,10 +124,10 @@ def train_one(run: Run, name: str, catalogue: Artifact, last: Artifact | None, o
     """
     settings = run.settings.ranker
     shape = shape_of(run.settings, {name: catalogue.card[name] for name in ("items", "codes")}, MODELS[name])
-    parameters = TrainingParameters(**{f.name: getattr(settings, f.name) for f in fields(TrainingParameters)})
+    parameters = take(TrainingParameters, settings)
     train = feed_of(run, "train", shape.columns, settings.shuffle_rows)
     valid = feed_of(run, "valid", shape.columns, 0)
-    made_from = [run.lake.warehouse.root, run.inputs, asdict(shape), settings.recipe, last and last.version]
+    made_from = [run.lake.warehouse.root, run.inputs, asdict(shape), recipe_of(settings), last and last.version]
     state = checkpoint_folder(run, settings.checkpoint_folder) / f"ranker-{name}-{digest_of(made_from)}.pt"
     with tempfile.TemporaryDirectory(prefix="qarm-") as begin:
         warm = last is not None and warm_weights(run, name, shape, catalogue, last, Path(begin))

@@ -56,8 +56,8 @@ def steps(run: Run) -> None:
     writer = f"{endpoint.url}#{endpoint.model}" if by_endpoint else WORDINGS_VERSION
     items, pairs = run.read(ITEMS.name), run.read(ITEM_PAIRS.name)
     before = run.find(ITEM_QUESTIONS.name)
-    standing = _no_questions(run) if before is None else before
-    asked = standing.where(F.col("writer") == writer).select("content_hash").distinct()
+    current = _no_questions(run) if before is None else before
+    asked = current.where(F.col("writer") == writer).select("content_hash").distinct()
     unasked = items.select("content_hash").distinct().join(asked, "content_hash", "left_anti").persist()
     left = unasked.count()
     if left > settings.max_contents:
@@ -82,7 +82,7 @@ def steps(run: Run) -> None:
     run.measure("questions.contents", about)
     run.measure("questions.contents_without", left - about)
     # What another writer wrote of the same text stays: it was paid for, and alignment may ask it, too.
-    known = standing.select("content_hash", "question", "answer", "writer").distinct()
+    known = current.select("content_hash", "question", "answer", "writer").distinct()
     rows = (
         items.select("item_id", "content_hash")
         .join(known.unionByName(written.withColumn("writer", F.lit(writer))), "content_hash", "inner")
@@ -91,7 +91,7 @@ def steps(run: Run) -> None:
         .select("item_id", "question", "kept.*")
         .select(*ITEM_QUESTIONS.names)
     )
-    if count or _differ(rows, standing) or before is None:
+    if count or _differ(rows, current) or before is None:
         with run.step("write item_questions"):
             run.overwrite(ITEM_QUESTIONS, rows)
     written.unpersist()
@@ -101,10 +101,10 @@ def _no_questions(run: Run) -> DataFrame:
     return run.spark.createDataFrame([], ", ".join(f"{c.name} {c.type}" for c in ITEM_QUESTIONS.columns))
 
 
-def _differ(rows: DataFrame, standing: DataFrame) -> bool:
+def _differ(rows: DataFrame, current: DataFrame) -> bool:
     """Whether items came, went or changed, though nothing was written."""
     of = ["item_id", "content_hash", "writer"]
-    new, old = rows.select(*of).distinct(), standing.select(*of).distinct()
+    new, old = rows.select(*of).distinct(), current.select(*of).distinct()
     return not (new.join(old, of, "left_anti").isEmpty() and old.join(new, of, "left_anti").isEmpty())
 
 

@@ -48,15 +48,16 @@ class Artifact:
         """A hash of the files' contents, equal where they are, whenever they were published."""
         return hashlib.sha256(json.dumps(dict(self.files), sort_keys=True).encode()).hexdigest()[:16]
 
-    def made_by(self, recipe: Mapping[str, Any], grown: bool = False) -> bool:
+    def made_by(self, recipe: Mapping[str, Any], may_lack_newer_settings: bool = False) -> bool:
         """Whether this is what a recipe makes.
 
         Args:
             recipe: what an artifact is made from, by name.
-            grown: whether the recipe may name more than this one's own does: what a later qarm added.
+            may_lack_newer_settings: whether the recipe may name more than this one's own does: settings that a later
+                qarm added.
         """
         own = self.card.get("recipe")
-        if not grown or not own:
+        if not may_lack_newer_settings or not own:
             return own == dict(recipe)
         return own.keys() <= recipe.keys() and all(recipe[name] == value for name, value in own.items())
 
@@ -123,10 +124,10 @@ class Artifacts:
         named = self._files.read_text(pointer) if self._files.exists(pointer) else ""
         return self.get(kind, named if named in versions else versions[-1])
 
-    def by_recipe(self, kind: str, recipe: Mapping[str, Any], grown: bool = False) -> Artifact | None:
+    def by_recipe(self, kind: str, recipe: Mapping[str, Any], may_lack_newer_settings: bool = False) -> Artifact | None:
         """The newest complete version that was made by this recipe, or None; see :meth:`Artifact.made_by`."""
         found = (self.get(kind, version) for version in reversed(self.versions(kind)))
-        return next((artifact for artifact in found if artifact.made_by(recipe, grown)), None)
+        return next((artifact for artifact in found if artifact.made_by(recipe, may_lack_newer_settings)), None)
 
     def prune(self, kind: str, keep: int) -> None:
         """Removes all but the newest versions of a kind that only its own night needs.

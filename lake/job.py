@@ -207,7 +207,7 @@ class Run:
         self.outputs[kind] = artifact.version
         return artifact
 
-    def standing(self, kind: str, recipe: Mapping[str, Any], grown: bool = False) -> Artifact | None:
+    def reuse(self, kind: str, recipe: Mapping[str, Any], may_lack_newer_settings: bool = False) -> Artifact | None:
         """The artifact that was made by this recipe, made current again; None where there is none yet.
 
         Of several, the current one where it is among them, else the newest.
@@ -215,17 +215,17 @@ class Run:
         Args:
             kind: kind of artifact.
             recipe: what it is made from.
-            grown: whether one stands, too, whose own recipe lacks what a later qarm added.
+            may_lack_newer_settings: whether one serves, too, whose own recipe lacks settings that a later qarm added.
         """
         current = self.lake.artifacts.latest(kind)
-        if current is not None and current.made_by(recipe, grown):
-            standing: Artifact | None = current
+        if current is not None and current.made_by(recipe, may_lack_newer_settings):
+            found: Artifact | None = current
         else:
-            standing = self.lake.artifacts.by_recipe(kind, recipe, grown)
-        if standing is not None:
-            self.lake.artifacts.make_current(standing)
-            self.outputs[kind] = standing.version
-        return standing
+            found = self.lake.artifacts.by_recipe(kind, recipe, may_lack_newer_settings)
+        if found is not None:
+            self.lake.artifacts.make_current(found)
+            self.outputs[kind] = found.version
+        return found
 
     def made_once(self, kind: str, recipe: Mapping[str, Any], make: Callable[[Path], None]) -> Artifact:
         """An input that is made from something outside the warehouse: the one of this recipe, made now if need be.
@@ -298,6 +298,7 @@ def run_job(lake: Lake, job: Job, run_id: str) -> RunRecord:
     """
     run = Run(lake, job, run_id)
     try:
+        job.check(lake.settings)
         lake.files.ensure_writable(lake.warehouse.root)
         run.inputs |= source_versions(lake, job)
         job.steps(run)

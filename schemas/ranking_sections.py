@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from schemas.recipe import NOT_IN_RECIPE
 from schemas.sections import Count, NotNegative, Positive, Section, Share
 
 TaskName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -113,8 +114,8 @@ class RankerSettings(Section):
     bfloat16: bool
     compile: bool
     warm_start: bool
-    checkpoint_steps: Count
-    checkpoint_folder: str
+    checkpoint_steps: Annotated[Count, NOT_IN_RECIPE]
+    checkpoint_folder: Annotated[str, NOT_IN_RECIPE]
     processes: Count
     seed: int
     shuffle_rows: Count
@@ -124,11 +125,6 @@ class RankerSettings(Section):
         if self.batch_size % self.processes:
             raise ValueError(f"batch_size must be a multiple of processes, {self.processes}")
         return self
-
-    @property
-    def recipe(self) -> dict[str, Any]:
-        """What the weights depend on: not where and how often checkpoints are written."""
-        return self.model_dump(exclude={"checkpoint_steps", "checkpoint_folder"})
 
     @model_validator(mode="after")
     def _heads_divide_the_widths(self) -> RankerSettings:

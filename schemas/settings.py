@@ -10,26 +10,47 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError, model_validator
+from pydantic import ValidationError
 
+from schemas.codebook_sections import CodebookSettings
 from schemas.errors import UserError
 from schemas.files import beside_the_rooms
-from schemas.ranking_sections import ExamplesSettings, RankerSettings, RankingSettings, ScoreSettings
-from schemas.sections import (
+from schemas.language_model_sections import (
     AlignSettings,
-    CodebookSettings,
-    DemoSettings,
     EmbedSettings,
     EndpointSettings,
+    LanguageModelSettings,
+    QuestionsSettings,
+)
+from schemas.ranking_sections import ExamplesSettings, RankerSettings, RankingSettings, ScoreSettings
+from schemas.sections import (
+    DemoSettings,
     IngestSettings,
     JudgeSettings,
-    LanguageModelSettings,
     MineSettings,
-    QuestionsSettings,
     Section,
     SparkSettings,
     SplitSettings,
 )
+
+RENAMED = {
+    **{f"codebook.kmeans_{name}": f"codebook.kmeans.{name}" for name in ("sizes", "iterations", "balanced")},
+    **{
+        f"codebook.fsq_{name}": f"codebook.fsq.{name}"
+        for name in (
+            "levels", "projection", "decoder", "prefix_minimum", "hidden", "steps", "batch_size", "learning_rate",
+        )
+    },
+    **{
+        f"mine.user2item.als_{name}": f"mine.user2item.als.{name}"
+        for name in ("iterations", "regularization", "confidence")
+    },
+    **{
+        f"codebook.rq_vae_{name}": f"codebook.rq_vae.{name}"
+        for name in ("hidden", "latent", "steps", "batch_size", "learning_rate")
+    },
+}  # fmt: skip
+"""Settings of earlier versions, and what they are called now."""
 
 
 class Settings(Section):
@@ -51,15 +72,6 @@ class Settings(Section):
     ranker: RankerSettings
     score: ScoreSettings
     demo: DemoSettings
-
-    @model_validator(mode="after")
-    def _an_answer_is_no_rank(self) -> Settings:
-        if self.judge.method == "yes_no" and self.endpoint.url and self.judge.reject_by == "share":
-            raise ValueError(
-                "judge.reject_by must be score where an endpoint answers yes_no: its scores are 1 and -1, and a share"
-                " of them would be drawn by lot"
-            )
-        return self
 
     def digest(self, sections: Iterable[str]) -> str:
         """A short hash of some sections, equal where and only where their values are.
@@ -130,6 +142,8 @@ def _merge(values: dict[str, Any], extra: Mapping[str, Any], section: type[Secti
 
 def _complaint(error: Any) -> str:
     place = ".".join(str(part) for part in error["loc"]) or "settings"
+    if place in RENAMED:
+        return f"{place} is now {RENAMED[place]}"
     if error["type"] == "extra_forbidden":
         return f"{place} is not a setting; conf/default.toml lists all of them"
     message = error["msg"].removeprefix("Value error, ")

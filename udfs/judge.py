@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from models.llm.endpoint import EndpointJudge, EndpointParameters
-from models.llm.judge import JUDGES, Judge, JudgeParameters
+from models.llm.encoder import EncoderParameters
+from models.llm.endpoint import EndpointParameters
+from models.llm.judge import Judge
+from models.llm.judges import local_judge
+from models.llm.judges.yes_no_endpoint import EndpointJudge
 from models.llm.prompts import item_text
 from udfs.batches import Batches
 from udfs.workers import shipped, use_task_cores
@@ -21,14 +24,15 @@ OPINION_SCHEMA = (
 
 
 @cache
-def _local(folder: Path, parameters: JudgeParameters) -> Judge:
-    return JUDGES[parameters.method](folder, parameters)
+def _local(name: str, folder: Path, parameters: EncoderParameters) -> Judge:
+    return local_judge(name)(folder, parameters)
 
 
-def judge_locally(model: str, parameters: JudgeParameters) -> Batches:
+def judge_locally(name: str, model: str, parameters: EncoderParameters) -> Batches:
     """Scores pairs with a local model, loaded once per Python worker.
 
     Args:
+        name: the judge's.
         model: the shipped language model.
         parameters: how it reads.
     """
@@ -37,7 +41,7 @@ def judge_locally(model: str, parameters: JudgeParameters) -> Batches:
         use_task_cores()
         for batch in batches:
             if batch.num_rows:
-                yield _judged(batch, _local(shipped(model), parameters))
+                yield _judged(batch, _local(name, shipped(model), parameters))
 
     return run
 

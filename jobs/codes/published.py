@@ -19,8 +19,8 @@ def all_codes() -> Column:
     return F.concat(F.array_compact(F.array(*SID_COLUMNS)), F.coalesce("sid_more", F.array().cast("array<int>")))
 
 
-def standing_ids(run: Run) -> DataFrame | None:
-    """``semantic_ids`` as it stands, or None.
+def current_ids(run: Run) -> DataFrame | None:
+    """The current ``semantic_ids``, or None.
 
     Raises:
         UserError: an older version of this package wrote it, with other columns.
@@ -37,13 +37,13 @@ def standing_ids(run: Run) -> DataFrame | None:
     return rows
 
 
-def published_codes(run: Run, standing: DataFrame, codebook: Artifact) -> DataFrame:
+def published_codes(run: Run, current: DataFrame, codebook: Artifact) -> DataFrame:
     """What contents have been given by a codebook: where another one came in between, when it was last in use.
 
     Returns:
         content_hash, codes ARRAY<INT> (one a level), suffix INT (null for none), reconstruction_error.
     """
-    rows = standing.where(F.col("codebook_version") == codebook.version)
+    rows = current.where(F.col("codebook_version") == codebook.version)
     if rows.isEmpty():
         last = run.lake.ledger.last_output("assign_semantic_ids", "codebook", codebook.version, SEMANTIC_IDS.name)
         if last is not None:

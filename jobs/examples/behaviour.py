@@ -16,6 +16,7 @@ from jobs.examples.audience import audiences, mean_user, user_directions
 from jobs.transforms.als import AlsParameters, item_factors, with_user_numbers
 from lake.periods import Periods
 from models.ranker.examples.shrinkage import Kin, lend
+from schemas.parameters import take
 from schemas.ranking_sections import BehaviourSettings
 from udfs.arrays import column_matrix
 
@@ -140,7 +141,7 @@ def behaviours(
         takers = takers_by_row(ratings, count)
         if takers.any():
             for matrix in (coarse, fine):
-                factors = item_factors(ratings, _parameters(settings, matrix.shape[2]))
+                factors = item_factors(ratings, take(AlsParameters, settings, dim=matrix.shape[2]))
                 vectors = vectors_by_row(factors, count, matrix.shape[2])
                 matrix[number] = lend(vectors, takers, kin, settings.lending) if kin else vectors
             # The last factors are the fine ones, and as fitted: who lends to whom says nothing of the users.
@@ -152,7 +153,3 @@ def behaviours(
         ratings.unpersist()
     until = np.array([Periods.microseconds(day) for day in days], np.int64)
     return Behaviours(coarse, fine, audience, mean, until)
-
-
-def _parameters(settings: BehaviourSettings, dim: int) -> AlsParameters:
-    return AlsParameters(dim, settings.iterations, settings.regularization, settings.confidence, settings.seed)

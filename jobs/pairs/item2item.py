@@ -13,6 +13,7 @@ from jobs.pairs.histories import sample_limits, sampling_hash, small_side
 from lake.periods import Periods
 from models.pairs.swing import SwingParameters
 from schemas.errors import UserError
+from schemas.parameters import take
 from schemas.sections import MineSettings
 from udfs.swing import SWING_SCHEMA, swing_bucket
 
@@ -124,5 +125,4 @@ def swing_pairs(buckets: DataFrame, mine: MineSettings, total_users: int, bucket
     Returns:
         trigger INT, target INT, score DOUBLE, support LONG.
     """
-    parameters = SwingParameters(**{name: getattr(mine, name) for name in SwingParameters.__annotations__})
-    return buckets.mapInArrow(swing_bucket(parameters, total_users, bucket_count), SWING_SCHEMA)
+    return buckets.mapInArrow(swing_bucket(take(SwingParameters, mine), total_users, bucket_count), SWING_SCHEMA)

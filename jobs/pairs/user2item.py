@@ -15,6 +15,7 @@ from lake.staging import staged
 from models.feed.feed import Feed
 from models.pairs.two_tower import TowerShape, TowerTraining, save_two_tower, train_two_tower
 from schemas.errors import UserError
+from schemas.parameters import take
 from schemas.sections import User2ItemSettings
 from udfs.user2item import (
     EXAMPLE_SCHEMA,
@@ -104,12 +105,9 @@ def two_tower_vectors(run: Run, events: DataFrame, features: DataFrame, count: i
                 f"mine.user2item.examples: {rows} of the positives drawn have another strictly before them, too few to"
                 " train on; raise it, or set mine.user2item.model=none"
             )
-        feed = Feed(
-            files, ["item", "features", "recent", "log_q"], settings.batch_size, settings.shuffle_rows, settings.seed
-        )
-        shape = TowerShape(min(settings.item_rows, count), settings.feature_rows, settings.dim)
-        training = TowerTraining(settings.steps, settings.learning_rate, settings.temperature, settings.seed)
-        model, losses = train_two_tower(shape, feed.epoch, training)
+        feed = take(Feed, settings, files=files, columns=["item", "features", "recent", "log_q"])
+        shape = take(TowerShape, settings, item_rows=min(settings.item_rows, count))
+        model, losses = train_two_tower(shape, feed.epoch, take(TowerTraining, settings))
         save_two_tower(model, Path(folder))
         recipe = {name: run.version(name) for name in run.job.reads} | {"mine": run.settings.digest(run.job.sections)}
         artifact = run.publish("two_tower", Path(folder), recipe, losses=losses)
@@ -126,13 +124,7 @@ def als_vectors(events: DataFrame, features: DataFrame, settings: User2ItemSetti
         item INT, content INT, vector ARRAY<FLOAT> of length 1; items whose factors are all 0 are left out.
     """
     counts = events.groupBy("user", "item").agg(F.count("*").cast("float").alias("rating"))
-    parameters = AlsParameters(
-        settings.dim,
-        settings.als_iterations,
-        settings.als_regularization,
-        settings.als_confidence,
-        settings.seed,
-    )
+    parameters = take(AlsParameters, settings.als, dim=settings.dim, seed=settings.seed)
     vectors = item_factors(with_user_numbers(counts), parameters)
     return vectors.join(features.select("item", "content"), "item", "inner").select("item", "content", "vector")
 

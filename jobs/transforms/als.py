@@ -14,7 +14,7 @@ BLOCKS = 10
 """The first factors depend on the number of blocks, so it is the same on every cluster."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AlsParameters:
     """How the factors are fitted.
 

@@ -8,7 +8,8 @@ from pyspark.sql import functions as F
 from lake.job import user_mistakes
 from models.llm.endpoint import EndpointParameters, ask
 from schemas.errors import UserError
-from schemas.sections import EndpointSettings
+from schemas.language_model_sections import EndpointSettings
+from schemas.parameters import take
 
 FIELDS = ("title", "category", "attributes", "description")
 
@@ -77,14 +78,11 @@ def endpoint_parameters(
         max_tokens: of a reply.
         item_tokens: of an item's text.
     """
-    return EndpointParameters(
-        url=settings.url,
-        model=settings.model,
-        key_variable=settings.key_variable,
+    return take(
+        EndpointParameters,
+        settings,
         concurrency=settings.concurrency // tasks,
         requests_per_minute=settings.requests_per_minute // tasks,
-        timeout_seconds=settings.timeout_seconds,
-        retries=settings.retries,
         max_tokens=max_tokens,
         item_characters=CHARACTERS_PER_TOKEN * item_tokens,
     )

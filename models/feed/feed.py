@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -36,6 +36,7 @@ class Feed:
 
     files: Sequence[str]
     columns: Sequence[str]
+    _: KW_ONLY
     batch_size: int
     shuffle_rows: int
     seed: int

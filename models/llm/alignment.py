@@ -21,48 +21,12 @@ from models.llm.item_encoder import ItemEncoder
 from models.llm.segments import view_at
 from models.training_state import Checkpoints
 from models.world import World
+from schemas.language_model_sections import AlignSettings
 
 SMALLEST_TEMPERATURE = 0.01
 LARGEST_GRADIENT = 1.0
 TEMPERATURE_RATE = 100
 """Times the learning rate: one number moves as far as it should in a few hundred steps."""
-
-
-@dataclass(frozen=True)
-class AlignmentParameters:
-    """How an encoder is aligned.
-
-    Attributes:
-        steps: batches trained on; few pairs are passed over as often as it takes.
-        learning_rate: AdamW's, after ``warmup_share`` of the steps, then falling to 0 by a cosine.
-        warmup_share: of the steps.
-        weight_decay: AdamW's.
-        temperature: of the contrastive loss at the start; it is learned.
-        popularity_correction: how much of popularity is taken off, see
-            :func:`models.llm.contrastive.contrastive_loss`.
-        question_weight: of the answers' loss beside the contrastive one; 0 leaves them out.
-        open_share: share of the steps during which answers see all of the content.
-        closed_share: share of the steps after which they see none.
-        chunk_tokens: tokens encoded at once, padding included; with ``graph_tokens`` what bounds memory, whatever the
-            batch.
-        graph_tokens: tokens of a batch whose graphs are kept from the first pass; the rest is encoded twice.
-        bfloat16: whether the encoder computes in bfloat16 beside float32 weights.
-        checkpoint_steps: steps between checkpoints.
-    """
-
-    steps: int
-    learning_rate: float
-    warmup_share: float
-    weight_decay: float
-    temperature: float
-    popularity_correction: float
-    question_weight: float
-    open_share: float
-    closed_share: float
-    chunk_tokens: int
-    graph_tokens: int
-    bfloat16: bool
-    checkpoint_steps: int
 
 
 @dataclass
@@ -87,7 +51,7 @@ class AlignmentRecord:
 def align(
     encoder: ItemEncoder,
     epochs: Callable[[int], Iterable[dict[str, torch.Tensor]]],
-    parameters: AlignmentParameters,
+    settings: AlignSettings,
     checkpoints: Checkpoints | None = None,
     world: World | None = None,
 ) -> AlignmentRecord:
@@ -100,14 +64,14 @@ def align(
     Args:
         encoder: what is trained.
         epochs: gives an epoch's rows by its number, see :func:`models.llm.alignment_batch.collate`.
-        parameters: how.
+        settings: how; ``chunk_tokens`` and ``graph_tokens`` are what bounds memory, whatever the batch.
         checkpoints: where training goes on from and what it leaves behind; None for neither.
         world: the processes that share a batch; None for this one alone.
 
     Raises:
         FloatingPointError: a loss or gradient is no longer a number; the last checkpoint stays as it was.
     """
-    training = _Training(encoder, parameters, world or World())
+    training = _Training(encoder, settings, world or World())
     record, started = AlignmentRecord(), time.monotonic()
     if checkpoints is not None and (state := checkpoints.load()) is not None:
         training.restore(state)
@@ -116,15 +80,15 @@ def align(
     rows = itertools.islice(_endless(epochs), training.step, None)
     shown = training.world.rank == 0
     with tqdm(
-        total=parameters.steps, initial=training.step, desc="align", unit="step", mininterval=1, disable=not shown
+        total=settings.steps, initial=training.step, desc="align", unit="step", mininterval=1, disable=not shown
     ) as progress:
-        while training.step < parameters.steps:
+        while training.step < settings.steps:
             contrastive, answers = training.train(next(rows))
             record.contrastive.append(contrastive)
             record.answers.append(answers)
             progress.set_postfix(loss=f"{contrastive:.3f}", answers=f"{answers:.3f}", refresh=False)
             progress.update()
-            due = training.step % parameters.checkpoint_steps == 0 and training.step < parameters.steps
+            due = training.step % settings.checkpoint_steps == 0 and training.step < settings.steps
             if due and checkpoints is not None and shown:
                 losses = {"contrastive": record.contrastive, "answers": record.answers}
                 checkpoints.save(training.state() | losses)
@@ -136,9 +100,9 @@ def align(
 class _Training:
     """The encoder, its optimiser and the step it is at."""
 
-    def __init__(self, encoder: ItemEncoder, parameters: AlignmentParameters, world: World) -> None:
-        p = parameters
-        self.encoder, self.parameters, self.world, self.step = encoder, p, world, 0
+    def __init__(self, encoder: ItemEncoder, settings: AlignSettings, world: World) -> None:
+        p = settings
+        self.encoder, self.settings, self.world, self.step = encoder, p, world, 0
         self.log_temperature = nn.Parameter(torch.tensor(math.log(p.temperature)))
         self.weights = encoder.trained()
         groups = [
@@ -174,7 +138,7 @@ class _Training:
         Returns:
             The contrastive loss over all processes' rows, and the answers' loss per token.
         """
-        p = self.parameters
+        p = self.settings
         joint = self.world.gather_rows({name: rows[name] for name in JOINT})
         batch = collate(joint, rows, self.world.rank)
         asks = bool(p.question_weight) and self.encoder.has_head
@@ -218,12 +182,12 @@ class _Training:
         return [
             [rows[place] for place in chunk]
             for rows in (rest, asked)
-            for chunk in by_length([batch.length(i, asks) for i in rows], self.parameters.chunk_tokens)
+            for chunk in by_length([batch.length(i, asks) for i in rows], self.settings.chunk_tokens)
         ]
 
     def _encode(self, batch: AlignmentBatch, chunk: Sequence[int], asks: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """Unit vectors of some contents, and their answers' summed loss where they are asked."""
-        p = self.parameters
+        p = self.settings
         contents = [batch.contents[i] for i in chunk]
         surprise = torch.zeros(())
         with torch.autocast(self.encoder.device.type, torch.bfloat16, enabled=p.bfloat16):

@@ -11,39 +11,32 @@ from pathlib import Path
 import torch
 
 from models.feed.feed import Feed
-from models.llm.alignment import AlignmentParameters, align
+from models.llm.alignment import align
 from models.llm.alignment_batch import COLUMNS
 from models.llm.item_encoder import ItemEncoder
 from models.processes import as_one_of_many, write_record
 from models.training_state import Checkpoints
 from models.world import World
+from schemas.language_model_sections import AlignSettings
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AlignmentTask:
     """What every process of an alignment is given.
 
     Attributes:
         files: of the feed, rows in the order they are trained on.
-        batch_contents: rows of a batch over all processes.
+        settings: of the alignment; a batch is shared by all processes.
         model: folder of the converted language model.
-        layers: see :class:`models.llm.item_encoder.ItemEncoder`.
-        lora_rank: as there.
-        parameters: of the training.
         checkpoint: file of the state.
         out: folder that the aligned encoder is written to.
-        seed: of the adapters' start.
     """
 
     files: Sequence[str]
-    batch_contents: int
+    settings: AlignSettings
     model: Path
-    layers: int
-    lora_rank: int
-    parameters: AlignmentParameters
     checkpoint: Path
     out: Path
-    seed: int
 
 
 def align_alone(task: AlignmentTask) -> None:
@@ -57,19 +50,20 @@ def align_together(task: AlignmentTask) -> None:
 
 
 def _align(task: AlignmentTask, world: World) -> None:
-    torch.manual_seed(task.seed)
-    encoder = ItemEncoder(task.model, "float32", task.layers, task.lora_rank)
+    settings = task.settings
+    torch.manual_seed(settings.seed)
+    encoder = ItemEncoder(task.model, "float32", settings.layers, settings.lora_rank)
     if torch.cuda.is_available():
         encoder.to(f"cuda:{os.environ.get('LOCAL_RANK', 0)}")
-    feed = Feed(task.files, COLUMNS, task.batch_contents, shuffle_rows=0, seed=task.seed)
-    share = task.batch_contents // world.size
+    feed = Feed(task.files, COLUMNS, batch_size=settings.batch_contents, shuffle_rows=0, seed=settings.seed)
+    share = settings.batch_contents // world.size
 
     def epochs(number: int) -> Iterator[dict[str, torch.Tensor]]:
         for rows in feed.epoch(number):
-            if len(rows["content"]) == task.batch_contents:  # the rest of an epoch is no whole batch
+            if len(rows["content"]) == settings.batch_contents:  # the rest of an epoch is no whole batch
                 yield {name: column[world.rank * share :][:share] for name, column in rows.items()}
 
-    record = align(encoder, epochs, task.parameters, Checkpoints(task.checkpoint), world)
+    record = align(encoder, epochs, settings, Checkpoints(task.checkpoint), world)
     if world.rank == 0:
         encoder.save(task.out)
         write_record(record, task.out)

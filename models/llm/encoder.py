@@ -16,7 +16,7 @@ from models.llm.item_encoder import ItemEncoder, is_aligned
 from models.llm.language_model import load_backbone, load_tokenizer
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EncoderParameters:
     """How a backbone is read.
 

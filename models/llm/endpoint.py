@@ -7,13 +7,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from aiolimiter import AsyncLimiter
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, InternalServerError, RateLimitError
 from tenacity import AsyncRetrying, RetryError, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-
-from models.llm.judge import Opinions, answer_of
-from models.llm.prompts import yes_no_question
 
 NO_KEY = "none"
 """Sent where the environment holds no key: servers of one's own ask for none."""
@@ -23,7 +19,7 @@ REFUSALS_OF_ALL = (401, 403, 404)
 """Statuses that say that the key, the model or the address is wrong; any other refusal is of one question."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EndpointParameters:
     """How an endpoint is asked.
 
@@ -125,28 +121,3 @@ async def _reply(client: AsyncOpenAI, p: EndpointParameters, limit: AsyncLimiter
         usage.prompt_tokens if usage else 0,
         usage.completion_tokens if usage else 0,
     )
-
-
-class EndpointJudge:
-    """The paper's yes/no question to a model behind an endpoint; its reason is kept.
-
-    Args:
-        parameters: how it is asked.
-    """
-
-    def __init__(self, parameters: EndpointParameters) -> None:
-        self._parameters = parameters
-
-    def opinions(self, triggers: Sequence[str], targets: Sequence[str]) -> Opinions:
-        """Scores: 1 for Yes, -1 for No, NaN where there was no answer; a reason "" is a reply without words."""
-        cut = self._parameters.item_characters
-        replies = ask(
-            self._parameters,
-            [yes_no_question(a[:cut], b[:cut]) for a, b in zip(triggers, targets, strict=True)],
-        )
-        answers = [answer_of(reply.text) if reply.text is not None else (float("nan"), None) for reply in replies]
-        return Opinions(
-            np.array([score for score, _ in answers], np.float64),
-            [reason for _, reason in answers],
-            (sum(reply.tokens_read for reply in replies), sum(reply.tokens_written for reply in replies)),
-        )

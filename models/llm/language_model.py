@@ -64,7 +64,7 @@ def locate(name: str) -> Source:
     return Source(name, name, None)
 
 
-def recipe_of(name: str, dtype: str) -> dict[str, object]:
+def model_recipe(name: str, dtype: str) -> dict[str, object]:
     """What a conversion is made from: equal recipes give equal files.
 
     Args:

@@ -1,7 +1,7 @@
 """Swing: item-to-item similarity from user pairs that share items.
 
 ``s(i, j) = sum over user pairs {u, v} in U_i ∩ U_j of w_u w_v / (alpha2 + |I_u ∩ I_v|)`` with
-``w_u = (|I_u| + alpha1)^-beta`` (Yang et al., arXiv 2010.05525; defaults are Flink ML's). QARM V2 exports its
+``w_u = (|I_u| + alpha1)^-beta`` (Yang et al., arXiv 2010.05525). QARM V2 exports its
 Item2Item pairs from such a model.
 
 The kernel scores one trigger at a time and meets each of its user pairs once: users are added in order, and every item
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SwingParameters:
     """Swing's constants.
 
@@ -34,13 +34,13 @@ class SwingParameters:
         popularity_power: a score is divided by the target's popularity to this power; 0 leaves it.
     """
 
-    alpha1: float = 15.0
-    alpha2: float = 0.0
-    beta: float = 0.3
-    top_k: int = 100
-    min_support: int = 2
-    significance: float = 0.0
-    popularity_power: float = 0.0
+    alpha1: float
+    alpha2: float
+    beta: float
+    top_k: int
+    min_support: int
+    significance: float
+    popularity_power: float
 
     def __post_init__(self) -> None:
         if min(self.alpha1, self.alpha2, self.beta, self.significance, self.popularity_power) < 0:

@@ -27,7 +27,7 @@ FIRST_ROW = 2
 """Row 0 of the item table is padding, row 1 all items without a vector of their own."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TowerShape:
     """Sizes of a two-tower model.
 
@@ -42,7 +42,7 @@ class TowerShape:
     dim: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TowerTraining:
     """How it is trained.
 

@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from models.quantize.fsq import FsqLevel
-from models.quantize.kmeans import KMeansLevel
-from models.quantize.levels import Level, RenamedLevel
+from models.quantize.latent_space import LatentSpace
+from models.quantize.levels import Level, RenamedLevel, restored
 from models.quantize.prefix_means import PrefixMeans
-from models.quantize.rq_vae import LatentSpace
 from models.quantize.same_blocks import same_blocks
 
 TENSORS = "codebook.safetensors"
@@ -143,6 +141,13 @@ class Codebook:
         parts = [self.levels[-1].distances(block) for block in same_blocks(residuals)]
         return np.concatenate(parts)[:n]
 
+    def level_as_fitted(self, place: int) -> Level | None:
+        """A level under the names that it was fitted with; None where there are fewer levels."""
+        if place >= len(self.levels):
+            return None
+        level = self.levels[place]
+        return level.level if isinstance(level, RenamedLevel) else level
+
     def renamed(self, names: Sequence[NDArray[np.int32] | None]) -> Codebook:
         """The same codebook with other names for its codes.
 
@@ -165,7 +170,7 @@ class Codebook:
         if self.prefix_means:
             tensors |= {f"prefix_means.{name}": value for name, value in self.prefix_means.tensors().items()}
         save_file(tensors, folder / TENSORS)
-        shapes = [_shape_of(level) for level in self.levels]
+        shapes = [level.card() for level in self.levels]
         card = {"format": FORMAT, "method": self.method, "sizes": self.sizes, "dimension": self.dimension}
         text = json.dumps({**card, "levels": shapes, **self.card}, indent=1)
         (folder / CARD).write_text(text, encoding="utf-8")
@@ -175,7 +180,7 @@ class Codebook:
         """Reads what :meth:`save` wrote.
 
         Raises:
-            ValueError: a file is damaged, or of another format.
+            ValueError: a file is damaged, or of another format, or holds a kind of level that is not known here.
         """
         try:
             card = json.loads((folder / CARD).read_text(encoding="utf-8"))
@@ -187,7 +192,7 @@ class Codebook:
             raise ValueError(f"codebook file {folder / CARD} is of none of the formats {READ}; fit it again")
         method, dimension, sizes = card.pop("method"), card.pop("dimension"), card.pop("sizes")
         own = [_under(tensors, f"level_{place}.") for place in range(1, len(card["levels"]) + 1)]
-        levels = [_level_of(shape, part) for shape, part in zip(card.pop("levels"), own, strict=True)]
+        levels = [restored(shape, part) for shape, part in zip(card.pop("levels"), own, strict=True)]
         space = None
         if weights := _under(tensors, "space."):
             hidden, latent = weights["encoder.0.weight"].shape[0], weights["encoder.2.weight"].shape[0]
@@ -215,26 +220,3 @@ def assert_finite(embeddings: NDArray[np.float32]) -> None:
 
 def _under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _shape_of(level: Level) -> dict[str, Any]:
-    """What a card says of a level: enough to build it again."""
-    inner = level.level if isinstance(level, RenamedLevel) else level
-    if isinstance(inner, FsqLevel):
-        return {"kind": "fsq", "levels": inner.quantizer.levels.tolist(), "direction": inner.direction}
-    return {"kind": "kmeans", "centroids": inner.size}
-
-
-def _level_of(shape: Mapping[str, Any], tensors: dict[str, torch.Tensor]) -> Level:
-    names = tensors.pop("names", None)
-    level: Level
-    if shape["kind"] == "fsq":
-        dimension = len(tensors["mean"])
-        hidden = len(tensors["encoder.0.weight"]) if "encoder.0.weight" in tensors else 0
-        prefix = len(tensors["prefix_decoder.values.weight"]) if "prefix_decoder.values.weight" in tensors else 0
-        level = FsqLevel(dimension, shape["levels"], hidden, prefix, shape.get("direction", False)).eval()
-        level.load_state_dict(tensors)
-    else:
-        prices = tensors.get("prices")
-        level = KMeansLevel(tensors["centroids"].numpy(), None if prices is None else prices.numpy())
-    return level if names is None else RenamedLevel(level, names.numpy())

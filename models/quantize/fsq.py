@@ -10,13 +10,15 @@ one code means another thing under another prefix.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+
+from models.quantize.levels import Level
 
 
 class FsqQuantizer(nn.Module):
@@ -92,7 +94,7 @@ class PrefixDecoder(nn.Module):
         return self.join(torch.cat([self.values(values), seen], 1))
 
 
-class FsqLevel(nn.Module):
+class FsqLevel(nn.Module, Level):
     """``d -> hidden -> n``, FSQ, and the mirrored decoder; with no hidden layer, one linear map there and one back.
 
     Args:
@@ -104,11 +106,12 @@ class FsqLevel(nn.Module):
             apart as well as a loose one's long ones, where else all of them would lie at the middle of every digit.
     """
 
+    kind = "fsq"
     mean: torch.Tensor
     scale: torch.Tensor
 
     def __init__(
-        self, dimension: int, levels: Sequence[int], hidden: int, prefix_hidden: int = 0, direction: bool = False
+        self, dimension: int, levels: Sequence[int], hidden: int, *, prefix_hidden: int = 0, direction: bool = False
     ) -> None:
         super().__init__()
         self.direction = direction
@@ -163,9 +166,30 @@ class FsqLevel(nn.Module):
     def _latent_of(self, vectors: NDArray[np.float32]) -> torch.Tensor:
         return self.latent(self.standardise(torch.from_numpy(np.ascontiguousarray(vectors, np.float32))))
 
+    def card(self) -> dict[str, Any]:
+        """Values of each dimension, and whether directions alone are seen."""
+        return {"kind": self.kind, "levels": self.quantizer.levels.tolist(), "direction": self.direction}
+
     def tensors(self) -> dict[str, torch.Tensor]:
         """Weights, means and scales."""
         return dict(self.state_dict())
+
+    @classmethod
+    def restore(cls, card: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> FsqLevel:
+        """The level of these weights; levels of codebooks of format 2 saw no directions."""
+        hidden, prefix = (
+            len(tensors[name]) if name in tensors else 0
+            for name in ("encoder.0.weight", "prefix_decoder.values.weight")
+        )
+        level = cls(
+            len(tensors["mean"]),
+            card["levels"],
+            hidden,
+            prefix_hidden=prefix,
+            direction=card.get("direction", False),
+        )
+        level.load_state_dict(dict(tensors))
+        return level.eval()
 
     @torch.no_grad()
     def initialise(self, vectors: torch.Tensor) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -11,9 +10,11 @@ from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
+from models.quantize.codebook import Codebook
 from models.quantize.fsq import FsqLevel
 from models.quantize.kmeans import BLOCK
 from models.quantize.sampling import random_batches
+from schemas.codebook_sections import FsqSettings
 
 INITIAL_SAMPLE = 32_768
 
@@ -21,51 +22,38 @@ Before = Callable[[torch.Tensor], torch.Tensor]
 """Rows of the vectors to what the levels before stand for there, shape (batch,) to (batch, d)."""
 
 
-@dataclass(frozen=True)
-class FsqParameters:
-    """Sizes and training of an FSQ level.
-
-    Attributes:
-        levels: values of each dimension; their product is the number of codes.
-        projection: ``learned`` or ``pca``.
-        decoder: ``prefix`` sees the levels before, ``mirrored`` does not.
-        hidden: width of the networks.
-        steps: batches trained on, of the projection and again of the prefix decoder; few vectors are passed over as
-            often as it takes.
-        batch_size: vectors a step.
-        learning_rate: AdamW's, decayed to zero by a cosine.
-        seed: of weights and order.
-    """
-
-    levels: Sequence[int]
-    projection: str
-    decoder: str
-    hidden: int
-    steps: int
-    batch_size: int
-    learning_rate: float
-    seed: int
-
-
 def fit_fsq(
-    vectors: NDArray[np.float32], parameters: FsqParameters, before: Before | None = None, start: FsqLevel | None = None
+    vectors: NDArray[np.float32],
+    settings: FsqSettings,
+    *,
+    seed: int,
+    before: Before | None = None,
+    start: FsqLevel | None = None,
 ) -> FsqLevel:
     """Fits the projection, then the prefix decoder.
 
     Args:
         vectors: what the levels before left over, shape (n, d).
-        parameters: sizes and training.
+        settings: sizes, none left empty, and training: ``steps`` of the projection and as many of the prefix decoder;
+            few vectors are passed over as often as it takes.
+        seed: of weights and order.
         before: what the levels before stand for; None where there are none, and then there is no prefix decoder.
         start: a level to go on from, where it has the same shapes.
     """
-    p = parameters
-    generator = torch.Generator().manual_seed(p.seed)
+    s = settings
+    generator = torch.Generator().manual_seed(seed)
     data = torch.from_numpy(np.ascontiguousarray(vectors, np.float32))
     sample = torch.randperm(len(data), generator=generator)[:INITIAL_SAMPLE]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(p.seed)
-        learned, prefix = p.projection == "learned", before is not None and p.decoder == "prefix"
-        level = FsqLevel(data.shape[1], p.levels, p.hidden if learned else 0, p.hidden if prefix else 0, learned)
+        torch.manual_seed(seed)
+        learned, prefix = s.projection == "learned", before is not None and s.decoder == "prefix"
+        level = FsqLevel(
+            data.shape[1],
+            s.levels,
+            s.hidden if learned else 0,
+            prefix_hidden=s.hidden if prefix else 0,
+            direction=learned,
+        )
     level.initialise(data[sample])
     warm = start is not None and start.direction == level.direction and _shapes(start) == _shapes(level)
     if start is not None and warm:
@@ -77,7 +65,8 @@ def fit_fsq(
             batch = level.standardise(data[rows])
             return nn.functional.mse_loss(level.decoder(level.quantizer(level.latent(batch))), batch)
 
-        _train(mirrored, through_the_code, len(data), p, generator, "fit FSQ")
+        batches = random_batches(len(data), s.batch_size, generator)
+        _train(mirrored, through_the_code, s, batches=batches, title="fit FSQ")
     else:
         level.take_principal_components(data[sample])
     decoder = level.prefix_decoder
@@ -93,8 +82,15 @@ def fit_fsq(
                 values = level.quantizer(level.latent(batch))
             return nn.functional.mse_loss(decoder(values, before(rows)), batch)
 
-        _train(list(decoder.parameters()), with_the_prefix, len(data), p, generator, "fit prefix decoder")
+        batches = random_batches(len(data), s.batch_size, generator)
+        _train(list(decoder.parameters()), with_the_prefix, s, batches=batches, title="fit prefix decoder")
     return level.eval()
+
+
+def fsq_of(codebook: Codebook | None, place: int) -> FsqLevel | None:
+    """A codebook's level at this place, where it is an FSQ level that another fit may start from."""
+    level = codebook.level_as_fitted(place) if codebook is not None else None
+    return level if isinstance(level, FsqLevel) else None
 
 
 def _shapes(level: FsqLevel) -> list[tuple[str, torch.Size]]:
@@ -104,16 +100,15 @@ def _shapes(level: FsqLevel) -> list[tuple[str, torch.Size]]:
 def _train(
     weights: Sequence[nn.Parameter],
     loss_of: Callable[[torch.Tensor], torch.Tensor],
-    n: int,
-    p: FsqParameters,
-    generator: torch.Generator,
+    settings: FsqSettings,
+    *,
+    batches: Iterator[torch.Tensor],
     title: str,
 ) -> None:
-    """AdamW over rows 0 to n in random batches."""
-    optimiser = torch.optim.AdamW(weights, lr=p.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, p.steps)
-    batches = random_batches(n, p.batch_size, generator)
-    for _ in tqdm(range(p.steps), desc=title, unit="step", mininterval=1):
+    """AdamW over batches of rows."""
+    optimiser = torch.optim.AdamW(weights, lr=settings.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.steps)
+    for _ in tqdm(range(settings.steps), desc=title, unit="step", mininterval=1):
         loss = loss_of(next(batches))
         optimiser.zero_grad()
         loss.backward()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import faiss
 import numpy as np
@@ -10,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import softmax
+
+from models.quantize.levels import Level
 
 BLOCK = 16_384
 """Vectors worked on at a time, so that no step holds a second copy of all."""
@@ -23,13 +26,15 @@ SMOOTHING = 0.3
 """Of the transport, in mean differences between the nearest and the second nearest centroid."""
 
 
-class KMeansLevel:
+class KMeansLevel(Level):
     """Centroids, each with a price that is added to its squared distance; 0 where the level is not balanced.
 
     Args:
         centroids: shape (size, d).
         prices: shape (size,), none negative; None for no prices.
     """
+
+    kind = "kmeans"
 
     def __init__(self, centroids: NDArray[np.float32], prices: NDArray[np.float32] | None = None) -> None:
         self.centroids = np.ascontiguousarray(centroids, np.float32)
@@ -61,15 +66,26 @@ class KMeansLevel:
         squared: NDArray[np.float32] = faiss.pairwise_distances(np.ascontiguousarray(vectors), self.centroids)
         return squared if self.prices is None else squared + self.prices
 
+    def card(self) -> dict[str, Any]:
+        """The number of centroids."""
+        return {"kind": self.kind, "centroids": self.size}
+
     def tensors(self) -> dict[str, torch.Tensor]:
         """Centroids and prices."""
         kept = {"centroids": torch.from_numpy(self.centroids)}
         return kept if self.prices is None else {**kept, "prices": torch.from_numpy(self.prices)}
 
+    @classmethod
+    def restore(cls, card: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> KMeansLevel:
+        """The level of these centroids and prices."""
+        prices = tensors.get("prices")
+        return cls(tensors["centroids"].numpy(), None if prices is None else prices.numpy())
+
 
 def fit_kmeans(
     vectors: NDArray[np.float32],
     size: int,
+    *,
     iterations: int,
     seed: int,
     balanced: bool = False,

@@ -16,10 +16,10 @@ from schemas.tables import ITEM_EMBEDDINGS
 from tests.generate import clustered
 
 SMALL = [
-    "codebook.kmeans_sizes=[6, 4]",
-    "codebook.fsq_levels=[2, 2, 2]",
-    "codebook.fsq_hidden=16",
-    "codebook.fsq_steps=100",
+    "codebook.kmeans.sizes=[6, 4]",
+    "codebook.fsq.levels=[2, 2, 2]",
+    "codebook.fsq.hidden=16",
+    "codebook.fsq.steps=100",
     "codebook.neighbours=3",
     "codebook.refit_after=20",
 ]

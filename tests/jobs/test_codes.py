@@ -16,7 +16,6 @@ from pyspark.sql import SparkSession
 from lake.job import Lake
 from models.quantize.codebook import Codebook
 from schemas.errors import ContractError, QarmError, UserError
-from schemas.settings import Settings, load_settings
 from tests.generate import clustered
 from tests.jobs.nights import CONTENTS, Night, unpublished
 
@@ -49,10 +48,10 @@ def test_codes_do_not_depend_on_partitioning(
 @pytest.mark.parametrize(
     ("assignments", "levels"),
     [
-        (["codebook.method=vq", "codebook.kmeans_sizes=[12]"], 1),
-        (["codebook.method=fsq", "codebook.fsq_levels=[3, 3, 3]"], 1),
-        (["codebook.method=res_kmeans", "codebook.kmeans_sizes=[4, 4, 4, 4, 4]", "codebook.collisions=suffix"], 5),
-        (["codebook.method=rq_vae", "codebook.kmeans_sizes=[8, 8, 8]", "codebook.rq_vae_steps=60"], 3),
+        (["codebook.method=vq", "codebook.kmeans.sizes=[12]"], 1),
+        (["codebook.method=fsq", "codebook.fsq.levels=[3, 3, 3]"], 1),
+        (["codebook.method=res_kmeans", "codebook.kmeans.sizes=[4, 4, 4, 4, 4]", "codebook.collisions=suffix"], 5),
+        (["codebook.method=rq_vae", "codebook.kmeans.sizes=[8, 8, 8]", "codebook.rq_vae.steps=60"], 3),
     ],
 )
 def test_every_method_writes_the_same_table(new: Night, assignments: list[str], levels: int) -> None:
@@ -98,10 +97,13 @@ def test_hostile_embeddings_and_settings(night: Night) -> None:
     night.put("i000", np.full(16, np.nan, np.float32), "not a number")
     with pytest.raises(ContractError, match="unit_norm"):
         night.write()
-    with pytest.raises(UserError, match="next_best moves the last of several codes"):
-        load_settings((), ["codebook.method=vq", "codebook.collisions=next_best"])
+    for fit in (True, False):
+        with pytest.raises(UserError, match="next_best moves the last of several codes"):
+            night.run("codebook.method=vq", "codebook.kmeans.sizes=[4]", "codebook.collisions=next_best", fit=fit)
     with pytest.raises(UserError, match="vq has one level"):
-        load_settings((), ["codebook.method=vq", "codebook.kmeans_sizes=[4, 4]"])
+        night.run("codebook.method=vq", "codebook.kmeans.sizes=[4, 4]")
+    with pytest.raises(UserError, match=r"codebook\.method: no method toys; the methods are fsq, res_kmeans"):
+        night.run("codebook.method=toys")
 
 
 def test_a_truncated_codebook_is_named(night: Night) -> None:
@@ -109,9 +111,3 @@ def test_a_truncated_codebook_is_named(night: Night) -> None:
     file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(QarmError, match=r"codebook\.safetensors is damaged"):
         night.run(fit=False)
-
-
-def test_default_settings_name_no_sizes(settings: Settings) -> None:
-    assert settings.codebook.kmeans_sizes == []
-    assert settings.codebook.fsq_levels == []
-    assert "refit" not in settings.codebook.fitting

@@ -72,7 +72,7 @@ def test_suffix_tells_contents_apart_and_only_where_needed(first_night: Night, n
 
 
 def test_next_best_fills_no_sid_beyond_its_cap(new: Night) -> None:
-    sizes = ["codebook.fsq_levels=[4, 4, 4]"]
+    sizes = ["codebook.fsq.levels=[4, 4, 4]"]
     new.run(*sizes, "codebook.collisions=next_best", "codebook.contents_per_sid=2")
     table = new.sids()
     assert table.groupby("sid").size().max() == 2
@@ -106,5 +106,5 @@ def test_equal_contents(make_lake: Callable[..., Lake], tmp_path: Path) -> None:
     for i, vector in enumerate(vectors):
         few.put(f"i{i}", vector)
     few.write()
-    few.run("codebook.kmeans_sizes=[]", "codebook.fsq_levels=[]", "codebook.collisions=suffix")
+    few.run("codebook.kmeans.sizes=[]", "codebook.fsq.levels=[]", "codebook.collisions=suffix")
     assert few.sids()["sid"].nunique() == len(vectors)

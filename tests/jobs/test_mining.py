@@ -15,12 +15,11 @@ from jobs.pairs.item2item import bucket_count, by_bucket, swing_pairs, user_rows
 from jobs.pairs.user2item import item_features, user2item_pairs
 from lake.job import Lake, Run
 from lake.periods import Periods, split_periods
-from models.pairs.swing import SwingParameters
 from schemas.errors import UserError
 from schemas.sections import MineSettings
 from schemas.settings import load_settings
 from schemas.tables import INTERACTIONS, ITEMS
-from tests.models.pairs.test_swing import brute_force
+from tests.models.pairs.test_swing import brute_force, swing_parameters
 
 UNTIL = date(1970, 3, 1)
 PLAIN = {"min_user_items": 2, "significance": 0, "exclude_same_content": "false"}
@@ -75,7 +74,7 @@ def as_baskets(log: DataFrame) -> list[set[int]]:
 
 
 def test_spark_gives_the_formulas_scores(log: DataFrame, positives: DataFrame, catalogue: DataFrame) -> None:
-    expected = brute_force(as_baskets(log), 25, SwingParameters())
+    expected = brute_force(as_baskets(log), 25, swing_parameters())
     found = mine(positives, catalogue, mine_settings())
     assert found.keys() == expected.keys()
     assert all(found[key][0] == pytest.approx(score, rel=1e-9) for key, score in expected.items())
@@ -87,7 +86,7 @@ def test_half_life_follows_the_formula(log: DataFrame, positives: DataFrame, cat
     days = (UNTIL - date(1970, 1, 1)).days
     last = frame.groupby(["user_id", "item_id"])["seconds"].max()
     decay = {(users[u], int(i[1:])): 0.5 ** ((days - s / 86_400) / (2 * 7)) for (u, i), s in last.items()}
-    expected = brute_force(as_baskets(log), 25, SwingParameters(), decay)
+    expected = brute_force(as_baskets(log), 25, swing_parameters(), decay)
     found = mine(positives, catalogue, mine_settings(half_life_days=7))
     assert found.keys() == expected.keys()
     assert all(found[key][0] == pytest.approx(score, rel=1e-9) for key, score in expected.items())

@@ -10,7 +10,6 @@ import pytest
 
 from jobs import fit_codebook
 from models.quantize.codebook import Codebook
-from schemas.settings import load_settings
 from tests.generate import clustered
 from tests.jobs.nights import CONTENTS, SMALL, Night, code_columns
 
@@ -54,11 +53,11 @@ def test_another_method_and_back_again(night: Night) -> None:
     night.write()
     night.run("codebook.collisions=suffix")
     published = night.sids()
-    other = ["codebook.method=vq", "codebook.kmeans_sizes=[12]"]
+    other = ["codebook.method=vq", "codebook.kmeans.sizes=[12]"]
     night.run(*other)
     assert night.codebook.version != first
     assert night.sids()["sid_2"].isna().all()
-    night.run("codebook.fsq_steps=100")
+    night.run("codebook.fsq.steps=100")
     assert night.codebook.version == first
     back = night.sids()
     assert (back["sid"] == published["sid"]).all(), "what it had published, suffixes included"
@@ -76,14 +75,8 @@ def test_a_setting_of_a_later_qarm_replaces_no_codebook(night: Night, tmp_path: 
     night.run()
     assert night.codebook.version == older.version != current.version
     assert (night.sids()["sid"] == before).all()
-    night.run("codebook.fsq_steps=110")
+    night.run("codebook.fsq.steps=110")
     assert night.codebook.version not in (older.version, current.version), "of what it names, all still counts"
-
-
-def test_settings_that_the_method_does_not_use_fit_nothing_new() -> None:
-    default, other = (load_settings((), more).codebook for more in ([], ["codebook.rq_vae_steps=7"]))
-    assert default.fitting == other.fitting
-    assert load_settings((), ["codebook.fsq_steps=7"]).codebook.fitting != default.fitting
 
 
 def test_a_refit_is_due_where_new_contents_do_not_fit(night: Night) -> None:

@@ -90,16 +90,16 @@ def test_going_back_to_a_recipe_makes_its_artifact_current_again(run: Run, folde
     first = run.publish("book", folder, {"size": 1})
     second = run.publish("book", folder, {"size": 2})
     assert run.use("book", "fit") == second
-    assert run.standing("book", {"size": 1}) == first
+    assert run.reuse("book", {"size": 1}) == first
     assert run.use("book", "fit") == first
-    assert run.standing("book", {"size": 3}) is None
+    assert run.reuse("book", {"size": 3}) is None
 
 
-def test_what_a_later_recipe_names_besides_replaces_nothing_where_it_may_have_grown(run: Run, folder: Path) -> None:
+def test_newer_settings_replace_nothing_where_they_may_be_lacking(run: Run, folder: Path) -> None:
     first = run.publish("book", folder, {"size": 1})
     run.publish("book", folder, {})
-    assert run.standing("book", {"size": 1, "ink": "red"}) is None
-    assert run.standing("book", {"size": 2, "ink": "red"}, grown=True) is None
-    assert run.standing("book", {"ink": "red"}, grown=True) is None, "what it was made from still counts"
-    assert run.standing("book", {"size": 1, "ink": "red"}, grown=True) == first
+    assert run.reuse("book", {"size": 1, "ink": "red"}) is None
+    assert run.reuse("book", {"size": 2, "ink": "red"}, may_lack_newer_settings=True) is None
+    assert run.reuse("book", {"ink": "red"}, may_lack_newer_settings=True) is None, "what it was made from still counts"
+    assert run.reuse("book", {"size": 1, "ink": "red"}, may_lack_newer_settings=True) == first
     assert run.use("book", "fit") == first

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from schemas.errors import UserError
-from schemas.settings import load_settings
+from schemas.settings import RENAMED, load_settings
 
 
 def test_later_files_and_assignments_win(tmp_path: Path) -> None:
@@ -48,6 +49,26 @@ def test_tasks_are_replaced_whole() -> None:
 def test_mistakes_are_named(assignment: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         load_settings((), [assignment])
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_a_setting_that_was_renamed_is_named_by_its_new_name(old: str, tmp_path: Path) -> None:
+    section, _, name = old.rpartition(".")
+    file = tmp_path / "old.toml"
+    file.write_text(f"[{section}]\n{name} = 1\n")
+    new = RENAMED[old]
+    for load in (lambda: load_settings((), [f"{old}=1"]), lambda: load_settings([file])):
+        with pytest.raises(UserError, match=rf"^settings: {re.escape(old)} is now {re.escape(new)}$"):
+            load()
+    found: object = load_settings()
+    for part in new.split("."):
+        found = getattr(found, part)
+
+
+def test_the_product_of_fsq_levels_fits_a_column() -> None:
+    assert load_settings((), [f"codebook.fsq.levels={[2] * 30}"]).codebook.fsq.levels == [2] * 30
+    with pytest.raises(UserError, match=r"codebook\.fsq: the product of levels must fit an INT column"):
+        load_settings((), [f"codebook.fsq.levels={[2] * 31}"])
 
 
 def test_files_that_are_missing_or_broken_are_named(tmp_path: Path) -> None:

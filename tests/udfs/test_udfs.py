@@ -66,7 +66,7 @@ def test_the_encoder_is_loaded_once_a_worker(
         "string(id) content_hash", "concat('thing ', id) title", "string(null) category",
         "cast(null AS MAP<STRING,STRING>) attributes", "string(null) description",
     )  # fmt: skip
-    run = embed.encode(folder.name, EncoderParameters(-1, 16, 256, "float32"))
+    run = embed.encode(folder.name, EncoderParameters(layer=-1, max_tokens=16, batch_tokens=256, dtype="float32"))
 
     def counted(batches):
         yield from run(batches)

@@ -36,7 +36,7 @@ def ids_of(feed: Feed, epoch: int) -> list[int]:
 
 
 def test_every_row_comes_once_with_its_lists(files: list[str]) -> None:
-    feed = Feed(files, ["id", "items"], 64, 128, seed=1)
+    feed = Feed(files, ["id", "items"], batch_size=64, shuffle_rows=128, seed=1)
     batches = list(feed.epoch(0))
     ids = np.concatenate([batch["id"].numpy() for batch in batches])
     assert sorted(ids.tolist()) == list(range(300))
@@ -48,34 +48,38 @@ def test_every_row_comes_once_with_its_lists(files: list[str]) -> None:
 
 
 def test_order_depends_on_seed_and_epoch_alone(files: list[str]) -> None:
-    feed = Feed(files, ["id"], 32, 128, seed=1)
+    feed = Feed(files, ["id"], batch_size=32, shuffle_rows=128, seed=1)
     first = ids_of(feed, 0)
-    assert ids_of(Feed(files, ["id"], 32, 128, seed=1), 0) == first
+    assert ids_of(Feed(files, ["id"], batch_size=32, shuffle_rows=128, seed=1), 0) == first
     assert ids_of(feed, 1) != first
-    assert ids_of(Feed(files, ["id"], 32, 128, seed=2), 0) != first
+    assert ids_of(Feed(files, ["id"], batch_size=32, shuffle_rows=128, seed=2), 0) != first
     assert first != sorted(first)
 
 
 def test_an_unfinished_epoch_leaves_the_next_as_it_is(files: list[str]) -> None:
-    feed = Feed(files, ["id"], 32, 128, seed=1)
+    feed = Feed(files, ["id"], batch_size=32, shuffle_rows=128, seed=1)
     next(iter(feed.epoch(0)))
-    assert ids_of(feed, 1) == ids_of(Feed(files, ["id"], 32, 128, seed=1), 1)
+    assert ids_of(feed, 1) == ids_of(Feed(files, ["id"], batch_size=32, shuffle_rows=128, seed=1), 1)
 
 
 def test_a_batch_mixes_row_groups(files: list[str]) -> None:
-    batch = next(iter(Feed(files, ["id"], 32, 128, seed=1).epoch(0)))
+    batch = next(iter(Feed(files, ["id"], batch_size=32, shuffle_rows=128, seed=1).epoch(0)))
     assert len({i // 25 for i in batch["id"].tolist()}) >= 5
 
 
 def test_without_shuffling_the_order_is_the_files(files: list[str]) -> None:
-    assert ids_of(Feed(files, ["id"], 32, 0, seed=1), 0) == list(range(300))
-    assert ids_of(Feed(files[::-1], ["id"], 32, 0, seed=1), 0) == [*range(200, 300), *range(100, 200), *range(100)]
+    assert ids_of(Feed(files, ["id"], batch_size=32, shuffle_rows=0, seed=1), 0) == list(range(300))
+    assert ids_of(Feed(files[::-1], ["id"], batch_size=32, shuffle_rows=0, seed=1), 0) == [
+        *range(200, 300),
+        *range(100, 200),
+        *range(100),
+    ]
 
 
 def test_long_row_groups_are_read_in_pieces(files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = ids_of(Feed(files, ["id"], 32, 0, seed=1), 0)
+    whole = ids_of(Feed(files, ["id"], batch_size=32, shuffle_rows=0, seed=1), 0)
     monkeypatch.setattr(row_groups, "ROWS_AT_ONCE", 7)
-    feed = Feed(files, ["id"], 32, 0, seed=1)
+    feed = Feed(files, ["id"], batch_size=32, shuffle_rows=0, seed=1)
     assert ids_of(feed, 0) == whole
     shards = [ids_of(feed.sharded(shard, 7), 0) for shard in range(7)]
     assert [i for shard in shards for i in shard] == whole
@@ -94,7 +98,7 @@ def test_where_torch_computes_on_all_cores_pieces_are_decoded_while_the_caller_w
     monkeypatch.setattr(row_groups, "_tensors", noted)
     monkeypatch.setattr(row_groups, "ROWS_AT_ONCE", 5)
     ahead = []
-    for taken, _ in enumerate(Feed(files, ["id"], 5, 0, seed=1).epoch(0), 1):
+    for taken, _ in enumerate(Feed(files, ["id"], batch_size=5, shuffle_rows=0, seed=1).epoch(0), 1):
         time.sleep(0.01)
         ahead.append(len(decoded) - taken)
     if row_groups.computes_on_all_cores():
@@ -108,7 +112,7 @@ def test_where_torch_computes_on_all_cores_pieces_are_decoded_while_the_caller_w
 def test_shards_share_every_row_once(tmp_path: Path, shards: int, group_size: int, shuffle_rows: int) -> None:
     """With 1000 rows a group there are three row groups for five shards; with 400 shards some have no row."""
     files = [write(tmp_path / f"part-{part}.parquet", 100 * part, 100, group_size) for part in range(3)]
-    feed = Feed(files, ["id"], 16, shuffle_rows, seed=3)
+    feed = Feed(files, ["id"], batch_size=16, shuffle_rows=shuffle_rows, seed=3)
     batches = [[batch["id"].tolist() for batch in feed.sharded(shard, shards).epoch(2)] for shard in range(shards)]
     seen = Counter(i for shard in batches for batch in shard for i in batch)
     assert seen == Counter(range(300))
@@ -119,12 +123,12 @@ def test_shards_share_every_row_once(tmp_path: Path, shards: int, group_size: in
 
 
 def test_shards_change_from_epoch_to_epoch(files: list[str]) -> None:
-    feed = Feed(files, ["id"], 16, 64, seed=3, shards=2)
+    feed = Feed(files, ["id"], batch_size=16, shuffle_rows=64, seed=3, shards=2)
     assert set(ids_of(feed, 0)) != set(ids_of(feed, 1))
 
 
 def test_one_row_and_a_shard_without_any(tmp_path: Path) -> None:
-    feed = Feed([write(tmp_path / "one.parquet", 0, 1, 10)], ["id"], 16, 64, seed=3)
+    feed = Feed([write(tmp_path / "one.parquet", 0, 1, 10)], ["id"], batch_size=16, shuffle_rows=64, seed=3)
     shards = [list(feed.sharded(shard, 2).epoch(0)) for shard in range(2)]
     assert [len(batches) for batches in shards] == [0, 1]
     assert feed.sharded(0, 2).steps == 1
@@ -133,7 +137,9 @@ def test_one_row_and_a_shard_without_any(tmp_path: Path) -> None:
 def test_paths_with_spaces_and_partitions(tmp_path: Path) -> None:
     folder = tmp_path / "a b%" / "split=train"
     folder.mkdir(parents=True)
-    assert ids_of(Feed([write(folder / "x.parquet", 0, 5, 10)], ["id"], 16, 0, seed=3), 0) == list(range(5))
+    assert ids_of(
+        Feed([write(folder / "x.parquet", 0, 5, 10)], ["id"], batch_size=16, shuffle_rows=0, seed=3), 0
+    ) == list(range(5))
 
 
 def broken(tmp_path: Path, **columns: pa.Array) -> list[str]:
@@ -154,26 +160,29 @@ def broken(tmp_path: Path, **columns: pa.Array) -> list[str]:
     ],
 )
 def test_what_is_no_tensor_is_refused_by_name(tmp_path: Path, column: pa.Array, complaint: str) -> None:
-    feed = Feed(broken(tmp_path, good=pa.array([1, 2, 3]), bad=column), ["good", "bad"], 2, 0, seed=1)
+    feed = Feed(
+        broken(tmp_path, good=pa.array([1, 2, 3]), bad=column), ["good", "bad"], batch_size=2, shuffle_rows=0, seed=1
+    )
     with pytest.raises(ValueError, match=f"column bad of .*broken.parquet: .*{complaint}"):
         list(feed.epoch(0))
 
 
 def test_a_column_that_is_not_there_is_named(files: list[str]) -> None:
     with pytest.raises(ValueError, match=r"no column score: .*part-0"):
-        list(Feed(files, ["id", "score"], 32, 0, seed=1).epoch(0))
+        list(Feed(files, ["id", "score"], batch_size=32, shuffle_rows=0, seed=1).epoch(0))
 
 
 def test_needs_files_and_a_shard_that_is_there() -> None:
     with pytest.raises(ValueError, match="at least one file"):
-        Feed([], ["id"], 32, 0, seed=1)
+        Feed([], ["id"], batch_size=32, shuffle_rows=0, seed=1)
     with pytest.raises(ValueError, match="no shard 2 of 2"):
-        Feed(["file:///a"], ["id"], 32, 0, seed=1, shard=2, shards=2)
+        Feed(["file:///a"], ["id"], batch_size=32, shuffle_rows=0, seed=1, shard=2, shards=2)
 
 
 def test_a_process_may_end_within_an_epoch(tmp_path: Path) -> None:
     """The reading thread is stopped first: in Arrow's code at that moment, it would abort the process."""
     files = [write(tmp_path / "many.parquet", 0, 60_000, 60_000)]
-    code = f"from models.feed.feed import Feed; left = Feed({files}, ['id', 'items'], 8, 64, 1).epoch(0); next(left)"
+    feed = f"Feed({files}, ['id', 'items'], batch_size=8, shuffle_rows=64, seed=1)"
+    code = f"from models.feed.feed import Feed; left = {feed}.epoch(0); next(left)"
     for _ in range(3):
         subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

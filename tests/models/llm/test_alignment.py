@@ -3,28 +3,39 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from models.llm.alignment import AlignmentParameters, align
+from models.llm.alignment import align
 from models.llm.alignment_batch import collate
 from models.llm.contrastive import BatchPairs, contrastive_loss
 from models.llm.item_encoder import ItemEncoder
 from models.llm.segments import ANSWER, CONTENT, EMB, PADDING, QUESTION, attention_bias, segments, view_at
 from models.training_state import Checkpoints
 from models.world import World
+from schemas.language_model_sections import AlignSettings
+from schemas.settings import load_settings
 
 CONTENTS, QUESTIONS, ANSWERS = [[11, 12, 13, 14], [21, 22]], [[31, 32], [41]], [[51, 52], [61, 62, 63]]
 
-PARAMETERS = AlignmentParameters(
-    steps=6, learning_rate=1e-3, warmup_share=0.2, weight_decay=0.01, temperature=0.1, popularity_correction=0.5,
-    question_weight=0.5, open_share=0.2, closed_share=0.8, chunk_tokens=64, graph_tokens=10_000, bfloat16=False,
-    checkpoint_steps=2,
-)  # fmt: skip
+SETTINGS = load_settings(
+    (),
+    [
+        f"align.{assignment}"
+        for assignment in (
+            "steps=6", "learning_rate=1e-3", "warmup_share=0.2", "weight_decay=0.01", "temperature=0.1",
+            "popularity_correction=0.5", "question_weight=0.5", "open_share=0.2", "closed_share=0.8", "chunk_tokens=64",
+            "graph_tokens=10_000", "bfloat16=false", "checkpoint_steps=2",
+        )
+    ],
+).align  # fmt: skip
+
+
+def changed(**values: object) -> AlignSettings:
+    return SETTINGS.model_copy(update=values)
 
 
 def test_who_sees_whom() -> None:
@@ -170,9 +181,9 @@ def test_a_batch_holds_each_content_once_and_knows_its_pairs_both_ways() -> None
             assert batch.pairs.known[i, j] == (i != j and (b == a % 8 + 1 or a == b % 8 + 1))
 
 
-def trained(folder: Path, parameters: AlignmentParameters, **options: object) -> tuple[ItemEncoder, list[float]]:
+def trained(folder: Path, settings: AlignSettings, **options: object) -> tuple[ItemEncoder, list[float]]:
     encoder = ItemEncoder(folder, "float32")
-    record = align(encoder, epochs, parameters, **options)  # type: ignore[arg-type]
+    record = align(encoder, epochs, settings, **options)  # type: ignore[arg-type]
     return encoder, [*record.contrastive, *record.answers]
 
 
@@ -183,15 +194,15 @@ def assert_same(one: ItemEncoder, other: ItemEncoder, exact: bool) -> None:
 
 
 def test_gradient_caching_changes_nothing(tiny: Path) -> None:
-    whole, losses = trained(tiny, replace(PARAMETERS, chunk_tokens=10_000))
-    cached, again = trained(tiny, replace(PARAMETERS, chunk_tokens=8, graph_tokens=20))
+    whole, losses = trained(tiny, changed(chunk_tokens=10_000))
+    cached, again = trained(tiny, changed(chunk_tokens=8, graph_tokens=20))
     np.testing.assert_allclose(losses, again, rtol=1e-4)
     assert_same(whole, cached, exact=False)
     assert losses[5] < losses[0]
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(tiny: Path, tmp_path: Path) -> None:
-    whole, losses = trained(tiny, PARAMETERS)
+    whole, losses = trained(tiny, SETTINGS)
     checkpoints = Checkpoints(tmp_path / "state.pt")
 
     class Killed(Exception):  # noqa: N818
@@ -204,9 +215,9 @@ def test_a_killed_training_goes_on_to_the_same_weights(tiny: Path, tmp_path: Pat
             yield batch
 
     with pytest.raises(Killed):
-        align(ItemEncoder(tiny, "float32"), until_the_fifth, PARAMETERS, checkpoints)
+        align(ItemEncoder(tiny, "float32"), until_the_fifth, SETTINGS, checkpoints)
     resumed = ItemEncoder(tiny, "float32")
-    record = align(resumed, epochs, PARAMETERS, checkpoints)
+    record = align(resumed, epochs, SETTINGS, checkpoints)
     assert record.resumed_at == 4
     assert [*record.contrastive, *record.answers] == losses
     assert_same(whole, resumed, exact=True)
@@ -223,7 +234,7 @@ def test_a_loss_that_is_no_number_stops_and_leaves_the_checkpoint(tiny: Path, tm
             yield batch
 
     with pytest.raises(FloatingPointError, match=r"step 3 is .*lower align\.learning_rate"):
-        align(encoder, poisoned, PARAMETERS, checkpoints)
+        align(encoder, poisoned, SETTINGS, checkpoints)
     state = checkpoints.load()
     assert state is not None
     assert state["step"] == 2
@@ -234,14 +245,14 @@ def _one_of_two(rank: int, folder: Path, port: int, out: Path) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     encoder = ItemEncoder(folder, "float32")
-    record = align(encoder, halves(rank), PARAMETERS, world=World.of_process_group())  # type: ignore[arg-type]
+    record = align(encoder, halves(rank), SETTINGS, world=World.of_process_group())  # type: ignore[arg-type]
     if rank == 0:
         torch.save({"losses": [*record.contrastive, *record.answers], "weights": encoder.trained()}, out)
     torch.distributed.destroy_process_group()
 
 
 def test_two_processes_are_one_on_the_joint_batch(tiny: Path, tmp_path: Path) -> None:
-    whole, losses = trained(tiny, PARAMETERS)
+    whole, losses = trained(tiny, SETTINGS)
     context = multiprocessing.get_context("spawn")
     port = 20_000 + int.from_bytes(str(tmp_path).encode()[-8:], "big") % 20_000
     processes = [context.Process(target=_one_of_two, args=(rank, tiny, port, tmp_path / "out.pt")) for rank in range(2)]
@@ -260,7 +271,7 @@ def test_adapters_train_alone_and_are_merged_when_saved(tiny: Path, tmp_path: Pa
     encoder = ItemEncoder(tiny, "float32", layers=2, lora_rank=4)
     names = set(encoder.trained())
     assert all("lora" in name or name == "emb" for name in names)
-    align(encoder, epochs, PARAMETERS)
+    align(encoder, epochs, SETTINGS)
     with torch.no_grad():
         before = encoder.vectors(CONTENTS)
     encoder.save(tmp_path)
@@ -272,7 +283,7 @@ def test_adapters_train_alone_and_are_merged_when_saved(tiny: Path, tmp_path: Pa
 
 def test_an_encoder_without_a_head_aligns_by_pairs_alone(minilm: Path) -> None:
     encoder = ItemEncoder(minilm, "float32")
-    record = align(encoder, epochs, replace(PARAMETERS, steps=3, learning_rate=1e-4))
+    record = align(encoder, epochs, changed(steps=3, learning_rate=1e-4))
     assert np.isnan(record.answers).all()
     assert record.contrastive[-1] < record.contrastive[0]
     with pytest.raises(ValueError, match=r"align\.layers: the model has 6 layers, not 9"):

@@ -17,7 +17,7 @@ TEXTS = ["red wine", "a bottle of white wine from the south", "dog food", "x"]
 
 
 def parameters(layer: int, batch_tokens: int = 512) -> EncoderParameters:
-    return EncoderParameters(layer, max_tokens=32, batch_tokens=batch_tokens, dtype="float32")
+    return EncoderParameters(layer=layer, max_tokens=32, batch_tokens=batch_tokens, dtype="float32")
 
 
 def test_item_text_leaves_blanks_out_and_folds_space() -> None:

@@ -30,7 +30,9 @@ def converted(tiny_vision: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def encoder(folder: Path, batch_tokens: int = 64) -> ImageTextEncoder:
-    return ImageTextEncoder(folder, EncoderParameters(-1, 32, batch_tokens, "float32"))
+    return ImageTextEncoder(
+        folder, EncoderParameters(layer=-1, max_tokens=32, batch_tokens=batch_tokens, dtype="float32")
+    )
 
 
 def test_a_converted_model_still_takes_images(converted: Path) -> None:

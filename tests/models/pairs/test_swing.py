@@ -7,8 +7,15 @@ import numpy as np
 import pytest
 
 from models.pairs.swing import SwingPairs, SwingParameters, UserItems, swing
+from schemas.parameters import take
+from schemas.settings import load_settings
 
 Baskets = list[set[int]]
+
+
+def swing_parameters(**given: float) -> SwingParameters:
+    """Plain Swing with Flink ML's constants, but for those given."""
+    return take(SwingParameters, load_settings().mine, **{"significance": 0.0} | given)
 
 
 def brute_force(
@@ -54,7 +61,7 @@ def random_baskets(users: int = 40, n_items: int = 30) -> Baskets:
 @pytest.mark.parametrize("alpha2", [0.0, 1.5])
 def test_scores_equal_the_formula(alpha2: float) -> None:
     baskets = random_baskets()
-    p = SwingParameters(alpha1=5.0, alpha2=alpha2, beta=0.4, top_k=100)
+    p = swing_parameters(alpha1=5.0, alpha2=alpha2, beta=0.4, top_k=100)
     pairs = swing(layout_of(baskets, 30), p)
     expected = brute_force(baskets, 30, p)
     found = as_dict(pairs)
@@ -68,7 +75,7 @@ def test_decay_weighs_both_occurrences_of_a_user() -> None:
     baskets = random_baskets()
     weights = np.random.default_rng(1).random(sum(map(len, baskets))) + 0.1
     keys = [(u, i) for u, b in enumerate(baskets) for i in sorted(b)]
-    p = SwingParameters(top_k=100)
+    p = swing_parameters(top_k=100)
     found = as_dict(swing(replace(layout_of(baskets, 30), decay=weights), p))
     expected = brute_force(baskets, 30, p, dict(zip(keys, weights.tolist(), strict=True)))
     assert found.keys() == expected.keys()
@@ -77,14 +84,14 @@ def test_decay_weighs_both_occurrences_of_a_user() -> None:
 
 def test_hand_computed_case() -> None:
     # Two users of two items each share both: weight (2 + 15) ** -0.3 each, overlap 2.
-    pairs = swing(layout_of([{0, 1}, {0, 1}], 2), SwingParameters())
+    pairs = swing(layout_of([{0, 1}, {0, 1}], 2), swing_parameters())
     assert pairs.score.tolist() == pytest.approx([17.0**-0.6 / 2] * 2)
 
 
 def test_keeps_the_best_and_breaks_ties_by_hash() -> None:
     baskets = [{0, 1, 2, 3}, {0, 1, 2, 3}, {0, 3}]
     layout = replace(layout_of(baskets, 4), tie_break=np.array([0, 9, 1, 5], np.uint64))
-    pairs = swing(layout, SwingParameters(top_k=2))
+    pairs = swing(layout, swing_parameters(top_k=2))
     # Item 3 shares three users with item 0; items 1 and 2 score the same, and 2 has the smaller hash.
     assert pairs.target[pairs.trigger == 0].tolist() == [3, 2]
 
@@ -92,7 +99,7 @@ def test_keeps_the_best_and_breaks_ties_by_hash() -> None:
 def test_only_the_marked_occurrences_are_scored_yet_all_overlap() -> None:
     baskets = random_baskets()
     layout = layout_of(baskets, 30)
-    p = SwingParameters(top_k=100)
+    p = swing_parameters(top_k=100)
     whole = as_dict(swing(layout, p))
     some = as_dict(swing(replace(layout, is_trigger=layout.items % 3 == 1), p))
     assert some == {key: score for key, score in whole.items() if key[0] % 3 == 1}
@@ -101,7 +108,7 @@ def test_only_the_marked_occurrences_are_scored_yet_all_overlap() -> None:
 def test_items_of_one_content_do_not_pair() -> None:
     layout = layout_of(random_baskets(), 30)
     contents = (np.arange(30) // 3).astype(np.int32)
-    p = SwingParameters(top_k=100)
+    p = swing_parameters(top_k=100)
     whole = as_dict(swing(layout, p))
     assert as_dict(swing(replace(layout, contents=contents), p)) == {
         (i, j): score for (i, j), score in whole.items() if i // 3 != j // 3
@@ -110,8 +117,8 @@ def test_items_of_one_content_do_not_pair() -> None:
 
 def test_minimum_support() -> None:
     layout = layout_of(random_baskets(), 30)
-    whole = swing(layout, SwingParameters(top_k=100))
-    some = swing(layout, SwingParameters(top_k=100, min_support=5))
+    whole = swing(layout, swing_parameters(top_k=100))
+    some = swing(layout, swing_parameters(top_k=100, min_support=5))
     assert 0 < len(some.score) < len(whole.score)
     assert as_dict(some) == {
         key: score for (key, score), n in zip(as_dict(whole).items(), whole.support, strict=True) if n >= 5
@@ -121,15 +128,15 @@ def test_minimum_support() -> None:
 def test_significance_keeps_what_chance_does_not_explain() -> None:
     # 100 users hold items 0 and 1 together, 100 others 2 and 3; everybody holds 4.
     baskets: Baskets = [{0, 1, 4}] * 100 + [{2, 3, 4}] * 100
-    found = as_dict(swing(layout_of(baskets, 5), SwingParameters(significance=2.0)))
+    found = as_dict(swing(layout_of(baskets, 5), swing_parameters(significance=2.0)))
     assert found.keys() == {(0, 1), (1, 0), (2, 3), (3, 2)}
-    assert (0, 4) in as_dict(swing(layout_of(baskets, 5), SwingParameters()))
+    assert (0, 4) in as_dict(swing(layout_of(baskets, 5), swing_parameters()))
 
 
 def test_popularity_power_divides_by_the_targets_popularity() -> None:
     layout = layout_of(random_baskets(), 30)
     plain, corrected = (
-        as_dict(swing(layout, SwingParameters(top_k=100, popularity_power=power))) for power in (0.0, 0.5)
+        as_dict(swing(layout, swing_parameters(top_k=100, popularity_power=power))) for power in (0.0, 0.5)
     )
     assert all(corrected[i, j] == pytest.approx(s / layout.popularity[j] ** 0.5) for (i, j), s in plain.items())
 
@@ -137,4 +144,4 @@ def test_popularity_power_divides_by_the_targets_popularity() -> None:
 @pytest.mark.parametrize("wrong", [{"top_k": 0}, {"beta": -1.0}, {"min_support": 0}])
 def test_refuses_senseless_parameters(wrong: dict) -> None:
     with pytest.raises(ValueError, match="Swing needs"):
-        SwingParameters(**wrong)
+        swing_parameters(**wrong)

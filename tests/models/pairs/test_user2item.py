@@ -86,7 +86,11 @@ def batches(seed: int) -> Iterator[dict[str, torch.Tensor]]:
 
 
 def trained() -> tuple[TwoTower, list[float]]:
-    return train_two_tower(TowerShape(20, 4, 8), batches, TowerTraining(60, 0.02, 0.2, 1))
+    return train_two_tower(
+        TowerShape(item_rows=20, feature_rows=4, dim=8),
+        batches,
+        TowerTraining(steps=60, learning_rate=0.02, temperature=0.2, seed=1),
+    )
 
 
 def test_items_of_one_taste_come_to_lie_together(tmp_path: Path) -> None:
@@ -107,7 +111,7 @@ def test_training_repeats_to_the_bit() -> None:
 
 
 def test_items_beyond_the_table_share_a_row_and_padding_counts_for_nothing() -> None:
-    model = TwoTower(TowerShape(3, 4, 8))
+    model = TwoTower(TowerShape(item_rows=3, feature_rows=4, dim=8))
     assert model.rows_of(torch.tensor([-1, 0, 2, 3, 99])).tolist() == [0, 2, 4, 1, 1]
     padded, bare = (model.user_vectors(torch.tensor([recent])) for recent in ([1, 2, -1], [1, 2]))
     assert torch.allclose(padded, bare)
@@ -118,4 +122,8 @@ def test_a_loss_that_is_no_number_stops_training() -> None:
         yield {**next(batches(0)), "log_q": torch.full((64,), float("nan"))}
 
     with pytest.raises(FloatingPointError, match="step 1;"):
-        train_two_tower(TowerShape(20, 4, 8), broken, TowerTraining(5, 0.02, 0.2, 1))
+        train_two_tower(
+            TowerShape(item_rows=20, feature_rows=4, dim=8),
+            broken,
+            TowerTraining(steps=5, learning_rate=0.02, temperature=0.2, seed=1),
+        )

@@ -1,32 +1,51 @@
-"""Parameters of small codebooks, one of every method, and contents in groups."""
+"""Settings of small codebooks, and contents in groups."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.quantize.family import CodebookParameters
-from models.quantize.fsq_training import FsqParameters
-from models.quantize.rq_vae import RqVaeParameters
+from models.quantize.codebook import Codebook
+from models.quantize.methods import method_of
+from schemas.codebook_sections import CodebookSettings
+from schemas.settings import load_settings
 
-FSQ_PARAMETERS = FsqParameters([2, 2, 3], "learned", "prefix", 16, 140, 64, 1e-3, 7)
-
-PARAMETERS = CodebookParameters(
-    "res_kmeans_fsq", [8, 8], 10, False, FSQ_PARAMETERS, 1, RqVaeParameters(32, 8, 120, 128, 3e-3), 7
+SMALL = (
+    "kmeans.sizes=[8, 8]",
+    "kmeans.iterations=10",
+    "fsq.levels=[2, 2, 3]",
+    "fsq.hidden=16",
+    "fsq.steps=140",
+    "fsq.batch_size=64",
+    "rq_vae.hidden=32",
+    "rq_vae.latent=8",
+    "rq_vae.steps=120",
+    "rq_vae.batch_size=128",
+    "rq_vae.learning_rate=3e-3",
+    "seed=7",
 )
 
-FAMILY = [
-    PARAMETERS,
-    replace(PARAMETERS, kmeans_balanced=True),
-    replace(PARAMETERS, fsq=replace(FSQ_PARAMETERS, projection="pca")),
-    replace(PARAMETERS, fsq=replace(FSQ_PARAMETERS, decoder="mirrored")),
-    replace(PARAMETERS, method="res_kmeans", kmeans_sizes=[8, 6, 4, 4]),
-    replace(PARAMETERS, method="vq", kmeans_sizes=[20]),
-    replace(PARAMETERS, method="rq_vae", kmeans_sizes=[8, 8, 8]),
-    replace(PARAMETERS, method="fsq", fsq=replace(FSQ_PARAMETERS, levels=[3] * 6, steps=420)),
-]
+FAMILY = (
+    (),
+    ("kmeans.balanced=true",),
+    ("fsq.projection=pca",),
+    ("fsq.decoder=mirrored",),
+    ("method=res_kmeans", "kmeans.sizes=[8, 6, 4, 4]"),
+    ("method=vq", "kmeans.sizes=[20]"),
+    ("method=rq_vae", "kmeans.sizes=[8, 8, 8]"),
+    ("method=fsq", "fsq.levels=[3, 3, 3, 3, 3, 3]", "fsq.steps=420"),
+)
+"""What to change for one codebook of every kind."""
+
+
+def small(*assignments: str) -> CodebookSettings:
+    """Settings of a small codebook; each assignment is of a setting of ``[codebook]``."""
+    return load_settings((), [f"codebook.{assignment}" for assignment in (*SMALL, *assignments)]).codebook
+
+
+def fitted(vectors: NDArray[np.float32], *assignments: str, start: Codebook | None = None) -> Codebook:
+    """A small codebook."""
+    return method_of(small(*assignments)).fit(vectors, start=start)
 
 
 def grouped(n: int, seed: int) -> NDArray[np.float32]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.quantize.family import fit_codebook
 from models.quantize.quality import (
     collapsed_levels,
     collision_numbers,
@@ -14,7 +13,7 @@ from models.quantize.quality import (
     quality_of,
 )
 from tests.generate import clustered
-from tests.models.quantize.codebooks import PARAMETERS
+from tests.models.quantize.codebooks import fitted
 
 
 def test_collision_numbers_by_hand() -> None:
@@ -44,7 +43,7 @@ def test_entropy_and_collapse_by_hand() -> None:
 
 
 def test_quality_of_a_codebook() -> None:
-    book = fit_codebook(clustered(), PARAMETERS)
+    book = fitted(clustered())
     numbers = quality_of(book, clustered())
     codes = book.assign(clustered())
     assert numbers["unique_rate"] == len(np.unique(codes, axis=0)) / 400

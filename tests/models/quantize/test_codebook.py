@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from models.quantize.codebook import CARD, TENSORS, Codebook
-from models.quantize.family import CodebookParameters, default_bits, fit_codebook, with_sizes
 from models.quantize.kmeans import KMeansLevel, fit_kmeans
 from models.quantize.levels import RenamedLevel
+from models.quantize.method import default_bits
+from models.quantize.methods import method_of
 from models.quantize.quality import (
     entropy,
     reconstruction_errors,
 )
 from tests.generate import clustered
-from tests.models.quantize.codebooks import FAMILY, FSQ_PARAMETERS, PARAMETERS, grouped
+from tests.models.quantize.codebooks import FAMILY, fitted, grouped, small
 
 
 def test_codebooks_of_the_format_before_are_read(tmp_path: Path) -> None:
-    book = fit_codebook(
-        clustered(), replace(PARAMETERS, prefix_minimum=0, fsq=replace(FSQ_PARAMETERS, projection="pca"))
-    )
+    book = fitted(clustered(), "fsq.prefix_minimum=0", "fsq.projection=pca")
     book.save(tmp_path)
     card = json.loads((tmp_path / CARD).read_text())
     del card["levels"][-1]["direction"]
@@ -36,9 +34,17 @@ def test_codebooks_of_the_format_before_are_read(tmp_path: Path) -> None:
         Codebook.load(tmp_path)
 
 
+def test_a_kind_of_level_that_no_method_has_is_named(tmp_path: Path) -> None:
+    fitted(clustered(), "method=vq", "kmeans.sizes=[4]").save(tmp_path)
+    card = (tmp_path / CARD).read_text()
+    (tmp_path / CARD).write_text(card.replace('"kmeans"', '"planes"'))
+    with pytest.raises(ValueError, match="a level of kind planes is none of fsq, kmeans; fit the codebook again"):
+        Codebook.load(tmp_path)
+
+
 def test_levels_follow_their_definition() -> None:
     vectors = clustered()
-    book = fit_codebook(vectors, replace(PARAMETERS, method="res_kmeans", kmeans_sizes=[6, 5]))
+    book = fitted(vectors, "method=res_kmeans", "kmeans.sizes=[6, 5]")
     left, codes = vectors, book.assign(vectors)
     for place, level in enumerate(book.levels):
         assert isinstance(level, KMeansLevel)
@@ -55,7 +61,7 @@ def test_balanced_centroids_take_about_equally_many() -> None:
     vectors = np.concatenate([generator.normal(size=(1800, 8)), 4 + 0.5 * generator.normal(size=(200, 8))]).astype(
         np.float32
     )
-    plain, balanced = (fit_kmeans(vectors, 16, 20, 3, balanced=b) for b in (False, True))
+    plain, balanced = (fit_kmeans(vectors, 16, iterations=20, seed=3, balanced=b) for b in (False, True))
     loads = [np.bincount(level.encode(vectors), minlength=16) for level in (plain, balanced)]
     assert entropy(loads[1]) > entropy(loads[0])
     assert loads[1].max() < 1.3 * 2000 / 16 < loads[0].max()
@@ -64,37 +70,10 @@ def test_balanced_centroids_take_about_equally_many() -> None:
     assert np.array_equal(balanced.encode(vectors), cost.argmin(1))
 
 
-@pytest.mark.parametrize(
-    "parameters", FAMILY, ids=lambda p: f"{p.method}-{p.fsq.projection}-{p.fsq.decoder}-{p.kmeans_balanced}"
-)
-def test_every_method_is_fitted_saved_loaded_and_applied_alike(parameters: CodebookParameters, tmp_path: Path) -> None:
-    vectors, fresh = clustered(), clustered(seed=9)
-    kept = vectors.copy()
-    book, twin = (fit_codebook(vectors, parameters) for _ in range(2))
-    assert np.array_equal(vectors, kept), "the sample is not touched"
-    assert np.array_equal(book.assign(fresh), twin.assign(fresh)), "bit-identical fits"
-    assert np.array_equal(book.reconstruct(book.assign(fresh)), twin.reconstruct(twin.assign(fresh)))
-    book.card = {"fitted_on": 400}
-    book.save(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [CARD, TENSORS]
-    again = Codebook.load(tmp_path)
-    assert (again.sizes, again.dimension, again.method) == (book.sizes, 16, parameters.method)
-    assert again.card == {"fitted_on": 400}
-    codes, residuals, reconstructions = again.assign_with_residuals(fresh)
-    assert np.array_equal(codes, book.assign(fresh))
-    assert np.array_equal(reconstructions, book.reconstruct(codes))
-    assert codes.max(0).tolist() <= [size - 1 for size in book.sizes]
-    own = book.last_distances(residuals)
-    assert own.shape == (400, book.sizes[-1])
-    assert np.array_equal(own.argmin(1), codes[:, -1]), "the code is the nearest in its level's own space"
-    blank = reconstruction_errors(fresh, np.broadcast_to(vectors.mean(0), fresh.shape))
-    assert reconstruction_errors(fresh, reconstructions).mean() < 0.8 * blank.mean()
-
-
-@pytest.mark.parametrize("parameters", FAMILY[:2], ids=["kmeans", "balanced"])
-def test_codes_do_not_depend_on_how_rows_are_batched(parameters: CodebookParameters) -> None:
+@pytest.mark.parametrize("assignments", FAMILY[:2], ids=["kmeans", "balanced"])
+def test_codes_do_not_depend_on_how_rows_are_batched(assignments: tuple[str, ...]) -> None:
     vectors = clustered(3000, d=64)
-    book = fit_codebook(vectors, parameters)
+    book = fitted(vectors, *assignments)
     whole, _, built = book.assign_with_residuals(vectors)
     order = np.random.default_rng(2).permutation(3000)
     for rows in np.split(order, [1, 4, 700, 2500]):
@@ -104,16 +83,16 @@ def test_codes_do_not_depend_on_how_rows_are_batched(parameters: CodebookParamet
 
 
 def test_overwriting_fits_the_same_codebook() -> None:
-    book = fit_codebook(clustered(), PARAMETERS)
+    book = fitted(clustered())
     sample = clustered()
-    other = fit_codebook(sample, PARAMETERS, overwrite=True)
+    other = method_of(small()).fit(sample, overwrite=True)
     assert not np.array_equal(sample, clustered())
     assert np.array_equal(book.assign(clustered()), other.assign(clustered()))
 
 
 def test_each_level_brings_the_reconstruction_nearer() -> None:
     vectors = clustered()
-    book = fit_codebook(vectors, replace(PARAMETERS, fsq=replace(FSQ_PARAMETERS, steps=700)))
+    book = fitted(vectors, "fsq.steps=700")
     codes = book.assign(vectors)
     one, two = (Codebook(book.levels[:n], 16, "res_kmeans").reconstruct(codes[:, :n]) for n in (1, 2))
     errors = [reconstruction_errors(vectors, r).mean() for r in (one, two, book.reconstruct(codes))]
@@ -124,18 +103,19 @@ def test_default_sizes_follow_the_number_of_contents() -> None:
     assert [2 ** default_bits(n) for n in (1, 4, 5, 20_770, 65_536, 1_000_000, 10_000_000, 10**9)] == [
         2, 2, 4, 256, 256, 1024, 4096, 4096,
     ]  # fmt: skip
-    empty = replace(PARAMETERS, kmeans_sizes=[], fsq=replace(FSQ_PARAMETERS, levels=[]))
-    sized = with_sizes(empty, 20_770)
-    assert (list(sized.kmeans_sizes), list(sized.fsq.levels)) == ([256, 256], [2] * 8)
-    assert list(with_sizes(replace(empty, method="res_kmeans"), 20_770).kmeans_sizes) == [256] * 3
-    assert list(with_sizes(replace(empty, method="fsq"), 20_770).fsq.levels) == [2] * 24
-    assert list(with_sizes(PARAMETERS, 20_770).kmeans_sizes) == [8, 8]
+    empty = ("kmeans.sizes=[]", "fsq.levels=[]")
+    expected = {"res_kmeans_fsq": [256] * 3, "res_kmeans": [256] * 3, "rq_vae": [256] * 3, "vq": [256], "fsq": [2**24]}
+    for method, sizes in expected.items():
+        assert method_of(small(*empty, f"method={method}")).sizes(20_770) == sizes
+    assert method_of(small()).sizes(20_770) == [8, 8, 12]
+    book = method_of(small(*empty)).fit(clustered(100), contents=5)
+    assert book.sizes == [4, 4, 4]
 
 
 @pytest.mark.parametrize("vectors", [clustered(n=3), clustered(n=1), np.repeat(clustered(n=1), 50, axis=0)])
-@pytest.mark.parametrize("parameters", FAMILY[:6])
-def test_fewer_or_equal_contents_still_give_codes(vectors: np.ndarray, parameters: CodebookParameters) -> None:
-    book = fit_codebook(vectors, parameters)
+@pytest.mark.parametrize("assignments", FAMILY[:6])
+def test_fewer_or_equal_contents_still_give_codes(vectors: np.ndarray, assignments: tuple[str, ...]) -> None:
+    book = fitted(vectors, *assignments)
     codes = book.assign(vectors)
     assert codes.shape == (len(vectors), len(book.sizes))
     assert np.isfinite(book.reconstruct(codes)).all()
@@ -145,24 +125,24 @@ def test_fewer_or_equal_contents_still_give_codes(vectors: np.ndarray, parameter
 
 
 def test_hostile_embeddings_are_named() -> None:
-    book = fit_codebook(clustered(), PARAMETERS)
+    book = fitted(clustered())
     bad = clustered()
     bad[3, 1] = np.nan
-    for call in (book.assign, lambda vectors: fit_codebook(vectors, PARAMETERS)):
+    for call in (book.assign, fitted):
         with pytest.raises(ValueError, match="1 of 400 embeddings hold NaN or infinity, the first at row 3"):
             call(bad)
     with pytest.raises(ValueError, match="16 dimensions, not shape"):
         book.assign(clustered(d=8))
     with pytest.raises(ValueError, match="at least one embedding"):
-        fit_codebook(clustered()[:0], PARAMETERS)
+        fitted(clustered()[:0])
     with pytest.raises(ValueError, match="rq_vae with levels of 8 codes needs as many contents, not 3"):
-        fit_codebook(clustered(3), FAMILY[6])
+        fitted(clustered(3), *FAMILY[6])
     assert book.assign(clustered()[:0]).shape == (0, 3)
 
 
 @pytest.mark.parametrize("name", [TENSORS, CARD])
 def test_a_truncated_file_is_named(name: str, tmp_path: Path) -> None:
-    fit_codebook(clustered(), PARAMETERS).save(tmp_path)
+    fitted(clustered()).save(tmp_path)
     whole = (tmp_path / name).read_bytes()
     for length in (len(whole) // 2, 4, 0):
         (tmp_path / name).write_bytes(whole[:length])
@@ -172,7 +152,7 @@ def test_a_truncated_file_is_named(name: str, tmp_path: Path) -> None:
 
 def test_renamed_codebooks_stand_for_the_same(tmp_path: Path) -> None:
     vectors = grouped(1000, 5)
-    book = fit_codebook(vectors, replace(PARAMETERS, kmeans_sizes=[12, 10]))
+    book = fitted(vectors, "kmeans.sizes=[12, 10]")
     names = [np.random.default_rng(i).permutation(size).astype(np.int32) for i, size in enumerate(book.sizes)]
     other = book.renamed(names)
     other.save(tmp_path)
@@ -188,10 +168,10 @@ def test_renamed_codebooks_stand_for_the_same(tmp_path: Path) -> None:
 
 
 def test_a_warm_start_keeps_what_codes_mean() -> None:
-    book = fit_codebook(clustered(1000), PARAMETERS)
-    grown = np.concatenate([clustered(1000), clustered(200, seed=5)])
-    cold, warm = (fit_codebook(grown, replace(PARAMETERS, seed=99), start=start) for start in (None, book))
+    book = fitted(clustered(1000))
+    more = np.concatenate([clustered(1000), clustered(200, seed=5)])
+    cold, warm = (fitted(more, "seed=99", start=start) for start in (None, book))
     same = [(new.assign(clustered(1000)) == book.assign(clustered(1000))).all(1).mean() for new in (cold, warm)]
     assert same[1] > 0.4 > 10 * same[0]
-    other_sizes = fit_codebook(grown, replace(PARAMETERS, kmeans_sizes=[5, 5, 5]), start=book)
+    other_sizes = fitted(more, "kmeans.sizes=[5, 5, 5]", start=book)
     assert other_sizes.sizes == [5, 5, 5, 12]

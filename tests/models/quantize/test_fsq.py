@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from vector_quantize_pytorch import FSQ
 
-from models.quantize.family import fit_codebook
 from models.quantize.fsq import FsqQuantizer
 from models.quantize.fsq_training import fit_fsq
 from models.quantize.quality import quality_of
 from models.quantize.sampling import random_batches
+from schemas.codebook_sections import FsqSettings
 from tests.generate import clustered
-from tests.models.quantize.codebooks import FSQ_PARAMETERS, PARAMETERS
+from tests.models.quantize.codebooks import fitted, small
+
+
+def fsq(*assignments: str) -> FsqSettings:
+    return small(*(f"fsq.{assignment}" for assignment in assignments)).fsq
 
 
 @pytest.mark.parametrize("levels", [[2, 2, 2], [8, 5, 3], [4], [2, 7, 6]])
@@ -63,7 +66,7 @@ def test_fsq_gradient_passes_straight_through_the_rounding() -> None:
 def test_fsq_training_beats_its_start_and_does_not_collapse() -> None:
     vectors = clustered() * 0.1
     few, many = (
-        fit_fsq(vectors, replace(FSQ_PARAMETERS, levels=[2] * 6, hidden=32, steps=steps, learning_rate=3e-3))
+        fit_fsq(vectors, fsq("levels=[2, 2, 2, 2, 2, 2]", "hidden=32", f"steps={steps}", "learning_rate=3e-3"), seed=7)
         for steps in (7, 420)
     )
     none = np.zeros_like(vectors)
@@ -75,10 +78,9 @@ def test_fsq_training_beats_its_start_and_does_not_collapse() -> None:
 
 def test_the_prefix_decoder_leaves_codes_alone_and_reconstructs_better() -> None:
     vectors = clustered(2000)
-    fsq = replace(FSQ_PARAMETERS, levels=[2, 2], steps=1900, learning_rate=3e-3, hidden=64)
-    without = replace(PARAMETERS, prefix_minimum=0)
+    changed = ("prefix_minimum=0", "levels=[2, 2]", "steps=1900", "learning_rate=3e-3", "hidden=64")
     mirrored, prefix = (
-        fit_codebook(vectors, replace(without, fsq=replace(fsq, decoder=d))) for d in ("mirrored", "prefix")
+        fitted(vectors, *(f"fsq.{change}" for change in (*changed, f"decoder={d}"))) for d in ("mirrored", "prefix")
     )
     assert np.array_equal(mirrored.assign(vectors), prefix.assign(vectors))
     errors = [quality_of(book, vectors)["reconstruction_error"] for book in (mirrored, prefix)]
@@ -87,30 +89,30 @@ def test_the_prefix_decoder_leaves_codes_alone_and_reconstructs_better() -> None
 
 def test_the_projection_sees_a_residuals_direction_alone() -> None:
     vectors = clustered()
-    level = fit_fsq(vectors, FSQ_PARAMETERS)
+    level = fit_fsq(vectors, fsq(), seed=7)
     centre = level.mean.numpy()
     nearer = (centre + 0.01 * (vectors - centre)).astype(np.float32)
     same = level.encode(nearer) == level.encode(vectors)
     assert same.mean() > 0.99, "but for a float's rounding"
-    of_pca = fit_fsq(vectors, replace(FSQ_PARAMETERS, projection="pca", levels=[3, 3]))
+    of_pca = fit_fsq(vectors, fsq("projection=pca", "levels=[3, 3]"), seed=7)
     assert (of_pca.encode(nearer) == of_pca.encode(np.broadcast_to(of_pca.mean.numpy(), vectors.shape))).all()
 
 
 def test_a_level_that_saw_lengths_is_not_gone_on_from() -> None:
     vectors = clustered()
-    parameters = replace(FSQ_PARAMETERS, steps=20)
-    start = fit_fsq(vectors, replace(FSQ_PARAMETERS, seed=1))
-    anew, warm = fit_fsq(vectors, parameters), fit_fsq(vectors, parameters, start=start)
+    settings = fsq("steps=20")
+    start = fit_fsq(vectors, fsq(), seed=1)
+    anew, warm = fit_fsq(vectors, settings, seed=7), fit_fsq(vectors, settings, seed=7, start=start)
     assert not np.array_equal(anew.encode(vectors), warm.encode(vectors))
     start.direction = False  # as levels of codebooks of format 2 are
-    assert np.array_equal(anew.encode(vectors), fit_fsq(vectors, parameters, start=start).encode(vectors))
+    assert np.array_equal(anew.encode(vectors), fit_fsq(vectors, settings, seed=7, start=start).encode(vectors))
 
 
 def test_pca_projects_on_the_leading_components() -> None:
     generator = np.random.default_rng(0)
     plane = generator.normal(size=(500, 2)) @ generator.normal(size=(2, 12)) * [[3.0]]
     vectors = (plane + 0.01 * generator.normal(size=(500, 12))).astype(np.float32)
-    level = fit_fsq(vectors, replace(FSQ_PARAMETERS, projection="pca", levels=[9, 9]))
+    level = fit_fsq(vectors, fsq("projection=pca", "levels=[9, 9]"), seed=7)
     assert level.prefix_decoder is None
     rebuilt = level.decode(level.encode(vectors), np.zeros_like(vectors))
     assert ((vectors - rebuilt) ** 2).sum() < 0.1 * ((vectors - vectors.mean(0)) ** 2).sum()

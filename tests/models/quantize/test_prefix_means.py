@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from models.quantize import family
-from models.quantize.family import fit_codebook
+from models.quantize.fsq import FsqLevel
+from models.quantize.fsq_training import Before
+from models.quantize.methods import res_kmeans_fsq
 from models.quantize.prefix_means import fit_prefix_means, others_means, take_others_means
 from models.quantize.quality import quality_of
-from tests.models.quantize.codebooks import FSQ_PARAMETERS, PARAMETERS, grouped
+from schemas.codebook_sections import FsqSettings
+from tests.models.quantize.codebooks import fitted, grouped
 
 
 def test_prefix_means_give_new_contents_better_codes() -> None:
-    fsq = replace(FSQ_PARAMETERS, levels=[2] * 4, steps=600, hidden=64)
-    parameters = replace(PARAMETERS, kmeans_sizes=[16, 16], fsq=fsq)
-    books = [fit_codebook(grouped(4000, 5), replace(parameters, prefix_minimum=m)) for m in (0, 3)]
+    sizes = ("kmeans.sizes=[16, 16]", "fsq.levels=[2, 2, 2, 2]", "fsq.steps=600", "fsq.hidden=64")
+    books = [fitted(grouped(4000, 5), *sizes, f"fsq.prefix_minimum={m}") for m in (0, 3)]
     without, means = (quality_of(book, grouped(2000, 6)) for book in books)
     assert books[0].prefix_means is None
     assert means["reconstruction_error"] < 0.8 * without["reconstruction_error"]
@@ -28,13 +28,18 @@ def test_prefix_means_give_new_contents_better_codes() -> None:
 
 def test_the_fsq_is_fitted_on_what_is_left_and_told_of_all_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Any] = []
-    monkeypatch.setattr(family, "fit_fsq", lambda left, p, before, start: given.append((left, before)))
+
+    def fit_fsq(left: np.ndarray, settings: FsqSettings, *, before: Before, **_: Any) -> FsqLevel:
+        given.append((left, before))
+        return FsqLevel(left.shape[1], settings.levels, 0)
+
+    monkeypatch.setattr(res_kmeans_fsq, "fit_fsq", fit_fsq)
     vectors = grouped(2000, 5)
-    fit_codebook(vectors, replace(PARAMETERS, kmeans_sizes=[16, 16]))
+    fitted(vectors, "kmeans.sizes=[16, 16]")
     left, before = given[0]
     rows = torch.arange(0, 2000, 7)
     np.testing.assert_allclose(before(rows).numpy() + left[rows], vectors[rows], atol=1e-5)
-    fit_codebook(vectors, replace(PARAMETERS, kmeans_sizes=[16, 16], prefix_minimum=0))
+    fitted(vectors, "kmeans.sizes=[16, 16]", "fsq.prefix_minimum=0")
     assert (left**2).sum() < 0.8 * (given[1][0] ** 2).sum()
 
 

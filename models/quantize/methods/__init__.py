@@ -1,0 +1,23 @@
+"""The quantizer methods, one file each: a new file with a :class:`models.quantize.method.Method` is a new method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from models.quantize.method import Method
+from models.registry import classes_in
+from schemas.codebook_sections import CodebookSettings
+
+METHODS: Mapping[str, type[Method]] = classes_in(__name__, __path__, Method)  # type: ignore[type-abstract]
+"""By name."""
+
+
+def method_of(settings: CodebookSettings) -> Method:
+    """The method that the settings name.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    if settings.method not in METHODS:
+        raise ValueError(f"codebook.method: no method {settings.method}; the methods are {', '.join(METHODS)}")
+    return METHODS[settings.method](settings)
