@@ -13,12 +13,13 @@ from jobs.codes.changes import record_changes
 from jobs.codes.collisions import resolved
 from jobs.codes.measures import measure_codes, measure_drift, measure_hits
 from jobs.codes.neighbours import nearest_items
-from jobs.codes.published import SID_COLUMNS, published_codes, standing_ids
+from jobs.codes.published import published_codes, standing_ids
 from lake.command import main
 from lake.indexing import with_row_number
 from lake.job import Job, Run
 from models.quantize.codebook import Codebook
 from schemas.errors import UserError
+from schemas.names import SID_COLUMNS
 from schemas.tables import ITEM_EMBEDDINGS, SEMANTIC_IDS
 from udfs.codes import CODES_SCHEMA, assign
 

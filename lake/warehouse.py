@@ -168,7 +168,9 @@ class Warehouse:
             return self.create(contract)
         builder = DeltaTable.replace(self.spark).location(f"{self.root}/{contract.name}").comment(contract.comment)
         for column in contract.columns:
-            builder = builder.addColumn(column.name, column.commented_type, nullable=column.nullable, comment=column.comment)
+            builder = builder.addColumn(
+                column.name, column.commented_type, nullable=column.nullable, comment=column.comment
+            )
         for key, value in _properties(contract).items():
             builder = builder.property(key, value)
         builder.partitionedBy(*contract.partition_by).execute()

@@ -17,10 +17,10 @@ SWITCHES = (
         name="crosses", comment="how many leading codes events share with the target (QARM V1); needs codes",
         needs="codes",
     ),
-    Switch(name="histogram", comment="all of the user's events by similarity to the target: counted (MUSE), best, means"),
-    Switch(name="behaviour", comment="the target's similarity to them by who takes what, see examples.behaviour"),
+    Switch(name="histogram", comment="the user's events by similarity to the target: counted (MUSE), best, means"),
+    Switch(name="behaviour", comment="the user's events by similarity to the target in who takes what, see examples.behaviour"),
     Switch(name="taste", comment="how the user's taste by who takes what goes with the target and with its takers"),
-    Switch(name="distinct_items", comment="how many distinct items of the target's kind the user took, lately and in all"),
+    Switch(name="distinct_items", comment="distinct items of the target's kind that the user took, lately and in all"),
     Switch(
         name="pairs", default=False,
         comment="item_pairs of items taken before with the target; they know the labels without a split.fit_share",
@@ -31,7 +31,12 @@ SWITCHES = (
 """In the order that conf/default.toml lists them."""
 
 _SHARES = ("sid_1", "sid_1 and sid_2", "all three codes")
-_SPANS = (("", None, ""), ("week_", 7, "in the 7 days "), ("month_", 28, "in the 28 days "), ("quarter_", 91, "in the 91 days "))
+_SPANS = (
+    ("", None, ""),
+    ("week_", 7, "in the 7 days "),
+    ("month_", 28, "in the 28 days "),
+    ("quarter_", 91, "in the 91 days "),
+)
 _BEFORE = "before the example's day"
 
 
@@ -129,8 +134,8 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         name="similar", type="INT", reads=Reads.LOG1P, switch="histogram", width=SIMILARITY_TIERS,
-        comment="Histogram of the user's earlier events by the cosine of their item and the target: first those up to 0,"
-        " then 14 equal steps from 0 to 1, last those of 0.9999 and more, which are of the target's own content",
+        comment="Histogram of the user's earlier events by the cosine of their item and the target: first those up to"
+        " 0, then 14 equal steps from 0 to 1, last those of 0.9999 and more, which are of the target's own content",
     ),
     Feature(
         name="similarity", type="FLOAT", reads=Reads.AS_IS, switch="histogram",
@@ -145,8 +150,8 @@ FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         name="taste", type="FLOAT", reads=Reads.AS_IS, switch="taste",
-        comment="How the user's taste, where it differs from the mean user's, goes with the target, in behaviour vectors"
-        " fitted before event_time; 0 where there are none",
+        comment="How the user's taste, where it differs from the mean user's, goes with the target, in behaviour"
+        " vectors fitted before event_time; 0 where there are none",
         parts=(
             ("audience", "Cosine of the taste of the whole history and the mean taste of those who took the target"),
             ("vector", "Cosine of the taste of the whole history and the target's behaviour vector"),
@@ -170,7 +175,7 @@ FEATURES: tuple[Feature, ...] = (
             part
             for source in PAIR_SOURCES
             for part in (
-                (f"{source}_triggers", f"Distinct items taken before that are triggers of the target in {source} pairs"),
+                (f"{source}_triggers", f"Distinct items taken before that trigger the target in {source} pairs"),
                 (f"{source}_best", f"Highest score of the {source} pairs of items taken before with the target"),
                 (f"{source}_sum", f"Sum of the scores of the {source} pairs of items taken before with the target"),
             )

@@ -219,6 +219,7 @@ RUNS = Contract(
     checks={"known_status": "status IN ('done', 'skipped', 'failed')"},
 )
 
+
 def predictions(tasks: Sequence[str]) -> Contract:
     """The contract of ``predictions`` for the settings' tasks."""
     return Contract(
