@@ -18,7 +18,7 @@ SWITCHES = (
         needs="codes",
     ),
     Switch(name="histogram", comment="the user's events by similarity to the target: counted (MUSE), best, means"),
-    Switch(name="behaviour", comment="the user's events by similarity to the target in who takes what, see examples.behaviour"),
+    Switch(name="behaviour", comment="similarity to the user's events by who takes what, see examples.behaviour"),
     Switch(name="taste", comment="how the user's taste by who takes what goes with the target and with its takers"),
     Switch(name="distinct_items", comment="distinct items of the target's kind that the user took, lately and in all"),
     Switch(

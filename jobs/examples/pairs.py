@@ -42,4 +42,4 @@ def triggers_of(pairs: DataFrame, items: int) -> Triggers:
     """Gathers :func:`pair_rows`. Driver memory: about 60 bytes a pair."""
     table = pairs.toArrow()
     source, target, trigger = (table[name].to_numpy().astype(np.int64) for name in ("source", "target", "trigger"))
-    return triggers_by_target(source, target, trigger, table["score"].to_numpy(), items)
+    return triggers_by_target(source, target, trigger, table["score"].to_numpy(), items=items)

@@ -112,7 +112,8 @@ def known_neighbours(
     np.minimum.at(best, content, np.where(index >= FIRST, index, np.iinfo(np.int32).max))
     best[best == np.iinfo(np.int32).max] = 0
     own = best[content]
-    return np.concatenate([own[:, None], np.where(near >= 0, own[near], 0)], axis=1).astype(np.int32)
+    both: NDArray[np.int32] = np.concatenate([own[:, None], np.where(near >= 0, own[near], 0)], axis=1)
+    return both.astype(np.int32)
 
 
 def item_index(

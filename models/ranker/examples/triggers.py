@@ -30,6 +30,7 @@ def triggers_by_target(
     target: NDArray[np.int64],
     trigger: NDArray[np.int64],
     score: NDArray[np.float32],
+    *,
     items: int,
 ) -> Triggers:
     """Lays pairs out by source and target, the triggers of one ascending.
