@@ -17,7 +17,8 @@ import torch
 from benchmarks._ranker_data import settings_of
 from jobs.train_ranker import shape_of
 from models.feed.feed import Feed
-from models.ranker.network.ranker import Ranker, RankerShape
+from models.ranker.network.ranker import Ranker
+from models.ranker.network.shape import RankerShape
 from models.ranker.training.training import TrainingParameters, train_ranker
 from schemas.features import PARTS, SWITCHES
 from schemas.settings import Settings, load_settings

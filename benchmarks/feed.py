@@ -32,7 +32,8 @@ from benchmarks._table import write_table
 from jobs.train_ranker import MODELS, shape_of
 from models.feed.feed import Feed
 from models.feed.shuffling import Rows
-from models.ranker.network.ranker import Ranker, RankerShape
+from models.ranker.network.ranker import Ranker
+from models.ranker.network.shape import RankerShape
 from models.ranker.training.training import TrainingParameters, train_ranker
 from schemas.feature import BUCKETS, Reads
 from schemas.features import FEATURES, PARTS

@@ -17,7 +17,8 @@ from benchmarks._table import write_table
 from benchmarks.feed import CODES, ITEMS, generated
 from jobs.train_ranker import MODELS, shape_of
 from models.feed.feed import Feed
-from models.ranker.network.ranker import Batch, Ranker, RankerShape
+from models.ranker.network.ranker import Batch, Ranker
+from models.ranker.network.shape import RankerShape
 from models.ranker.training.training import TrainingParameters, train_ranker
 from schemas.features import PARTS
 from schemas.settings import load_settings

@@ -24,8 +24,9 @@ from lake.artifacts import Artifact
 from lake.command import main
 from lake.job import Job, Run, user_mistakes
 from models.feed.feed import Feed
-from models.ranker.network.ranker import Ranker, RankerShape
+from models.ranker.network.ranker import Ranker
 from models.ranker.network.saved import FORMAT, load_ranker
+from models.ranker.network.shape import RankerShape
 from models.ranker.training.process import RankerTask, train_alone, train_together
 from models.ranker.training.training import TrainingParameters, TrainingRecord
 from models.ranker.training.warm_start import differences, matched_rows, take_over

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from models.ranker.network.ranker import RankerShape
+from models.ranker.network.shape import RankerShape
 from schemas.examples import HISTORIES
 from schemas.feature import BUCKETS, Feature, Reads
 from schemas.features import EVENT_FIELDS, FEATURES, SWITCHES

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-from models.ranker.network.ranker import Ranker, RankerShape
+from models.ranker.network.ranker import Ranker
+from models.ranker.network.shape import RankerShape
 from schemas.features import declarations_digest
 
 FORMAT = sha256(repr((declarations_digest(), [field.name for field in fields(RankerShape)])).encode()).hexdigest()[:12]

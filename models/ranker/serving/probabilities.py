@@ -17,7 +17,8 @@ import torch
 from torch.nn.functional import embedding
 
 from models.ranker.network.attention import TargetAttention
-from models.ranker.network.ranker import Batch, Ranker, RankerShape
+from models.ranker.network.ranker import Batch, Ranker
+from models.ranker.network.shape import RankerShape
 from models.ranker.network.tasks import log_probabilities
 from models.ranker.serving.user_attention import Crosses, attend
 from schemas.features import OF_USER

@@ -7,7 +7,8 @@ import torch
 
 from models.ranker.network.attention import TargetAttention
 from models.ranker.network.learned_search import HashSearch, SoftSearch, attention_relevance, most_relevant
-from models.ranker.network.ranker import Ranker, RankerShape, Search
+from models.ranker.network.ranker import Ranker
+from models.ranker.network.shape import RankerShape, Search
 from tests.models.ranker.network.test_ranker import pad
 from tests.ranker_batches import SHAPE, batch
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from models.ranker.network.ranker import Ranker, RankerShape
+from models.ranker.network.ranker import Ranker
+from models.ranker.network.shape import RankerShape
 from models.ranker.serving import probabilities as serving
 from models.ranker.serving.probabilities import probabilities, tiled
 from schemas.features import EVENT_FIELDS, FEATURES, OF_USER, SWITCHES

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from models.ranker.network.id_tables import SPARSE_ROWS, id_table
-from models.ranker.network.ranker import Ranker, RankerShape
+from models.ranker.network.ranker import Ranker
+from models.ranker.network.shape import RankerShape
 from models.ranker.training.optimiser import Optimisers, clip_gradients, sparse_tables
 from models.ranker.training.training import TrainingParameters, train_ranker, validation_auc
 from models.training_state import Checkpoints
