@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from schemas.contract import Column, Contract
 from schemas.examples import label_columns, ranker_examples
+from schemas.names import PAIR_SOURCES
 
 INTERACTIONS = Contract(
     name="interactions",
@@ -70,7 +71,7 @@ ITEM_PAIRS = Contract(
     ),
     key=("source", "trigger_item_id", "target_item_id"),
     checks={
-        "known_source": "source IN ('item2item', 'user2item')",
+        "known_source": f"source IN {PAIR_SOURCES!r}",
         "known_verdict": "verdict IS NULL OR verdict IN ('keep', 'reject')",
         "two_items": "trigger_item_id <> target_item_id",
         "score_is_a_number": "NOT isnan(score)",

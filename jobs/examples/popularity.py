@@ -17,7 +17,7 @@ def with_popularity_before(examples: DataFrame, positives: DataFrame, item_rows:
 
     Positive events on the item, and on all items of its SID; users who took the item, each on the day of the first
     time; days since the item's first event and since its last, 0 where there is none. Events say what is bought again
-    and again, takers what is still tried.
+    and again, takers what is taken for the first time.
 
     Args:
         examples: item_id, event_time and the target's codes, 0 for none; persisted, for it is read twice.
