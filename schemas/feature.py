@@ -12,6 +12,10 @@ BUCKETS = 16
 """Of time gaps and of positions, each twice as wide as the one before; 0 is padding."""
 
 
+NOT_OF_TARGETS = ("label_", "recent_", "found_", "event_")
+"""How the names of other columns begin."""
+
+
 class Reads(Enum):
     """How the ranker's head reads a feature."""
 
@@ -64,7 +68,8 @@ class Feature:
         count: what is counted over all users; None where a function computes it.
 
     Raises:
-        ValueError: it is both STRUCT and ARRAY, or a category without its number of values.
+        ValueError: it is both STRUCT and ARRAY, a category without its number of values, or its name begins as that of
+            a label or of a history's column.
     """
 
     name: str
@@ -80,6 +85,8 @@ class Feature:
     count: CountBefore | None = None
 
     def __post_init__(self) -> None:
+        if self.name.startswith(NOT_OF_TARGETS):
+            raise ValueError(f"feature {self.name}: names that begin with {', '.join(NOT_OF_TARGETS)} are others'")
         if self.parts and self.width is not None:
             raise ValueError(f"feature {self.name}: a STRUCT has parts, an ARRAY a width; give one of them")
         if (self.reads is Reads.CATEGORY) != bool(self.values):

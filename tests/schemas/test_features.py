@@ -103,3 +103,9 @@ def test_whatever_weights_depend_on_gives_another_format(
 def test_a_declaration_that_contradicts_itself_is_refused(wrong: dict[str, object], complaint: str) -> None:
     with pytest.raises(ValueError, match=f"feature x: .*{complaint}"):
         declared(**wrong)
+
+
+@pytest.mark.parametrize("name", ["recent_days", "found_days", "label_x"])
+def test_a_name_that_is_a_historys_or_a_labels_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"feature {name}: names that begin with"):
+        declared(name=name)

@@ -54,7 +54,7 @@ def tiled(shape: RankerShape, user: Batch, candidates: Batch) -> dict[str, torch
     for name in shape.columns:
         history, _, field = name.partition("_")
         if name in OF_USER:
-            batch[name] = user[name].expand(rows)
+            batch[name] = _repeated(user[name], rows)
         elif history == "recent":
             batch[name] = user[f"event_{field}"][user["recent"]].expand(rows, -1)
         elif history == "found" and name != "found_score":
@@ -62,6 +62,10 @@ def tiled(shape: RankerShape, user: Batch, candidates: Batch) -> dict[str, torch
         elif history != "label":
             batch[name] = candidates[name]
     return batch
+
+
+def _repeated(values: torch.Tensor, rows: int) -> torch.Tensor:
+    return values.expand(rows, *values.shape[1:])
 
 
 def _blocks(candidates: Batch, rows: int) -> Iterator[Batch]:
@@ -84,5 +88,5 @@ def _logits(ranker: Ranker, user: Batch, candidates: Batch) -> torch.Tensor:
         places = user["recent"][None] if history == "recent" else candidates["found"]
         scores = candidates["found_score"] if history == "found" and ranker.shape.reads_scores else None
         seen.append(attend(cast(TargetAttention, ranker.attention[history]), target, events, places, scores, crosses))
-    context = {name: user[name].expand(len(target)) for name in OF_USER}
+    context = {name: _repeated(user[name], len(target)) for name in OF_USER}
     return ranker.head_logits({**candidates, **context}, target, seen)
