@@ -341,6 +341,7 @@ def test_sql_sees_tables_and_views(world: World, capsys: pytest.CaptureFixture[s
         "SELECT sum(items) AS all_items FROM sid_occupancy WHERE level = 1",
         "SELECT reason, count(*) AS moves FROM moved_sids GROUP BY reason",
         "SELECT title FROM item_codes WHERE sid IS NULL OR title = 'red wine bottle small'",
+        "SELECT count(*) AS known FROM ranker_examples WHERE distinct_items.all > 0 AND similarity.best > 0",
     ]
     assert sql.main(["--warehouse", str(world.warehouse), *(part for query in queries for part in ("-e", query))]) == 0
     out = capsys.readouterr().out
@@ -349,5 +350,10 @@ def test_sql_sees_tables_and_views(world: World, capsys: pytest.CaptureFixture[s
     assert re.search(r"all_items\|\n.*\n\|120 ", out)
     assert re.search(r"\|new item\|120 ", out)
     assert "red wine bottle small" in out
+    known = [
+        a["all"] > 0 and b["best"] > 0
+        for a, b in world.read("ranker_examples")[["distinct_items", "similarity"]].to_numpy()
+    ]
+    assert re.search(rf"known\|\n.*\n\|{sum(known)} ", out)
     assert sql.main(["--warehouse", str(world.warehouse), "-e", "SELECT nothing FROM nowhere"]) == 2
     assert "nowhere" in capsys.readouterr().err
