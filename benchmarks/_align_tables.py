@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks._table import write_table
+from schemas.names import PAIR_SOURCES
 
 COMMAND = "python -m benchmarks.align_encoder"
 
@@ -30,7 +31,7 @@ def write_alignment(results: Mapping[str, Any]) -> None:
     kept = ", ".join(
         f"{source} {judged.get(f'pairs.keep/{source}', 0):,.0f} kept, {judged.get(f'pairs.reject/{source}', 0):,.0f}"
         " rejected"
-        for source in ("item2item", "user2item")
+        for source in PAIR_SOURCES
     )
     note = (
         "Complete Journey, all households. Pairs of the test period, mined by content with the job's Swing"

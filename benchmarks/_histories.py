@@ -1,4 +1,4 @@
-"""Users with long histories, and the catalogue of their items, as the function that makes examples takes them."""
+"""Users with long histories, and the search index of their items, as the function that makes examples takes them."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def users_of(length: int, examples: int) -> list[User]:
     ]
 
 
-def write_catalogue(folder: Path, vectors: NDArray[np.float32]) -> None:
-    """The files of the catalogue's artifact."""
+def write_search_index(folder: Path, vectors: NDArray[np.float32]) -> None:
+    """The files of the search index's artifact."""
     generator = np.random.default_rng(1)
     arrays = {
         "search_embeddings": vectors,

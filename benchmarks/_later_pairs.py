@@ -20,7 +20,7 @@ KS = (1, 10, 50)
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class Contents:
     """The distinct contents and the log in their numbers.
 
     Attributes:
@@ -34,8 +34,8 @@ class Catalogue:
     log: pd.DataFrame
 
     @classmethod
-    def read(cls, warehouse: str) -> Catalogue:
-        """Reads a warehouse's catalogue and log."""
+    def read(cls, warehouse: str) -> Contents:
+        """Reads a warehouse's items and log."""
         fields = ["title", "category", "attributes", "description"]
         items = _table(warehouse, "items", ["item_id", "content_hash", *fields])
         items["content"], hashes = pd.factorize(items["content_hash"], sort=True)

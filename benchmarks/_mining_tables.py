@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks._table import write_table
+from schemas.names import PAIR_SOURCES
 
 COMMAND = "python -m benchmarks.mine_pairs"
 CORES = 2
@@ -54,7 +55,7 @@ def write_tables(results: dict[str, Any], sizes: Sequence[int]) -> None:
         ["events", "job, s", "peak GiB", "item2item pairs", "within clusters", "user2item pairs", "within clusters"],
         [[
             f"{sizes[-1]:,}", f"{both['seconds']:.1f}", f"{both['memory']:.1f}",
-            *(cell for source in ("item2item", "user2item")
+            *(cell for source in PAIR_SOURCES
               for cell in (f"{both['pairs'][source]:,}", f"{both['in_cluster'][source]:.4f}")),
         ]],
         "All settings as they come: Swing, and the two-tower model trained on 500,000 positives.",

@@ -16,21 +16,19 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from benchmarks._later_pairs import Catalogue
+from benchmarks._later_pairs import Contents
 from benchmarks._ranker_models import Examples
 from models.feed.columns import column_matrix
 from models.llm.encoder import EncoderParameters, load_encoder
 from models.llm.language_model import convert
 from models.llm.projection import unit
 from models.llm.prompts import embedding_prompt
-from models.ranker.network import ranker
 from models.ranker.training.metrics import auc
+from schemas.feature import Reads
+from schemas.features import FEATURES, PARTS
 
-COUNTS = ["history_length", "taken_gap", *ranker.COUNTS, "hour", "weekday"]
-NUMBERS = [
-    *COUNTS, "sid_events", "sid_recent_events", "shared_1", "shared_2", "shared_3", "shared_gap", "similar",
-    "similarity", "behaviour", "taste", "tried", "paired",
-]  # fmt: skip
+COUNTS = [feature.name for feature in FEATURES if feature.switch in (None, "counts") and feature.reads is not Reads.ID]
+NUMBERS = [feature.name for feature in FEATURES if feature.reads is not Reads.ID]
 TOPS = (5, 50)
 CELLS = 3_000_000
 """Similarities of targets with events that are held at a time."""
@@ -53,10 +51,10 @@ class Features:
         items = deltalake.DeltaTable(f"{warehouse}/items").to_pyarrow_table(columns=["item_id", "content_hash"])
         items = items.to_pandas().sort_values("item_id")
         self.row = {item: row for row, item in enumerate(items["item_id"])}
-        catalogue = Catalogue.read(warehouse)
-        place = {name: number for number, name in enumerate(catalogue.hashes)}
+        contents = Contents.read(warehouse)
+        place = {name: number for number, name in enumerate(contents.hashes)}
         self.content = items["content_hash"].map(place).to_numpy()
-        self.texts = self._embedded(catalogue.texts)
+        self.texts = self._embedded(contents.texts)
         log = deltalake.DeltaTable(f"{warehouse}/interactions").to_pyarrow_table(
             columns=["user_id", "item_id", "event_time", "action"]
         )
@@ -164,8 +162,12 @@ def _numbers(examples: Examples, split: str) -> tuple[np.ndarray, np.ndarray]:
     label = f"label_{examples.task}"
     tables = [pq.read_table(path, columns=[label, *NUMBERS], partitioning=None) for path in examples.paths(split)]
     rows = pa.concat_tables(tables)
-    parts = [column_matrix(rows[n]) if pa.types.is_list(rows[n].type) else rows[n].to_numpy()[:, None] for n in NUMBERS]
-    return np.concatenate(parts, axis=1).astype(np.float32), rows[label].to_numpy()
+    several = {name: pa.types.is_nested(rows[name].type) for name in NUMBERS}
+    values = [
+        column_matrix(rows[name], PARTS.get(name, ())) if several[name] else rows[name].to_numpy()[:, None]
+        for name in NUMBERS
+    ]
+    return np.concatenate(values, axis=1).astype(np.float32), rows[label].to_numpy()
 
 
 def _positive(features: pd.DataFrame) -> np.ndarray:

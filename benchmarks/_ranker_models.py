@@ -17,15 +17,14 @@ import torch
 from benchmarks._ranker_data import settings_of
 from jobs.train_ranker import shape_of
 from models.feed.feed import Feed
-from models.ranker.network.ranker import Ranker, RankerShape
+from models.ranker.network.ranker import Ranker
+from models.ranker.network.shape import RankerShape
 from models.ranker.training.training import TrainingParameters, train_ranker
+from schemas.features import PARTS, SWITCHES
 from schemas.settings import Settings, load_settings
 
 BOTH = ["recent", "found"]
-PLAIN: dict[str, object] = {
-    "use_codes": False, "use_neighbours": False, "use_crosses": False, "use_histogram": False,
-    "use_behaviour": False, "use_taste": False, "use_tried": False, "use_pairs": False, "use_mix": False,
-}  # fmt: skip
+PLAIN: dict[str, object] = {"use": ("counts",)}
 """Ids, counts, age, action and place of events: what every model reads."""
 
 MODELS: dict[str, tuple[str, dict[str, object]]] = {
@@ -38,19 +37,25 @@ MODELS: dict[str, tuple[str, dict[str, object]]] = {
 }
 """Which examples a model reads, and what it does not take from the settings."""
 
+
+def without(*switches: str) -> tuple[str, dict[str, object]]:
+    """QARM V2 with some switches off."""
+    return "embedding", {"histories": BOTH, "use": [s.name for s in SWITCHES if s.name not in switches]}
+
+
 ABLATIONS: dict[str, tuple[str, dict[str, object]]] = {
     "without the search (recent only)": ("embedding", {"histories": BOTH[:1]}),
-    "without semantic IDs": ("embedding", {"histories": BOTH, "use_codes": False}),
-    "without crosses": ("embedding", {"histories": BOTH, "use_crosses": False}),
-    "without neighbours": ("embedding", {"histories": BOTH, "use_neighbours": False}),
-    "without the histogram": ("embedding", {"histories": BOTH, "use_histogram": False}),
-    "without behaviour": ("embedding", {"histories": BOTH, "use_behaviour": False}),
-    "without taste": ("embedding", {"histories": BOTH, "use_taste": False}),
-    "without behaviour and taste": ("embedding", {"histories": BOTH, "use_behaviour": False, "use_taste": False}),
-    "without what was tried": ("embedding", {"histories": BOTH, "use_tried": False}),
-    "without pairs": ("embedding", {"histories": BOTH, "use_pairs": False}),
-    "without the mix": ("embedding", {"histories": BOTH, "use_mix": False}),
-    "without counts": ("embedding", {"histories": BOTH, "use_counts": False}),
+    "without semantic IDs": without("codes"),
+    "without crosses": without("crosses"),
+    "without neighbours": without("neighbours"),
+    "without the histogram": without("histogram"),
+    "without behaviour": without("behaviour"),
+    "without taste": without("taste"),
+    "without behaviour and taste": without("behaviour", "taste"),
+    "without distinct items": without("distinct_items"),
+    "without pairs": without("pairs"),
+    "without the mix": without("mix"),
+    "without counts": without("counts"),
     "search and ids alone": ("embedding", {"histories": BOTH, **PLAIN}),
 }
 BATCH = load_settings().ranker.batch_size
@@ -90,7 +95,7 @@ class Examples:
     def feed(self, split: str, shape: RankerShape, batch: int, shuffle_rows: int, seed: int) -> Feed:
         """A feed over a split."""
         files = [path.as_uri() for path in self.paths(split)]
-        return Feed(files, shape.columns, batch_size=batch, shuffle_rows=shuffle_rows, seed=seed)
+        return Feed(files, shape.columns, batch_size=batch, shuffle_rows=shuffle_rows, seed=seed, parts=PARTS)
 
     def described(self, split: str) -> dict[str, np.ndarray]:
         """Ids and labels of a split, in the order that a feed without shuffling gives."""
@@ -102,8 +107,10 @@ class Examples:
 
     def shape(self, fixed: dict[str, object]) -> RankerShape:
         """The shape of a ranker on them."""
-        current = (self.warehouse / "_artifacts" / "catalogue" / "CURRENT").read_text().strip()
-        card = json.loads((self.warehouse / "_artifacts" / "catalogue" / current / "MANIFEST.json").read_text())["card"]
+        current = (self.warehouse / "_artifacts" / "search_index" / "CURRENT").read_text().strip()
+        card = json.loads((self.warehouse / "_artifacts" / "search_index" / current / "MANIFEST.json").read_text())[
+            "card"
+        ]
         return shape_of(self.settings, {name: card[name] for name in ("items", "codes")}, fixed)
 
 
@@ -119,8 +126,9 @@ def trained(data: str, folder: Path, name: str, seed: int, splits: Sequence[str]
     train = examples.feed("train", shape, BATCH, ranker_settings.shuffle_rows, seed)
     valid = examples.feed("valid", shape, 4 * BATCH, 0, seed)
     parameters = TrainingParameters(
-        ranker_settings.learning_rate, ranker_settings.weight_decay, EPOCHS[data], 2, 2, seed=seed
-    )
+        learning_rate=ranker_settings.learning_rate, weight_decay=ranker_settings.weight_decay,
+        max_epochs=EPOCHS[data], patience=2, validations_per_epoch=2, seed=seed,
+    )  # fmt: skip
     torch.manual_seed(seed)
     ranker = Ranker(shape)
     record = train_ranker(ranker, train.epoch, lambda: valid.epoch(0), train.steps, parameters, f"{name} {seed}")

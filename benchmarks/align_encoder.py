@@ -25,7 +25,7 @@ import torch
 from scipy.stats import bootstrap
 
 from benchmarks._align_tables import write_alignment, write_judges, write_throughput
-from benchmarks._later_pairs import Catalogue, as_json, hit_rates, mined, slices
+from benchmarks._later_pairs import Contents, as_json, hit_rates, mined, slices
 from benchmarks.codes import embedded, session
 from jobs import align_encoder, judge_pairs, mine_pairs, write_questions
 from jobs.transforms.contents import distinct_contents
@@ -73,9 +73,9 @@ def periods_of(lake: Lake) -> Periods:
     return split_periods(lake.warehouse.read("interactions"), lake.settings.split)
 
 
-def later_pairs(warehouse: str, lake: Lake) -> tuple[Catalogue, dict[str, pd.DataFrame], pd.DataFrame]:
+def later_pairs(warehouse: str, lake: Lake) -> tuple[Contents, dict[str, pd.DataFrame], pd.DataFrame]:
     """The catalogue, slices of the test period's pairs beside all of the validation period's, and the test's log."""
-    catalogue, periods = Catalogue.read(warehouse), periods_of(lake)
+    catalogue, periods = Contents.read(warehouse), periods_of(lake)
     day = catalogue.log["event_date"]
     mine, size = lake.settings.mine, len(catalogue.texts)
     train, test = catalogue.log[day < periods.valid_from], catalogue.log[day >= periods.test_from]
@@ -186,7 +186,7 @@ def throughput(warehouse: str) -> dict[str, Any]:
 
     spark = session()
     settings = settings_for("MiniLM", "align.steps=0", "embed.layer=-1")
-    lake, catalogue = Lake(spark, settings, warehouse), Catalogue.read(warehouse)
+    lake, catalogue = Lake(spark, settings, warehouse), Contents.read(warehouse)
     texts = [embedding_prompt(text) for text in catalogue.texts]
     parameters = EncoderParameters(layer=-1, max_tokens=48, batch_tokens=2048, dtype="float32")
     with tempfile.TemporaryDirectory() as folder:

@@ -32,49 +32,53 @@ from benchmarks._table import write_table
 from jobs.train_ranker import MODELS, shape_of
 from models.feed.feed import Feed
 from models.feed.shuffling import Rows
-from models.ranker.examples import distinct_items as tried
-from models.ranker.examples import similarity as likeness
-from models.ranker.examples import taste
-from models.ranker.examples.mined_pairs import MEASURES, SOURCES
-from models.ranker.network.ranker import CODES as CODE_NAMES
-from models.ranker.network.ranker import COUNTS, TIERS, Ranker, RankerShape
+from models.ranker.network.ranker import Ranker
+from models.ranker.network.shape import RankerShape
 from models.ranker.training.training import TrainingParameters, train_ranker
+from schemas.feature import BUCKETS, Reads
+from schemas.features import FEATURES, PARTS
+from schemas.names import SID_COLUMNS
 from schemas.parameters import take
 from schemas.settings import Settings, load_settings
-from udfs.arrays import list_column
+from udfs.arrays import feature_column
 
 EPOCHS = 5
 PAIRS = 5
 FILES = 4
 ITEMS, CODES = 40_000, 257
-BELOW = {"hour": 24, "weekday": 7, "history_length": 900, "taken": 4} | dict.fromkeys(COUNTS[1:], 300)
-"""What generated numbers stay below; buckets stay below 16."""
+BELOW = {"history_length": 900, "taken": 4, "action": 3}
+"""What some generated numbers stay below; other counts below 300, buckets below 16."""
 
 
 def generated(settings: Settings, shape: RankerShape, rows: int, folder: Path, items: int = ITEMS) -> list[str]:
     """Writes examples of the ranker's columns, ids drawn log-uniformly."""
     e = settings.examples
-    lengths = {"recent": e.recent_length, "found": e.found_length, "neighbour": 1 + e.neighbours, "similar": TIERS}
-    lengths |= {"paired": len(SOURCES) * MEASURES, "taste": taste.MEASURES, "tried": tried.MEASURES}
-    lengths |= dict.fromkeys(("similarity", "behaviour"), likeness.VIEWS * likeness.MEASURES)
+    lengths = {"recent": e.recent_length, "found": e.found_length}
+    features = {feature.name: feature for feature in FEATURES}
     urls = []
     for part in range(FILES):
         draw = np.random.default_rng(part)
         columns: dict[str, pa.Array] = {}
         for name in shape.columns:
-            kind, _, field = name.partition("_")
-            size = (rows // FILES, *([lengths[kind]] if kind in lengths else []))
+            history, _, field = name.partition("_")
+            feature, width = features.get(name), lengths.get(history)
+            if feature is not None:
+                width = len(feature.parts) or (1 + e.neighbours if feature.width == 0 else feature.width)
+            size = (rows // FILES, *([width] if width else []))
+            ids = feature.reads is Reads.ID if feature else field in ("item", *SID_COLUMNS)
             if name.startswith("label_"):
                 values: Any = draw.integers(0, 2, size).astype(np.float32)
-            elif name in ("found_score", "paired", "similarity", "behaviour", "taste"):
+            elif name == "found_score" or (feature and feature.type == "FLOAT"):
                 values = draw.random(size, dtype=np.float32)
-            elif field in ("index", "item") or name.endswith(CODE_NAMES):
-                high = CODES if name.endswith(CODE_NAMES) else items
+            elif ids:
+                high = CODES if name.endswith(SID_COLUMNS) else items
                 values = np.exp(draw.random(size) * np.log(high)).astype(np.int32)
             else:
-                high = 3 if field == "action" else BELOW.get(name, 16)
+                high = BELOW.get(name if feature else field, BUCKETS)
+                if feature:
+                    high = feature.values or (300 if feature.reads is Reads.LOG1P and name not in BELOW else high)
                 values = draw.integers(int(field == "gap"), high, size, dtype=np.int32)
-            columns[name] = list_column(values) if values.ndim == 2 else pa.array(values)
+            columns[name] = feature_column(values, PARTS.get(name, ()))
         path = folder / f"part-{part}.parquet"
         pq.write_table(pa.table(columns), path)
         urls.append(path.as_uri())
@@ -87,7 +91,7 @@ def examples(settings: Settings, warehouse: str, rows: int, folder: Path) -> tup
     if not warehouse:
         shape = shape_of(settings, sizes, MODELS["qarm"])
         return generated(settings, shape, rows, folder), shape
-    (card,) = sorted(Path(warehouse, "_artifacts", "catalogue").glob("*/MANIFEST.json"))[-1:]
+    (card,) = sorted(Path(warehouse, "_artifacts", "search_index").glob("*/MANIFEST.json"))[-1:]
     sizes = {name: json.loads(card.read_text())["card"][name] for name in sizes}
     table = deltalake.DeltaTable(f"{warehouse}/ranker_examples")
     files = sorted(table.file_uris(partition_filters=[("split", "=", "train")]))
@@ -107,7 +111,10 @@ def examples(settings: Settings, warehouse: str, rows: int, folder: Path) -> tup
 def trained(shape: RankerShape, batches: Any, steps: int, settings: Settings, epochs: int = 1) -> tuple[float, float]:
     """Seconds and CPU seconds, of all threads, of training on some batches; one batch is validated on."""
     s = settings.ranker
-    parameters = TrainingParameters(s.learning_rate, s.weight_decay, epochs, EPOCHS, 1)
+    parameters = TrainingParameters(
+        learning_rate=s.learning_rate, weight_decay=s.weight_decay, max_epochs=epochs, patience=EPOCHS,
+        validations_per_epoch=1,
+    )  # fmt: skip
     torch.manual_seed(s.seed)
     ranker = Ranker(shape)
     first = next(iter(batches(0)))
@@ -149,13 +156,14 @@ def measure_reading(feed: Feed, shape: RankerShape, settings: Settings) -> dict[
         return sum(len(batch["hour"]) for batch in batches) / (time.monotonic() - started)
 
     ours = speed(feed.epoch(0))
-    reader = make_batch_reader(list(feed.files), schema_fields=list(feed.columns), num_epochs=1, workers_count=1)
+    flat = [name for name in feed.columns if name not in PARTS]  # Petastorm's loader knows no STRUCT
+    reader = make_batch_reader(list(feed.files), schema_fields=flat, num_epochs=1, workers_count=1)
     with reader, PeakMemory(0.2) as memory:
         loaders = speed(BatchedDataLoader(reader, feed.batch_size, shuffling_queue_capacity=feed.shuffle_rows))
     return {"feed": ours, "loader": loaders, "loader_gigabytes": memory.gigabytes}
 
 
-PARTS = {"speed": measure_speed, "memory": measure_memory, "reading": measure_reading}
+MEASUREMENTS = {"speed": measure_speed, "memory": measure_memory, "reading": measure_reading}
 
 
 def write(found: dict[str, dict[str, Any]], command: str, source: str) -> None:
@@ -192,7 +200,7 @@ def main() -> None:
     parser.add_argument("--warehouse", default="")
     parser.add_argument("--config", default="")
     parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--part", choices=PARTS)
+    parser.add_argument("--part", choices=MEASUREMENTS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     settings = load_settings([chosen.config] if chosen.config else [])
@@ -200,14 +208,14 @@ def main() -> None:
         task = json.loads(Path(chosen.folder, "task.json").read_text())
         shape = RankerShape(**task["shape"])
         s = settings.ranker
-        feed = take(Feed, s, files=task["files"], columns=shape.columns)
-        print(json.dumps(PARTS[chosen.part](feed, shape, settings)))
+        feed = take(Feed, s, files=task["files"], columns=shape.columns, parts=PARTS)
+        print(json.dumps(MEASUREMENTS[chosen.part](feed, shape, settings)))
         return
     with tempfile.TemporaryDirectory() as folder:
         files, shape = examples(settings, chosen.warehouse, chosen.rows, Path(folder))
         Path(folder, "task.json").write_text(json.dumps({"files": files, "shape": vars(replace(shape))}))
         found = {}
-        for part in PARTS:
+        for part in MEASUREMENTS:
             command = [sys.executable, "-m", "benchmarks.feed", *sys.argv[1:], "--part", part, "--folder", folder]
             output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
             found[part] = json.loads(output.splitlines()[-1])

@@ -17,8 +17,10 @@ from benchmarks._table import write_table
 from benchmarks.feed import CODES, ITEMS, generated
 from jobs.train_ranker import MODELS, shape_of
 from models.feed.feed import Feed
-from models.ranker.network.ranker import Batch, Ranker, RankerShape
+from models.ranker.network.ranker import Batch, Ranker
+from models.ranker.network.shape import RankerShape
 from models.ranker.training.training import TrainingParameters, train_ranker
+from schemas.features import PARTS
 from schemas.settings import load_settings
 
 BATCH, STEPS, TURNS = 256, 24, 5
@@ -38,13 +40,16 @@ def held(fixed: dict[str, object], found_length: int, folder: Path) -> tuple[Ran
     settings = load_settings((), [f"examples.found_length={found_length}"])
     shape = shape_of(settings, {"items": ITEMS, "codes": [CODES] * 3}, fixed)
     files = generated(settings, shape, STEPS * BATCH, folder)
-    return shape, list(Feed(files, shape.columns, batch_size=BATCH, shuffle_rows=0, seed=1).epoch(0))
+    feed = Feed(files, shape.columns, batch_size=BATCH, shuffle_rows=0, seed=1, parts=PARTS)
+    return shape, list(feed.epoch(0))
 
 
 def speed(shape: RankerShape, batches: Sequence[Batch]) -> float:
     """Examples a second of training on batches in memory; one of them is validated on at the end."""
     torch.manual_seed(0)
-    parameters = TrainingParameters(1e-3, 1e-5, 1, 1, 1)
+    parameters = TrainingParameters(
+        learning_rate=1e-3, weight_decay=1e-5, max_epochs=1, patience=1, validations_per_epoch=1
+    )
     record = train_ranker(Ranker(shape), lambda _: iter(batches), lambda: batches[:1], STEPS, parameters, "speed")
     return STEPS * BATCH / record.seconds
 

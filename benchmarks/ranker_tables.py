@@ -26,6 +26,7 @@ from models.feed.feed import Feed
 from models.feed.shuffling import Rows
 from models.ranker.network.ranker import Ranker
 from models.ranker.training.training import TrainingParameters, train_ranker
+from schemas.features import PARTS
 from schemas.settings import load_settings
 
 SIZES = {
@@ -44,9 +45,9 @@ def measure(kind: str, items: int) -> dict[str, float]:
     shape = shape_of(settings, {"items": items, "codes": [CODES] * 3}, MODELS["qarm"])
     with tempfile.TemporaryDirectory() as folder, PeakMemory(0.1) as memory:
         files = generated(settings, shape, STEPS * settings.ranker.batch_size, Path(folder), items)
-        held = list(
-            Feed(files, shape.columns, batch_size=settings.ranker.batch_size, shuffle_rows=10_000, seed=1).epoch(0)
-        )
+        batch = settings.ranker.batch_size
+        feed = Feed(files, shape.columns, batch_size=batch, shuffle_rows=10_000, seed=1, parts=PARTS)
+        held = list(feed.epoch(0))
         ranker = Ranker(shape)
         ranker.item.sparse = "sparse" in kind
         moments: list[float] = []
@@ -57,7 +58,8 @@ def measure(kind: str, items: int) -> dict[str, float]:
                 yield batch
 
         parameters = TrainingParameters(
-            1e-3, 1e-5, 1, 1, 1, bfloat16="bfloat16" in kind, compile="compiled" in kind
+            learning_rate=1e-3, weight_decay=1e-5, max_epochs=1, patience=1, validations_per_epoch=1,
+            bfloat16="bfloat16" in kind, compile="compiled" in kind,
         )  # fmt: skip
         train_ranker(ranker, clocked, lambda: held[:1], STEPS, parameters, kind)
     first, *steps = (1000 * (after - before) for before, after in pairwise(moments))

@@ -19,16 +19,17 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from benchmarks._histories import DAY, ITEMS, draw_items, item_vectors, write_catalogue
+from benchmarks._histories import DAY, ITEMS, draw_items, item_vectors, write_search_index
 from benchmarks._table import write_table
-from jobs.examples.popularity import POPULARITY
 from jobs.train_ranker import MODELS, shape_of
 from models.ranker.examples.histories import histories_of
 from models.ranker.examples.targets import ExampleParameters, Targets, UserEvents
 from models.ranker.network.ranker import Ranker
 from models.ranker.network.saved import save_ranker
+from schemas.features import COUNTED
+from schemas.parameters import take
 from schemas.settings import load_settings
-from udfs.examples import SplitPlan, load_catalogue, to_arrow
+from udfs.examples import SplitPlan, load_search_index, to_arrow
 from udfs.score_candidates import score_candidates
 from udfs.scoring import score
 
@@ -69,14 +70,14 @@ def user_rows(number: int, candidates: int, events: int) -> pa.Table:
         "labels": pa.array([1] * events + [None] * len(asked), pa.int64()),
     }
     counts = {
-        name: pa.array([None] * events + draw.integers(0, 300, len(asked)).tolist(), pa.int32()) for name in POPULARITY
+        name: pa.array([None] * events + draw.integers(0, 300, len(asked)).tolist(), pa.int32()) for name in COUNTED
     }
     return pa.table({**columns, **counts})
 
 
 def as_examples(users: Sequence[pa.Table], folder: Path, parameters: ExampleParameters) -> pa.Table:
     """Makes every candidate's columns, as ``build_examples`` does, and scores them as ``evaluate`` does."""
-    catalogue, plan = load_catalogue(folder), SplitPlan(None, 2**60, 2**60, (1.0, 1.0, 1.0))
+    index, plan = load_search_index(folder), SplitPlan(None, 2**60, 2**60, (1.0, 1.0, 1.0))
     made = []
     for rows in users:
         is_event = rows["item_id"].is_null()
@@ -87,10 +88,10 @@ def as_examples(users: Sequence[pa.Table], folder: Path, parameters: ExamplePara
         targets = Targets(
             asked["item_row"].to_numpy(), asked["time"].to_numpy(), np.zeros((n, 1), bool), np.zeros(n, np.uint64)
         )
-        histories = histories_of(events, targets, catalogue, parameters)
-        batch = to_arrow(rows["user_id"][0].as_py(), targets, histories, catalogue, plan, [TASK])
+        histories = histories_of(events, targets, index, parameters)
+        batch = to_arrow(rows["user_id"][0].as_py(), targets, histories, plan, [TASK])
         table = pa.Table.from_batches([batch])
-        for name in POPULARITY:
+        for name in COUNTED:
             table = table.append_column(name, asked[name])
         made.append(table)
     batches = pa.concat_tables(made).combine_chunks().to_batches(max_chunksize=BATCH)
@@ -110,16 +111,9 @@ def in_turns(sides: dict[str, Callable[[], pa.Table]], count: int) -> dict[str, 
 
 def measure(candidates: int, events: int, folder: Path) -> dict[str, float]:
     """Both sides' candidates a second, and the largest difference of their scores."""
-    settings = load_settings().examples
-    parameters = ExampleParameters(
-        settings.recent_length,
-        settings.found_length,
-        settings.search,
-        negatives=0,
-        attribution_gap=0,
-    )
+    parameters = take(ExampleParameters, load_settings().examples, negatives=0, attribution_gap=0)
     users = [user_rows(number, candidates, events) for number in range(CANDIDATES // candidates)]
-    run = score_candidates(str(folder), MODEL, str(folder), parameters, POPULARITY)
+    run = score_candidates(str(folder), MODEL, str(folder), parameters)
     batches = [batch for user in users for batch in user.to_batches()]
     sides = {
         "once": lambda: pa.Table.from_batches(run(iter(batches))),
@@ -136,7 +130,7 @@ def main() -> None:
     torch.set_num_threads(1)
     rows = []
     with tempfile.TemporaryDirectory(prefix="qarm-") as name:
-        write_catalogue(Path(name), item_vectors())
+        write_search_index(Path(name), item_vectors())
         write_ranker(Path(name))
         for candidates, events in CASES:
             found = measure(candidates, events, Path(name))

@@ -25,13 +25,13 @@ import numpy as np
 import psutil
 from numpy.typing import NDArray
 
-from benchmarks._histories import DAY, DIMENSION, ITEMS, batch_of, item_vectors, users_of, write_catalogue
+from benchmarks._histories import DAY, DIMENSION, ITEMS, batch_of, item_vectors, users_of, write_search_index
 from benchmarks._memory import PeakMemory
 from benchmarks._table import write_table
 from jobs.build_examples import parameters_of
 from models.ranker.examples.search import search
 from schemas.settings import load_settings
-from udfs.examples import SplitPlan, build_examples, load_catalogue
+from udfs.examples import SplitPlan, build_examples, load_search_index
 
 COMMAND = "python -m benchmarks.search"
 K = 50
@@ -158,15 +158,15 @@ def write_whole(folder: Path) -> None:
 
 
 def _hold(folder: str, ready: Any, done: Any) -> None:
-    """A worker: maps the catalogue, reads all of it, and stays."""
-    sum(float(np.asarray(array).sum()) for array in vars(load_catalogue(Path(folder))).values())
+    """A worker: maps the search index, reads all of it, and stays."""
+    sum(float(np.asarray(array).sum()) for array in vars(load_search_index(Path(folder))).values())
     ready.release()
     done.wait()
 
 
 @contextmanager
 def workers(folder: Path, count: int) -> Iterator[list[psutil.Process]]:
-    """So many processes that have read all of the catalogue."""
+    """So many processes that have read all of the search index."""
     context = multiprocessing.get_context("spawn")
     ready, done = context.Semaphore(0), context.Event()
     started = [context.Process(target=_hold, args=(str(folder), ready, done)) for _ in range(count)]
@@ -192,8 +192,8 @@ def write_shared(folder: Path) -> None:
             sums = [sum(getattr(m, kind) for m in maps) / 2**20 for kind in ("rss", "pss")]
         rows.append([str(count), *(f"{number:.1f}" for number in sums)])
     header = ["workers", "resident, sum, MB", "proportional (PSS), sum, MB"]
-    note = f"Workers that map one catalogue of {size:.1f} MB ({ITEMS:,} items) and read all of it: its pages alone."
-    write_table("The catalogue in several workers", COMMAND, header, rows, note)
+    note = f"Workers that map one search index of {size:.1f} MB ({ITEMS:,} items) and read all of it: its pages alone."
+    write_table("The search index in several workers", COMMAND, header, rows, note)
 
 
 def main() -> None:
@@ -203,7 +203,7 @@ def main() -> None:
     search(vectors[:2], np.array([1, 2]), vectors[:2], 1)  # compiled on first use
     write_core(vectors)
     with tempfile.TemporaryDirectory(prefix="qarm-") as name:
-        write_catalogue(Path(name), vectors)
+        write_search_index(Path(name), vectors)
         write_shared(Path(name))  # before this process maps it too
         write_whole(Path(name))
 

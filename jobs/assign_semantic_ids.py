@@ -14,13 +14,14 @@ from jobs.codes.checks import check_method
 from jobs.codes.collisions import resolved
 from jobs.codes.measures import measure_codes, measure_drift, measure_hits
 from jobs.codes.neighbours import nearest_items
-from jobs.codes.published import SID_COLUMNS, current_ids, published_codes
+from jobs.codes.published import current_ids, published_codes
 from lake.command import main
 from lake.declaration import Job
 from lake.indexing import with_row_number
 from lake.job import Run
 from models.quantize.codebook import Codebook
 from schemas.errors import UserError
+from schemas.names import SID_COLUMNS
 from schemas.tables import ITEM_EMBEDDINGS, SEMANTIC_IDS
 from udfs.codes import CODES_SCHEMA, assign
 

@@ -8,31 +8,31 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.examples.events import in_parts, name_examples, shape_events
-from jobs.examples.popularity import CODES, POPULARITY, with_popularity_before
-from jobs.examples.search_index import item_rows, publish_catalogue
+from jobs.examples.popularity import with_popularity_before
+from jobs.examples.search_index import item_rows, publish_search_index
 from lake.command import main
 from lake.declaration import Job
 from lake.job import Run
 from lake.periods import Periods, split_periods
 from models.ranker.examples.targets import ExampleParameters
 from schemas.errors import UserError
+from schemas.examples import ranker_examples
+from schemas.features import COUNTED
+from schemas.names import SID_COLUMNS
+from schemas.parameters import take
 from schemas.ranking_sections import ExamplesSettings
-from schemas.tables import INTERACTIONS, ITEM_EMBEDDINGS, ITEMS, SEMANTIC_IDS, ranker_examples
+from schemas.tables import INTERACTIONS, ITEM_EMBEDDINGS, ITEMS, SEMANTIC_IDS
 from udfs.examples import SplitPlan, build_examples
 
-CATALOGUES_KEPT = 2
-"""Versions of the catalogue that stay: tonight's, and last night's for whoever still reads it."""
+INDEXES_KEPT = 2
+"""Versions of the search index that stay: tonight's, and last night's for whoever still reads it."""
 
 
 def parameters_of(settings: ExamplesSettings, has_impressions: bool) -> ExampleParameters:
     """The examples' part of the settings; a log with impressions needs no sampled negatives."""
-    return ExampleParameters(
-        recent_length=settings.recent_length,
-        found_length=settings.found_length,
-        search=settings.search,
-        negatives=0 if has_impressions else settings.negatives,
-        attribution_gap=int(settings.attribution_minutes * 60_000_000),
-    )
+    gap = int(settings.attribution_minutes * 60_000_000)
+    negatives = 0 if has_impressions else settings.negatives
+    return take(ExampleParameters, settings, negatives=negatives, attribution_gap=gap)
 
 
 def plan_of(periods: Periods, settings: ExamplesSettings) -> SplitPlan:
@@ -45,7 +45,7 @@ def plan_of(periods: Periods, settings: ExamplesSettings) -> SplitPlan:
     )
 
 
-def searched(run: Run, interactions: DataFrame, items: DataFrame, periods: Periods, catalogue: str) -> DataFrame:
+def searched(run: Run, interactions: DataFrame, items: DataFrame, periods: Periods, search_index: str) -> DataFrame:
     """Every user's examples with their histories, made on the executors.
 
     Args:
@@ -53,15 +53,15 @@ def searched(run: Run, interactions: DataFrame, items: DataFrame, periods: Perio
         interactions: the log.
         items: of :func:`jobs.examples.search_index.item_rows`.
         periods: of the log.
-        catalogue: the shipped catalogue.
+        search_index: the shipped search index.
 
     Returns:
-        The columns of ``ranker_examples`` less :data:`POPULARITY`, and ``exclusive``.
+        The columns of ``ranker_examples`` less :data:`schemas.features.COUNTED`, and ``exclusive``.
     """
     settings, ranking = run.settings.examples, run.settings.ranking
     has_impressions = not interactions.where(F.col("action") == ranking.impression).isEmpty()
     make = build_examples(
-        catalogue, parameters_of(settings, has_impressions), plan_of(periods, settings), ranking.task_names
+        search_index, parameters_of(settings, has_impressions), plan_of(periods, settings), ranking.task_names
     )
     tasks = max(math.ceil(interactions.count() / settings.events_per_task), 2 * _cores(run))
     made = (
@@ -70,25 +70,25 @@ def searched(run: Run, interactions: DataFrame, items: DataFrame, periods: Perio
         .sortWithinPartitions("user_id", "part", "time", "item_row")
         .mapInArrow(make, example_schema(ranking.task_names))
     )
-    columns = [name for name in ranker_examples(ranking.task_names).names if name not in POPULARITY]
+    columns = [name for name in ranker_examples(ranking.task_names).names if name not in COUNTED]
     return name_examples(made, items, [*columns, "exclusive"])
 
 
 def steps(run: Run) -> None:
     """Numbers the items, ships their vectors, builds every user's examples on the executors.
 
-    Executor memory: the catalogue, memory-mapped once a host, one user's events, and the examples of at most
-    ``examples.max_user_events`` of them. Driver memory: see :func:`jobs.examples.search_index.write_catalogue`;
+    Executor memory: the search index, memory-mapped once a host, one user's events, and the examples of at most
+    ``examples.max_user_events`` of them. Driver memory: see :func:`jobs.examples.search_index.write_search_index`;
     ``examples.max_items`` bounds it.
     """
     interactions = run.read(INTERACTIONS.name)
     periods = split_periods(interactions, run.settings.split)
     positives = interactions.where(F.col("action").isin(run.settings.ranking.positive_actions))
-    tables = (run.read(table.name) for table in (ITEMS, ITEM_EMBEDDINGS, SEMANTIC_IDS))
-    items = item_rows(*tables, positives, periods)
-    with run.step("ship the catalogue"):
-        catalogue = run.lake.artifacts.ship(publish_catalogue(run, items, positives, periods))
-    examples = searched(run, interactions, items, periods, catalogue).persist()
+    known, embeddings, codes = (run.read(table.name) for table in (ITEMS, ITEM_EMBEDDINGS, SEMANTIC_IDS))
+    items = item_rows(known, embeddings, codes, positives, periods=periods)
+    with run.step("ship the search index"):
+        search_index = run.lake.artifacts.ship(publish_search_index(run, items, positives, periods))
+    examples = searched(run, interactions, items, periods, search_index).persist()
     with run.step("search histories"):
         counts = measure_examples(run, examples)
     _refuse_empty_splits(counts, periods)
@@ -98,18 +98,18 @@ def steps(run: Run) -> None:
         rows = with_counts(examples, positives, items, 2 * _cores(run)).select(*contract.names)
         # In hash order: a reader that takes a few row groups at a time then sees users and times mixed.
         run.overwrite(contract, rows.sortWithinPartitions("example_id"))
-    run.lake.artifacts.prune("catalogue", CATALOGUES_KEPT)
+    run.lake.artifacts.prune("search_index", INDEXES_KEPT)
     for frame in (examples, items):
         frame.unpersist()
 
 
 def with_counts(examples: DataFrame, positives: DataFrame, items: DataFrame, parts: int) -> DataFrame:
-    """The examples with :data:`POPULARITY`, by example_id in so many partitions.
+    """The examples with :data:`schemas.features.COUNTED`, by example_id in so many partitions.
 
     An example is some kilobytes wide: it travels once, and what popularity is counted by goes without it.
     """
-    narrow = examples.select("example_id", "item_id", "event_time", *CODES)
-    counts = with_popularity_before(narrow, positives, items).select("example_id", *POPULARITY)
+    narrow = examples.select("example_id", "item_id", "event_time", *SID_COLUMNS)
+    counts = with_popularity_before(narrow, positives, items).select("example_id", *COUNTED)
     wide, counts = (rows.repartition(parts, "example_id") for rows in (examples, counts))
     return wide.join(counts, "example_id", "inner")
 
@@ -123,7 +123,7 @@ def example_schema(tasks: list[str]) -> str:
     columns = [
         f"{c.name} {c.type}"
         for c in ranker_examples(tasks).columns
-        if c.name not in {"example_id", "item_id", "user_id", *POPULARITY}
+        if c.name not in {"example_id", "item_id", "user_id", *COUNTED}
     ]
     return ", ".join(["user_id STRING", "item_row LONG", "key LONG", *columns, "exclusive INT"])
 
@@ -178,7 +178,7 @@ JOB = Job(
     sections=("examples", "split", "ranking"),
     reads=("interactions", "items", "item_pairs", "item_embeddings", "semantic_ids"),
     writes=("ranker_examples",),
-    makes=("catalogue",),
+    makes=("search_index",),
 )
 
 if __name__ == "__main__":

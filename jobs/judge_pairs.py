@@ -20,13 +20,13 @@ from models.llm.judges import judge_of
 from models.llm.judges.yes_no_endpoint import EndpointJudge
 from models.llm.language_model import convert, has_language_model_head, hidden_layers, model_recipe
 from schemas.errors import UserError
+from schemas.names import PAIR_SOURCES
 from schemas.parameters import take
 from schemas.sections import JudgeSettings
 from schemas.settings import Settings
 from schemas.tables import ITEM_PAIRS, ITEMS, PAIR_VERDICTS
 from udfs.judge import OPINION_SCHEMA, judge_by_endpoint, judge_locally
 
-SOURCES = ("item2item", "user2item")
 CONTENTS = ["trigger_content", "target_content"]
 
 
@@ -51,7 +51,7 @@ def contents_to_judge(pairs: DataFrame, verdicts: DataFrame, most: int) -> DataF
     placed = new.withColumn("place", F.row_number().over(within)).persist()
     counts = {row["source"]: row["count"] for row in placed.groupBy("source").count().collect()}
     chosen = []
-    for source, share in turns([counts.get(source, 0) for source in SOURCES], most):
+    for source, share in turns([counts.get(source, 0) for source in PAIR_SOURCES], most):
         of_source = placed.where(F.col("source") == source)
         if 0 < share < counts[source]:
             of_source = with_row_number(of_source, "turn", *best_first).where(F.col("turn") < share)
@@ -63,12 +63,12 @@ def turns(counts: Sequence[int], most: int) -> list[tuple[str, int]]:
     """How many pairs of each source are taken where the sources take turns until there are enough.
 
     Args:
-        counts: pairs of each of ``SOURCES``.
+        counts: pairs of each of ``PAIR_SOURCES``.
         most: pairs taken in all.
     """
     first, second = counts
     taken = min(first, max(most - second, (most + 1) // 2))
-    return list(zip(SOURCES, (taken, min(second, most - taken)), strict=True))
+    return list(zip(PAIR_SOURCES, (taken, min(second, most - taken)), strict=True))
 
 
 def with_texts(pairs: DataFrame, items: DataFrame) -> DataFrame:

@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from jobs.examples.events import shape_events
-from jobs.examples.popularity import CODES, POPULARITY, with_popularity_before
+from jobs.examples.popularity import with_popularity_before
 from jobs.examples.requests import ranked, read_candidates, with_events
 from jobs.examples.search_index import ITEM_ROWS
 from jobs.training.rankers import use_rankers
@@ -19,8 +19,11 @@ from lake.command import main
 from lake.declaration import Job, Option
 from lake.inputs import input_options
 from lake.job import Run
-from models.ranker.examples.targets import Catalogue, ExampleParameters
+from models.ranker.examples.search_index import SearchIndex
+from models.ranker.examples.targets import ExampleParameters
 from schemas.errors import QarmError, UserError
+from schemas.features import COUNTED
+from schemas.names import SID_COLUMNS
 from schemas.ranking_sections import ScoreSettings
 from schemas.settings import Settings
 from schemas.tables import INTERACTIONS, candidate_scores
@@ -30,25 +33,25 @@ RANKER = "qarm"
 
 
 def trained_with(run: Run, ranker: Artifact) -> Artifact:
-    """The catalogue that a ranker was trained with: its item numbers are the rows of the ranker's tables.
+    """The search index that a ranker was trained with: its item numbers are the rows of the ranker's tables.
 
     Raises:
         UserError: it is gone, it says too little, or the settings now have other tasks.
     """
     again = f"run build_examples and train_ranker, or nightly ({ranker.version})"
-    version = ranker.card["recipe"]["catalogue"]
+    version = ranker.card["recipe"]["search_index"]
     try:
-        catalogue = run.artifact("catalogue", version)
+        index = run.artifact("search_index", version)
     except QarmError:
-        raise UserError(f"{version}, the catalogue that the ranker was trained with, is gone; {again}") from None
-    needed = {ITEM_ROWS, *(f"{name}.npy" for name in Catalogue.__annotations__)}
-    if missing := sorted(needed - set(catalogue.files)):
+        raise UserError(f"{version}, the search index that the ranker was trained with, is gone; {again}") from None
+    needed = {ITEM_ROWS, *(f"{name}.npy" for name in SearchIndex.__annotations__)}
+    if missing := sorted(needed - set(index.files)):
         raise UserError(f"{version} was made by an earlier qarm, without {missing[0]}; {again}")
     ranking = run.settings.ranking
     tasks = json.loads((run.lake.artifacts.fetch(ranker) / f"{RANKER}.json").read_text(encoding="utf-8"))["tasks"]
-    if tasks != ranking.task_names or catalogue.card["ranking"] != ranking.model_dump():
+    if tasks != ranking.task_names or index.card["ranking"] != ranking.model_dump():
         raise UserError(f"ranking: these are not the tasks and actions that the ranker was trained with; {again}")
-    return catalogue
+    return index
 
 
 def moment_of(settings: ScoreSettings, interactions: DataFrame) -> Column:
@@ -67,9 +70,9 @@ def scored(
     Args:
         run: the run.
         known: user_id, item_id, as_of, item_row and codes; persisted.
-        items: the catalogue's item_id, item_row and codes.
+        items: the search index's item_id, item_row and codes.
         positives: the log's positive events.
-        made: the rankers, and the catalogue that they were trained with.
+        made: the rankers, and the search index that they were trained with.
 
     Returns:
         user_id, item_id, as_of and a score a task.
@@ -77,12 +80,10 @@ def scored(
     settings = run.settings.score
     parameters = ExampleParameters(**made[1].card["examples"], negatives=0, attribution_gap=0)
     counted = with_popularity_before(known.withColumnRenamed("as_of", "event_time"), positives, items)
-    candidates = counted.select(
-        "user_id", "item_id", "item_row", F.unix_micros("event_time").alias("time"), *POPULARITY
-    )
+    candidates = counted.select("user_id", "item_id", "item_row", F.unix_micros("event_time").alias("time"), *COUNTED)
     events = shape_events(positives, items, run.settings.ranking)
-    rankers_at, catalogue_at = (run.lake.artifacts.ship(artifact) for artifact in made)
-    score = score_candidates(rankers_at, RANKER, catalogue_at, parameters, POPULARITY)
+    rankers_at, index_at = (run.lake.artifacts.ship(artifact) for artifact in made)
+    score = score_candidates(rankers_at, RANKER, index_at, parameters)
     scores = [f"score_{task} FLOAT" for task in run.settings.ranking.task_names]
     tasks = max(
         math.ceil(known.count() / settings.candidates_per_task), 2 * run.spark.sparkContext.defaultParallelism
@@ -98,16 +99,16 @@ def scored(
 def steps(run: Run) -> None:
     """Reads candidates, scores them on the executors, ranks and writes them.
 
-    Executor memory: the ranker, the catalogue, memory-mapped once a host, one user's events, and about
+    Executor memory: the ranker, the search index, memory-mapped once a host, one user's events, and about
     ``score.max_user_candidates`` candidates of the user with their features. Driver memory: nothing that grows.
     """
     settings, tasks = run.settings.score, run.settings.ranking.task_names
     given = read_candidates(run.spark, settings)
     rankers = use_rankers(run)
-    catalogue = trained_with(run, rankers)
+    index = trained_with(run, rankers)
     interactions = run.read(INTERACTIONS.name)
     positives = interactions.where(F.col("action").isin(run.settings.ranking.positive_actions))
-    items = run.spark.read.parquet(f"{catalogue.url}/{ITEM_ROWS}")
+    items = run.spark.read.parquet(f"{index.url}/{ITEM_ROWS}")
     checked = (
         given.withColumn("as_of", F.coalesce("as_of", moment_of(settings, interactions)))
         .join(items, "item_id", "left")
@@ -115,11 +116,11 @@ def steps(run: Run) -> None:
     )
     with run.step("read candidates"):
         counts = _refuse_hopeless(checked, settings.candidates)
-    codes = {code: F.coalesce(code, F.lit(-1)) + 1 for code in CODES}  # as in the examples, 0 = none
+    codes = {code: F.coalesce(code, F.lit(-1)) + 1 for code in SID_COLUMNS}  # as in the examples, 0 = none
     taken = checked.where("complaint IS NULL").drop("complaint").withColumns(codes)
     known = taken.dropDuplicates(["user_id", "item_id", "as_of"]).persist()
     with run.step("score"):
-        scores = scored(run, known, items, positives, (rankers, catalogue)).persist()
+        scores = scored(run, known, items, positives, (rankers, index)).persist()
         run.measure("score.candidates", scores.count())
     _measure(run, counts, known, positives)
     with run.step("write candidate_scores"):
@@ -160,7 +161,7 @@ JOB = Job(
     sections=("score", "ranking"),
     reads=("interactions",),
     writes=("candidate_scores",),
-    uses=("ranker", "catalogue"),
+    uses=("ranker", "search_index"),
     nightly=False,
     source_files=source_files,
     options=(

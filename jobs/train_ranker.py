@@ -6,8 +6,9 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -24,11 +25,13 @@ from lake.command import main
 from lake.declaration import Job
 from lake.job import Run, user_mistakes
 from models.feed.feed import Feed
-from models.ranker.network.ranker import Ranker, RankerShape
+from models.ranker.network.ranker import Ranker
 from models.ranker.network.saved import FORMAT, load_ranker
+from models.ranker.network.shape import RankerShape
 from models.ranker.training.process import RankerTask, train_alone, train_together
 from models.ranker.training.training import TrainingParameters, TrainingRecord
 from models.ranker.training.warm_start import differences, matched_rows, take_over
+from schemas.features import PARTS
 from schemas.parameters import take
 from schemas.recipe import recipe_of
 from schemas.settings import Settings
@@ -36,15 +39,14 @@ from schemas.settings import Settings
 log = logging.getLogger("qarm")
 
 ALL = ("recent", "found")
-MODELS: dict[str, dict[str, object]] = {
+MODELS: dict[str, dict[str, Any]] = {
     "qarm": {"histories": ALL},
-    "recent_din": {
-        "histories": ALL[:1], "search": "done", "use_codes": False, "use_neighbours": False, "use_crosses": False,
-        "use_histogram": False, "use_behaviour": False, "use_taste": False, "use_tried": False, "use_pairs": False,
-        "use_mix": False,
-    },
-}  # fmt: skip
-"""The ranker and its baseline, by the name their metrics carry, and what they do not take from the settings."""
+    "recent_din": {"histories": ALL[:1], "search": "done", "use": ("counts",)},
+}
+"""The ranker and its baseline, by the name their metrics carry, and what they do not take from the settings.
+
+``use`` are the switches that may be on: those are on that the settings turn on, too.
+"""
 
 
 def feed_of(run: Run, split: str, columns: Sequence[str], shuffle_rows: int) -> Feed:
@@ -53,45 +55,42 @@ def feed_of(run: Run, split: str, columns: Sequence[str], shuffle_rows: int) -> 
     files = run.lake.warehouse.files("ranker_examples", version, F.col("split") == split)
     settings = run.settings.ranker
     batch_size = settings.batch_size // settings.processes
-    return take(Feed, settings, files=files, columns=columns, batch_size=batch_size, shuffle_rows=shuffle_rows)
+    given = {"files": files, "columns": columns, "parts": PARTS}
+    return take(Feed, settings, **given, batch_size=batch_size, shuffle_rows=shuffle_rows)
 
 
-def shape_of(settings: Settings, sizes: Mapping[str, object], fixed: Mapping[str, object]) -> RankerShape:
+def shape_of(settings: Settings, sizes: Mapping[str, object], fixed: Mapping[str, Any]) -> RankerShape:
     """The shape of a ranker: of what is fixed, then of the settings of its fields' names.
 
     Args:
         settings: all.
         sizes: of the item and code tables.
-        fixed: fields that the settings do not decide.
+        fixed: fields that the settings do not decide, see :data:`MODELS`.
     """
-    given = {"tasks": settings.ranking.task_names, "follows": settings.ranking.follows, **sizes, **fixed}
-    own = {
-        f.name: getattr(settings.ranker, f.name)
-        for f in fields(RankerShape)
-        if f.name not in given and hasattr(settings.ranker, f.name)
-    }
-    return RankerShape(**given, **own)  # type: ignore[arg-type]
+    use = [name for name in settings.ranker.use.on if name in fixed.get("use", settings.ranker.use.on)]
+    given = {"tasks": settings.ranking.task_names, "follows": settings.ranking.follows, **sizes, **fixed, "use": use}
+    return take(RankerShape, settings.ranker, **given)
 
 
-def item_rows(run: Run, catalogue: Artifact, last: Artifact) -> NDArray[np.int64] | None:
+def item_rows(run: Run, index: Artifact, last: Artifact) -> NDArray[np.int64] | None:
     """The row of the last ranker's item table for every row of tonight's; None where there is no telling.
 
     Driver memory: both nights' item ids.
     """
-    how = catalogue.card.get("item_ids")
+    how = index.card.get("item_ids")
     if how is None or how != last.card.get("item_ids"):
         return None
     if how == "hashed":
-        same = catalogue.card["items"] == last.card["items"]
-        return np.arange(catalogue.card["items"]) if same else None
+        same = index.card["items"] == last.card["items"]
+        return np.arange(index.card["items"]) if same else None
     tonight, before = (
         pq.read_table(run.lake.artifacts.fetch(artifact) / ITEM_IDS)["item_id"].combine_chunks()
-        for artifact in (catalogue, last)
+        for artifact in (index, last)
     )
     return matched_rows(tonight, before)
 
 
-def warm_weights(run: Run, name: str, shape: RankerShape, catalogue: Artifact, last: Artifact, folder: Path) -> bool:
+def warm_weights(run: Run, name: str, shape: RankerShape, index: Artifact, last: Artifact, folder: Path) -> bool:
     """Writes the weights that a ranker begins from, out of the last night's.
 
     Returns:
@@ -106,31 +105,31 @@ def warm_weights(run: Run, name: str, shape: RankerShape, catalogue: Artifact, l
         return False
     torch.manual_seed(run.settings.ranker.seed)
     ranker = Ranker(shape)
-    same_codes = catalogue.card.get("codebook") == last.card.get("codebook")
-    take_over(ranker, old, item_rows(run, catalogue, last), same_codes)
+    same_codes = index.card.get("codebook") == last.card.get("codebook")
+    take_over(ranker, old, item_rows(run, index, last), same_codes)
     save_file(ranker.state_dict(), folder / f"{name}.safetensors")
     return True
 
 
-def train_one(run: Run, name: str, catalogue: Artifact, last: Artifact | None, out: Path) -> TrainingRecord:
+def train_one(run: Run, name: str, index: Artifact, last: Artifact | None, out: Path) -> TrainingRecord:
     """Trains one of :data:`MODELS` and writes it to a folder.
 
     Args:
         run: the run.
         name: of the model.
-        catalogue: of the examples.
+        index: of the examples.
         last: the rankers of which this one takes the weights it begins from; None for random ones.
         out: the folder.
     """
     settings = run.settings.ranker
-    shape = shape_of(run.settings, {name: catalogue.card[name] for name in ("items", "codes")}, MODELS[name])
+    shape = shape_of(run.settings, {name: index.card[name] for name in ("items", "codes")}, MODELS[name])
     parameters = take(TrainingParameters, settings)
     train = feed_of(run, "train", shape.columns, settings.shuffle_rows)
     valid = feed_of(run, "valid", shape.columns, 0)
     made_from = [run.lake.warehouse.root, run.inputs, asdict(shape), recipe_of(settings), last and last.version]
     state = checkpoint_folder(run, settings.checkpoint_folder) / f"ranker-{name}-{digest_of(made_from)}.pt"
     with tempfile.TemporaryDirectory(prefix="qarm-") as begin:
-        warm = last is not None and warm_weights(run, name, shape, catalogue, last, Path(begin))
+        warm = last is not None and warm_weights(run, name, shape, index, last, Path(begin))
         start = Path(begin) / f"{name}.safetensors" if warm else None
         task = RankerTask(name, shape, parameters, train, valid, start, state, out)
         process = train_alone if settings.processes == 1 else train_together
@@ -152,19 +151,19 @@ def steps(run: Run) -> None:
     """
     settings = run.settings.ranker
     refuse_processes_off_the_driver(run, "ranker", settings.processes)
-    catalogue = run.use("catalogue", "build_examples")
+    index = run.use("search_index", "build_examples")
     run.version("ranker_examples")
     last = run.latest("ranker") if settings.warm_start else None
     curves = {}
     with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
         for name in MODELS:
             with run.step(f"train {name}"):
-                curves[name] = asdict(train_one(run, name, catalogue, last, Path(folder)))
-        ids = run.lake.artifacts.fetch(catalogue) / ITEM_IDS
+                curves[name] = asdict(train_one(run, name, index, last, Path(folder)))
+        ids = run.lake.artifacts.fetch(index) / ITEM_IDS
         if ids.is_file():
             shutil.copy(ids, folder)
-        recipe = {"examples": run.version("ranker_examples"), "catalogue": catalogue.version}
-        known = {name: catalogue.card.get(name) for name in ("items", "codes", "item_ids", "codebook")}
+        recipe = {"examples": run.version("ranker_examples"), "search_index": index.version}
+        known = {name: index.card.get(name) for name in ("items", "codes", "item_ids", "codebook")}
         run.publish("ranker", Path(folder), recipe, models=list(MODELS), curves=curves, format=FORMAT, **known)
     for left in checkpoint_folder(run, settings.checkpoint_folder).glob("ranker-*.pt"):
         left.unlink()  # these, and those of settings that were given up
@@ -175,7 +174,7 @@ JOB = Job(
     steps=steps,
     sections=("ranker", "ranking"),
     reads=("ranker_examples",),
-    uses=("catalogue",),
+    uses=("search_index",),
     makes=("ranker",),
 )
 

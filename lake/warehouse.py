@@ -20,11 +20,11 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, _parse_datatype_string
+from pyspark.sql.types import _parse_datatype_string
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from lake.hadoop import HadoopFiles
-from schemas.contract import Contract
+from schemas.contract import Contract, sql_literal
 from schemas.errors import ContractError, QarmError, UserError
 
 CATALOG_SCHEMA = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
@@ -148,14 +148,14 @@ class Warehouse:
         if self.exists(contract.name):
             return
         columns = ", ".join(
-            f"{c.name} {c.type}{'' if c.nullable else ' NOT NULL'} COMMENT {_literal(c.comment)}"
+            f"{c.name} {c.commented_type}{'' if c.nullable else ' NOT NULL'} COMMENT {sql_literal(c.comment)}"
             for c in contract.columns
         )
         partitions = f"PARTITIONED BY ({', '.join(contract.partition_by)})" if contract.partition_by else ""
-        listed = ", ".join(f"{_literal(key)} = {_literal(value)}" for key, value in _properties(contract).items())
+        listed = ", ".join(f"{sql_literal(key)} = {sql_literal(value)}" for key, value in _properties(contract).items())
         self.spark.sql(
             f"CREATE TABLE IF NOT EXISTS {self.identifier(contract.name)} ({columns}) USING delta {partitions}"
-            f" COMMENT {_literal(contract.comment)} TBLPROPERTIES ({listed})"
+            f" COMMENT {sql_literal(contract.comment)} TBLPROPERTIES ({listed})"
         )
 
     def _replace(self, contract: Contract) -> None:
@@ -168,7 +168,9 @@ class Warehouse:
             return self.create(contract)
         builder = DeltaTable.replace(self.spark).location(f"{self.root}/{contract.name}").comment(contract.comment)
         for column in contract.columns:
-            builder = builder.addColumn(column.name, column.type, nullable=column.nullable, comment=column.comment)
+            builder = builder.addColumn(
+                column.name, column.commented_type, nullable=column.nullable, comment=column.comment
+            )
         for key, value in _properties(contract).items():
             builder = builder.property(key, value)
         builder.partitionedBy(*contract.partition_by).execute()
@@ -201,7 +203,7 @@ class Warehouse:
         if mode == "overwrite":
             assert_unique(checked, contract)
         self.create(contract)
-        if mode == "overwrite" and self.read(contract.name).columns != contract.names:
+        if mode == "overwrite" and not _same_columns(self.read(contract.name), contract):
             self._replace(contract)
         writer = checked.write.format("delta").mode(mode)
         if contract.partition_by:
@@ -283,18 +285,28 @@ def conform(rows: DataFrame, contract: Contract) -> DataFrame:
     Raises:
         ContractError: a column is missing or of another type.
     """
-    types: dict[str, DataType] = {field.name: field.dataType for field in rows.schema.fields}
-    complaints = []
-    for column in contract.columns:
-        expected = _parse_datatype_string(column.type).simpleString()
-        given = types.get(column.name)
+    types, complaints = _types(rows), []
+    for name, expected in _contract_types(contract).items():
+        given = types.get(name)
         if given is None:
-            complaints.append(f"{column.name} is missing")
-        elif given.simpleString() != expected:
-            complaints.append(f"{column.name} is {given.simpleString()}, not {expected}")
+            complaints.append(f"{name} is missing")
+        elif given != expected:
+            complaints.append(f"{name} is {given}, not {expected}")
     if complaints:
         raise ContractError(f"table {contract.name}: " + "; ".join(complaints))
     return rows.select(*contract.names)
+
+
+def _types(rows: DataFrame) -> dict[str, str]:
+    return {field.name: field.dataType.simpleString() for field in rows.schema.fields}
+
+
+def _same_columns(rows: DataFrame, contract: Contract) -> bool:
+    return list(_types(rows).items()) == list(_contract_types(contract).items())
+
+
+def _contract_types(contract: Contract) -> dict[str, str]:
+    return {c.name: _parse_datatype_string(c.type).simpleString() for c in contract.columns}
 
 
 def assert_unique(rows: DataFrame, contract: Contract) -> None:
@@ -326,12 +338,6 @@ def _repeated(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 def _properties(contract: Contract) -> dict[str, str]:
     checks = {f"delta.constraints.{name}": condition for name, condition in contract.checks.items()}
     return {**checks, **contract.properties, "delta.enableDeletionVectors": "false"}
-
-
-def _literal(text: str) -> str:
-    """A SQL string literal."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def _keeping_contract(contract: Contract, write: Callable[[], object]) -> None:

@@ -7,6 +7,21 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
+class Part:
+    """One field of a STRUCT column.
+
+    Attributes:
+        name: of the field.
+        type: Spark SQL type.
+        comment: what the field holds, stored in the table.
+    """
+
+    name: str
+    type: str
+    comment: str
+
+
+@dataclass(frozen=True)
 class Column:
     """One column of a table.
 
@@ -15,12 +30,21 @@ class Column:
         type: Spark SQL type, e.g. ``ARRAY<FLOAT>``.
         comment: what the column holds, stored in the table.
         nullable: whether nulls are allowed; Delta enforces it at every write.
+        parts: the fields of a STRUCT whose fields have comments.
     """
 
     name: str
     type: str
     comment: str
     nullable: bool = True
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def commented_type(self) -> str:
+        """The type as a CREATE TABLE takes it, with the comments of its parts."""
+        if not self.parts:
+            return self.type
+        return f"STRUCT<{', '.join(f'{p.name}: {p.type} COMMENT {sql_literal(p.comment)}' for p in self.parts)}>"
 
 
 @dataclass(frozen=True)
@@ -57,3 +81,9 @@ class Contract:
     def names(self) -> list[str]:
         """Column names in stored order."""
         return [column.name for column in self.columns]
+
+
+def sql_literal(text: str) -> str:
+    """A SQL string literal."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -34,7 +34,9 @@ def _section(contract: Contract) -> Iterator[str]:
     yield from ("", "| column | type | |", "|---|---|---|")
     for column in contract.columns:
         nullable = "" if column.nullable else " NOT NULL"
-        yield f"| `{column.name}` | {column.type}{nullable} | {column.comment} |"
+        kind = "STRUCT" if column.parts else column.type
+        yield f"| `{column.name}` | {kind}{nullable} | {column.comment} |"
+        yield from (f"| `{column.name}.{part.name}` | {part.type} | {part.comment} |" for part in column.parts)
     for name, condition in contract.checks.items():
         yield from ("", f"Constraint `{name}`: `{condition}`")
 

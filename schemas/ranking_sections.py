@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from schemas.features import SWITCHES
+from schemas.names import SID_COLUMNS
 from schemas.recipe import NOT_IN_RECIPE
 from schemas.sections import Count, NotNegative, Positive, Section, Share
 
@@ -54,7 +56,7 @@ class BehaviourSettings(Section):
     iterations: Count
     regularization: Positive
     confidence: Positive
-    lending: NotNegative
+    shrinkage: NotNegative
     seed: int
 
 
@@ -81,19 +83,21 @@ class ExamplesSettings(Section):
     behaviour: BehaviourSettings
 
 
+class UseSettings(Section):
+    """Which parts of the ranker are on: a setting for each of :data:`schemas.features.SWITCHES`."""
+
+    __annotations__ = {switch.name: bool for switch in SWITCHES}
+
+    @property
+    def on(self) -> tuple[str, ...]:
+        """Names of the switches that are on, in the order they are declared."""
+        return tuple(switch.name for switch in SWITCHES if getattr(self, switch.name))
+
+
 class RankerSettings(Section):
     """The ranker and its training."""
 
-    use_codes: bool
-    use_neighbours: bool
-    use_crosses: bool
-    use_histogram: bool
-    use_behaviour: bool
-    use_taste: bool
-    use_tried: bool
-    use_pairs: bool
-    use_mix: bool
-    use_counts: bool
+    use: UseSettings
     search: Literal["done", "soft", "twin", "eta"]
     search_k: Count
     id_events: Annotated[int, Field(ge=0)]
@@ -128,7 +132,9 @@ class RankerSettings(Section):
 
     @model_validator(mode="after")
     def _heads_divide_the_widths(self) -> RankerSettings:
-        for width, words in ((self.item_dim, "item_dim"), (self.item_dim + 3 * self.sid_dim, "item_dim + 3 * sid_dim")):
+        levels = len(SID_COLUMNS)
+        with_codes = self.item_dim + levels * self.sid_dim
+        for width, words in ((self.item_dim, "item_dim"), (with_codes, f"item_dim + {levels} * sid_dim")):
             if width % self.heads:
                 raise ValueError(f"heads must divide {words}, {width} is no multiple of {self.heads}")
         return self

@@ -83,6 +83,17 @@ class Settings(Section):
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
+RENAMED = {
+    **{
+        f"ranker.use_{name}": f"ranker.use.{name}"
+        for name in ("codes", "neighbours", "crosses", "histogram", "behaviour", "taste", "pairs", "mix", "counts")
+    },
+    "ranker.use_tried": "ranker.use.distinct_items",
+    "examples.behaviour.lending": "examples.behaviour.shrinkage",
+}
+"""Settings of earlier versions, by what they are called now."""
+
+
 def load_settings(configs: Iterable[str | Path] = (), assignments: Iterable[str] = ()) -> Settings:
     """Reads the defaults, then every config file, then every ``section.key=value``; later wins.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from schemas.contract import Column, Contract
+from schemas.examples import label_columns, ranker_examples
+from schemas.names import PAIR_SOURCES
 
 INTERACTIONS = Contract(
     name="interactions",
@@ -69,7 +71,7 @@ ITEM_PAIRS = Contract(
     ),
     key=("source", "trigger_item_id", "target_item_id"),
     checks={
-        "known_source": "source IN ('item2item', 'user2item')",
+        "known_source": f"source IN {PAIR_SOURCES!r}",
         "known_verdict": "verdict IS NULL OR verdict IN ('keep', 'reject')",
         "two_items": "trigger_item_id <> target_item_id",
         "score_is_a_number": "NOT isnan(score)",
@@ -218,125 +220,6 @@ RUNS = Contract(
     checks={"known_status": "status IN ('done', 'skipped', 'failed')"},
 )
 
-SEQUENCE_FIELDS = ("item", "sid_1", "sid_2", "sid_3", "gap", "action", "position")
-"""What every history event of an example carries, as arrays ``recent_<field>`` and ``found_<field>``."""
-
-
-def _labels(tasks: Sequence[str]) -> tuple[Column, ...]:
-    return tuple(
-        Column(f"label_{task}", "FLOAT", f"1 where the {task} happened, else 0", nullable=False) for task in tasks
-    )
-
-
-def ranker_examples(tasks: Sequence[str]) -> Contract:
-    """The contract of ``ranker_examples`` for the settings' tasks.
-
-    Args:
-        tasks: task names, in the order of the settings.
-    """
-    words = {
-        "item": "item_index of the event's item",
-        "sid_1": "sid_1 + 1",
-        "sid_2": "sid_2 + 1",
-        "sid_3": "sid_3 + 1",
-        "gap": "bucket of the time between the event and the example",
-        "action": "1 + one bit for every task it was positive for",
-        "position": "bucket of how many of the user's positive events came after it",
-    }
-    sequences = tuple(
-        Column(f"{kind}_{field}", "ARRAY<INT>", f"{title}: {words[field]}; 0 is padding", nullable=False)
-        for kind, title in (("recent", "Last events, latest first"), ("found", "Events found by the GSU, best first"))
-        for field in SEQUENCE_FIELDS
-    )
-    return Contract(
-        name="ranker_examples",
-        comment="Ranking examples whose lifelong history has already been searched",
-        columns=(
-            Column("example_id", "STRING", "Hash of user, item, time and kind", nullable=False),
-            Column("user_id", "STRING", "The user", nullable=False),
-            Column("item_id", "STRING", "The target item", nullable=False),
-            Column("event_time", "TIMESTAMP", "When; the history ends strictly before it", nullable=False),
-            Column("split", "STRING", "train, valid or test, by global time", nullable=False),
-            *_labels(tasks),
-            Column("item_index", "INT", "Index of the target item; 1 = not seen in the train period", nullable=False),
-            Column("sid_1", "INT", "The target's sid_1 + 1; 0 where it has none", nullable=False),
-            Column("sid_2", "INT", "The target's sid_2 + 1; 0 where it has none", nullable=False),
-            Column("sid_3", "INT", "The target's sid_3 + 1; 0 where it has none", nullable=False),
-            Column("hour", "INT", "UTC hour of event_time", nullable=False),
-            Column("weekday", "INT", "Day of the week of event_time, 0 = Monday", nullable=False),
-            Column("history_length", "INT", "Positive events of the user before event_time", nullable=False),
-            Column("taken", "INT", "Times the user took the item before", nullable=False),
-            Column("taken_gap", "INT", "Bucket of the time since the last one; 0 where there is none", nullable=False),
-            Column("item_events", "INT", "Positive events on the item, all users', on earlier days", nullable=False),
-            Column("item_week_events", "INT", "Those of the 7 days before", nullable=False),
-            Column("item_recent_events", "INT", "Those of the 28 days before", nullable=False),
-            Column("item_quarter_events", "INT", "Those of the 91 days before", nullable=False),
-            Column("item_takers", "INT", "Users who took the item on earlier days", nullable=False),
-            Column("item_week_takers", "INT", "Those whose first time was in the 7 days before", nullable=False),
-            Column("item_recent_takers", "INT", "Those whose first time was in the 28 days before", nullable=False),
-            Column("item_quarter_takers", "INT", "Those whose first time was in the 91 days before", nullable=False),
-            Column("item_age", "INT", "Days since the item's first positive event; 0 for none before", nullable=False),
-            Column("item_idle", "INT", "Days since its last one on an earlier day; 0 for none", nullable=False),
-            Column(
-                "sid_events", "INT", "Positive events on items of the target's SID, on earlier days", nullable=False
-            ),
-            Column("sid_recent_events", "INT", "Those of the 28 days before", nullable=False),
-            Column("shared_1", "INT", "Events of the user before that share sid_1 with the target", nullable=False),
-            Column("shared_2", "INT", "Those that share sid_2 too", nullable=False),
-            Column("shared_3", "INT", "Those that share all three", nullable=False),
-            Column("shared_gap", "INT", "Bucket of the time since the last of these; 0 for none", nullable=False),
-            Column("similar", "ARRAY<INT>", "Events of the user before, by similarity to the target", nullable=False),
-            Column(
-                "similarity",
-                "ARRAY<FLOAT>",
-                "Similarity to the events before: the best, mean of the 5 and 50 best, of all; then by text_embedding",
-                nullable=False,
-            ),
-            Column(
-                "behaviour",
-                "ARRAY<FLOAT>",
-                "The same by coarse, then by fine behaviour vectors, fitted before event_time; 0 for none",
-                nullable=False,
-            ),
-            Column(
-                "taste",
-                "ARRAY<FLOAT>",
-                "The user's taste with the target's audience and vector, then the late taste with both; 0 for none",
-                nullable=False,
-            ),
-            Column(
-                "tried",
-                "ARRAY<INT>",
-                "Different items taken before: all, of the target's category, its sid_1, sid_2 too; then the latest",
-                nullable=False,
-            ),
-            Column(
-                "paired",
-                "ARRAY<FLOAT>",
-                "Items the user took before that pair with the target: number, best and sum of scores, by source",
-                nullable=False,
-            ),
-            Column(
-                "neighbour_item",
-                "ARRAY<INT>",
-                "item_index that stands for the target's content, then its nearest items'; 0 is padding",
-                nullable=False,
-            ),
-            *sequences,
-            Column(
-                "found_score",
-                "ARRAY<FLOAT>",
-                "Similarity of every found event to the target; 0 is padding",
-                nullable=False,
-            ),
-            Column("recent_length", "INT", "Real events in the recent arrays", nullable=False),
-            Column("found_length", "INT", "Real events in the found arrays", nullable=False),
-        ),
-        key=("example_id",),
-        checks={"known_split": "split IN ('train', 'valid', 'test')"},
-        partition_by=("split",),
-    )
-
 
 def predictions(tasks: Sequence[str]) -> Contract:
     """The contract of ``predictions`` for the settings' tasks."""
@@ -348,7 +231,7 @@ def predictions(tasks: Sequence[str]) -> Contract:
             Column("user_id", "STRING", "The user", nullable=False),
             Column("item_id", "STRING", "The target item", nullable=False),
             Column("split", "STRING", "valid or test", nullable=False),
-            *_labels(tasks),
+            *label_columns(tasks),
             *(Column(f"score_{task}", "FLOAT", f"Probability of the {task}", nullable=False) for task in tasks),
         ),
         key=("example_id",),

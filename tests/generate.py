@@ -63,7 +63,7 @@ RENAME = "shopper=user_id,sku=item_id,at=event_time"
 SMALL = [
     'examples.behaviour.model="als"',
     "examples.behaviour.iterations=3",
-    "ranker.use_pairs=true",  # against its advice: every column is read
+    "ranker.use.pairs=true",  # against its advice: every column is read
     "mine.min_user_items=3",
     "mine.user2item.steps=60",
     "mine.user2item.batch_size=256",

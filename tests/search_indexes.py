@@ -1,18 +1,22 @@
-"""A catalogue of random items, as build_examples publishes it."""
+"""Search indexes of random items, as build_examples publishes them, and what is asked of them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from models.ranker.examples.targets import HOUR, Catalogue
+from models.ranker.examples.context import Context
+from models.ranker.examples.past import Past
+from models.ranker.examples.search_index import SearchIndex
+from models.ranker.examples.targets import HOUR, ExampleParameters, Targets
 
 
-def random_catalogue(items: int, seed: int = 0) -> Catalogue:
+def random_index(items: int, seed: int = 0) -> SearchIndex:
     """Two behaviour fits, two sources of one pair an item, one window that negatives are drawn within."""
     draw = np.random.default_rng(seed)
-    return Catalogue(
+    return SearchIndex(
         search_embeddings=draw.normal(size=(items, 8)).astype(np.float32),
         text_embeddings=draw.normal(size=(items, 3)).astype(np.float32),
         codes=draw.integers(0, 5, (items, 3)).astype(np.int32),
@@ -32,7 +36,28 @@ def random_catalogue(items: int, seed: int = 0) -> Catalogue:
     )
 
 
-def write(catalogue: Catalogue, folder: Path) -> None:
-    """The files of the catalogue's artifact."""
-    for name, array in vars(catalogue).items():
+def write(index: SearchIndex, folder: Path) -> None:
+    """The files of the artifact."""
+    for name, array in vars(index).items():
         np.save(folder / f"{name}.npy", array)
+
+
+PARAMETERS = ExampleParameters(recent_length=3, found_length=4, search="embedding", negatives=0, attribution_gap=0)
+
+
+def asked(
+    index: SearchIndex,
+    targets: NDArray[np.int64],
+    history: NDArray[np.int64],
+    *,
+    visible: NDArray[np.int64],
+    times: NDArray[np.int64] | None = None,
+) -> Context:
+    """Targets, as item rows, that see so many of the oldest events of a history; at hour 0 where no times are given."""
+    n = len(targets)
+    when = np.zeros(n, np.int64) if times is None else times
+    asked = Targets(targets, when, np.zeros((n, 1), bool), np.zeros(n, np.uint64))
+    past = Past.of(history, np.arange(len(history)), np.zeros(len(history), np.int64), index)
+    context = Context(asked, past, index, PARAMETERS)
+    vars(context)["visible"] = visible  # in place of what the times would say
+    return context

@@ -12,18 +12,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from models.ranker.examples.columns import target_columns
 from models.ranker.examples.hashing import uniform
 from models.ranker.examples.histories import Histories, histories_of
+from models.ranker.examples.search_index import SearchIndex
 from models.ranker.examples.targets import (
-    Catalogue,
     ExampleParameters,
     Targets,
     UserEvents,
     draw_negatives,
     targets_of,
 )
-from udfs.arrays import list_column
+from schemas.features import PARTS
+from udfs.arrays import feature_column, list_column
 from udfs.batches import Batches
 from udfs.workers import shipped
 
@@ -59,13 +59,13 @@ class SplitPlan:
 
 
 @cache
-def load_catalogue(folder: Path) -> Catalogue:
-    """A catalogue from the files of its artifact, memory-mapped: one copy for all workers of a host."""
-    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in Catalogue.__annotations__}
-    return Catalogue(**arrays)
+def load_search_index(folder: Path) -> SearchIndex:
+    """A search index from the files of its artifact, memory-mapped: one copy for all workers of a host."""
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in SearchIndex.__annotations__}
+    return SearchIndex(**arrays)
 
 
-def build_examples(catalogue: str, parameters: ExampleParameters, plan: SplitPlan, tasks: Sequence[str]) -> Batches:
+def build_examples(search_index: str, parameters: ExampleParameters, plan: SplitPlan, tasks: Sequence[str]) -> Batches:
     """Makes the function for ``mapInArrow`` over partitions sorted by user, part, time and item row.
 
     Its input has one row per event: ``user_id``, ``part`` (of how many ``parts``), ``item_row``, ``time``, ``labels``
@@ -74,20 +74,20 @@ def build_examples(catalogue: str, parameters: ExampleParameters, plan: SplitPla
     size.
 
     Args:
-        catalogue: the shipped catalogue.
+        search_index: the shipped search index.
         parameters: lengths and sampling.
         plan: the time split.
         tasks: in the order of the labels.
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        folder = shipped(catalogue)
+        folder = shipped(search_index)
         for rows in users_of(batches):
             events = _events(rows, len(tasks))
             share = (rows["part"][0].as_py(), rows["parts"][0].as_py())
-            built = examples_of_user(events, load_catalogue(folder), parameters, plan, share)
+            built = examples_of_user(events, load_search_index(folder), parameters, plan, share)
             if built is not None:
-                yield to_arrow(rows["user_id"][0].as_py(), *built, load_catalogue(folder), plan, tasks)
+                yield to_arrow(rows["user_id"][0].as_py(), *built, plan, tasks)
 
     return run
 
@@ -117,7 +117,7 @@ def _owner(rows: pa.RecordBatch) -> tuple[str, int]:
 
 def examples_of_user(
     events: UserEvents,
-    catalogue: Catalogue,
+    index: SearchIndex,
     parameters: ExampleParameters,
     plan: SplitPlan,
     share: tuple[int, int] = (0, 1),
@@ -126,7 +126,7 @@ def examples_of_user(
 
     Args:
         events: the user's events, oldest first.
-        catalogue: what is known of the items.
+        index: what is known of the items.
         parameters: lengths and sampling.
         plan: the time split.
         share: the part of the user's positives and impressions that is made, and of how many.
@@ -136,14 +136,14 @@ def examples_of_user(
     targets = _take(targets, plan.keeps(targets) & (targets.keys % np.uint64(parts) == part))
     if parameters.negatives:
         owned = np.unique(events.rows[events.positive])
-        window = np.searchsorted(catalogue.drawing_from, targets.times, side="right") - 1
-        drawn = draw_negatives(targets, window, owned, catalogue.drawing, parameters.negatives)
+        window = np.searchsorted(index.drawing_from, targets.times, side="right") - 1
+        drawn = draw_negatives(targets, window, owned, index.drawing, parameters.negatives)
         targets = Targets(
             *(np.concatenate([a, b]) for a, b in zip(vars(targets).values(), vars(drawn).values(), strict=True))
         )
     if len(targets.rows) == 0:
         return None
-    return targets, histories_of(events, targets, catalogue, parameters)
+    return targets, histories_of(events, targets, index, parameters)
 
 
 def _take(targets: Targets, rows: NDArray[np.bool_]) -> Targets:
@@ -162,7 +162,7 @@ def _events(rows: pa.Table, tasks: int) -> UserEvents:
 
 
 def to_arrow(
-    user: str, targets: Targets, histories: Histories, catalogue: Catalogue, plan: SplitPlan, tasks: Sequence[str]
+    user: str, targets: Targets, histories: Histories, plan: SplitPlan, tasks: Sequence[str]
 ) -> pa.RecordBatch:
     """One user's examples as the columns of ``ranker_examples``, item row and key in place of ids.
 
@@ -170,7 +170,6 @@ def to_arrow(
         user: the user's id.
         targets: the examples' targets.
         histories: of the targets.
-        catalogue: what is known of the items.
         plan: the time split.
         tasks: in the order of the labels.
     """
@@ -182,10 +181,7 @@ def to_arrow(
         "event_time": pa.array(targets.times, pa.timestamp("us", tz="UTC")),
         "split": pa.array(np.array(SPLITS)[plan.split_of(targets.times)].tolist(), pa.string()),
         **{f"label_{task}": pa.array(targets.labels[:, i].astype(np.float32)) for i, task in enumerate(tasks)},
-        **{
-            name: list_column(values) if values.ndim == 2 else pa.array(values)
-            for name, values in target_columns(targets, histories, catalogue).items()
-        },
+        **{name: feature_column(values, PARTS.get(name, ())) for name, values in histories.columns.items()},
         **{f"recent_{name}": list_column(values) for name, values in histories.recent.items()},
         **{f"found_{name}": list_column(values) for name, values in histories.found.items()},
         "found_score": list_column(histories.found_score),

@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.ranker.examples.histories import Past
+from models.ranker.examples.context import Context
+from models.ranker.examples.past import Past
 from models.ranker.examples.targets import ExampleParameters, Targets
 from models.ranker.serving.user_candidates import score_user
+from schemas.features import COUNTED
 from udfs.batches import Batches
-from udfs.examples import load_catalogue, users_of
+from udfs.examples import load_search_index, users_of
 from udfs.scoring import loaded_ranker
 from udfs.workers import shipped, use_task_cores
 
 
-def score_candidates(
-    rankers: str, model: str, catalogue: str, parameters: ExampleParameters, counts: Sequence[str]
-) -> Batches:
+def score_candidates(rankers: str, model: str, search_index: str, parameters: ExampleParameters) -> Batches:
     """Makes the function for ``mapInArrow`` over partitions sorted by user, part, time and item row.
 
     Its input has one row per event and one per candidate: ``user_id``, ``part``, ``item_id`` (null for an event),
-    ``item_row``, ``time``, ``labels`` (one bit per task) and the counts. All of a user's events lie beside the
-    candidates of every part. Memory: the ranker, one user's events, and one part's candidates.
+    ``item_row``, ``time``, ``labels`` (one bit per task) and the features that are counted over all users. All of a
+    user's events lie beside the candidates of every part. Memory: the ranker, one user's events, and one part's
+    candidates.
 
     Args:
         rankers: the shipped rankers.
         model: the name of the one that scores.
-        catalogue: the shipped catalogue, that it was trained with.
+        search_index: the shipped search index, that it was trained with.
         parameters: search and lengths that it was trained with.
-        counts: columns of the candidates that the ranker reads as they are.
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         use_task_cores()
         ranker = loaded_ranker(shipped(rankers), model)
-        known = load_catalogue(shipped(catalogue))
+        known = load_search_index(shipped(search_index))
         tasks = list(ranker.shape.tasks)
         for rows in users_of(batches):
             is_event = pc.is_null(rows["item_id"])
@@ -45,9 +45,10 @@ def score_candidates(
             if asked.num_rows == 0:
                 continue
             events = rows.filter(is_event)
-            past = Past.of(*(events[name].to_numpy() for name in ("item_row", "time", "labels")), known)
-            of_all = {name: np.array(asked[name]) for name in counts}
-            scores = score_user(ranker, past, _targets(asked, len(tasks)), of_all, known, parameters)
+            rows_of, times, labels = (events[name].to_numpy() for name in ("item_row", "time", "labels"))
+            past = Past.of(rows_of, times, labels, known)
+            of_all = {name: np.array(asked[name]) for name in COUNTED}
+            scores = score_user(ranker, Context(_targets(asked, len(tasks)), past, known, parameters), of_all)
             columns = {
                 "user_id": asked["user_id"],
                 "item_id": asked["item_id"],

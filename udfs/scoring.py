@@ -13,6 +13,7 @@ import torch
 from models.ranker.network.ranker import Ranker
 from models.ranker.network.saved import load_ranker
 from models.ranker.training.metrics import auc_per_group
+from schemas.features import PARTS
 from udfs.arrays import column_matrix
 from udfs.batches import Batches
 from udfs.workers import shipped, use_task_cores
@@ -56,8 +57,8 @@ def _tensors(batch: pa.RecordBatch, ranker: Ranker) -> dict[str, torch.Tensor]:
     tensors = {}
     for name in ranker.shape.columns:
         column = batch.column(name)
-        is_list = pa.types.is_list(column.type) or pa.types.is_large_list(column.type)
-        values = column_matrix(column) if is_list else column.to_numpy(zero_copy_only=False)
+        several = pa.types.is_nested(column.type)
+        values = column_matrix(column, PARTS.get(name, ())) if several else column.to_numpy(zero_copy_only=False)
         tensors[name] = torch.from_numpy(np.array(values))
     return tensors
 

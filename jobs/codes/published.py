@@ -8,10 +8,8 @@ from pyspark.sql import functions as F
 from lake.artifacts import Artifact
 from lake.job import Run
 from schemas.errors import UserError
+from schemas.names import SID_COLUMNS
 from schemas.tables import SEMANTIC_IDS
-
-SID_COLUMNS = ("sid_1", "sid_2", "sid_3")
-"""Codes of the levels; further ones stand in sid_more."""
 
 
 def all_codes() -> Column:

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from jobs.examples.audience import audiences, mean_user, user_directions
 from jobs.transforms.als import AlsParameters, item_factors, with_user_numbers
 from lake.periods import Periods
-from models.ranker.examples.shrinkage import Kin, lend
+from models.ranker.examples.shrinkage import Neighbourhood, shrink
 from schemas.parameters import take
 from schemas.ranking_sections import BehaviourSettings
 from udfs.arrays import column_matrix
@@ -117,10 +117,11 @@ def behaviours(
     items: DataFrame,
     days: Sequence[date],
     count: int,
-    kin: Kin | None,
+    *,
+    towards: Neighbourhood | None,
     settings: BehaviourSettings,
 ) -> Behaviours:
-    """Fits vectors on the log before each of some days, and lends them to items that few took.
+    """Fits vectors on the log before each of some days, and shrinks those of items that few took.
 
     Driver memory: ``4 * (coarse_dim + 2 * fine_dim)`` bytes an item and fit; beside them three times ``4 * fine_dim``
     for one.
@@ -130,7 +131,7 @@ def behaviours(
         items: item_id, item_row.
         days: of :func:`fit_days`.
         count: items.
-        kin: of the items; None where each has its own vectors alone.
+        towards: what the items are shrunk towards; None where each has its own vectors alone.
         settings: of the fits.
     """
     dims = settings.coarse_dim, settings.fine_dim, settings.fine_dim
@@ -143,8 +144,8 @@ def behaviours(
             for matrix in (coarse, fine):
                 factors = item_factors(ratings, take(AlsParameters, settings, dim=matrix.shape[2]))
                 vectors = vectors_by_row(factors, count, matrix.shape[2])
-                matrix[number] = lend(vectors, takers, kin, settings.lending) if kin else vectors
-            # The last factors are the fine ones, and as fitted: who lends to whom says nothing of the users.
+                matrix[number] = shrink(vectors, takers, towards, settings.shrinkage) if towards else vectors
+            # The last factors are the fine ones, and as fitted: shrinkage says nothing of the users.
             directions = user_directions(ratings, factors, settings.fine_dim).persist()
             mean[number] = mean_user(directions, settings.fine_dim)
             of_items = audiences(ratings, directions, mean[number])

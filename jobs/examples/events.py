@@ -13,7 +13,7 @@ from schemas.ranking_sections import RankingSettings
 def shape_events(interactions: DataFrame, item_rows: DataFrame, ranking: RankingSettings) -> DataFrame:
     """Events that matter for ranking, as the examples' function takes them.
 
-    No array travels with an event: an item is the number of its row in the catalogue.
+    No array travels with an event: an item is the number of its row in the search index.
     """
     labels = [
         F.when(F.col("action").isin(actions), F.lit(1 << bit)).otherwise(F.lit(0))

@@ -6,7 +6,8 @@ import numpy as np
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from models.ranker.examples.mined_pairs import SOURCES, Triggers, triggers_by_target
+from models.ranker.examples.triggers import Triggers, triggers_by_target
+from schemas.names import PAIR_SOURCES
 
 
 def pair_rows(pairs: DataFrame, items: DataFrame, most: int) -> DataFrame:
@@ -24,7 +25,7 @@ def pair_rows(pairs: DataFrame, items: DataFrame, most: int) -> DataFrame:
     """
     of_trigger = Window.partitionBy("source", "trigger_item_id")
     of_target = Window.partitionBy("source", "target_item_id").orderBy(F.desc("score"), "trigger_item_id")
-    number = F.array_position(F.array(*(F.lit(name) for name in SOURCES)), F.col("source")) - 1
+    number = F.array_position(F.array(*(F.lit(name) for name in PAIR_SOURCES)), F.col("source")) - 1
     best = (
         pairs.where("verdict IS NULL OR verdict = 'keep'")
         .withColumn("score", (F.col("score") / F.max("score").over(of_trigger)).cast("float"))
@@ -41,4 +42,4 @@ def triggers_of(pairs: DataFrame, items: int) -> Triggers:
     """Gathers :func:`pair_rows`. Driver memory: about 60 bytes a pair."""
     table = pairs.toArrow()
     source, target, trigger = (table[name].to_numpy().astype(np.int64) for name in ("source", "target", "trigger"))
-    return triggers_by_target(source, target, trigger, table["score"].to_numpy(), items)
+    return triggers_by_target(source, target, trigger, table["score"].to_numpy(), items=items)

@@ -4,38 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
-CODES = ("sid_1", "sid_2", "sid_3")
-SPANS = {"": None, "week_": 7, "recent_": 28, "quarter_": 91}
-"""Days before the example that are counted; None for all."""
-OF_ITEM = {f"item_{span}{what}": (what, days) for what in ("events", "takers") for span, days in SPANS.items()}
-OF_SID = {f"sid_{span}events": ("events", SPANS[span]) for span in ("", "recent_")}
-"""Columns, each with what it counts and over how many days."""
-POPULARITY = (*OF_ITEM, "item_age", "item_idle", *OF_SID)
-"""Columns of :func:`with_popularity_before`."""
+from schemas.feature import CountBefore
+from schemas.features import COUNTED
+from schemas.names import SID_COLUMNS
 
 
 def with_popularity_before(examples: DataFrame, positives: DataFrame, item_rows: DataFrame) -> DataFrame:
-    """Adds :data:`POPULARITY`, all of days before the example's.
+    """Adds :data:`schemas.features.COUNTED`, all of days before the example's.
 
     Positive events on the item, and on all items of its SID; users who took the item, each on the day of the first
     time; days since the item's first event and since its last, 0 where there is none. Events say what is bought again
-    and again, takers what is still tried.
+    and again, takers what is taken for the first time.
 
     Args:
         examples: item_id, event_time and the target's codes, 0 for none; persisted, for it is read twice.
         positives: user_id, item_id, event_date.
         item_rows: of :func:`jobs.examples.search_index.item_rows`.
     """
-    codes = [(F.coalesce(code, F.lit(-1)) + 1).alias(code) for code in CODES]  # as in the examples, 0 = none
+    codes = [(F.coalesce(code, F.lit(-1)) + 1).alias(code) for code in SID_COLUMNS]  # as in the examples, 0 = none
     daily = daily_counts(positives)
     of_sid = daily.join(item_rows.select("item_id", *codes), "item_id", "inner")
     dated = examples.withColumn("day", F.to_date("event_time"))
-    asked = dated.select("item_id", *CODES, "day").distinct()
-    of_days = _before(_before(asked, daily, ["item_id"], OF_ITEM, "item_"), of_sid, list(CODES), OF_SID)
-    return dated.join(of_days.drop(*CODES), ["item_id", "day"], "inner").drop("day")
+    asked = dated.select("item_id", *SID_COLUMNS, "day").distinct()
+    of_days = _before(_before(asked, daily, ["item_id"], _counts("item")), of_sid, list(SID_COLUMNS), _counts("sid"))
+    return dated.join(of_days.drop(*SID_COLUMNS), ["item_id", "day"], "inner").drop("day")
 
 
 def daily_counts(positives: DataFrame) -> DataFrame:
@@ -56,23 +51,25 @@ def daily_counts(positives: DataFrame) -> DataFrame:
     )
 
 
-def _before(
-    asked: DataFrame, daily: DataFrame, key: list[str], counts: Mapping[str, tuple[str, int | None]], dated: str = ""
-) -> DataFrame:
-    """Adds counts by a key over the days before; with a prefix also the days since the first event and the last."""
-    counted = sorted({what for what, _ in counts.values()})
-    none = (F.lit(0).alias(what) for what in counted)
-    days = daily.select(*key, "day", *counted).unionByName(asked.select(*key, "day", *none).distinct())
-    days = days.groupBy(*key, "day").agg(*(F.sum(what).alias(what) for what in counted))
+def _counts(key: str) -> dict[str, CountBefore]:
+    return {name: count for name, count in COUNTED.items() if count.key == key}
+
+
+def _before(asked: DataFrame, daily: DataFrame, key: list[str], counts: Mapping[str, CountBefore]) -> DataFrame:
+    """Adds counts by a key over the days before."""
+    summed = sorted({"takers" if count.what == "takers" else "events" for count in counts.values()})
+    none = (F.lit(0).alias(what) for what in summed)
+    days = daily.select(*key, "day", *summed).unionByName(asked.select(*key, "day", *none).distinct())
+    days = days.groupBy(*key, "day").agg(*(F.sum(what).alias(what) for what in summed))
     of_key = Window.partitionBy(*key).orderBy(F.unix_date("day"))
-    earlier = of_key.rangeBetween(Window.unboundedPreceding, -1)
-    columns = {
-        name: F.coalesce(F.sum(what).over(earlier if span is None else of_key.rangeBetween(-span, -1)), F.lit(0))
-        for name, (what, span) in counts.items()
-    }
-    if dated:
-        taken = F.when(F.col("events") > 0, F.col("day"))
-        ends = {f"{dated}age": F.min(taken), f"{dated}idle": F.max(taken)}
-        columns |= {name: F.coalesce(F.date_diff("day", end.over(earlier)), F.lit(0)) for name, end in ends.items()}
-    before = days.select(*key, "day", *(column.cast("int").alias(name) for name, column in columns.items()))
-    return asked.join(before, [*key, "day"], "inner")
+    columns = (F.coalesce(_count(count, of_key), F.lit(0)).cast("int").alias(name) for name, count in counts.items())
+    return asked.join(days.select(*key, "day", *columns), [*key, "day"], "inner")
+
+
+def _count(count: CountBefore, of_key: WindowSpec) -> Column:
+    """One count, null where nothing came before."""
+    earlier = of_key.rangeBetween(Window.unboundedPreceding if count.days is None else -count.days, -1)
+    if count.what in ("events", "takers"):
+        return F.sum(count.what).over(earlier)
+    taken = F.when(F.col("events") > 0, F.col("day"))
+    return F.date_diff("day", (F.min(taken) if count.what == "age" else F.max(taken)).over(earlier))

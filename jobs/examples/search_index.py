@@ -1,4 +1,4 @@
-"""The catalogue that executors search in: every item's vector, codes, category and popularity, memory-mapped."""
+"""The search index that executors read: every item's vector, codes, category and popularity, memory-mapped."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from lake.artifacts import Artifact
 from lake.indexing import with_row_number
 from lake.job import Run
 from lake.periods import Periods
-from models.ranker.examples.shrinkage import LENDERS, kin_of
+from models.ranker.examples.shrinkage import MOST_NEIGHBOURS, neighbourhood_of
 from models.ranker.examples.targets import FIRST, UNKNOWN, drawing_sums
 from schemas.errors import UserError
+from schemas.names import SID_COLUMNS
 from schemas.ranking_sections import ExamplesSettings
 from schemas.tables import ITEM_PAIRS, SEMANTIC_IDS
 from udfs.arrays import column_matrix
@@ -34,7 +35,7 @@ ITEM_ROWS = "item_rows.parquet"
 
 
 def item_rows(
-    items: DataFrame, embeddings: DataFrame, codes: DataFrame, positives: DataFrame, periods: Periods
+    items: DataFrame, embeddings: DataFrame, codes: DataFrame, positives: DataFrame, *, periods: Periods
 ) -> DataFrame:
     """Every embedded item with category, codes, neighbours and popularity, numbered by ``item_row``.
 
@@ -47,7 +48,7 @@ def item_rows(
     rows = (
         embeddings.select("item_id", "search_embedding", "text_embedding")
         .join(categories, "item_id", "left")
-        .join(codes.select("item_id", "sid_1", "sid_2", "sid_3", "content_hash", "neighbours"), "item_id", "left")
+        .join(codes.select("item_id", *SID_COLUMNS, "content_hash", "neighbours"), "item_id", "left")
         .join(known, "item_id", "left")
         .join(popularity_in(positives, days), "item_id", "left")
         .withColumn("popularity", F.coalesce("popularity", F.array_repeat(F.lit(0), len(days))))
@@ -88,7 +89,8 @@ def content_numbers(items: DataFrame) -> NDArray[np.int64]:
     """
     content = F.xxhash64(F.coalesce("content_hash", "item_id")).alias("content")
     table = items.select("item_row", content).toArrow().sort_by("item_row")
-    return np.unique(table["content"].to_numpy(), return_inverse=True)[1]
+    numbers: NDArray[np.int64] = np.unique(table["content"].to_numpy(), return_inverse=True)[1]
+    return numbers
 
 
 def known_neighbours(
@@ -110,7 +112,8 @@ def known_neighbours(
     np.minimum.at(best, content, np.where(index >= FIRST, index, np.iinfo(np.int32).max))
     best[best == np.iinfo(np.int32).max] = 0
     own = best[content]
-    return np.concatenate([own[:, None], np.where(near >= 0, own[near], 0)], axis=1).astype(np.int32)
+    both: NDArray[np.int32] = np.concatenate([own[:, None], np.where(near >= 0, own[near], 0)], axis=1)
+    return both.astype(np.int32)
 
 
 def item_index(
@@ -124,20 +127,22 @@ def item_index(
         hashes: a number of each item, from 0 on, that others may share, shape (items,); None for rows of their own.
     """
     known = train_events >= min_item_events
+    index = np.empty(len(known), np.int32)
     if hashes is not None:
-        return np.where(known, FIRST + hashes, UNKNOWN).astype(np.int32)
+        index[:] = np.where(known, FIRST + hashes, UNKNOWN)
+        return index
     # By popularity, so that hot rows of the table lie together.
     order = np.lexsort((np.arange(len(known)), -train_events))
-    index = np.empty(len(known), np.int32)
     index[order] = np.where(known[order], FIRST + np.arange(len(known)), UNKNOWN)
     return index
 
 
-def write_catalogue(
+def write_search_index(
     rows: DataFrame,
     near: NDArray[np.int64],
     content: NDArray[np.int64],
     pairs: DataFrame,
+    *,
     settings: ExamplesSettings,
     folder: Path,
 ) -> dict[str, object]:
@@ -170,8 +175,8 @@ def write_catalogue(
     if not hashed:
         order = np.argsort(index, kind="stable")[len(index) - known :]
         pq.write_table(table.select(["item_id"]).take(pa.array(order)), folder / ITEM_IDS)
-    pq.write_table(table.select(["item_id", "item_row", "sid_1", "sid_2", "sid_3"]), folder / ITEM_ROWS)
-    codes = np.stack([table[f"sid_{i}"].fill_null(-1).to_numpy() + 1 for i in (1, 2, 3)], axis=1).astype(np.int32)
+    pq.write_table(table.select(["item_id", "item_row", *SID_COLUMNS]), folder / ITEM_ROWS)
+    codes = np.stack([table[name].fill_null(-1).to_numpy() + 1 for name in SID_COLUMNS], axis=1).astype(np.int32)
     by_search, by_text = (column_matrix(table[name]) for name in ("search_embedding", "text_embedding"))
     np.save(folder / "search_embeddings.npy", by_search)
     # The same vectors twice would be searched twice.
@@ -179,8 +184,10 @@ def write_catalogue(
     np.save(folder / "codes.npy", codes)
     np.save(folder / "item_index.npy", index)
     np.save(folder / "drawing.npy", drawing_sums(column_matrix(table["popularity"]), settings.negative_power))
-    for name, array in zip(("start", "trigger", "score"), triggers_of(pairs, table.num_rows), strict=True):
-        np.save(folder / f"pair_{name}.npy", array)
+    triggers = triggers_of(pairs, table.num_rows)
+    np.save(folder / "pair_start.npy", triggers.start)
+    np.save(folder / "pair_trigger.npy", triggers.rows)
+    np.save(folder / "pair_score.npy", triggers.scores)
     np.save(folder / "neighbours.npy", known_neighbours(near[:, : settings.neighbours], content, index))
     np.save(folder / "category.npy", table["category"].fill_null(0).to_numpy())
     return {
@@ -190,10 +197,10 @@ def write_catalogue(
     }
 
 
-def publish_catalogue(run: Run, items: DataFrame, positives: DataFrame, periods: Periods) -> Artifact:
-    """Publishes the catalogue of this run's tables.
+def publish_search_index(run: Run, items: DataFrame, positives: DataFrame, periods: Periods) -> Artifact:
+    """Publishes the search index of this run's tables.
 
-    Driver memory: that of :func:`write_catalogue`, and of :func:`jobs.examples.behaviour.behaviours`.
+    Driver memory: that of :func:`write_search_index`, and of :func:`jobs.examples.behaviour.behaviours`.
 
     Args:
         run: the run.
@@ -221,14 +228,14 @@ def publish_catalogue(run: Run, items: DataFrame, positives: DataFrame, periods:
     with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
         pairs = pair_rows(run.read(ITEM_PAIRS.name), items, settings.pairs)
         days = fit_days(periods, settings.behaviour)
-        lends = bool(days and settings.behaviour.lending)
-        near = nearest_rows(items, count, max(settings.neighbours, LENDERS) if lends else settings.neighbours)
+        shrinks = bool(days and settings.behaviour.shrinkage)
+        near = nearest_rows(items, count, max(settings.neighbours, MOST_NEIGHBOURS) if shrinks else settings.neighbours)
         content = content_numbers(items)
-        sizes = write_catalogue(items, near, content, pairs, settings, Path(folder))
+        sizes = write_search_index(items, near, content, pairs, settings=settings, folder=Path(folder))
         with run.step("fit behaviour"):
             by_text = np.load(Path(folder) / "search_embeddings.npy", mmap_mode="r")
-            kin = kin_of(content, near[:, :LENDERS], by_text) if lends else None
-            vectors = behaviours(positives, items, days, count, kin, settings.behaviour)
+            towards = neighbourhood_of(content, near[:, :MOST_NEIGHBOURS], by_text) if shrinks else None
+            vectors = behaviours(positives, items, days, count, towards=towards, settings=settings.behaviour)
         windows = np.array([Periods.microseconds(day) for day in window_days(periods)], np.int64)
         for name, array in (vars(vectors) | {"drawing_from": windows}).items():
             np.save(Path(folder) / f"{name}.npy", array)
@@ -236,4 +243,4 @@ def publish_catalogue(run: Run, items: DataFrame, positives: DataFrame, periods:
             "examples": settings.model_dump(include={"recent_length", "found_length", "search"}),
             "ranking": run.settings.ranking.model_dump(),
         }
-        return run.publish("catalogue", Path(folder), recipe, codebook=codebook, **made_with, **sizes)
+        return run.publish("search_index", Path(folder), recipe, codebook=codebook, **made_with, **sizes)

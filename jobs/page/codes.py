@@ -8,9 +8,9 @@ from markupsafe import Markup
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.codes.published import SID_COLUMNS
 from jobs.page.figures import MOST_CODES, bucket_sizes, code_use
 from lake.job import Run
+from schemas.names import SID_COLUMNS
 
 LARGEST_BUCKET_SHOWN = 30
 NIGHTS_SHOWN = 10

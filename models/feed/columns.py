@@ -1,21 +1,29 @@
-"""Arrow list columns as matrices, without a Python object per number."""
+"""Arrow columns of several numbers a row as matrices, without a Python object per number."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 
-def column_matrix(column: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
-    """The matrix, shape (n, d), of a list column whose lists are of equal length.
+def column_matrix(column: pa.Array | pa.ChunkedArray, parts: Sequence[str] = ()) -> NDArray[Any]:
+    """The matrix, shape (n, d), of a list column whose lists are of equal length, or of a STRUCT's parts.
+
+    Args:
+        column: of lists, or of structs.
+        parts: names of a STRUCT's parts, in the order of the matrix's columns.
 
     Raises:
-        ValueError: the lists differ in length, or there is a null.
+        ValueError: the lists differ in length, the parts have other names or another order, or there is a null.
     """
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+    if pa.types.is_struct(column.type):
+        return _struct_matrix(column, parts)
     values = column.flatten().to_numpy(zero_copy_only=False)
     if len(column) == 0:
         return values.reshape(0, 0)
@@ -24,3 +32,13 @@ def column_matrix(column: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
     if column.null_count or (lengths != lengths[0]).any():
         raise ValueError("the lists of this column differ in length or are null")
     return values.reshape(len(column), -1)
+
+
+def _struct_matrix(column: pa.StructArray, parts: Sequence[str]) -> NDArray[Any]:
+    names = [field.name for field in column.type]
+    if names != list(parts):
+        raise ValueError(f"its parts are {', '.join(names)}, not {', '.join(parts) or 'known'}; make the table anew")
+    values = column.flatten()
+    if column.null_count or any(part.null_count for part in values):
+        raise ValueError("null is not allowed")
+    return np.stack([part.to_numpy(zero_copy_only=False) for part in values], axis=1)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import KW_ONLY, dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -26,12 +26,13 @@ class Feed:
 
     Attributes:
         files: URLs of Parquet files.
-        columns: numeric columns and fixed-length lists of such, without nulls.
+        columns: numeric columns, fixed-length lists of such and STRUCTs of such, without nulls.
         batch_size: rows a batch of this shard; the last one may be smaller.
         shuffle_rows: rows in the shuffling buffer; 0 keeps the files' order.
         seed: of the order.
         shard: number of this process's share.
         shards: processes that share the rows.
+        parts: of STRUCT columns, the names of their parts, in the order of the columns of the tensor.
     """
 
     files: Sequence[str]
@@ -42,6 +43,7 @@ class Feed:
     seed: int
     shard: int = 0
     shards: int = 1
+    parts: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.files:
@@ -81,7 +83,8 @@ class Feed:
             number: of the epoch.
 
         Raises:
-            ValueError: a column is not there, holds nulls or text, or its lists differ in length.
+            ValueError: a column is not there, holds nulls or text, its lists differ in length, or its parts
+                are others.
         """
         seed = [self.seed % 2**32, number]  # the same for all shards: they cut one order
         groups = self._row_groups
@@ -89,7 +92,8 @@ class Feed:
             order = np.random.default_rng(seed).permutation(len(groups))
             groups = [groups[place] for place in order]
         own = _between(groups, self.rows * self.shard // self.shards, self.rows * (self.shard + 1) // self.shards)
-        pieces: Iterable[Rows] = self._parquet.read(self.columns, own) if own else ()
+        columns = {name: self.parts.get(name, ()) for name in self.columns}
+        pieces: Iterable[Rows] = self._parquet.read(columns, own) if own else ()
         if not self.shuffle_rows:
             return _in_order(pieces, self.batch_size)
         generator = np.random.default_rng([*seed, self.shard])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from queue import Full
 from threading import Semaphore
@@ -31,6 +31,9 @@ with warnings.catch_warnings():
 
 # Petastorm works with what pyarrow 14 deprecates; its users can do nothing about it.
 warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")
+
+Columns = Mapping[str, Sequence[str]]
+"""Names of columns, each with those of the parts that a STRUCT column has."""
 
 ROWS_AT_ONCE = 4096
 PIECES_AHEAD = 2
@@ -77,7 +80,7 @@ class ParquetFiles:
             found += [Stretch(path, number, 0, size) for number, size in enumerate(sizes)]
         return found
 
-    def read(self, columns: Sequence[str], stretches: Sequence[Stretch]) -> Iterator[Rows]:
+    def read(self, columns: Columns, stretches: Sequence[Stretch]) -> Iterator[Rows]:
         """The rows of some stretches, in their order, a few thousand at a time.
 
         A thread reads and decodes: ahead of the caller where a core is free for it, and while the caller waits where
@@ -85,11 +88,11 @@ class ParquetFiles:
         most four pieces of 4,096 rows, and a file buffer per column.
 
         Args:
-            columns: numeric columns and lists of them of one length.
+            columns: numeric columns, lists of one length and STRUCTs of such, each with the names of its parts.
             stretches: what is read.
 
         Raises:
-            ValueError: a column is not there, holds nulls or text, or its lists differ in length.
+            ValueError: a column is not there, holds nulls or text, its lists differ in length, or its parts are others.
         """
         reader = _StretchReader(self._filesystem, self.paths, columns, stretches)
         with reader:
@@ -108,27 +111,30 @@ def _stop_readers() -> None:
 
 
 class _StretchReader(Reader):
-    """Petastorm's reader over stretches in place of whole row groups."""
+    """Petastorm's reader over stretches in place of whole row groups.
+
+    Its own schema leaves STRUCT columns out, so the worker is told the columns, and Petastorm none.
+    """
 
     def __init__(
-        self, filesystem: object, paths: Sequence[str], columns: Sequence[str], stretches: Sequence[Stretch]
+        self, filesystem: object, paths: Sequence[str], columns: Columns, stretches: Sequence[Stretch]
     ) -> None:
-        self._stretches = stretches
+        self._columns, self._stretches = columns, stretches
         # One worker: with more, the order would depend on which is faster.
         pool = _Pool(1, PIECES_AHEAD, in_turns=computes_on_all_cores())
-        super().__init__(
-            filesystem, list(paths), schema_fields=list(columns), worker_class=_StretchWorker,
-            reader_pool=pool, shuffle_row_groups=False, num_epochs=1, is_batched_reader=True,
-        )  # fmt: skip
-        if missing := [name for name in columns if name not in self.schema.fields]:
-            self.stop()
-            raise ValueError(f"the files have no column {missing[0]}: {paths[0]}")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the columns that its schema leaves out
+            super().__init__(
+                filesystem, list(paths), worker_class=_StretchWorker, reader_pool=pool,
+                shuffle_row_groups=False, num_epochs=1, is_batched_reader=True,
+            )  # fmt: skip
         _readers.add(self)
 
     def _filter_row_groups(self, dataset: object, row_groups: Sequence[Any], *_: object) -> tuple[list[int], None]:
         places = {(piece.path, piece.row_group): place for place, piece in enumerate(row_groups)}
         self._items = [
-            {"piece_index": places[s.path, s.row_group], "start": s.start, "stop": s.stop} for s in self._stretches
+            {"piece_index": places[s.path, s.row_group], "start": s.start, "stop": s.stop, "columns": self._columns}
+            for s in self._stretches
         ]
         return list(range(len(row_groups))), None
 
@@ -191,18 +197,19 @@ class _StretchWorker(ArrowReaderWorker):
     def new_results_queue_reader() -> _Results:
         return _Results()
 
-    def process(self, piece_index: int, start: int, stop: int) -> None:
+    def process(self, piece_index: int, start: int, stop: int, columns: Columns) -> None:
         """Publishes the rows of a stretch, or the error that they end in."""
         piece = self._split_pieces[piece_index]
-        columns = list(self._schema.fields)
         at = 0
         try:
             with self._filesystem.open(piece.path) as stream:
                 file = pq.ParquetFile(stream, buffer_size=BUFFER_BYTES)
-                for batch in file.iter_batches(ROWS_AT_ONCE, [piece.row_group], columns, use_threads=False):
+                if missing := [name for name in columns if name not in file.schema_arrow.names]:
+                    raise ValueError(f"the files have no column {missing[0]}: {piece.path}")
+                for batch in file.iter_batches(ROWS_AT_ONCE, [piece.row_group], list(columns), use_threads=False):
                     first, last = max(start - at, 0), min(stop - at, len(batch))
                     if first < last:
-                        self.publish_func(_tensors(batch.slice(first, last - first), piece.path))
+                        self.publish_func(_tensors(batch.slice(first, last - first), columns, piece.path))
                     at += len(batch)
                     if at >= stop:
                         break
@@ -223,21 +230,22 @@ class _Results:
         return rows
 
 
-def _tensors(batch: pa.RecordBatch, path: str) -> Rows:
+def _tensors(batch: pa.RecordBatch, columns: Columns, path: str) -> Rows:
     rows = {}
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         try:
-            rows[name] = _tensor(column)
+            rows[name] = _tensor(column, columns[name])
         except (ValueError, TypeError) as error:
             raise ValueError(f"column {name} of {path}: {error}") from None
     return rows
 
 
-def _tensor(column: pa.Array) -> torch.Tensor:
+def _tensor(column: pa.Array, parts: Sequence[str]) -> torch.Tensor:
     lists = isinstance(column, pa.ListArray | pa.LargeListArray)
     if column.null_count or (lists and column.flatten().null_count):
         raise ValueError("null is not allowed")
-    values = column_matrix(column) if lists else column.to_numpy(zero_copy_only=False)
+    several = lists or isinstance(column, pa.StructArray)
+    values = column_matrix(column, parts) if several else column.to_numpy(zero_copy_only=False)
     if values.dtype.kind not in "iufb":
         raise ValueError(f"{column.type} is no number")
     return torch.from_numpy(values.copy())  # Arrow's memory is not writable

@@ -173,8 +173,8 @@ def test_negatives_are_never_the_users_own(world: World) -> None:
 
 
 def test_negatives_are_drawn_by_what_was_taken_in_each_window(world: World) -> None:
-    catalogues = world.warehouse / "_artifacts" / "catalogue"
-    folder = catalogues / (catalogues / "CURRENT").read_text().strip()
+    indexes = world.warehouse / "_artifacts" / "search_index"
+    folder = indexes / (indexes / "CURRENT").read_text().strip()
     drawing, begins = np.load(folder / "drawing.npy"), np.load(folder / "drawing_from.npy")
     starts = world.read("ranker_examples").groupby("split")["event_time"].min().dt.floor("D")
     assert pd.to_datetime(begins[-2:], unit="us", utc=True).tolist() == [starts["valid"], starts["test"]]
@@ -215,14 +215,14 @@ def test_moving_an_event_to_the_future_changes_nothing_before_it(world: World, s
     (before, old), (after, new) = tables["unmoved"], tables["moved"]
     pd.testing.assert_frame_equal(before.drop(columns="run_id"), after.drop(columns="run_id"), check_exact=True)
     assert len(old[old["event_time"] < when]) > 500
-    assert old["paired"].map(max).max() > 0
+    assert old["mined_pairs"].map(lambda parts: max(parts.values())).max() > 0
     seen = [rows[rows["event_time"] < when].reset_index(drop=True) for rows in (old, new)]
     by_als = ("behaviour", "taste")  # ALS adds up in the order that rows come in
-    of_als = [[np.stack(rows.pop(name)) for name in by_als] for rows in seen]
+    of_als = [[rows.pop(name).map(lambda parts: [*parts.values()]).to_list() for name in by_als] for rows in seen]
     pd.testing.assert_frame_equal(*seen, check_exact=True)
     for one, other in zip(*of_als, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)
-        assert one.any()
+        assert np.any(one)
     user = old["user_id"] == moved["user_id"]
     assert not old[user & (old["event_time"] >= when)]["example_id"].isin(new["example_id"]).all(), (
         "the move did happen"
@@ -343,6 +343,7 @@ def test_sql_sees_tables_and_views(world: World, capsys: pytest.CaptureFixture[s
         "SELECT sum(items) AS all_items FROM sid_occupancy WHERE level = 1",
         "SELECT reason, count(*) AS moves FROM moved_sids GROUP BY reason",
         "SELECT title FROM item_codes WHERE sid IS NULL OR title = 'red wine bottle small'",
+        "SELECT count(*) AS known FROM ranker_examples WHERE distinct_items.all > 0 AND similarity.best > 0",
     ]
     assert (
         main(sql.COMMAND, ["--warehouse", str(world.warehouse), *(part for query in queries for part in ("-e", query))])
@@ -354,5 +355,10 @@ def test_sql_sees_tables_and_views(world: World, capsys: pytest.CaptureFixture[s
     assert re.search(r"all_items\|\n.*\n\|120 ", out)
     assert re.search(r"\|new item\|120 ", out)
     assert "red wine bottle small" in out
+    known = [
+        a["all"] > 0 and b["best"] > 0
+        for a, b in world.read("ranker_examples")[["distinct_items", "similarity"]].to_numpy()
+    ]
+    assert re.search(rf"known\|\n.*\n\|{sum(known)} ", out)
     assert main(sql.COMMAND, ["--warehouse", str(world.warehouse), "-e", "SELECT nothing FROM nowhere"]) == 2
     assert "nowhere" in capsys.readouterr().err

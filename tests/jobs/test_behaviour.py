@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from jobs.examples.audience import PRIOR, audiences, mean_user, user_directions
 from jobs.examples.behaviour import behaviours, fit_days, vectors_by_row
 from lake.periods import Periods
-from models.ranker.examples.shrinkage import Kin, unit
+from models.ranker.examples.shrinkage import Neighbourhood, unit
 from models.ranker.examples.taste import tastes
 from schemas.ranking_sections import BehaviourSettings
 from schemas.settings import load_settings
@@ -56,7 +56,7 @@ def test_vectors_follow_who_takes_what_before_the_day(spark: SparkSession, log: 
     names = [*(f"item-{n}" for n in range(20)), "item-new", "item-never"]
     items = spark.createDataFrame(pd.DataFrame({"item_id": names, "item_row": range(len(names))}))
     days = [DAY, DAY.replace(day=3), DAY.replace(day=4)]
-    found = behaviours(spark.createDataFrame(log), items, days, len(names), None, SETTINGS)
+    found = behaviours(spark.createDataFrame(log), items, days, len(names), towards=None, settings=SETTINGS)
     assert found.behaviour_coarse.shape == (3, len(names), 2)
     assert found.behaviour_fine.shape == (3, len(names), 4)
     assert np.linalg.norm(found.behaviour_coarse[2, :21], axis=1).min() > 0.999
@@ -73,7 +73,7 @@ def test_vectors_follow_who_takes_what_before_the_day(spark: SparkSession, log: 
 
 
 def test_no_days_give_no_vectors(spark: SparkSession, log: pd.DataFrame) -> None:
-    found = behaviours(spark.createDataFrame(log), spark.range(0), [], 3, None, SETTINGS)
+    found = behaviours(spark.createDataFrame(log), spark.range(0), [], 3, towards=None, settings=SETTINGS)
     assert found.behaviour_fine.shape == (0, 3, 4)
     assert found.behaviour_until.shape == (0,)
 
@@ -83,7 +83,7 @@ def test_what_comes_later_changes_no_earlier_fit(spark: SparkSession, log: pd.Da
     days = [DAY.replace(day=2), DAY.replace(day=3)]
     later = log["event_date"].where(log["event_date"] != DAY.replace(day=2), DAY.replace(day=4))
     before, after = (
-        behaviours(spark.createDataFrame(rows), items, days, 20, None, SETTINGS).behaviour_fine
+        behaviours(spark.createDataFrame(rows), items, days, 20, towards=None, settings=SETTINGS).behaviour_fine
         for rows in (log, log.assign(event_date=later))
     )
     np.testing.assert_allclose(before[0], after[0], atol=1e-4)
@@ -94,9 +94,11 @@ def test_a_new_item_gets_the_vectors_of_what_is_like_it(spark: SparkSession, log
     names = [*(f"item-{n}" for n in range(20)), "item-new"]
     items = spark.createDataFrame(pd.DataFrame({"item_id": names, "item_row": range(len(names))}))
     of_third = np.where(np.arange(21) == 20, 3, -1)[:, None]
-    kin = Kin(np.arange(21), of_third, (of_third >= 0).astype(np.float32))
-    lent = behaviours(spark.createDataFrame(log), items, [DAY.replace(day=3)], 21, kin, SETTINGS).behaviour_fine[0]
-    np.testing.assert_allclose(lent[20], lent[3], atol=1e-6)
+    towards = Neighbourhood(np.arange(21), of_third, (of_third >= 0).astype(np.float32))
+    shrunk = behaviours(
+        spark.createDataFrame(log), items, [DAY.replace(day=3)], 21, towards=towards, settings=SETTINGS
+    ).behaviour_fine[0]
+    np.testing.assert_allclose(shrunk[20], shrunk[3], atol=1e-6)
 
 
 def test_an_audience_is_the_mean_taste_of_its_takers(spark: SparkSession) -> None:
@@ -122,7 +124,9 @@ def test_an_audience_is_the_mean_taste_of_its_takers(spark: SparkSession) -> Non
 
 def test_audiences_follow_who_takes_what_before_the_day(spark: SparkSession, log: pd.DataFrame) -> None:
     items = spark.createDataFrame(pd.DataFrame({"item_id": [f"item-{n}" for n in range(20)], "item_row": range(20)}))
-    found = behaviours(spark.createDataFrame(log), items, [DAY, DAY.replace(day=3)], 20, None, SETTINGS)
+    found = behaviours(
+        spark.createDataFrame(log), items, [DAY, DAY.replace(day=3)], 20, towards=None, settings=SETTINGS
+    )
     assert found.behaviour_audience.shape == (2, 20, 4)
     assert not found.behaviour_audience[0].any(), "nothing was taken before the first day"
     assert not found.behaviour_mean[0].any()

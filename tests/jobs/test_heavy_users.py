@@ -13,7 +13,7 @@ from pyspark.sql.types import ArrayType, BinaryType, MapType, StructType
 from jobs.build_examples import example_schema, parameters_of
 from jobs.examples.events import in_parts, shape_events
 from schemas.settings import load_settings
-from tests.search_indexes import random_catalogue, write
+from tests.search_indexes import random_index, write
 from udfs.examples import SplitPlan, build_examples
 
 ITEMS = 30
@@ -37,7 +37,7 @@ def events(spark: SparkSession) -> DataFrame:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    write(replace(random_catalogue(ITEMS), text_embeddings=np.zeros((0, 8), np.float32)), tmp_path)
+    write(replace(random_index(ITEMS), text_embeddings=np.zeros((0, 8), np.float32)), tmp_path)
     return tmp_path
 
 

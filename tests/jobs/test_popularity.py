@@ -5,8 +5,8 @@ from datetime import datetime
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.examples.popularity import POPULARITY, with_popularity_before
-from models.ranker.network.ranker import CODE_COUNTS, COUNTS
+from jobs.examples.popularity import with_popularity_before
+from schemas.features import COUNTED
 
 EVENTS = [
     ("u1", "milk", "2024-01-01"), ("u1", "milk", "2024-01-01"), ("u1", "milk", "2024-04-20"),
@@ -27,19 +27,15 @@ def popularity(spark: SparkSession, asked: list[tuple[str, str]]) -> list[dict[s
         items.selectExpr("item_id", *(f"coalesce(sid_{i}, -1) + 1 AS sid_{i}" for i in (1, 2, 3))), "item_id"
     )
     found = with_popularity_before(examples, log, items).orderBy("example").collect()
-    return [{name: row[name] for name in POPULARITY} for row in found]
-
-
-def test_the_ranker_reads_every_count() -> None:
-    assert set(POPULARITY) == {*COUNTS, *CODE_COUNTS} - {"taken"}
+    return [{name: row[name] for name in COUNTED} for row in found]
 
 
 def test_spans_end_the_day_before_and_a_taker_counts_once(spark: SparkSession) -> None:
     noon, night = popularity(spark, [("milk", "2024-05-01 12:00:00"), ("milk", "2024-05-02 00:00:00")])
     assert noon == {
-        "item_events": 5, "item_week_events": 1, "item_recent_events": 3, "item_quarter_events": 3,
-        "item_takers": 3, "item_week_takers": 1, "item_recent_takers": 2, "item_quarter_takers": 2,
-        "item_age": 121, "item_idle": 7, "sid_events": 6, "sid_recent_events": 4,
+        "item_events": 5, "item_week_events": 1, "item_month_events": 3, "item_quarter_events": 3,
+        "item_takers": 3, "item_week_takers": 1, "item_month_takers": 2, "item_quarter_takers": 2,
+        "item_age": 121, "item_idle": 7, "sid_events": 6, "sid_month_events": 4,
     }  # fmt: skip
     assert (night["item_events"], night["item_week_events"], night["item_week_takers"]) == (6, 1, 0)
     assert (night["item_takers"], night["item_idle"]) == (3, 1)
@@ -47,7 +43,7 @@ def test_spans_end_the_day_before_and_a_taker_counts_once(spark: SparkSession) -
 
 def test_an_item_without_events_has_those_of_its_sid_alone(spark: SparkSession) -> None:
     early, other = popularity(spark, [("oats", "2024-04-30 08:00:00"), ("rye", "2024-05-01 08:00:00")])
-    assert {name: n for name, n in early.items() if n} == {"sid_events": 5, "sid_recent_events": 3}
+    assert {name: n for name, n in early.items() if n} == {"sid_events": 5, "sid_month_events": 3}
     assert not any(other.values())
 
 

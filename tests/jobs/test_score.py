@@ -42,11 +42,11 @@ def test_mistakes_are_one_line(spark: SparkSession, capsys: pytest.CaptureFixtur
         assert message in fails(capsys, tmp_path / "warehouse", *arguments)
 
 
-def test_a_catalogue_of_an_earlier_version_is_refused(run: Run, tmp_path: Path) -> None:
+def test_an_index_of_an_earlier_version_is_refused(run: Run, tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / ITEM_ROWS).write_bytes(b"")
-    old = run.lake.artifacts.publish("catalogue", tmp_path / "old", {"recipe": {}})
-    rankers = run.lake.artifacts.publish("ranker", tmp_path / "old", {"recipe": {"catalogue": old.version}})
+    old = run.lake.artifacts.publish("search_index", tmp_path / "old", {"recipe": {}})
+    rankers = run.lake.artifacts.publish("ranker", tmp_path / "old", {"recipe": {"search_index": old.version}})
     with pytest.raises(
         UserError, match=r"was made by an earlier qarm, without behaviour_audience\.npy; run build_examples"
     ):

@@ -14,14 +14,15 @@ import torch
 from safetensors.torch import load_file
 
 from jobs import evaluate, train_ranker
-from jobs.examples.search_index import ITEM_IDS, content_numbers, item_index, nearest_rows, write_catalogue
+from jobs.examples.search_index import ITEM_IDS, content_numbers, item_index, nearest_rows, write_search_index
 from jobs.training import rankers
 from lake.job import Lake, Run, new_run_id, run_job
 from models.ranker.training import training
 from schemas.errors import UserError
+from schemas.examples import ranker_examples
+from schemas.features import PARTS
 from schemas.settings import load_settings
-from schemas.tables import ranker_examples
-from tests.models.ranker.network.test_ranker import batch
+from tests.ranker_batches import batch
 
 SMALL = [
     "ranker.item_dim=8", "ranker.sid_dim=8", "ranker.hidden=[8]", "ranker.heads=2", "ranker.batch_size=32",
@@ -30,12 +31,19 @@ SMALL = [
 ROWS = {"train": 200, "valid": 100, "test": 10}
 
 
+def as_rows(name: str, values: np.ndarray) -> object:
+    """A column as Spark takes it from pandas: a STRUCT as a tuple a row."""
+    if name in PARTS:
+        return list(map(tuple, values.tolist()))
+    return list(values) if values.ndim == 2 else values
+
+
 def write_examples(lake: Lake) -> None:
     contract = ranker_examples(["click"])
     frames = []
     for split, rows in ROWS.items():
         columns = batch(rows, seed=len(split))
-        frame = pd.DataFrame({n: list(v.numpy()) if v.ndim == 2 else v.numpy() for n, v in columns.items()})
+        frame = pd.DataFrame({name: as_rows(name, values.numpy()) for name, values in columns.items()})
         frames.append(frame.assign(split=split, example_id=[f"{split}{i}" for i in range(rows)]))
     frame = pd.concat(frames).assign(
         user_id="u", item_id="i", event_time=pd.Timestamp("2025-01-01"), recent_length=4, found_length=4
@@ -46,11 +54,11 @@ def write_examples(lake: Lake) -> None:
     lake.warehouse.overwrite(contract, rows.repartition(3, "example_id"))
 
 
-def publish_catalogue(lake: Lake, folder: Path, ids: list[str], codebook: str) -> None:
+def publish_index(lake: Lake, folder: Path, ids: list[str], codebook: str) -> None:
     folder.mkdir()
     pq.write_table(pa.table({"item_id": ids}), folder / ITEM_IDS)
     lake.artifacts.publish(
-        "catalogue", folder,
+        "search_index", folder,
         {"recipe": {}, "items": 2 + len(ids), "codes": [5, 5, 5], "item_ids": "vocabulary", "codebook": codebook},
     )  # fmt: skip
 
@@ -59,7 +67,7 @@ def publish_catalogue(lake: Lake, folder: Path, ids: list[str], codebook: str) -
 def lake(make_lake: Callable[..., Lake], tmp_path: Path) -> Lake:
     made = make_lake()
     write_examples(made)
-    publish_catalogue(made, tmp_path / "catalogue", [f"i{i}" for i in range(18)], "codebook-1")
+    publish_index(made, tmp_path / "index", [f"i{i}" for i in range(18)], "codebook-1")
     return made
 
 
@@ -110,7 +118,7 @@ def test_last_nights_weights_are_found_by_item_id(lake: Lake, tmp_path: Path) ->
     run(lake)
     before = trained(lake)["qarm"]
     ids = ["new", *(f"i{i}" for i in reversed(range(18)))]
-    publish_catalogue(lake, tmp_path / "second", ids, "codebook-1")
+    publish_index(lake, tmp_path / "second", ids, "codebook-1")
     still = ["ranker.warm_start=true", "ranker.learning_rate=1e-12", "ranker.weight_decay=0", "ranker.max_epochs=1"]
     assert run(lake, *still)["ranker.warm_start/qarm"] == 1
     after = trained(lake)["qarm"]
@@ -119,7 +127,7 @@ def test_last_nights_weights_are_found_by_item_id(lake: Lake, tmp_path: Path) ->
     for name, value in before.items():
         if name != "item.weight":
             torch.testing.assert_close(after[name], value)
-    publish_catalogue(lake, tmp_path / "third", ids, "codebook-2")
+    publish_index(lake, tmp_path / "third", ids, "codebook-2")
     assert run(lake, *still)["ranker.warm_start/qarm"] == 1
     refitted = trained(lake)["qarm"]
     torch.testing.assert_close(refitted["item.weight"], expected)
@@ -131,7 +139,7 @@ def test_rankers_of_an_earlier_version_are_not_read(lake: Lake, monkeypatch: pyt
     quick = "ranker.max_epochs=1"
     run(lake, quick)
     with monkeypatch.context() as patch:
-        patch.setattr(rankers, "FORMAT", rankers.FORMAT + 1)
+        patch.setattr(rankers, "FORMAT", "another")
         assert run(lake, quick, "ranker.warm_start=true")["ranker.warm_start/qarm"] == 0
         with pytest.raises(UserError, match="was made by an earlier qarm; run build_examples and train_ranker"):
             rankers.use_rankers(Run(lake, evaluate.JOB, "run-1"))
@@ -168,7 +176,9 @@ def test_items_get_rows_by_popularity_or_by_hash(make_lake: Callable[..., Lake],
     for how in ("vocabulary", "hashed"):
         settings = load_settings((), [f"examples.item_ids={how}", "examples.item_rows=16"]).examples
         (tmp_path / how).mkdir()
-        sizes = write_catalogue(rows.repartition(3), nearest, content_numbers(rows), pairs, settings, tmp_path / how)
+        sizes = write_search_index(
+            rows.repartition(3), nearest, content_numbers(rows), pairs, settings=settings, folder=tmp_path / how
+        )
         tables[how] = sizes, np.load(tmp_path / how / "item_index.npy")
         near = np.load(tmp_path / how / "neighbours.npy")
         assert near.shape == (200, 1 + settings.neighbours)

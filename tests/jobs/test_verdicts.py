@@ -7,9 +7,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from jobs import judge_pairs
-from jobs.judge_pairs import SOURCES, contents_to_judge, turns, with_verdicts
+from jobs.judge_pairs import contents_to_judge, turns, with_verdicts
 from lake.job import Lake, new_run_id, run_job
 from schemas.errors import UserError
+from schemas.names import PAIR_SOURCES
 from schemas.settings import load_settings
 from schemas.tables import ITEM_PAIRS, ITEMS
 from tests.chat_server import chat_server
@@ -52,7 +53,7 @@ def test_sources_take_turns(spark: SparkSession) -> None:
     ("counts", "most", "taken"), [((9, 9), 5, (3, 2)), ((9, 1), 5, (4, 1)), ((1, 9), 5, (1, 4)), ((2, 2), 9, (2, 2))]
 )
 def test_a_source_that_runs_out_leaves_its_turns(counts: tuple[int, int], most: int, taken: tuple[int, int]) -> None:
-    assert turns(counts, most) == list(zip(SOURCES, taken, strict=True))
+    assert turns(counts, most) == list(zip(PAIR_SOURCES, taken, strict=True))
 
 
 def test_contents_are_judged_once(spark: SparkSession) -> None:

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from lake.job import Lake
 from lake.warehouse import Warehouse
-from schemas.contract import Column, Contract
+from schemas.contract import Column, Contract, Part
 from schemas.errors import ContractError, QarmError, UserError
 
 PRICES = Contract(
@@ -114,6 +114,24 @@ def test_other_columns_replace_the_table_and_keep_its_past(make_lake: Callable[.
     assert content(warehouse, old) == {("a", 1.0, 1)}
     with pytest.raises(ContractError, match="column: shop"):
         warehouse.overwrite(wider, new.selectExpr("sku", "price", "since", "string(null) AS shop"))
+
+
+def test_a_column_of_another_type_replaces_the_table_and_parts_keep_their_comments(
+    warehouse: Warehouse, spark: SparkSession
+) -> None:
+    def contract(column: Column) -> Contract:
+        return Contract("sizes", "How large things are", (Column("sku", "STRING", "The thing", nullable=False), column))
+
+    old = contract(Column("size", "ARRAY<FLOAT>", "Width and height", nullable=False))
+    parts = (Part("width", "FLOAT", "How wide, in the thing's own units"), Part("height", "FLOAT", "How high"))
+    kind = "STRUCT<width: FLOAT, height: FLOAT>"
+    new = contract(Column("size", kind, "How large", nullable=False, parts=parts))
+    warehouse.overwrite(old, spark.sql("SELECT 'a' AS sku, array(1F, 2F) AS size"))
+    for contracts in range(2):
+        warehouse.overwrite(new, spark.sql("SELECT 'a' AS sku, named_struct('width', 1F, 'height', 2F) AS size"))
+        assert warehouse.read("sizes").select("size.height").collect()[0][0] == 2, contracts
+    of_parts = {f.name: f.metadata.get("comment") for f in warehouse.read("sizes").schema["size"].dataType.fields}
+    assert of_parts == {part.name: part.comment for part in parts}
 
 
 def test_merge_rewrites_no_file_without_a_change(make_lake: Callable[..., Lake], spark: SparkSession) -> None:

@@ -25,6 +25,16 @@ def test_defaults_of_swing_are_flink_mls() -> None:
     assert (mine.min_user_items, mine.max_user_items, mine.max_item_users) == (10, 1000, 1000)
 
 
+def test_what_was_renamed_is_a_setting_under_its_new_name() -> None:
+    settings = load_settings()
+    for name in RENAMED.values():
+        *sections, key = name.split(".")
+        section: object = settings
+        for part in sections:
+            section = getattr(section, part)
+        assert hasattr(section, key), name
+
+
 def test_tasks_are_replaced_whole() -> None:
     assert load_settings((), ['ranking.tasks={buy = ["purchase"]}']).ranking.tasks == {"buy": ["purchase"]}
 
@@ -39,6 +49,11 @@ def test_tasks_are_replaced_whole() -> None:
         ("split.test_share=0.95", "leave a train period"),
         ("mine.max_user_items=3", "max_user_items must not be less than min_user_items"),
         ("ranker.heads=3", r"ranker: heads must divide item_dim, 32 is no multiple of 3"),
+        ("ranker.use.taist=true", r"ranker\.use\.taist is not a setting"),
+        ("ranker.use.taste=perhaps", r"ranker\.use\.taste: .*boolean.*got 'perhaps'"),
+        ("ranker.use_pairs=true", r"ranker\.use_pairs is now ranker\.use\.pairs$"),
+        ("ranker.use_tried=true", r"ranker\.use_tried is now ranker\.use\.distinct_items$"),
+        ("examples.behaviour.lending=2", r"examples\.behaviour\.lending is now examples\.behaviour\.shrinkage$"),
         ("nonsense", "expected section.key=value"),
         ('ranking.tasks={"Bad Name" = ["x"]}', "ranking.tasks"),
         ("score.as_of=soon", r"score\.as_of: must be a time, as 2025-03-31T06:00:00Z \(got 'soon'\)"),

@@ -9,33 +9,32 @@ import pytest
 
 from models.ranker.examples.histories import histories_of
 from models.ranker.examples.targets import HOUR, ExampleParameters, Targets, UserEvents
-from models.ranker.network import ranker
 from models.ranker.network.saved import save_ranker
+from schemas.features import COUNTED
 from tests.models.ranker.serving.test_probabilities import TWO_TASKS, random_ranker
-from tests.search_indexes import random_catalogue, write
-from udfs.examples import SplitPlan, load_catalogue, to_arrow
+from tests.search_indexes import random_index, write
+from udfs.examples import SplitPlan, load_search_index, to_arrow
 from udfs.score_candidates import score_candidates
 from udfs.scoring import score
 
 ITEMS, TASKS = 18, ["click", "order"]
-COUNTS = [name for name in (*ranker.COUNTS, *ranker.CODE_COUNTS) if name != "taken"]
 PARAMETERS = ExampleParameters(recent_length=4, found_length=6, search="embedding", negatives=0, attribution_gap=0)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Files of a catalogue and of a ranker."""
+    """Files of a search index and of a ranker."""
     made = tmp_path_factory.mktemp("shipped")
-    write(random_catalogue(ITEMS), made)
+    write(random_index(ITEMS), made)
     save_ranker(random_ranker(TWO_TASKS), made, "qarm")
     return made
 
 
-def test_a_catalogue_without_behaviour_is_loaded(folder: Path, tmp_path: Path) -> None:
+def test_an_index_without_behaviour_is_loaded(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     for path in tmp_path.glob("behaviour_*.npy"):
         np.save(path, np.load(path)[:0])
-    assert load_catalogue(tmp_path).behaviour_fine.shape == (0, ITEMS, 5)
+    assert load_search_index(tmp_path).behaviour_fine.shape == (0, ITEMS, 5)
 
 
 def asked_and_past() -> pa.Table:
@@ -56,7 +55,7 @@ def asked_and_past() -> pa.Table:
     table = pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
     count = table["count"].cast(pa.int32())
     table = table.drop(["count"]).set_column(1, "part", table["part"].cast(pa.int32()))
-    for name in COUNTS:
+    for name in COUNTED:
         table = table.append_column(name, count)
     return table
 
@@ -64,7 +63,7 @@ def asked_and_past() -> pa.Table:
 def as_examples(table: pa.Table, folder: Path) -> list[dict[str, float]]:
     """The same candidates, scored as examples whose columns are made for each of them."""
     rows, scored = table.to_pandas(), []
-    catalogue, plan = load_catalogue(folder), SplitPlan(None, 2**60, 2**60, (1.0, 1.0, 1.0))
+    index, plan = load_search_index(folder), SplitPlan(None, 2**60, 2**60, (1.0, 1.0, 1.0))
     for (user, _), mine in rows.groupby(["user_id", "part"], sort=False):
         past, asked = mine[mine["item_id"].isna()], mine[mine["item_id"].notna()]
         if len(asked) == 0:
@@ -76,9 +75,9 @@ def as_examples(table: pa.Table, folder: Path) -> list[dict[str, float]]:
             asked["item_row"].to_numpy(), asked["time"].to_numpy(), np.zeros((len(asked), 2), bool),
             np.zeros(len(asked), np.uint64),
         )  # fmt: skip
-        batch = to_arrow(user, targets, histories_of(events, targets, catalogue, PARAMETERS), catalogue, plan, TASKS)
+        batch = to_arrow(user, targets, histories_of(events, targets, index, PARAMETERS), plan, TASKS)
         made = pa.Table.from_batches([batch])
-        for name in COUNTS:
+        for name in COUNTED:
             made = made.append_column(name, pa.array(asked[name].astype(np.int32)))
         output = pa.Table.from_batches(score(str(folder), ["qarm"], ["user_id"])(made.to_batches()))
         scored += [
@@ -92,7 +91,7 @@ def as_examples(table: pa.Table, folder: Path) -> list[dict[str, float]]:
 
 def test_candidates_score_as_examples_of_the_same_moment_do(folder: Path) -> None:
     table = asked_and_past()
-    run = score_candidates(str(folder), "qarm", str(folder), PARAMETERS, COUNTS)
+    run = score_candidates(str(folder), "qarm", str(folder), PARAMETERS)
     ours = pa.Table.from_batches(run(table.to_batches())).to_pandas()
     theirs = as_examples(table, folder)
     assert ours["user_id"].tolist() == [row["user_id"] for row in theirs] == ["u1"] * 60 + ["u2"] + ["u3"] * 12
@@ -105,6 +104,6 @@ def test_candidates_score_as_examples_of_the_same_moment_do(folder: Path) -> Non
 
 def test_scores_do_not_depend_on_the_batches_that_carry_them(folder: Path) -> None:
     table = asked_and_past()
-    run = score_candidates(str(folder), "qarm", str(folder), PARAMETERS, COUNTS)
+    run = score_candidates(str(folder), "qarm", str(folder), PARAMETERS)
     whole, pieces = (pa.Table.from_batches(run(table.to_batches(max_chunksize=n))) for n in (1000, 7))
     assert whole.combine_chunks().equals(pieces.combine_chunks())

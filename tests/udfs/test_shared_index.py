@@ -9,14 +9,14 @@ import numpy as np
 import psutil
 import pytest
 
-from models.ranker.examples.targets import Catalogue
+from models.ranker.examples.search_index import SearchIndex
 
 WORKER = """
 import sys
 from pathlib import Path
 import numpy as np
-from udfs.examples import load_catalogue
-total = sum(float(np.asarray(array).sum()) for array in vars(load_catalogue(Path(sys.argv[1]))).values())
+from udfs.examples import load_search_index
+total = sum(float(np.asarray(array).sum()) for array in vars(load_search_index(Path(sys.argv[1]))).values())
 print(total, flush=True)
 sys.stdin.read()
 """
@@ -24,7 +24,7 @@ sys.stdin.read()
 
 @pytest.fixture
 def workers(tmp_path: Path) -> Iterator[list[subprocess.Popen[str]]]:
-    for name in Catalogue.__annotations__:
+    for name in SearchIndex.__annotations__:
         np.save(tmp_path / f"{name}.npy", np.ones((100_000, 8), np.float32))
     command = [sys.executable, "-c", WORKER, str(tmp_path)]
     started = [subprocess.Popen(command, stdin=-1, stdout=-1, text=True) for _ in range(2)]
@@ -33,7 +33,7 @@ def workers(tmp_path: Path) -> Iterator[list[subprocess.Popen[str]]]:
         process.communicate()
 
 
-def test_workers_of_a_host_share_the_catalogues_pages(workers: list[subprocess.Popen[str]], tmp_path: Path) -> None:
+def test_workers_of_a_host_share_the_indexs_pages(workers: list[subprocess.Popen[str]], tmp_path: Path) -> None:
     for process in workers:
         assert process.stdout is not None
         assert float(process.stdout.readline()) > 0  # it has read every page

@@ -7,34 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.ranker.examples.histories import Findings
-from models.ranker.examples.targets import Catalogue, Targets
+from models.ranker.examples.context import Context
+from models.ranker.examples.registry import feature_functions
+from schemas.features import FEATURES
 
 
-def target_columns(targets: Targets, findings: Findings, catalogue: Catalogue) -> dict[str, NDArray[Any]]:
-    """Columns of ``ranker_examples`` by name, each with a row a target: its item, its moment, what the past says of it.
-
-    Args:
-        targets: what is ranked.
-        findings: of the targets.
-        catalogue: what is known of the items.
-    """
-    codes, seconds = catalogue.codes[targets.rows], targets.times // 1_000_000
-    return {
-        "item_index": catalogue.item_index[targets.rows],
-        **{f"sid_{i + 1}": np.ascontiguousarray(codes[:, i]) for i in range(3)},
-        "hour": (seconds // 3600 % 24).astype(np.int32),
-        "weekday": ((seconds // 86_400 + 3) % 7).astype(np.int32),  # 1 January 1970 was a Thursday
-        "history_length": findings.history_length,
-        "taken": findings.taken,
-        "taken_gap": findings.taken_gap,
-        **{f"shared_{i + 1}": np.ascontiguousarray(findings.shared[:, i]) for i in range(3)},
-        "shared_gap": findings.shared_gap,
-        "similar": findings.similar,
-        "similarity": findings.similarity,
-        "behaviour": findings.behaviour,
-        "taste": findings.taste,
-        "tried": findings.tried,
-        "paired": findings.paired,
-        "neighbour_item": catalogue.neighbours[targets.rows],
-    }
+def target_columns(of: Context) -> dict[str, NDArray[Any]]:
+    """Features by name, a row a target: all that are declared but those counted over all users on the cluster."""
+    functions = feature_functions()
+    names = [feature.name for feature in FEATURES if feature.count is None]
+    return {name: np.ascontiguousarray(functions[name](of)) for name in names}

@@ -1,4 +1,4 @@
-"""Behaviour vectors of items that few have taken, lent by what is like them."""
+"""Behaviour vectors of items that few have taken, shrunk towards those of similar items."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 SHARPNESS = 4
 """Power of the similarity that a neighbour's vector is weighted by."""
-LENDERS = 25
-"""Neighbours of an item that lend, at most."""
+MOST_NEIGHBOURS = 25
+"""Neighbours that an item is shrunk towards, at most."""
 
 
 @dataclass(frozen=True)
-class Kin:
-    """What each item is like.
+class Neighbourhood:
+    """What each item is shrunk towards.
 
     Attributes:
         content: a number of each item's content, from 0 on, shape (items,).
@@ -28,8 +28,10 @@ class Kin:
     weight: NDArray[np.float32]
 
 
-def kin_of(content: NDArray[np.int64], near: NDArray[np.int64], vectors: NDArray[np.float32]) -> Kin:
-    """Kin, each of the nearest weighted by its similarity to the power of :data:`SHARPNESS`.
+def neighbourhood_of(
+    content: NDArray[np.int64], near: NDArray[np.int64], vectors: NDArray[np.float32]
+) -> Neighbourhood:
+    """Neighbourhoods, each of the nearest weighted by its similarity to the power of :data:`SHARPNESS`.
 
     Args:
         content: a number of each item's content, from 0 on, shape (items,).
@@ -40,35 +42,37 @@ def kin_of(content: NDArray[np.int64], near: NDArray[np.int64], vectors: NDArray
     for place, rows in enumerate(near.T):  # one place at a time: of all at once the vectors would be gathered k times
         similarity = np.einsum("ij,ij->i", vectors, vectors[rows])
         weight[:, place] = np.where(rows >= 0, np.maximum(similarity, 0) ** SHARPNESS, 0)
-    return Kin(content, near, weight)
+    return Neighbourhood(content, near, weight)
 
 
-def lend(vectors: NDArray[np.float32], takers: NDArray[np.int64], kin: Kin, own_weight: float) -> NDArray[np.float32]:
-    """Mixes each item's vector with those of its kin: all on its own where many took it, all on theirs where none did.
+def shrink(
+    vectors: NDArray[np.float32], takers: NDArray[np.int64], towards: Neighbourhood, strength: float
+) -> NDArray[np.float32]:
+    """Shrinks each item's vector towards its neighbourhood's: not at all where many took it, wholly where none did.
 
     A vector that was fitted on two users says little; the language model, aligned to who takes what, knows which other
-    contents the same users would take. An item that n users took keeps ``n / (n + own_weight)`` of its own direction.
-    The rest is its kin's: the other items of its content, and the nearest contents, each item by ``log(1 + n)`` and a
-    content by its similarity to the fourth power.
+    contents the same users would take. An item that n users took keeps ``n / (n + strength)`` of its own direction. The
+    rest is that of the other items of its content, and of the nearest contents: each item by ``log(1 + n)``, a content
+    by its similarity to the power of :data:`SHARPNESS`.
 
     Args:
         vectors: of length 1, or 0 where nobody took an item, shape (items, d).
         takers: users that took each item, shape (items,).
-        kin: of the items.
-        own_weight: takers at which an item and its kin weigh the same, above 0.
+        towards: of the items.
+        strength: takers at which an item and its neighbourhood weigh the same, above 0.
 
     Returns:
-        Vectors of length 1, 0 where neither an item nor its kin were taken, shape (items, d). Memory: three times as
-        much for as long as it runs.
+        Vectors of length 1, 0 where neither an item nor its neighbourhood was taken, shape (items, d). Memory: three
+        times as much for as long as it runs.
     """
     own = vectors * np.log1p(takers, dtype=np.float32)[:, None]
-    of_content = np.zeros((kin.content.max(initial=-1) + 1, vectors.shape[1]), np.float32)
-    np.add.at(of_content, kin.content, own)
-    lent = of_content[kin.content] - own
-    for near, weight in zip(kin.near.T, kin.weight.T, strict=True):
-        lent += weight[:, None] * of_content[kin.content[near]]
-    kept = (takers / (takers + own_weight)).astype(np.float32)[:, None]
-    return unit(kept * vectors + (1 - kept) * unit(lent))
+    of_content = np.zeros((towards.content.max(initial=-1) + 1, vectors.shape[1]), np.float32)
+    np.add.at(of_content, towards.content, own)
+    others = of_content[towards.content] - own
+    for near, weight in zip(towards.near.T, towards.weight.T, strict=True):
+        others += weight[:, None] * of_content[towards.content[near]]
+    kept = (takers / (takers + strength)).astype(np.float32)[:, None]
+    return unit(kept * vectors + (1 - kept) * unit(others))
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

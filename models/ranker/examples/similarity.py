@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from numpy.typing import NDArray
 
+from models.ranker.examples.context import Context
+from models.ranker.examples.found import MOST_SIMILAR
+from models.ranker.examples.registry import feature
 from models.ranker.examples.search import search
-from models.ranker.examples.targets import Catalogue
 
-TOPS = (1, 5, 50)
-BEST_KEPT = max(TOPS)
+TOPS = (1, 5, MOST_SIMILAR)
 MEASURES = len(TOPS) + 1
 """The best similarity, the mean of the 5 and of the 50 best, the mean of all."""
-VIEWS = 2
-"""Kinds of vectors, each of texts and of behaviour: aligned and plain, coarse and fine."""
 
 
-def likeness(
+def similarity_measures(
     targets: NDArray[np.float32], visible: NDArray[np.int64], history: NDArray[np.float32], best: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """The :data:`MEASURES` of every target, 0 where it sees no event; shape (n, MEASURES).
@@ -28,7 +25,7 @@ def likeness(
         visible: how many of the oldest events each target may see, shape (n,).
         history: vectors of one user's events, oldest first, shape (h, d).
         best: the highest inner products of every target with the events it sees, best first, 0 where there are no more,
-            shape (n, BEST_KEPT).
+            shape (n, MOST_SIMILAR).
     """
     # The mean of inner products is that with the mean; running sums are of earlier events alone, so later ones change
     # nothing.
@@ -39,42 +36,35 @@ def likeness(
     return np.stack([*tops, of_all], axis=1).astype(np.float32)
 
 
-def found_likeness(
+def searched_measures(
     targets: NDArray[np.float32], visible: NDArray[np.int64], history: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """:func:`likeness`, with the search for the best."""
-    return likeness(targets, visible, history, search(targets, visible, history, BEST_KEPT)[1])
+    """:func:`similarity_measures`, with the search for the best."""
+    return similarity_measures(targets, visible, history, search(targets, visible, history, MOST_SIMILAR)[1])
 
 
-def newest_fits(times: NDArray[np.int64], catalogue: Catalogue) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Fits of behaviour vectors, each with the places of the times that it is the newest before, if any."""
-    fits = np.searchsorted(catalogue.behaviour_until, times, side="right") - 1
-    for number in np.unique(fits[fits >= 0]).tolist():
-        yield number, np.flatnonzero(fits == number)
+@feature
+def similarity(of: Context) -> NDArray[np.float32]:
+    """The :data:`MEASURES` by the search's embeddings, then by the text embeddings."""
+    targets, history, index = of.targets.rows, of.past.rows, of.index
+    vectors = index.search_embeddings
+    by_search = similarity_measures(vectors[targets], of.visible, vectors[history], of.found.best)
+    by_text = by_search
+    if len(index.text_embeddings):
+        by_text = searched_measures(index.text_embeddings[targets], of.visible, index.text_embeddings[history])
+    return np.concatenate([by_search, by_text], axis=1)
 
 
-def behaviour(
-    targets: NDArray[np.int64],
-    times: NDArray[np.int64],
-    visible: NDArray[np.int64],
-    history: NDArray[np.int64],
-    catalogue: Catalogue,
-) -> NDArray[np.float32]:
+@feature
+def behaviour(of: Context) -> NDArray[np.float32]:
     """The :data:`MEASURES` by coarse, then by fine behaviour vectors; by the newest that were fitted before the target.
 
-    Args:
-        targets: item rows, shape (n,).
-        times: of the targets, microseconds since 1970, shape (n,).
-        visible: how many of the oldest events each target may see, shape (n,).
-        history: item rows of one user's events, oldest first, shape (h,).
-        catalogue: with the behaviour vectors.
-
-    Returns:
-        0 where no vectors are old enough, shape (n, VIEWS * MEASURES).
+    0 where no vectors are old enough.
     """
-    out = np.zeros((len(targets), VIEWS * MEASURES), np.float32)
-    for number, rows in newest_fits(times, catalogue):
-        for view, vectors in enumerate((catalogue.behaviour_coarse[number], catalogue.behaviour_fine[number])):
-            measures = found_likeness(vectors[targets[rows]], visible[rows], vectors[history])
+    targets, history, index = of.targets.rows, of.past.rows, of.index
+    out = np.zeros((len(targets), 2 * MEASURES), np.float32)
+    for number, rows in of.behaviour_fits:
+        for view, vectors in enumerate((index.behaviour_coarse[number], index.behaviour_fine[number])):
+            measures = searched_measures(vectors[targets[rows]], of.visible[rows], vectors[history])
             out[rows, view * MEASURES : (view + 1) * MEASURES] = measures
     return out

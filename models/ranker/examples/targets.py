@@ -10,15 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.ranker.examples.hashing import scramble, uniform
-from models.ranker.examples.mined_pairs import Triggers
+from schemas.feature import BUCKETS
 
 Search = Literal["embedding", "category", "sid", "recent"]
 
 HOUR = 3_600_000_000
 UNKNOWN, FIRST = 1, 2
 """Rows of the ranker's item table: 0 is padding, 1 the unknown item, from 2 on the items."""
-BUCKETS = 16
-"""Of time gaps and of positions, each twice as wide as the one before; 0 is padding."""
 DOUBLING = 2 ** np.arange(1, BUCKETS - 1, dtype=np.int64) - 1
 """Where the buckets after the first begin."""
 
@@ -28,52 +26,7 @@ ROUNDS = 8
 """Draws a negative gets before it is given up, where the user's positives keep coming up."""
 
 
-@dataclass(frozen=True)
-class Catalogue:
-    """What is known of every item; rows are items.
-
-    Attributes:
-        search_embeddings: for the GSU, shape (items, d); may be memory-mapped.
-        text_embeddings: of the model before alignment, shape (items, d); (0, d) where they are the search embeddings.
-        codes: semantic IDs + 1, 0 where an item has none, shape (items, 3).
-        item_index: row of the ranker's item table, see :data:`UNKNOWN`, shape (items,).
-        drawing: running sum over the items of what negatives are drawn by in each window, see :func:`drawing_sums`.
-        drawing_from: first microsecond of each window since 1970, shape (windows,).
-        category: a hash of the category, 0 where an item has none, shape (items,).
-        neighbours: index of the items that stand for its content and the nearest others, 0 for none, shape (items, k).
-        pair_start, pair_trigger, pair_score: see :class:`models.ranker.examples.mined_pairs.Triggers`.
-        behaviour_coarse, behaviour_fine: vectors by who takes what, of every fit, oldest first: of length 1, or 0 where
-            an item was not taken before; shape (fits, items, d), d small and larger.
-        behaviour_audience: mean taste of those who took an item, by the fine vectors of every fit, see
-            :mod:`models.ranker.examples.taste`; shape (fits, items, d).
-        behaviour_mean: the mean user of every fit, by the fine vectors, shape (fits, d).
-        behaviour_until: microseconds since 1970 that each fit's log ends before, shape (fits,).
-    """
-
-    search_embeddings: NDArray[np.float32]
-    text_embeddings: NDArray[np.float32]
-    codes: NDArray[np.int32]
-    item_index: NDArray[np.int32]
-    drawing: NDArray[np.float64]
-    drawing_from: NDArray[np.int64]
-    category: NDArray[np.int64]
-    neighbours: NDArray[np.int32]
-    pair_start: NDArray[np.int64]
-    pair_trigger: NDArray[np.int32]
-    pair_score: NDArray[np.float32]
-    behaviour_coarse: NDArray[np.float32]
-    behaviour_fine: NDArray[np.float32]
-    behaviour_audience: NDArray[np.float32]
-    behaviour_mean: NDArray[np.float32]
-    behaviour_until: NDArray[np.int64]
-
-    @property
-    def triggers(self) -> Triggers:
-        """The triggers of every item."""
-        return Triggers(self.pair_start, self.pair_trigger, self.pair_score)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExampleParameters:
     """Lengths and sampling.
 

@@ -11,14 +11,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from models.ranker.examples.context import Context
+from models.ranker.examples.registry import feature
 from models.ranker.examples.shrinkage import unit
-from models.ranker.examples.similarity import newest_fits
-from models.ranker.examples.targets import Catalogue
 
 LATELY = 100
 """Events that a late taste is of."""
-MEASURES = 4
-"""The whole history's taste with the target's audience and with its vector, then the late taste with both."""
 
 
 def tastes(sums: NDArray[np.float64], mean: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -36,33 +34,23 @@ def tastes(sums: NDArray[np.float64], mean: NDArray[np.float32]) -> NDArray[np.f
     return unit(np.where(length > 0, directions - mean, 0).astype(np.float32))
 
 
-def taste(
-    targets: NDArray[np.int64],
-    times: NDArray[np.int64],
-    visible: NDArray[np.int64],
-    history: NDArray[np.int64],
-    catalogue: Catalogue,
-) -> NDArray[np.float32]:
-    """The :data:`MEASURES` of every target, by the newest fine behaviour vectors that were fitted before it.
+@feature
+def taste(of: Context) -> NDArray[np.float32]:
+    """The whole history's taste with the target's audience and with its vector, then the late taste with both.
 
-    Args:
-        targets: item rows, shape (n,).
-        times: of the targets, microseconds since 1970, shape (n,).
-        visible: how many of the oldest events each target may see, shape (n,).
-        history: item rows of one user's events, oldest first, shape (h,).
-        catalogue: with the behaviour vectors.
-
-    Returns:
-        0 where no vectors are old enough or the user has none, shape (n, MEASURES).
+    By the newest fine behaviour vectors that were fitted before the target; 0 where no vectors are old enough or the
+    user has none.
     """
-    out = np.zeros((len(targets), MEASURES), np.float32)
-    for number, rows in newest_fits(times, catalogue):
-        vectors, mean = catalogue.behaviour_fine[number], catalogue.behaviour_mean[number]
-        of_target = catalogue.behaviour_audience[number][targets[rows]], vectors[targets[rows]]
+    out = np.zeros((len(of.targets.rows), 4), np.float32)
+    history, index = of.past.rows, of.index
+    for number, rows in of.behaviour_fits:
+        vectors, mean = index.behaviour_fine[number], index.behaviour_mean[number]
+        targets = of.targets.rows[rows]
+        of_target = index.behaviour_audience[number][targets], vectors[targets]
         # Running sums are of earlier events alone, so later ones change nothing.
         sums = np.zeros((len(history) + 1, vectors.shape[1]))
         np.cumsum(vectors[history], axis=0, dtype=np.float64, out=sums[1:])
-        seen = visible[rows]
+        seen = of.visible[rows]
         whole, late = tastes(sums[seen], mean), tastes(sums[seen] - sums[np.maximum(seen - LATELY, 0)], mean)
         parts = [(own * side).sum(1) for own in (whole, late) for side in of_target]
         out[rows] = np.stack(parts, axis=1)

@@ -13,6 +13,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.features import SIMILARITY_TIERS
+
 TARGETS = 512
 """Targets that share a tile of events while it is in the cache."""
 EVENTS = 512
@@ -23,8 +25,7 @@ ROWS = 4
 """Targets that are scored at once."""
 CHUNK = 32
 """Scores that are compared with the threshold at once."""
-TIERS = 16
-"""Ranges of similarity that events are counted in."""
+TIERS = SIMILARITY_TIERS
 U = np.uint64  # an unsigned index is not checked for being negative, so the loops become vector instructions
 
 

@@ -78,9 +78,9 @@ class TargetAttention(nn.Module):
         for table, rows in marks:
             by_row = weights.new_zeros(*weights.shape[:2], len(table))
             mixed = mixed + by_row.scatter_add(-1, _for_heads(rows, self.heads), weights) @ table
-        return self.conclude(mixed)
+        return self.output_of(mixed)
 
-    def conclude(self, mixed: torch.Tensor) -> torch.Tensor:
+    def output_of(self, mixed: torch.Tensor) -> torch.Tensor:
         """The output, shape (batch, width), of each head's mean event, shape (batch, heads, width)."""
         values = torch.einsum("bhw,hdw->bhd", mixed, self._of_heads(self.value.weight)).flatten(1)
         return self.output(values + self.value.bias)

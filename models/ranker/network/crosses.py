@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import torch
 
-LEVELS = 3
+from schemas.names import SID_COLUMNS
+
+LEVELS = len(SID_COLUMNS)
 
 
 def shared_levels(target: Sequence[torch.Tensor], events: Sequence[torch.Tensor]) -> torch.Tensor:

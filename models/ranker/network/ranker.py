@@ -3,133 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import cast
 
 import torch
 from torch import nn
 
-from models.ranker.examples import distinct_items as tried
-from models.ranker.examples import similarity as likeness
-from models.ranker.examples import taste
-from models.ranker.examples.mined_pairs import MEASURES, SOURCES
-from models.ranker.examples.targets import BUCKETS, UNKNOWN
-from models.ranker.examples.top_k import TIERS
+from models.ranker.examples.targets import UNKNOWN
 from models.ranker.network.attention import TargetAttention
 from models.ranker.network.crosses import LEVELS, shared_levels
-from models.ranker.network.experts import Heads, Kind
+from models.ranker.network.experts import Heads
 from models.ranker.network.id_tables import id_table
 from models.ranker.network.learned_search import HashSearch, SoftSearch, attention_relevance, most_relevant
 from models.ranker.network.numbers import PiecewiseLinear
+from models.ranker.network.shape import RankerShape
 from models.ranker.network.tasks import log_probabilities
 from models.world import World
+from schemas.feature import BUCKETS, Reads
+from schemas.names import SID_COLUMNS
 
 Batch = Mapping[str, torch.Tensor]
-COUNTS = (
-    "taken", "item_events", "item_week_events", "item_recent_events", "item_quarter_events", "item_takers",
-    "item_week_takers", "item_recent_takers", "item_quarter_takers", "item_age", "item_idle",
-)  # fmt: skip
-CODE_COUNTS = ("sid_events", "sid_recent_events")
-CODES = ("sid_1", "sid_2", "sid_3")
-SHARED = ("shared_1", "shared_2", "shared_3")
-Search = Literal["done", "soft", "twin", "eta"]
-
-
-@dataclass(frozen=True)
-class RankerShape:
-    """The shape of a ranker.
-
-    Attributes:
-        tasks: one output each.
-        items: rows of the item table, padding and unknown included.
-        codes: rows of the three semantic-ID tables, padding included.
-        histories: which histories it attends to, of ``recent`` and ``found``.
-        use_codes: whether it knows semantic IDs, and how often all users took the target's.
-        use_neighbours: whether it knows the target's nearest items (QARM V1's VQ code).
-        use_crosses: whether events know how many codes they share with the target, and the head how many of all of the
-            user's events do (QARM V1).
-        use_histogram: whether the head sees all of the user's events by similarity: counted by tier (MUSE's SimTier,
-            there of the found events), the best and means.
-        use_behaviour: whether the head sees how like the target is to the user's events by who takes what.
-        use_taste: whether the head sees how the user's taste, lately and in all, goes with the target and its audience.
-        use_tried: whether the head sees how many different items of the target's kind the user tried.
-        use_pairs: whether the head sees which of the user's events mined pairs tie to the target.
-        use_mix: whether attention to found events mixes in their similarity (MUSE).
-        use_counts: whether the head sees how often the user took the item before; how often all users did and how many
-            for the first time, lately and in all; and the item's age.
-        id_events: positive events of all users on a target, on earlier days, from which on its own row of the item
-            table is read; below it is an unknown item, as it would have been on that day.
-        item_dim: width of the item table.
-        sid_dim: width of each semantic-ID table.
-        hidden: widths of the head; the last but one layer where there are several is each task's own.
-        heads: attention heads.
-        dropout: in the head.
-        mixture: how tasks share the head, see :class:`models.ranker.network.experts.Heads`.
-        experts: of the mixture.
-        follows: the task that a task comes after, see :func:`models.ranker.network.tasks.log_probabilities`.
-        search: ``done`` where the found history is what a search found; else the ranker searches it for ``search_k``
-            events: ``soft`` (SIM), ``twin`` or ``eta``.
-        search_k: events that the ranker's own search keeps.
-    """
-
-    tasks: Sequence[str]
-    items: int
-    codes: Sequence[int]
-    histories: Sequence[str]
-    use_codes: bool
-    use_neighbours: bool
-    use_crosses: bool
-    use_histogram: bool
-    use_behaviour: bool
-    use_taste: bool
-    use_tried: bool
-    use_pairs: bool
-    use_mix: bool
-    use_counts: bool
-    id_events: int
-    item_dim: int
-    sid_dim: int
-    hidden: Sequence[int]
-    heads: int
-    dropout: float
-    mixture: Kind = "shared"
-    experts: int = 1
-    follows: Mapping[str, str] = field(default_factory=dict)
-    search: Search = "done"
-    search_k: int = 50
-
-    @property
-    def crosses(self) -> bool:
-        """Whether codes are compared: there must be codes."""
-        return self.use_crosses and self.use_codes
-
-    @property
-    def reads_scores(self) -> bool:
-        """Whether it reads ``found_score``."""
-        return "found" in self.histories and self.use_mix
-
-    @property
-    def columns(self) -> list[str]:
-        """Columns of ``ranker_examples`` that the ranker reads, labels included."""
-        codes = CODES if self.use_codes else ()
-        fields = ["item", "gap", "action", "position", *codes]
-        sequences = [f"{history}_{field}" for history in self.histories for field in fields]
-        switched = {
-            "use_counts": ["taken_gap", *COUNTS],
-            "use_codes": CODE_COUNTS,
-            "crosses": ["shared_gap", *SHARED],
-            "use_histogram": ["similar", "similarity"],
-            "use_behaviour": ["behaviour"],
-            "use_taste": ["taste"],
-            "use_tried": ["tried"],
-            "use_pairs": ["paired"],
-            "use_neighbours": ["neighbour_item"],
-            "reads_scores": ["found_score"],
-        }
-        more = [name for switch, names in switched.items() if getattr(self, switch) for name in names]
-        labels = [f"label_{task}" for task in self.tasks]
-        always = ["item_index", *codes, "hour", "weekday", "history_length", "item_events"]
-        return list(dict.fromkeys([*labels, *always, *more, *sequences]))
+CONTEXT_DIM = 4
+"""Width of the embedding of a category or a bucket."""
 
 
 class Ranker(nn.Module):
@@ -144,40 +38,31 @@ class Ranker(nn.Module):
     """
 
     search: SoftSearch | HashSearch | None
+    as_logarithms: torch.Tensor
 
     def __init__(self, shape: RankerShape) -> None:
         super().__init__()
         self.shape = p = shape
         self.item = id_table(p.items, p.item_dim)
-        self.code = nn.ModuleList(id_table(size, p.sid_dim) for size in p.codes if p.use_codes)
+        self.code = nn.ModuleList(id_table(size, p.sid_dim) for size in p.codes if p.uses("codes"))
         width = p.item_dim + len(self.code) * p.sid_dim
         rows = {"gap": BUCKETS, "position": BUCKETS, "action": 1 + 2 ** len(p.tasks)}
         self.of_event = nn.ModuleDict({name: _table(size, width, padding_idx=0) for name, size in rows.items()})
-        if p.crosses:
+        if p.uses("crosses"):
             self.shared = _table(LEVELS + 1, width)
         self.attention = nn.ModuleDict(
-            {history: TargetAttention(width, p.heads, p.use_mix and history == "found") for history in p.histories}
+            {history: TargetAttention(width, p.heads, p.uses("mix") and history == "found") for history in p.histories}
         )
         soft, hashed = p.search == "soft", p.search == "eta"
         self.search = SoftSearch(width, len(p.tasks)) if soft else HashSearch(width) if hashed else None
-        self.hour = nn.Embedding(24, 4)
-        self.weekday = nn.Embedding(7, 4)
-        gaps = {"taken_gap": p.use_counts, "shared_gap": p.crosses}
-        self.gap = nn.ModuleDict({name: nn.Embedding(BUCKETS, 4) for name, used in gaps.items() if used})
-        self.counts = [
-            "history_length",
-            *(COUNTS if p.use_counts else ()),
-            *(CODE_COUNTS if p.use_codes else ()),
-            *(SHARED if p.crosses else ()),
-        ]
-        numbers = len(self.counts) + (TIERS + likeness.VIEWS * likeness.MEASURES if p.use_histogram else 0)
-        numbers += likeness.VIEWS * likeness.MEASURES + 1 if p.use_behaviour else 0
-        numbers += taste.MEASURES if p.use_taste else 0
-        numbers += tried.MEASURES if p.use_tried else 0
-        numbers += len(SOURCES) * MEASURES if p.use_pairs else 0
-        self.numbers = PiecewiseLinear(numbers)
-        context = 8 + 4 * len(self.gap) + self.numbers.width
-        neighbours = p.item_dim if p.use_neighbours else 0
+        rows_of = {f.name: f.values or BUCKETS for f in p.features if f.reads in (Reads.CATEGORY, Reads.BUCKET)}
+        self.context = nn.ModuleDict({name: nn.Embedding(rows, CONTEXT_DIM) for name, rows in rows_of.items()})
+        self.read = [feature for feature in p.features if feature.numbers]
+        as_logarithms = [feature.reads is Reads.LOG1P for feature in self.read for _ in range(feature.numbers)]
+        self.register_buffer("as_logarithms", torch.tensor(as_logarithms), persistent=False)
+        self.numbers = PiecewiseLinear(len(as_logarithms))
+        context = CONTEXT_DIM * len(self.context) + self.numbers.width
+        neighbours = p.item_dim if p.uses("neighbours") else 0
         inputs = width * (1 + 2 * len(p.histories)) + neighbours + context
         self.head = Heads(inputs, p.hidden, len(p.tasks), p.mixture, p.experts, p.dropout)
 
@@ -199,24 +84,24 @@ class Ranker(nn.Module):
         if self.shape.search != "done":
             batch, of_search = self._searched(batch, target)
         seen = [self._read(history, batch, target, codes) for history in self.shape.histories]
-        return self.conclude(batch, target, seen), of_search
+        return self.head_logits(batch, target, seen), of_search
 
     def target(self, batch: Batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """The targets, shape (batch, width), and their codes, none where the ranker knows none."""
-        codes = [batch[name] for name in CODES] if self.shape.use_codes else []
+        codes = [batch[name] for name in SID_COLUMNS] if self.shape.uses("codes") else []
         known = batch["item_events"] >= self.shape.id_events
         return self._embed(torch.where(known, batch["item_index"], UNKNOWN), codes), codes
 
-    def conclude(self, batch: Batch, target: torch.Tensor, seen: Sequence[torch.Tensor]) -> torch.Tensor:
+    def head_logits(self, batch: Batch, target: torch.Tensor, seen: Sequence[torch.Tensor]) -> torch.Tensor:
         """The heads' logits, shape (batch, tasks).
 
         Args:
-            batch: context, counts and neighbours.
+            batch: the features of the targets.
             target: shape (batch, width).
             seen: what each history says of the target, each of shape (batch, width).
         """
         parts = [target]
-        if self.shape.use_neighbours:
+        if self.shape.uses("neighbours"):
             near = batch["neighbour_item"]
             parts.append(self.item(near).sum(1) / (near > 0).sum(1, keepdim=True).clamp_min(1))
         for of_history in seen:
@@ -251,7 +136,7 @@ class Ranker(nn.Module):
 
     def codes(self, history: str, batch: Batch) -> list[torch.Tensor]:
         """The codes of a history's events, none where the ranker knows none."""
-        return [batch[f"{history}_{name}"] for name in CODES] if self.shape.use_codes else []
+        return [batch[f"{history}_{name}"] for name in SID_COLUMNS] if self.shape.uses("codes") else []
 
     def marks(self, history: str, batch: Batch) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """What is known of the events beside their items."""
@@ -262,30 +147,25 @@ class Ranker(nn.Module):
         """What one history says of the target, shape (batch, width)."""
         there = batch[f"{history}_gap"] > 0
         marks = self.marks(history, batch)
-        if self.shape.crosses:
+        if self.shape.uses("crosses"):
             marks.append((self.shared.weight, shared_levels(codes, self.codes(history, batch))))
         scores = batch["found_score"] if history == "found" and self.shape.reads_scores else None
         return self.attention[history](target, self.events(history, batch), there, scores, marks)
 
     def _context(self, batch: Batch) -> list[torch.Tensor]:
-        parts = [self.hour(batch["hour"]), self.weekday(batch["weekday"])]
-        parts += [table(batch[name]) for name, table in self.gap.items()]
+        parts = [table(batch[name]) for name, table in self.context.items()]
         return [*parts, self.numbers(self._numbers(batch))]
 
     def _numbers(self, batch: Batch) -> torch.Tensor:
         """What the head reads as numbers, shape (batch, numbers)."""
-        parts = [torch.stack([batch[name] for name in self.counts], dim=-1).float().log1p()]
-        if self.shape.use_histogram:
-            parts += [batch["similar"].float().log1p(), batch["similarity"]]
-        if self.shape.use_behaviour:  # all 0 where no vectors are old enough
-            parts += [batch["behaviour"], batch["behaviour"].any(-1, keepdim=True).float()]
-        if self.shape.use_taste:
-            parts.append(batch["taste"])
-        if self.shape.use_tried:
-            parts.append(batch["tried"].float().log1p())
-        if self.shape.use_pairs:
-            parts.append(batch["paired"].log1p())
-        return torch.cat(parts, dim=-1)
+        parts = []
+        for feature in self.read:
+            values = batch[feature.name].float()
+            parts.append(values if values.ndim == 2 else values[:, None])
+            if feature.tells_presence:
+                parts.append(parts[-1].any(-1, keepdim=True).float())
+        numbers = torch.cat(parts, dim=-1)
+        return torch.where(self.as_logarithms, numbers.log1p(), numbers)
 
     def measure_numbers(self, batches: Iterable[Batch], world: World) -> None:
         """Measures the bins of the numbers that the head reads, where they did not come with the weights.

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from hashlib import sha256
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-from models.ranker.network.ranker import Ranker, RankerShape
+from models.ranker.network.ranker import Ranker
+from models.ranker.network.shape import RankerShape
+from schemas.features import declarations_digest
 
-FORMAT = 5
-"""Of weights and of what a ranker reads: one of another format is not read."""
+FORMAT = sha256(repr((declarations_digest(), [field.name for field in fields(RankerShape)])).encode()).hexdigest()[:12]
+"""Of what a ranker reads and is shaped by: a ranker of another format is not read."""
 
 
 def save_ranker(ranker: Ranker, folder: Path, name: str) -> None:

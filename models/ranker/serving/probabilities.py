@@ -17,12 +17,12 @@ import torch
 from torch.nn.functional import embedding
 
 from models.ranker.network.attention import TargetAttention
-from models.ranker.network.ranker import Batch, Ranker, RankerShape
+from models.ranker.network.ranker import Batch, Ranker
+from models.ranker.network.shape import RankerShape
 from models.ranker.network.tasks import log_probabilities
 from models.ranker.serving.user_attention import Crosses, attend
+from schemas.features import OF_USER
 
-USER = ("hour", "weekday", "history_length")
-"""Columns of which a user has one at a moment."""
 BLOCK_EVENTS = 65_536
 """Events of the candidates that a ranker with a search of its own scores at once."""
 
@@ -33,9 +33,9 @@ def probabilities(ranker: Ranker, user: Batch, candidates: Batch) -> torch.Tenso
     Args:
         ranker: in evaluation mode. One that searches the found events itself scores training batches, see
             :func:`tiled`.
-        user: :data:`USER`, each of shape (1,). ``event_<field>``, events of the user's history at this moment, each of
-            shape (1 + events,): the first is padding, all 0. ``recent``, places of the last ones, latest first, shape
-            (at most the recent length,).
+        user: :data:`schemas.features.OF_USER`, each of shape (1,). ``event_<field>``, events of the user's history at
+            this moment, each of shape (1 + events,): the first is padding, all 0. ``recent``, places of the last ones,
+            latest first, shape (at most the recent length,).
         candidates: the ranker's columns of the target, each with n rows, and ``found``, places of the events that the
             search found for each, 0 for padding, shape (n, found length).
     """
@@ -53,8 +53,8 @@ def tiled(shape: RankerShape, user: Batch, candidates: Batch) -> dict[str, torch
     batch = {}
     for name in shape.columns:
         history, _, field = name.partition("_")
-        if name in USER:
-            batch[name] = user[name].expand(rows)
+        if name in OF_USER:
+            batch[name] = _repeated(user[name], rows)
         elif history == "recent":
             batch[name] = user[f"event_{field}"][user["recent"]].expand(rows, -1)
         elif history == "found" and name != "found_score":
@@ -62,6 +62,10 @@ def tiled(shape: RankerShape, user: Batch, candidates: Batch) -> dict[str, torch
         elif history != "label":
             batch[name] = candidates[name]
     return batch
+
+
+def _repeated(values: torch.Tensor, rows: int) -> torch.Tensor:
+    return values.expand(rows, *values.shape[1:])
 
 
 def _blocks(candidates: Batch, rows: int) -> Iterator[Batch]:
@@ -76,7 +80,7 @@ def _logits(ranker: Ranker, user: Batch, candidates: Batch) -> torch.Tensor:
         events = events + embedding(rows, table)
     target, codes = ranker.target(candidates)
     crosses = None
-    if ranker.shape.crosses:
+    if ranker.shape.uses("crosses"):
         of_events = torch.stack(ranker.codes("event", user), dim=1)
         crosses = Crosses(torch.stack(codes, dim=1), of_events, ranker.shared.weight)
     seen = []
@@ -84,5 +88,5 @@ def _logits(ranker: Ranker, user: Batch, candidates: Batch) -> torch.Tensor:
         places = user["recent"][None] if history == "recent" else candidates["found"]
         scores = candidates["found_score"] if history == "found" and ranker.shape.reads_scores else None
         seen.append(attend(cast(TargetAttention, ranker.attention[history]), target, events, places, scores, crosses))
-    context = {name: user[name].expand(len(target)) for name in USER}
-    return ranker.conclude({**candidates, **context}, target, seen)
+    context = {name: _repeated(user[name], len(target)) for name in OF_USER}
+    return ranker.head_logits({**candidates, **context}, target, seen)

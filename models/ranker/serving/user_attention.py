@@ -69,7 +69,7 @@ def attend(
         *_arrays(scores, mix, folded @ crosses.table.mT, *crosses),
         mixed,
     )
-    return attention.conclude(torch.from_numpy(mixed))
+    return attention.output_of(torch.from_numpy(mixed))
 
 
 def _arrays(*tensors: torch.Tensor) -> list[NDArray[np.generic]]:

@@ -11,43 +11,31 @@ import torch
 from numpy.typing import NDArray
 
 from models.ranker.examples.columns import target_columns
-from models.ranker.examples.histories import Findings, Past, findings_of, latest
-from models.ranker.examples.targets import Catalogue, ExampleParameters, Targets
+from models.ranker.examples.context import Context
+from models.ranker.examples.histories import latest
 from models.ranker.network.ranker import Batch, Ranker
-from models.ranker.serving.probabilities import USER, probabilities
+from models.ranker.serving.probabilities import probabilities
+from schemas.features import OF_USER
 
 
-def score_user(
-    ranker: Ranker,
-    past: Past,
-    targets: Targets,
-    counts: Mapping[str, NDArray[Any]],
-    catalogue: Catalogue,
-    parameters: ExampleParameters,
-) -> NDArray[np.float32]:
+def score_user(ranker: Ranker, of: Context, counts: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
     """Probability of every task for one user's candidates, as the ranker gives it to examples with the same targets.
 
     All candidates are searched for in one call. The same candidates give the same scores to the bit.
 
     Args:
         ranker: in evaluation mode.
-        past: the user's positive events.
-        targets: the candidates, by time.
-        counts: the ranker's columns that are not the user's: how often all users took the candidate, shape (n,).
-        catalogue: that the ranker was trained with.
-        parameters: search and lengths that it was trained with.
+        of: the user's past and the candidates, by time; with the search index that the ranker was trained with, and the
+            search and lengths.
+        counts: the features that are counted over all users, shape (n,).
 
     Returns:
         Shape (n, tasks).
     """
-    findings = findings_of(past, targets, catalogue, parameters)
-    columns = {**target_columns(targets, findings, catalogue), **counts, "found_score": findings.found_score}
-    starts = moments(targets.times)
+    columns = {**target_columns(of), **counts, "found_score": of.found.scores}
+    starts = moments(of.targets.times)
     with torch.inference_mode():
-        sides = (
-            at_moment(past, findings, columns, targets.times[start], slice(start, stop), parameters.recent_length)
-            for start, stop in pairwise(starts)
-        )
+        sides = (at_moment(of, columns, slice(start, stop)) for start, stop in pairwise(starts))
         return torch.cat([probabilities(ranker, user, candidates) for user, candidates in sides]).numpy()
 
 
@@ -60,35 +48,26 @@ def moments(times: NDArray[np.int64]) -> list[int]:
     return [0, *(np.flatnonzero(np.diff(times)) + 1).tolist(), len(times)]
 
 
-def at_moment(
-    past: Past,
-    findings: Findings,
-    columns: Mapping[str, NDArray[Any]],
-    now: np.int64,
-    rows: slice,
-    recent_length: int,
-) -> tuple[Batch, Batch]:
+def at_moment(of: Context, columns: Mapping[str, NDArray[Any]], rows: slice) -> tuple[Batch, Batch]:
     """The user's side and the candidates' at one moment, see :func:`models.ranker.serving.probabilities.probabilities`.
 
     Args:
-        past: the user's positive events.
-        findings: of all of the user's candidates.
+        of: all of the user's candidates.
         columns: what the ranker reads of all of them.
-        now: microseconds since 1970.
         rows: the moment's candidates.
-        recent_length: of the last events.
     """
-    visible = findings.history_length[rows.start : rows.start + 1]
-    recent = latest(visible, recent_length)[0]
-    found, recent = findings.positions[rows], recent[recent >= 0]
+    first = slice(rows.start, rows.start + 1)
+    visible = of.visible[first]
+    recent = latest(visible, of.parameters.recent_length)[0]
+    found, recent = of.found.positions[rows], recent[recent >= 0]
     used = np.zeros(1 + visible[0], np.bool_)  # the first stands for padding, which is position -1
     used[0] = used[1 + recent] = used[1 + found] = True
     places = np.cumsum(used, dtype=np.int32) - 1
     positions = (np.flatnonzero(used) - 1).astype(np.int32)
-    fields = past.fields(positions[None], np.array([now]), visible.astype(np.int64))
+    fields = of.past.fields(positions[None], of.targets.times[first], visible)
     user = {f"event_{name}": values[0] for name, values in fields.items()}
-    user |= {"recent": places[1 + recent], **{name: columns[name][rows][:1] for name in USER}}
-    candidates = {name: values[rows] for name, values in columns.items() if name not in USER}
+    user |= {"recent": places[1 + recent], **{name: columns[name][rows][:1] for name in OF_USER}}
+    candidates = {name: values[rows] for name, values in columns.items() if name not in OF_USER}
     candidates["found"] = places[1 + found]
     return _tensors(user), _tensors(candidates)
 

@@ -25,7 +25,7 @@ MEASURED_BATCHES = 32
 """Batches that the bins of the head's numbers are measured on."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingParameters:
     """How a ranker is trained.
 

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from models.ranker.examples.targets import FIRST, UNKNOWN
-from models.ranker.network.ranker import Ranker, RankerShape
+from models.ranker.network.ranker import Ranker
+from models.ranker.network.shape import RankerShape
 
 TABLE_SIZES = ("items", "codes")
 

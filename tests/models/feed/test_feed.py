@@ -19,7 +19,8 @@ from models.feed.shuffling import Rows
 def write(path: Path, first: int, rows: int, row_group_size: int) -> str:
     ids = np.arange(first, first + rows, dtype=np.int32)
     lists = pa.array([[i, i + 1, i + 2] for i in ids.tolist()], pa.list_(pa.int32()))
-    table = pa.table({"id": ids, "items": lists, "name": [str(i) for i in ids]})
+    parts = pa.StructArray.from_arrays([pa.array(ids * 2.0), pa.array(ids / 2.0)], names=["double", "half"])
+    table = pa.table({"id": ids, "items": lists, "name": [str(i) for i in ids], "parts": parts})
     pq.write_table(table, path, row_group_size=row_group_size)
     return path.as_uri()
 
@@ -45,6 +46,35 @@ def test_every_row_comes_once_with_its_lists(files: list[str]) -> None:
     assert set(batches[0]) == {"id", "items"}
     assert [len(batch["id"]) for batch in batches] == [64] * 4 + [44]
     assert (feed.rows, feed.steps) == (300, 5)
+
+
+def test_a_struct_is_a_matrix_of_its_parts_in_the_order_asked_for(
+    files: list[str], monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    monkeypatch.setattr(row_groups, "ROWS_AT_ONCE", 7)  # pieces begin within the structs that Arrow read
+    feed = Feed(
+        files,
+        ["id", "parts"],
+        batch_size=16,
+        shuffle_rows=64,
+        seed=1,
+        shards=3,
+        parts={"parts": ("double", "half")},
+    )
+    batches = [batch for shard in range(3) for batch in feed.sharded(shard, 3).epoch(0)]
+    ids, parts = (np.concatenate([batch[name].numpy() for batch in batches]) for name in ("id", "parts"))
+    assert sorted(ids.tolist()) == list(range(300))
+    assert np.array_equal(parts, np.stack([ids * 2.0, ids / 2.0], axis=1))
+    assert not [str(warning.message) for warning in recwarn if "parts" in str(warning.message)]
+
+
+@pytest.mark.parametrize(
+    ("parts", "complaint"), [(("half", "double"), "double, half, not half, double"), ((), "known")]
+)
+def test_a_struct_of_other_parts_is_refused(files: list[str], parts: tuple[str, ...], complaint: str) -> None:
+    feed = Feed(files, ["id", "parts"], batch_size=16, shuffle_rows=0, seed=1, parts={"parts": parts})
+    with pytest.raises(ValueError, match=f"column parts of .*part-0.parquet: its parts are .*{complaint}"):
+        list(feed.epoch(0))
 
 
 def test_order_depends_on_seed_and_epoch_alone(files: list[str]) -> None:
@@ -90,9 +120,9 @@ def test_where_torch_computes_on_all_cores_pieces_are_decoded_while_the_caller_w
 ) -> None:
     decoded = []
 
-    def noted(batch: pa.RecordBatch, path: str) -> Rows:
+    def noted(batch: pa.RecordBatch, columns: row_groups.Columns, path: str) -> Rows:
         decoded.append(len(batch))
-        return tensors(batch, path)
+        return tensors(batch, columns, path)
 
     tensors = row_groups._tensors
     monkeypatch.setattr(row_groups, "_tensors", noted)
@@ -157,11 +187,19 @@ def broken(tmp_path: Path, **columns: pa.Array) -> list[str]:
         (pa.array([[1], [2, 3], [3]], pa.list_(pa.int32())), "differ in length"),
         (pa.array([[1, 2, 3], [4], [5, 6]], pa.list_(pa.int32())), "differ in length"),
         (pa.array(["a", "b", "c"]), "string is no number"),
+        (pa.array([{"x": 1}, None, {"x": 3}]), "null is not allowed"),
+        (pa.array([{"x": 1}, {"x": None}, {"x": 3}]), "null is not allowed"),
+        (pa.array([{"x": "a"}, {"x": "b"}, {"x": "c"}]), "is no number"),
     ],
 )
 def test_what_is_no_tensor_is_refused_by_name(tmp_path: Path, column: pa.Array, complaint: str) -> None:
     feed = Feed(
-        broken(tmp_path, good=pa.array([1, 2, 3]), bad=column), ["good", "bad"], batch_size=2, shuffle_rows=0, seed=1
+        broken(tmp_path, good=pa.array([1, 2, 3]), bad=column),
+        ["good", "bad"],
+        batch_size=2,
+        shuffle_rows=0,
+        seed=1,
+        parts={"bad": ("x",)},
     )
     with pytest.raises(ValueError, match=f"column bad of .*broken.parquet: .*{complaint}"):
         list(feed.epoch(0))

@@ -7,9 +7,9 @@ import pytest
 
 from models.ranker.examples.hashing import uniform
 from models.ranker.examples.histories import histories_of
+from models.ranker.examples.search_index import SearchIndex
 from models.ranker.examples.targets import (
     HOUR,
-    Catalogue,
     ExampleParameters,
     Search,
     Targets,
@@ -18,17 +18,17 @@ from models.ranker.examples.targets import (
     drawing_sums,
     targets_of,
 )
-from tests.search_indexes import random_catalogue
+from tests.search_indexes import random_index
 from udfs.examples import SplitPlan, examples_of_user
 
 PARAMETERS = ExampleParameters(recent_length=3, found_length=2, search="embedding", negatives=1, attribution_gap=0)
 
 
-def catalogue(n: int = 6) -> Catalogue:
+def small_index(n: int = 6) -> SearchIndex:
     generator = np.random.default_rng(0)
     vectors = generator.normal(size=(n, 4))
     return replace(
-        random_catalogue(n),
+        random_index(n),
         search_embeddings=(vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32),
         codes=np.arange(1, 3 * n + 1, dtype=np.int32).reshape(n, 3),
         item_index=np.arange(2, n + 2, dtype=np.int32),
@@ -50,14 +50,14 @@ def events(rows: list[int], hours: list[float], labels: list[int] | None = None)
 
 def test_history_ends_strictly_before_the_target() -> None:
     user = events([0, 1, 2, 3], [1, 2, 2, 5])
-    built = histories_of(user, targets_of(user, 0), catalogue(), PARAMETERS)
-    assert built.history_length.tolist() == [0, 1, 1, 3]
+    built = histories_of(user, targets_of(user, 0), small_index(), PARAMETERS)
+    assert built.columns["history_length"].tolist() == [0, 1, 1, 3]
     assert built.recent["item"].tolist() == [[0, 0, 0], [2, 0, 0], [2, 0, 0], [4, 3, 2]]
     assert built.recent_length.tolist() == [0, 1, 1, 3]
 
 
 def test_found_events_are_the_most_similar_and_carry_their_codes() -> None:
-    items = catalogue()
+    items = small_index()
     user = events([0, 1, 2, 3, 4], [1, 2, 3, 4, 50])
     built = histories_of(user, targets_of(user, 0), items, PARAMETERS)
     similarity = items.search_embeddings[:4] @ items.search_embeddings[4]
@@ -71,7 +71,7 @@ def test_found_events_are_the_most_similar_and_carry_their_codes() -> None:
 
 def test_an_event_moved_to_the_future_changes_nothing_before_it() -> None:
     """DESIGN's point-in-time proof on one user: the last event moves from hour 9 to hour 90."""
-    items = catalogue()
+    items = small_index()
     outputs = []
     for last in (9, 90):
         user = events([0, 1, 2, 0], [1, 2, 5, last])
@@ -87,12 +87,14 @@ def test_an_event_moved_to_the_future_changes_nothing_before_it() -> None:
         assert np.array_equal(a.found[name], b.found[name])
         assert np.array_equal(a.recent[name], b.recent[name])
     assert np.array_equal(a.found_score, b.found_score)
+    for name, values in a.columns.items():
+        assert np.array_equal(values, b.columns[name]), name
 
 
 def test_an_event_moved_into_the_past_does_change_the_history() -> None:
     users = events([0, 1], [5, 9]), events([1, 0], [3, 5])
-    late, early = (histories_of(user, targets_of(user, 0), catalogue(), PARAMETERS) for user in users)
-    assert late.history_length.tolist() == [0, 1]
+    late, early = (histories_of(user, targets_of(user, 0), small_index(), PARAMETERS) for user in users)
+    assert late.columns["history_length"].tolist() == [0, 1]
     assert early.recent["item"].tolist() != late.recent["item"].tolist()
 
 
@@ -151,7 +153,7 @@ def test_uniform_is_uniform() -> None:
     ("by", "expected"), [("category", [0, 1]), ("sid", [4, 0]), ("recent", [3, 4]), ("embedding", None)]
 )
 def test_every_search_finds_its_own_and_gives_similarities(by: Search, expected: list[int] | None) -> None:
-    items = catalogue()
+    items = small_index()
     items.codes[:] = [[1, 1, 1], [1, 2, 1], [1, 1, 2], [2, 1, 1], [1, 1, 3], [3, 1, 1]]
     user = events([1, 0, 4, 3, 0], [1, 2, 3, 4, 50])  # the last one's category: 0 and 1; its codes: 0 and 4, then 1
     items.category[:] = [7, 7, 0, 0, 0, 8]
@@ -164,18 +166,18 @@ def test_every_search_finds_its_own_and_gives_similarities(by: Search, expected:
 
 
 def test_exclusive_events_are_found_neither_by_category_nor_by_item() -> None:
-    items = catalogue()
+    items = small_index()
     items.category[:] = [7, 7, 7, 9, 0, 0]
     items.search_embeddings[:] = items.search_embeddings[0]  # all alike: the latest are found
     user = events([0, 1, 3, 2], [1, 2, 3, 9])
     built = histories_of(user, targets_of(user, 0), items, PARAMETERS)
-    last = int(np.argmax(built.history_length))
+    last = int(np.argmax(built.columns["history_length"]))
     assert (built.found["item"][last] - 2).tolist() == [3, 1]
     assert built.exclusive[last] == 1
 
 
 def test_a_heavy_user_in_parts_gives_the_same_examples() -> None:
-    items, plan = catalogue(), SplitPlan(None, 10**18, 10**18, (1.0, 1.0, 1.0))
+    items, plan = small_index(), SplitPlan(None, 10**18, 10**18, (1.0, 1.0, 1.0))
     generator = np.random.default_rng(3)
     user = events(generator.integers(0, 3, 40).tolist(), np.sort(generator.uniform(0, 99, 40)).tolist())
     whole = examples_of_user(user, items, PARAMETERS, plan)
@@ -192,7 +194,7 @@ def test_a_heavy_user_in_parts_gives_the_same_examples() -> None:
 def test_negatives_are_drawn_from_the_window_that_their_time_lies_in() -> None:
     popularity = np.zeros((6, 2), np.int32)
     popularity[4, 0] = popularity[5, 1] = 1
-    items = replace(catalogue(), drawing=drawing_sums(popularity, 0.75), drawing_from=np.array([0, 5]) * HOUR)
+    items = replace(small_index(), drawing=drawing_sums(popularity, 0.75), drawing_from=np.array([0, 5]) * HOUR)
     plan = SplitPlan(None, 10**18, 10**18, (1.0, 1.0, 1.0))
     built = examples_of_user(events([0, 1, 2], [1, 5, 9]), items, PARAMETERS, plan)
     assert built is not None

@@ -7,11 +7,12 @@ import torch
 
 from models.ranker.network.attention import TargetAttention
 from models.ranker.network.learned_search import HashSearch, SoftSearch, attention_relevance, most_relevant
-from models.ranker.network.ranker import Ranker, RankerShape, Search
-from tests.models.ranker.network.test_ranker import SHAPE, batch, pad
+from models.ranker.network.ranker import Ranker
+from models.ranker.network.shape import RankerShape, Search
+from tests.models.ranker.network.test_ranker import pad
+from tests.ranker_batches import SHAPE, batch
 
-LONG = replace(SHAPE, use_codes=False, use_neighbours=False, use_histogram=False, use_pairs=False, use_mix=False)
-LONG = replace(LONG, use_behaviour=False)
+LONG = replace(SHAPE, use=["crosses", "taste", "distinct_items", "counts"])
 
 
 def searching(kind: Search, k: int) -> RankerShape:

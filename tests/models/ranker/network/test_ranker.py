@@ -6,54 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.ranker.examples.top_k import TIERS
 from models.ranker.network.attention import TargetAttention
 from models.ranker.network.crosses import shared_levels
 from models.ranker.network.experts import Heads, Kind
-from models.ranker.network.ranker import CODE_COUNTS, COUNTS, Ranker, RankerShape
+from models.ranker.network.ranker import Ranker
 from models.ranker.network.saved import load_ranker, save_ranker
 from models.ranker.network.tasks import log_probabilities
 from models.world import World
-
-SHAPE = RankerShape(
-    tasks=["click"], items=20, codes=[5, 5, 5], histories=["recent", "found"], use_codes=True, use_neighbours=True,
-    use_crosses=True, use_histogram=True, use_behaviour=True, use_taste=True, use_tried=True, use_pairs=True,
-    use_mix=True, use_counts=True, id_events=2, item_dim=8, sid_dim=8, hidden=[16], heads=2, dropout=0.0,
-)  # fmt: skip
-
-SWITCHES = [name for name in vars(SHAPE) if name.startswith("use_")]
-
-
-def batch(n: int = 64, seed: int = 0, length: int = 4) -> dict[str, torch.Tensor]:
-    """Clicked where the best found event is similar and the target has a low sid_1."""
-    g = torch.Generator().manual_seed(seed)
-
-    def draw(high: int, *size: int) -> torch.Tensor:
-        return torch.randint(1, high, size, generator=g, dtype=torch.int32)
-
-    columns = {"item_index": draw(20, n), "hour": draw(24, n), "weekday": draw(7, n), "history_length": draw(50, n)}
-    columns |= {
-        "taken": draw(3, n),
-        "taken_gap": draw(16, n),
-        **{name: draw(9, n) for name in (*COUNTS[1:], *CODE_COUNTS)},
-        "shared_gap": draw(16, n),
-        "similar": draw(9, n, TIERS),
-        "neighbour_item": draw(20, n, 5),
-        "similarity": torch.rand(n, 8, generator=g),
-        "behaviour": torch.rand(n, 8, generator=g),
-        "taste": torch.rand(n, 4, generator=g) - 0.5,
-        "tried": draw(9, n, 8),
-        "paired": torch.rand(n, 6, generator=g),
-    }
-    columns |= {f"shared_{i}": draw(3, n) for i in (1, 2, 3)}
-    columns |= {f"sid_{i}": draw(5, n) for i in (1, 2, 3)}
-    for kind in ("recent", "found"):
-        columns |= {f"{kind}_item": draw(20, n, length), f"{kind}_gap": draw(16, n, length)}
-        columns |= {f"{kind}_action": draw(3, n, length) - 1, f"{kind}_position": draw(16, n, length)}
-        columns |= {f"{kind}_sid_{i}": draw(5, n, length) for i in (1, 2, 3)}
-    columns["found_score"] = torch.rand(n, length, generator=g) * 2 - 1
-    columns["label_click"] = ((columns["found_score"].amax(1) > 0.3) & (columns["sid_1"] < 3)).float()
-    return columns
+from schemas.feature import Reads
+from schemas.features import COUNTED, FEATURES, SWITCHES
+from tests.ranker_batches import SHAPE, batch, without
 
 
 def pad(columns: dict[str, torch.Tensor], extra: int) -> dict[str, torch.Tensor]:
@@ -124,45 +86,25 @@ def test_checkpoint_gives_the_same_scores(tmp_path: Path) -> None:
     torch.testing.assert_close(load_ranker(tmp_path, "qarm")(batch()), ranker(batch()))
 
 
-def test_the_baseline_reads_no_codes_and_no_found_history() -> None:
-    din = replace(
-        SHAPE,
-        histories=["recent"],
-        use_codes=False,
-        use_neighbours=False,
-        use_histogram=False,
-        use_pairs=False,
-        use_behaviour=False,
-        use_taste=False,
-        use_tried=False,
-    )
-    assert not [
-        name
-        for name in din.columns
-        if name.startswith(("sid", "found", "shared", "similar", "neighbour", "paired", "behaviour", "taste", "tried"))
-    ]
-    columns = {name: batch()[name] for name in din.columns}
-    assert Ranker(din)(columns).shape == (64, 1)
+def test_a_ranker_reads_what_its_switches_say_and_no_more() -> None:
+    din = replace(SHAPE, histories=["recent"], use=["counts"])
+    read = {feature.name for feature in FEATURES if feature.switch in (None, "counts")}
+    assert {name for name in din.columns if not name.startswith(("recent", "label"))} == read
+    assert not [name for name in din.columns if "sid" in name or name.startswith("found")]
+    assert Ranker(din)({name: batch()[name] for name in din.columns}).shape == (64, 1)
+    assert "item_events" in replace(SHAPE, use=[]).columns, "whether the item is known is read always"
 
 
-@pytest.mark.parametrize(
-    "switch",
-    [
-        "use_codes",
-        "use_neighbours",
-        "use_crosses",
-        "use_histogram",
-        "use_behaviour",
-        "use_taste",
-        "use_tried",
-        "use_pairs",
-        "use_mix",
-        "use_counts",
-    ],
-)
+def test_crosses_need_codes_and_what_is_no_switch_is_refused() -> None:
+    assert not [name for name in replace(SHAPE, use=without("codes")).columns if name.startswith(("shared", "sid"))]
+    with pytest.raises(ValueError, match=r"ranker\.use\.taist is no switch"):
+        replace(SHAPE, use=["taist"])
+
+
+@pytest.mark.parametrize("switch", [switch.name for switch in SWITCHES])
 def test_every_switch_changes_what_is_read_or_computed(switch: str) -> None:
     """A switch that does nothing would leave the parameters as they are."""
-    off = replace(SHAPE, **{switch: False})
+    off = replace(SHAPE, use=without(switch))
     assert sum(p.numel() for p in Ranker(off).parameters()) < sum(p.numel() for p in Ranker(SHAPE).parameters())
     assert Ranker(off)({name: batch()[name] for name in off.columns}).shape == (64, 1)
 
@@ -215,13 +157,30 @@ def test_a_target_that_few_took_by_then_is_the_unknown_item() -> None:
     assert not torch.equal(anyone(few), anyone(unknown))
 
 
-@pytest.mark.parametrize(
-    "column",
-    [*COUNTS, *CODE_COUNTS, "shared_1", "similar", "similarity", "behaviour", "taste", "tried", "paired"],
-)
-def test_every_number_reaches_the_head(column: str) -> None:
+@pytest.mark.parametrize("column", [feature.name for feature in FEATURES])
+def test_every_feature_reaches_the_head(column: str) -> None:
     columns, ranker = batch(), Ranker(SHAPE).eval()
     ranker.measure_numbers([columns], World())
     moved = {**columns, column: columns[column].roll(1, 0)}
     with torch.inference_mode():
         assert (ranker(columns) - ranker(moved)).abs().max() > 1e-4
+
+
+def test_the_head_reads_numbers_in_the_declared_order_and_scaled_as_declared() -> None:
+    columns, ranker = batch(), Ranker(SHAPE)
+    numbers, at = ranker._numbers(columns), 0
+    for feature in FEATURES:
+        if feature.numbers:
+            values = columns[feature.name].float().reshape(64, -1)
+            found = numbers[:, at : at + values.shape[1]]
+            torch.testing.assert_close(found, values.log1p() if feature.reads is Reads.LOG1P else values)
+            at += feature.numbers
+    assert at == numbers.shape[1]
+    assert len(COUNTED) > 3
+
+
+def test_the_head_knows_whether_behaviour_is_there() -> None:
+    columns, ranker = batch(), Ranker(replace(SHAPE, use=["behaviour"]))
+    nothing = {**columns, "behaviour": torch.zeros_like(columns["behaviour"])}
+    assert (ranker._numbers(columns)[:, -1] == 1).all()
+    assert (ranker._numbers(nothing)[:, -1] == 0).all()

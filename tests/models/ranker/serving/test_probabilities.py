@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from models.ranker.examples.top_k import TIERS
-from models.ranker.network.ranker import CODE_COUNTS, COUNTS, Ranker, RankerShape
+from models.ranker.network.ranker import Ranker
+from models.ranker.network.shape import RankerShape
 from models.ranker.serving import probabilities as serving
 from models.ranker.serving.probabilities import probabilities, tiled
-from tests.models.ranker.network.test_ranker import SHAPE, SWITCHES, batch
+from schemas.features import EVENT_FIELDS, FEATURES, OF_USER, SWITCHES
+from tests.ranker_batches import SHAPE, batch, draw_feature, draw_field, without
 
 EVENTS, RECENT, FOUND = 30, 5, 7
 TWO_TASKS = replace(
@@ -24,19 +25,15 @@ def drawn(n: int, events: int = EVENTS, seed: int = 0) -> tuple[dict[str, torch.
     def draw(low: int, high: int, *size: int) -> torch.Tensor:
         return torch.randint(low, high, size, generator=g, dtype=torch.int32)
 
-    below = {"item": 20, "sid_1": 5, "sid_2": 5, "sid_3": 5, "gap": 16, "action": 3, "position": 16}
-    fields = {f"event_{name}": draw(1, high, 1 + events) for name, high in below.items()}
+    fields = {f"event_{name}": draw_field(name, (1 + events,), g) for name in EVENT_FIELDS}
     for values in fields.values():
         values[0] = 0
     recent = torch.arange(1, 1 + min(events, RECENT), dtype=torch.int32)
-    context = {"hour": draw(0, 24, 1), "weekday": draw(0, 7, 1), "history_length": torch.tensor([events])}
-    candidates = {name: draw(0, 9, n) for name in (*COUNTS, *CODE_COUNTS)}
-    candidates |= {"item_index": draw(1, 20, n), "taken_gap": draw(0, 16, n), "shared_gap": draw(0, 16, n)}
-    candidates |= {f"sid_{i}": draw(0, 5, n) for i in (1, 2, 3)} | {f"shared_{i}": draw(0, 9, n) for i in (1, 2, 3)}
-    candidates |= {"similar": draw(0, 9, n, TIERS), "neighbour_item": draw(0, 20, n, 5), "paired": torch.rand(n, 6)}
-    candidates |= {"similarity": torch.rand(n, 8, generator=g), "behaviour": torch.rand(n, 8, generator=g)}
-    candidates["taste"] = torch.rand(n, 4, generator=g) - 0.5
-    candidates["tried"] = draw(0, 9, n, 8)
+    context = {feature.name: draw_feature(feature, 1, g) for feature in FEATURES if feature.of_user}
+    context["history_length"] = torch.tensor([events])
+    candidates = {feature.name: draw_feature(feature, n, g) for feature in FEATURES if feature.name not in OF_USER}
+    for name in ("item_events", "taken_gap", "shared_gap", "neighbour_item", "sid_2", "sid_3"):
+        candidates[name] -= 1  # also those that there are none of
     found = draw(1, 1 + events, n, FOUND) if events else torch.zeros(n, FOUND, dtype=torch.int32)
     candidates["found"] = found * (torch.arange(FOUND) < draw(0, FOUND + 1, n, 1)).int()
     candidates["found_score"] = (torch.rand(n, FOUND, generator=g) * 2 - 1) * (candidates["found"] > 0)
@@ -78,9 +75,9 @@ def test_short_histories_need_no_padding(events: int) -> None:
     assert_same(random_ranker(SHAPE), 20, events)
 
 
-@pytest.mark.parametrize("switch", SWITCHES)
+@pytest.mark.parametrize("switch", [switch.name for switch in SWITCHES])
 def test_every_switch_may_be_off(switch: str) -> None:
-    assert_same(random_ranker(replace(SHAPE, **{switch: False})), 20)
+    assert_same(random_ranker(replace(SHAPE, use=without(switch))), 20)
 
 
 @pytest.mark.parametrize("histories", [["recent"], ["found"], ["found", "recent"]])

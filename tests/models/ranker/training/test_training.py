@@ -14,14 +14,17 @@ import pytest
 import torch
 
 from models.ranker.network.id_tables import SPARSE_ROWS, id_table
-from models.ranker.network.ranker import Ranker, RankerShape
+from models.ranker.network.ranker import Ranker
+from models.ranker.network.shape import RankerShape
 from models.ranker.training.optimiser import Optimisers, clip_gradients, sparse_tables
 from models.ranker.training.training import TrainingParameters, train_ranker, validation_auc
 from models.training_state import Checkpoints
 from models.world import World
-from tests.models.ranker.network.test_ranker import SHAPE, batch
+from tests.ranker_batches import SHAPE, batch
 
-PARAMETERS = TrainingParameters(1e-2, 1e-2, max_epochs=3, patience=9, validations_per_epoch=2, checkpoint_steps=4)
+PARAMETERS = TrainingParameters(
+    learning_rate=1e-2, weight_decay=1e-2, max_epochs=3, patience=9, validations_per_epoch=2, checkpoint_steps=4
+)
 DROPS = replace(SHAPE, dropout=0.2)
 
 
@@ -56,7 +59,9 @@ def test_training_learns_a_planted_signal_and_keeps_the_best_weights(sparse: boo
     ranker = made(sparse=sparse)
     scored = [batch(512, seed=99)]
     before = validation_auc(ranker, scored)
-    parameters = TrainingParameters(1e-2, 0.0, max_epochs=6, patience=2, validations_per_epoch=2)
+    parameters = TrainingParameters(
+        learning_rate=1e-2, weight_decay=0.0, max_epochs=6, patience=2, validations_per_epoch=2
+    )
     record = train_ranker(ranker, lambda e: epochs(e, 30, 256), lambda: scored, 30, parameters, "test")
     assert before < 0.6
     assert record.best_auc > 0.85
@@ -75,7 +80,9 @@ def test_the_last_steps_of_an_epoch_are_validated_too(steps: int, expected: list
 
 def test_training_stops_early_where_nothing_improves() -> None:
     noise = [batch(64, seed=i) | {"label_click": torch.randint(0, 2, (64,)).float()} for i in range(4)]
-    parameters = TrainingParameters(0.05, 0.0, max_epochs=50, patience=1, validations_per_epoch=1)
+    parameters = TrainingParameters(
+        learning_rate=0.05, weight_decay=0.0, max_epochs=50, patience=1, validations_per_epoch=1
+    )
     record = train_ranker(made(), lambda _: noise[:3], lambda: noise[3:], 3, parameters, "noise")
     assert record.points[-1]["step"] < 150
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models.ranker.examples.counts import leading_keys, times_before
+from models.ranker.examples.keys import leading_keys, times_before
 from models.ranker.examples.search import search
 from models.ranker.examples.top_k import TIERS
 
