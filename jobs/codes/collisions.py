@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from schemas.sections import CodebookSettings
+from schemas.codebook_sections import CodebookSettings
 from udfs.codes import MOVED_SCHEMA, move_surplus
 
 COLUMNS = ("content_hash", "codes", "suffix", "reconstruction_error")
