@@ -131,7 +131,9 @@ def trained(data: str, folder: Path, name: str, seed: int, splits: Sequence[str]
     )  # fmt: skip
     torch.manual_seed(seed)
     ranker = Ranker(shape)
-    record = train_ranker(ranker, train.epoch, lambda: valid.epoch(0), train.steps, parameters, f"{name} {seed}")
+    record = train_ranker(
+        ranker, train.epoch, lambda: valid.epoch(0), train.steps, parameters=parameters, name=f"{name} {seed}"
+    )
     seen = record.points[-1]["step"] * BATCH
     found: dict[str, Any] = {
         "seconds": record.seconds, "examples_per_second": seen / record.seconds, "valid_auc": record.best_auc,

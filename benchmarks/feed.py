@@ -119,7 +119,7 @@ def trained(shape: RankerShape, batches: Any, steps: int, settings: Settings, ep
     ranker = Ranker(shape)
     first = next(iter(batches(0)))
     cpu = time.process_time()
-    seconds = train_ranker(ranker, batches, lambda: [first], steps, parameters, "qarm").seconds
+    seconds = train_ranker(ranker, batches, lambda: [first], steps, parameters=parameters, name="qarm").seconds
     return seconds, time.process_time() - cpu
 
 

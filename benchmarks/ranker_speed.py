@@ -50,7 +50,9 @@ def speed(shape: RankerShape, batches: Sequence[Batch]) -> float:
     parameters = TrainingParameters(
         learning_rate=1e-3, weight_decay=1e-5, max_epochs=1, patience=1, validations_per_epoch=1
     )
-    record = train_ranker(Ranker(shape), lambda _: iter(batches), lambda: batches[:1], STEPS, parameters, "speed")
+    record = train_ranker(
+        Ranker(shape), lambda _: iter(batches), lambda: batches[:1], STEPS, parameters=parameters, name="speed"
+    )
     return STEPS * BATCH / record.seconds
 
 

@@ -61,7 +61,7 @@ def measure(kind: str, items: int) -> dict[str, float]:
             learning_rate=1e-3, weight_decay=1e-5, max_epochs=1, patience=1, validations_per_epoch=1,
             bfloat16="bfloat16" in kind, compile="compiled" in kind,
         )  # fmt: skip
-        train_ranker(ranker, clocked, lambda: held[:1], STEPS, parameters, kind)
+        train_ranker(ranker, clocked, lambda: held[:1], STEPS, parameters=parameters, name=kind)
     first, *steps = (1000 * (after - before) for before, after in pairwise(moments))
     return {"first": first, "median": sorted(steps)[len(steps) // 2], "gigabytes": memory.gigabytes}
 

@@ -45,7 +45,7 @@ def plan_of(periods: Periods, settings: ExamplesSettings) -> SplitPlan:
     )
 
 
-def searched(run: Run, interactions: DataFrame, items: DataFrame, periods: Periods, search_index: str) -> DataFrame:
+def searched(run: Run, interactions: DataFrame, items: DataFrame, periods: Periods, *, search_index: str) -> DataFrame:
     """Every user's examples with their histories, made on the executors.
 
     Args:
@@ -88,7 +88,7 @@ def steps(run: Run) -> None:
     items = item_rows(known, embeddings, codes, positives, periods=periods)
     with run.step("ship the search index"):
         search_index = run.lake.artifacts.ship(publish_search_index(run, items, positives, periods))
-    examples = searched(run, interactions, items, periods, search_index).persist()
+    examples = searched(run, interactions, items, periods, search_index=search_index).persist()
     with run.step("search histories"):
         counts = measure_examples(run, examples)
     _refuse_empty_splits(counts, periods)

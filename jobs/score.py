@@ -63,7 +63,7 @@ def moment_of(settings: ScoreSettings, interactions: DataFrame) -> Column:
 
 
 def scored(
-    run: Run, known: DataFrame, items: DataFrame, positives: DataFrame, made: tuple[Artifact, Artifact]
+    run: Run, known: DataFrame, items: DataFrame, positives: DataFrame, *, made: tuple[Artifact, Artifact]
 ) -> DataFrame:
     """Every candidate's scores, made on the executors.
 
@@ -120,7 +120,7 @@ def steps(run: Run) -> None:
     taken = checked.where("complaint IS NULL").drop("complaint").withColumns(codes)
     known = taken.dropDuplicates(["user_id", "item_id", "as_of"]).persist()
     with run.step("score"):
-        scores = scored(run, known, items, positives, (rankers, index)).persist()
+        scores = scored(run, known, items, positives, made=(rankers, index)).persist()
         run.measure("score.candidates", scores.count())
     _measure(run, counts, known, positives)
     with run.step("write candidate_scores"):

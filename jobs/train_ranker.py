@@ -90,7 +90,7 @@ def item_rows(run: Run, index: Artifact, last: Artifact) -> NDArray[np.int64] | 
     return matched_rows(tonight, before)
 
 
-def warm_weights(run: Run, name: str, shape: RankerShape, index: Artifact, last: Artifact, folder: Path) -> bool:
+def warm_weights(run: Run, name: str, shape: RankerShape, index: Artifact, *, last: Artifact, folder: Path) -> bool:
     """Writes the weights that a ranker begins from, out of the last night's.
 
     Returns:
@@ -111,7 +111,7 @@ def warm_weights(run: Run, name: str, shape: RankerShape, index: Artifact, last:
     return True
 
 
-def train_one(run: Run, name: str, index: Artifact, last: Artifact | None, out: Path) -> TrainingRecord:
+def train_one(run: Run, name: str, index: Artifact, last: Artifact | None, *, out: Path) -> TrainingRecord:
     """Trains one of :data:`MODELS` and writes it to a folder.
 
     Args:
@@ -129,7 +129,7 @@ def train_one(run: Run, name: str, index: Artifact, last: Artifact | None, out: 
     made_from = [run.lake.warehouse.root, run.inputs, asdict(shape), recipe_of(settings), last and last.version]
     state = checkpoint_folder(run, settings.checkpoint_folder) / f"ranker-{name}-{digest_of(made_from)}.pt"
     with tempfile.TemporaryDirectory(prefix="qarm-") as begin:
-        warm = last is not None and warm_weights(run, name, shape, index, last, Path(begin))
+        warm = last is not None and warm_weights(run, name, shape, index, last=last, folder=Path(begin))
         start = Path(begin) / f"{name}.safetensors" if warm else None
         task = RankerTask(name, shape, parameters, train, valid, start, state, out)
         process = train_alone if settings.processes == 1 else train_together
@@ -158,7 +158,7 @@ def steps(run: Run) -> None:
     with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
         for name in MODELS:
             with run.step(f"train {name}"):
-                curves[name] = asdict(train_one(run, name, index, last, Path(folder)))
+                curves[name] = asdict(train_one(run, name, index, last, out=Path(folder)))
         ids = run.lake.artifacts.fetch(index) / ITEM_IDS
         if ids.is_file():
             shutil.copy(ids, folder)

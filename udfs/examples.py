@@ -85,9 +85,9 @@ def build_examples(search_index: str, parameters: ExampleParameters, plan: Split
         for rows in users_of(batches):
             events = _events(rows, len(tasks))
             share = (rows["part"][0].as_py(), rows["parts"][0].as_py())
-            built = examples_of_user(events, load_search_index(folder), parameters, plan, share)
+            built = examples_of_user(events, load_search_index(folder), parameters, plan, share=share)
             if built is not None:
-                yield to_arrow(rows["user_id"][0].as_py(), *built, plan, tasks)
+                yield to_arrow(rows["user_id"][0].as_py(), *built, plan, tasks=tasks)
 
     return run
 
@@ -120,6 +120,7 @@ def examples_of_user(
     index: SearchIndex,
     parameters: ExampleParameters,
     plan: SplitPlan,
+    *,
     share: tuple[int, int] = (0, 1),
 ) -> tuple[Targets, Histories] | None:
     """All kept examples of one user, with their histories; None where there are none.
@@ -137,7 +138,7 @@ def examples_of_user(
     if parameters.negatives:
         owned = np.unique(events.rows[events.positive])
         window = np.searchsorted(index.drawing_from, targets.times, side="right") - 1
-        drawn = draw_negatives(targets, window, owned, index.drawing, parameters.negatives)
+        drawn = draw_negatives(targets, window, owned, index.drawing, per_positive=parameters.negatives)
         targets = Targets(
             *(np.concatenate([a, b]) for a, b in zip(vars(targets).values(), vars(drawn).values(), strict=True))
         )
@@ -162,7 +163,7 @@ def _events(rows: pa.Table, tasks: int) -> UserEvents:
 
 
 def to_arrow(
-    user: str, targets: Targets, histories: Histories, plan: SplitPlan, tasks: Sequence[str]
+    user: str, targets: Targets, histories: Histories, plan: SplitPlan, *, tasks: Sequence[str]
 ) -> pa.RecordBatch:
     """One user's examples as the columns of ``ranker_examples``, item row and key in place of ids.
 

@@ -55,7 +55,7 @@ def find(
     tiers = np.zeros((len(targets), TIERS), np.int32)
     length, by_embedding = parameters.found_length, parameters.search == "embedding"
     k = max(length, MOST_SIMILAR) if by_embedding else MOST_SIMILAR
-    positions, scores = search(of_target, visible, of_event, k, tiers)
+    positions, scores = search(of_target, visible, of_event, k, similar=tiers)
     best = scores[:, :MOST_SIMILAR]
     if by_embedding:
         return Found(positions[:, :length], scores[:, :length], tiers, best)

@@ -20,6 +20,7 @@ def search(
     visible: NDArray[np.int64],
     history: NDArray[np.float32],
     k: int,
+    *,
     similar: NDArray[np.int32] | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The k best history events of every target, best first.

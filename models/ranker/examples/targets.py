@@ -123,6 +123,7 @@ def draw_negatives(
     window: NDArray[np.int64],
     owned: NDArray[np.int64],
     drawing: NDArray[np.float64],
+    *,
     per_positive: int,
 ) -> Targets:
     """Draws items the user never took, at the time of each positive, by popularity in the positive's own window.

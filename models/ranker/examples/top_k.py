@@ -44,7 +44,12 @@ class Best(NamedTuple):
 
 
 def top_k(
-    targets: NDArray[np.float32], visible: NDArray[np.int64], history: NDArray[np.float32], k: int, counts: bool = False
+    targets: NDArray[np.float32],
+    visible: NDArray[np.int64],
+    history: NDArray[np.float32],
+    k: int,
+    *,
+    counts: bool = False,
 ) -> Best:
     """Positions and scores of the k best events of each target, best first; of equal ones the later first.
 

@@ -50,6 +50,7 @@ class TargetAttention(nn.Module):
         events: torch.Tensor,
         there: torch.Tensor,
         scores: torch.Tensor | None = None,
+        *,
         marks: Marks = (),
     ) -> torch.Tensor:
         """Attends.

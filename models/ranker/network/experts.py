@@ -28,7 +28,7 @@ class Heads(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, hidden: Sequence[int], tasks: int, kind: Kind, experts: int, dropout: float
+        self, inputs: int, hidden: Sequence[int], tasks: int, kind: Kind, *, experts: int, dropout: float
     ) -> None:
         super().__init__()
         body, tower = (hidden[:-1], hidden[-1:]) if len(hidden) > 1 else (hidden, ())

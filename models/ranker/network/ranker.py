@@ -64,7 +64,7 @@ class Ranker(nn.Module):
         context = CONTEXT_DIM * len(self.context) + self.numbers.width
         neighbours = p.item_dim if p.uses("neighbours") else 0
         inputs = width * (1 + 2 * len(p.histories)) + neighbours + context
-        self.head = Heads(inputs, p.hidden, len(p.tasks), p.mixture, p.experts, p.dropout)
+        self.head = Heads(inputs, p.hidden, len(p.tasks), p.mixture, experts=p.experts, dropout=p.dropout)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits of a batch; of a task that follows another, given the other.
@@ -150,7 +150,7 @@ class Ranker(nn.Module):
         if self.shape.uses("crosses"):
             marks.append((self.shared.weight, shared_levels(codes, self.codes(history, batch))))
         scores = batch["found_score"] if history == "found" and self.shape.reads_scores else None
-        return self.attention[history](target, self.events(history, batch), there, scores, marks)
+        return self.attention[history](target, self.events(history, batch), there, scores, marks=marks)
 
     def _context(self, batch: Batch) -> list[torch.Tensor]:
         parts = [table(batch[name]) for name, table in self.context.items()]

@@ -87,6 +87,7 @@ def _logits(ranker: Ranker, user: Batch, candidates: Batch) -> torch.Tensor:
     for history in ranker.shape.histories:
         places = user["recent"][None] if history == "recent" else candidates["found"]
         scores = candidates["found_score"] if history == "found" and ranker.shape.reads_scores else None
-        seen.append(attend(cast(TargetAttention, ranker.attention[history]), target, events, places, scores, crosses))
+        attention = cast(TargetAttention, ranker.attention[history])
+        seen.append(attend(attention, target, events, places, scores=scores, crosses=crosses))
     context = {name: _repeated(user[name], len(target)) for name in OF_USER}
     return ranker.head_logits({**candidates, **context}, target, seen)

@@ -37,6 +37,7 @@ def attend(
     target: torch.Tensor,
     events: torch.Tensor,
     places: torch.Tensor,
+    *,
     scores: torch.Tensor | None,
     crosses: Crosses | None,
 ) -> torch.Tensor:

@@ -61,8 +61,8 @@ def _train(task: RankerTask, world: World) -> None:
         ranker.load_state_dict(load_file(task.start))
     train, valid = (feed.sharded(world.rank, world.size) for feed in (task.train, task.valid))
     record = train_ranker(
-        ranker, train.epoch, lambda: valid.epoch(0), train.steps, task.parameters, task.name,
-        Checkpoints(task.checkpoint), world,
+        ranker, train.epoch, lambda: valid.epoch(0), train.steps, parameters=task.parameters, name=task.name,
+        checkpoints=Checkpoints(task.checkpoint), world=world,
     )  # fmt: skip
     if world.rank == 0:
         save_ranker(ranker, task.out, task.name)

@@ -78,6 +78,7 @@ def train_ranker(
     train: Callable[[int], Iterable[Batch]],
     valid: Callable[[], Iterable[Batch]],
     steps_per_epoch: int,
+    *,
     parameters: TrainingParameters,
     name: str,
     checkpoints: Checkpoints | None = None,
@@ -110,7 +111,7 @@ def train_ranker(
         FloatingPointError: loss or gradient are no longer numbers; the last checkpoint stays as it was.
         ValueError: an epoch has more batches than was said, or all processes together have none.
     """
-    training = _Training(ranker, steps_per_epoch, parameters, name, world or World())
+    training = _Training(ranker, steps_per_epoch, parameters, name=name, world=world or World())
     record, started = training.record, time.monotonic()
     if checkpoints is not None and (state := checkpoints.load()) is not None:
         training.restore(state)
@@ -138,7 +139,7 @@ def train_ranker(
 class _Training:
     """A ranker, its optimisers, the step it is at and what was best so far."""
 
-    def __init__(self, ranker: Ranker, steps_per_epoch: int, p: TrainingParameters, name: str, world: World) -> None:
+    def __init__(self, ranker: Ranker, steps_per_epoch: int, p: TrainingParameters, *, name: str, world: World) -> None:
         self.ranker, self.parameters, self.name, self.world = ranker, p, name, world
         self.step, self.steps_per_epoch, self.steps = 0, steps_per_epoch, steps_per_epoch * p.max_epochs
         self.interval = max(1, math.ceil(steps_per_epoch / p.validations_per_epoch))

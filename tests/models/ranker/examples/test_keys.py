@@ -44,7 +44,7 @@ def test_events_are_counted_by_similarity_up_to_the_target_alone(k: int) -> None
     history /= np.linalg.norm(history, axis=1, keepdims=True)
     targets, visible = history[generator.integers(0, 1300, 70)], generator.integers(0, 1301, 70)
     similar = np.zeros((70, TIERS), np.int32)
-    positions, _ = search(targets, visible, history, k, similar)
+    positions, _ = search(targets, visible, history, k, similar=similar)
     plain, _ = search(targets, visible, history, k)
     assert np.array_equal(positions, plain)
     borders = np.append(np.linspace(0, 1, TIERS - 1)[:-1], 0.9999)
@@ -55,5 +55,5 @@ def test_events_are_counted_by_similarity_up_to_the_target_alone(k: int) -> None
         assert np.abs(counts - expected).sum() <= 2  # one at a border, by the last bit
     later = np.concatenate([history, -history])
     again = np.zeros_like(similar)
-    search(targets, visible, later, k, again)
+    search(targets, visible, later, k, similar=again)
     assert np.array_equal(similar, again)

@@ -78,7 +78,7 @@ def test_an_event_moved_to_the_future_changes_nothing_before_it() -> None:
         targets = targets_of(user, 0)
         earlier = targets.times < 9 * HOUR
         targets = Targets(*(values[earlier] for values in vars(targets).values()))
-        negatives = draw_negatives(targets, np.zeros(3, int), np.unique(user.rows), items.drawing, 2)
+        negatives = draw_negatives(targets, np.zeros(3, int), np.unique(user.rows), items.drawing, per_positive=2)
         outputs.append((negatives, histories_of(user, targets, items, PARAMETERS)))
     (negatives_a, a), (negatives_b, b) = outputs
     assert np.array_equal(negatives_a.rows, negatives_b.rows)
@@ -111,7 +111,7 @@ def test_negatives_follow_popularity_of_their_period_and_leave_the_users_own_out
     positives = Targets(np.zeros(n, int), np.arange(n), np.ones((n, 1), bool), np.arange(n, dtype=np.uint64))
     popularity = np.array([[100, 5, 3, 2, 0], [0, 0, 0, 0, 7]], float)
     period = np.array([0] * 5000 + [1] * 1000)
-    drawn = draw_negatives(positives, period, np.array([0]), np.cumsum(popularity, axis=1), 1)
+    drawn = draw_negatives(positives, period, np.array([0]), np.cumsum(popularity, axis=1), per_positive=1)
     assert not drawn.labels.any()
     first = drawn.rows[drawn.times < 5000]
     assert set(np.unique(first)) == {1, 2, 3}
@@ -130,7 +130,9 @@ def test_negatives_do_not_depend_on_the_other_targets() -> None:
     keys = np.arange(20, dtype=np.uint64)
     positives = Targets(np.zeros(20, int), np.arange(20), np.ones((20, 1), bool), keys)
     half = Targets(*(values[10:] for values in vars(positives).values()))
-    whole, part = (draw_negatives(t, np.zeros(len(t.rows), int), np.array([0]), weights, 3) for t in (positives, half))
+    whole, part = (
+        draw_negatives(t, np.zeros(len(t.rows), int), np.array([0]), weights, per_positive=3) for t in (positives, half)
+    )
     assert part.rows.tolist() == whole.rows[30:].tolist()
 
 
@@ -181,7 +183,7 @@ def test_a_heavy_user_in_parts_gives_the_same_examples() -> None:
     generator = np.random.default_rng(3)
     user = events(generator.integers(0, 3, 40).tolist(), np.sort(generator.uniform(0, 99, 40)).tolist())
     whole = examples_of_user(user, items, PARAMETERS, plan)
-    parts = [examples_of_user(user, items, PARAMETERS, plan, (part, 3)) for part in range(3)]
+    parts = [examples_of_user(user, items, PARAMETERS, plan, share=(part, 3)) for part in range(3)]
     assert whole is not None
     there = [part for part in parts if part is not None]
     keys = np.concatenate([targets.keys for targets, _ in there])

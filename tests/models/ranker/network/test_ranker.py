@@ -58,7 +58,7 @@ def test_attention_is_softmax_over_real_events_and_the_empty_one() -> None:
     plain, similarity = attention.query(target) @ key.T / 2, torch.tensor([0.0, 0.5, -0.5])
     logits = plain + 2 * similarity + 3 * similarity * plain
     expected = attention.output(logits.softmax(-1) @ value)
-    torch.testing.assert_close(attention(target, events, there, scores, [(table, rows_of)]), expected)
+    torch.testing.assert_close(attention(target, events, there, scores, marks=[(table, rows_of)]), expected)
 
 
 def test_attention_equals_torchs_own_of_several_heads() -> None:
@@ -121,7 +121,7 @@ def test_crosses_count_leading_codes_alone() -> None:
 @pytest.mark.parametrize("mixture", ["shared", "mmoe", "ple"])
 def test_heads_give_every_task_its_own_gradient(mixture: Kind) -> None:
     torch.manual_seed(0)
-    heads = Heads(6, [8, 4], 2, mixture, 3, 0.0)
+    heads = Heads(6, [8, 4], 2, mixture, experts=3, dropout=0.0)
     features = torch.randn(5, 6)
     logits = heads(features)
     assert logits.shape == (5, 2)

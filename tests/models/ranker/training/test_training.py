@@ -62,7 +62,7 @@ def test_training_learns_a_planted_signal_and_keeps_the_best_weights(sparse: boo
     parameters = TrainingParameters(
         learning_rate=1e-2, weight_decay=0.0, max_epochs=6, patience=2, validations_per_epoch=2
     )
-    record = train_ranker(ranker, lambda e: epochs(e, 30, 256), lambda: scored, 30, parameters, "test")
+    record = train_ranker(ranker, lambda e: epochs(e, 30, 256), lambda: scored, 30, parameters=parameters, name="test")
     assert before < 0.6
     assert record.best_auc > 0.85
     assert ranker.numbers.known.any(), "the bins of the head's numbers were measured"
@@ -74,7 +74,7 @@ def test_training_learns_a_planted_signal_and_keeps_the_best_weights(sparse: boo
 @pytest.mark.parametrize(("steps", "expected"), [(5, [3, 5, 8, 10]), (4, [2, 4, 6, 8])])
 def test_the_last_steps_of_an_epoch_are_validated_too(steps: int, expected: list[int]) -> None:
     parameters = replace(PARAMETERS, max_epochs=2)
-    record = train_ranker(made(), lambda e: epochs(e, steps), valid, steps, parameters, "test")
+    record = train_ranker(made(), lambda e: epochs(e, steps), valid, steps, parameters=parameters, name="test")
     assert [point["step"] for point in record.points] == expected
 
 
@@ -83,13 +83,13 @@ def test_training_stops_early_where_nothing_improves() -> None:
     parameters = TrainingParameters(
         learning_rate=0.05, weight_decay=0.0, max_epochs=50, patience=1, validations_per_epoch=1
     )
-    record = train_ranker(made(), lambda _: noise[:3], lambda: noise[3:], 3, parameters, "noise")
+    record = train_ranker(made(), lambda _: noise[:3], lambda: noise[3:], 3, parameters=parameters, name="noise")
     assert record.points[-1]["step"] < 150
 
 
 def test_an_epoch_with_more_batches_than_was_said_is_an_error() -> None:
     with pytest.raises(ValueError, match="epoch 0 has more than 4 batches"):
-        train_ranker(made(), epochs, valid, 4, PARAMETERS, "test")
+        train_ranker(made(), epochs, valid, 4, parameters=PARAMETERS, name="test")
 
 
 def test_only_large_tables_have_sparse_gradients() -> None:
@@ -102,7 +102,7 @@ def test_only_large_tables_have_sparse_gradients() -> None:
 def test_a_step_touches_the_rows_of_its_batch_alone() -> None:
     ranker = made(replace(SHAPE, items=5000))
     before = weights(ranker)
-    train_ranker(ranker, lambda _: [batch()], valid, 1, replace(PARAMETERS, max_epochs=1), "test")
+    train_ranker(ranker, lambda _: [batch()], valid, 1, parameters=replace(PARAMETERS, max_epochs=1), name="test")
     read = torch.cat([batch()[name].flatten() for name in ("item_index", "recent_item", "found_item")]).unique()
     changed = (ranker.item.weight != before["item.weight"]).any(1).nonzero()[:, 0]
     assert set(changed.tolist()) == set(read.tolist()) - {0}
@@ -171,12 +171,12 @@ def until(step: int) -> Callable[[int], Iterator[dict[str, torch.Tensor]]]:
 @pytest.mark.parametrize("kill", [6, 10, 14])
 def test_a_killed_training_goes_on_to_the_same_weights(tmp_path: Path, kill: int) -> None:
     whole, resumed = made(DROPS), made(DROPS)
-    expected = train_ranker(whole, epochs, valid, 5, PARAMETERS, "test")
+    expected = train_ranker(whole, epochs, valid, 5, parameters=PARAMETERS, name="test")
     checkpoints = Checkpoints(tmp_path / "state.pt")
     with pytest.raises(Killed):
-        train_ranker(made(DROPS), until(kill), valid, 5, PARAMETERS, "test", checkpoints)
+        train_ranker(made(DROPS), until(kill), valid, 5, parameters=PARAMETERS, name="test", checkpoints=checkpoints)
     torch.manual_seed(12345)
-    record = train_ranker(resumed, epochs, valid, 5, PARAMETERS, "test", checkpoints)
+    record = train_ranker(resumed, epochs, valid, 5, parameters=PARAMETERS, name="test", checkpoints=checkpoints)
     assert record.resumed_at == kill // 4 * 4
     assert_equal(weights(whole), weights(resumed))
     assert record.points == expected.points
@@ -191,7 +191,7 @@ def test_a_loss_that_is_no_number_names_its_step_and_leaves_the_checkpoint(tmp_p
 
     checkpoints = Checkpoints(tmp_path / "state.pt")
     with pytest.raises(FloatingPointError, match=r"test: the loss of step 7 is nan; lower ranker\.learning_rate"):
-        train_ranker(made(), poisoned, valid, 5, PARAMETERS, "test", checkpoints)
+        train_ranker(made(), poisoned, valid, 5, parameters=PARAMETERS, name="test", checkpoints=checkpoints)
     state = checkpoints.load()
     assert state is not None
     assert state["step"] == 4
@@ -203,8 +203,8 @@ def test_other_ways_to_compute_learn_as_well(switch: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))  # its C++ takes two minutes
     plain, other = made(), made()
     parameters = replace(PARAMETERS, max_epochs=1)
-    first = train_ranker(plain, epochs, valid, 5, parameters, "test")
-    second = train_ranker(other, epochs, valid, 5, replace(parameters, **{switch: True}), "test")
+    first = train_ranker(plain, epochs, valid, 5, parameters=parameters, name="test")
+    second = train_ranker(other, epochs, valid, 5, parameters=replace(parameters, **{switch: True}), name="test")
     assert second.points[0]["loss"] == pytest.approx(first.points[0]["loss"], abs=0.01)
     assert all(value.dtype == weights(plain)[name].dtype for name, value in weights(other).items())
 
@@ -224,8 +224,8 @@ def _one_of_two(rank: int, port: int, sparse: bool, out: Path) -> None:
     ranker = made(sparse=sparse)
     scored = valid()[rank : rank + 1]  # of unlike lengths
     record = train_ranker(
-        ranker, lambda number: share(rank, number), lambda: scored, 5, PARAMETERS, "test",
-        Checkpoints(out / "state.pt"), World.of_process_group(),
+        ranker, lambda number: share(rank, number), lambda: scored, 5, parameters=PARAMETERS, name="test",
+        checkpoints=Checkpoints(out / "state.pt"), world=World.of_process_group(),
     )  # fmt: skip
     torch.save({"record": asdict(record), "weights": ranker.state_dict()}, out / f"{rank}.pt")
     torch.distributed.destroy_process_group()
@@ -234,7 +234,7 @@ def _one_of_two(rank: int, port: int, sparse: bool, out: Path) -> None:
 @pytest.mark.parametrize("sparse", [False, True])
 def test_two_processes_are_one_on_the_joint_batch(tmp_path: Path, sparse: bool) -> None:
     whole = made(sparse=sparse)
-    expected = train_ranker(whole, epochs, valid, 5, PARAMETERS, "test")
+    expected = train_ranker(whole, epochs, valid, 5, parameters=PARAMETERS, name="test")
     context = multiprocessing.get_context("spawn")
     port = 20_000 + int.from_bytes(str(tmp_path).encode()[-8:], "big") % 20_000
     processes = [context.Process(target=_one_of_two, args=(rank, port, sparse, tmp_path)) for rank in range(2)]
