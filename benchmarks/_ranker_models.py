@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,34 +17,28 @@ import torch
 from benchmarks._ranker_data import settings_of
 from jobs.train_ranker import shape_of
 from models.feed.feed import Feed
+from models.ranker.baseline import ITS_OWN
+from models.ranker.baselines import TRAINED
 from models.ranker.network.ranker import Ranker
 from models.ranker.network.shape import RankerShape
 from models.ranker.training.training import TrainingParameters, train_ranker
 from schemas.features import PARTS, SWITCHES
 from schemas.settings import Settings, load_settings
 
-BOTH = ["recent", "found"]
-PLAIN: dict[str, object] = {"use": ("counts",)}
-"""Ids, counts, age, action and place of events: what every model reads."""
-
-MODELS: dict[str, tuple[str, dict[str, object]]] = {
-    "QARM V2": ("embedding", {"histories": BOTH}),
-    "DIN": ("recent", {"histories": BOTH[:1], **PLAIN}),
-    "SIM hard": ("category", {"histories": BOTH, **PLAIN}),
-    "SIM soft": ("recent", {"histories": BOTH, "search": "soft", **PLAIN}),
-    "TWIN": ("recent", {"histories": BOTH, "search": "twin", **PLAIN}),
-    "ETA": ("recent", {"histories": BOTH, "search": "eta", **PLAIN}),
+MODELS: dict[str, tuple[str, Mapping[str, object]]] = {
+    "QARM V2": ("embedding", ITS_OWN),
+    **{baseline.title: (baseline.examples, baseline.fixed()) for baseline in TRAINED.values()},
 }
 """Which examples a model reads, and what it does not take from the settings."""
 
 
-def without(*switches: str) -> tuple[str, dict[str, object]]:
+def without(*switches: str) -> tuple[str, Mapping[str, object]]:
     """QARM V2 with some switches off."""
-    return "embedding", {"histories": BOTH, "use": [s.name for s in SWITCHES if s.name not in switches]}
+    return "embedding", {**ITS_OWN, "use": [s.name for s in SWITCHES if s.name not in switches]}
 
 
-ABLATIONS: dict[str, tuple[str, dict[str, object]]] = {
-    "without the search (recent only)": ("embedding", {"histories": BOTH[:1]}),
+ABLATIONS: dict[str, tuple[str, Mapping[str, object]]] = {
+    "without the search (recent only)": ("embedding", {"histories": ("recent",)}),
     "without semantic IDs": without("codes"),
     "without crosses": without("crosses"),
     "without neighbours": without("neighbours"),
@@ -56,7 +50,7 @@ ABLATIONS: dict[str, tuple[str, dict[str, object]]] = {
     "without pairs": without("pairs"),
     "without the mix": without("mix"),
     "without counts": without("counts"),
-    "search and ids alone": ("embedding", {"histories": BOTH, **PLAIN}),
+    "search and ids alone": ("embedding", {**ITS_OWN, "use": ("counts",)}),
 }
 BATCH = load_settings().ranker.batch_size
 EPOCHS = {"complete_journey": 1, "ml_100k": 10}
@@ -105,7 +99,7 @@ class Examples:
         whole = {name: np.concatenate([table[name].to_numpy() for table in tables]) for name in columns}
         return {**whole, "label": whole.pop(f"label_{self.task}")}
 
-    def shape(self, fixed: dict[str, object]) -> RankerShape:
+    def shape(self, fixed: Mapping[str, object]) -> RankerShape:
         """The shape of a ranker on them."""
         current = (self.warehouse / "_artifacts" / "search_index" / "CURRENT").read_text().strip()
         card = json.loads((self.warehouse / "_artifacts" / "search_index" / current / "MANIFEST.json").read_text())[

@@ -1,4 +1,4 @@
-"""Scores the valid and test examples, and measures AUC, GAUC and UAUC beside two baselines."""
+"""Scores the valid and test examples, and measures AUC, GAUC and UAUC beside the baselines."""
 
 from __future__ import annotations
 
@@ -15,24 +15,23 @@ from lake.command import main
 from lake.declaration import Job
 from lake.job import Run
 from lake.periods import split_periods
+from models.ranker.baseline import RANKER
+from models.ranker.baselines import COLUMNS
 from schemas.tables import INTERACTIONS, predictions
 from udfs.scoring import USER_AUC_SCHEMA, score, user_aucs
 
 COLD_EVENTS = 5
 """An item with fewer train positives is cold."""
 
-RANKER = "qarm"
-POPULARITY = "popularity"
 USERS_PER_TASK = 50_000
 
 
-def with_popularity(examples: DataFrame, train_positives: DataFrame, tasks: list[str]) -> DataFrame:
-    """Adds the popularity baseline's score: the item's positives in the train period."""
-    counts = train_positives.groupBy("item_id").agg(F.count("*").cast("double").alias("_popularity"))
-    joined = examples.join(counts, "item_id", "left").fillna(0.0, ["_popularity"])
-    return joined.withColumns({f"{POPULARITY}_{task}": F.col("_popularity") for task in tasks}).withColumn(
-        "cold", F.col("_popularity") < COLD_EVENTS
-    )
+def with_train_events(examples: DataFrame, train_positives: DataFrame, tasks: list[str]) -> DataFrame:
+    """Adds ``train_events``, the item's positives in the train period; ``cold``; the scores of the column baselines."""
+    counts = train_positives.groupBy("item_id").agg(F.count("*").cast("double").alias("train_events"))
+    joined = examples.join(counts, "item_id", "left").fillna(0.0, ["train_events"])
+    scores = {f"{baseline.name}_{task}": F.col(baseline.column) for baseline in COLUMNS.values() for task in tasks}
+    return joined.withColumns(scores).withColumn("cold", F.col("train_events") < COLD_EVENTS)
 
 
 def slices_of(scored: DataFrame, follows: Mapping[str, str], rankers: Sequence[str]) -> dict[str, DataFrame]:
@@ -113,14 +112,15 @@ def steps(run: Run) -> None:
     interactions = run.read(INTERACTIONS.name)
     periods = split_periods(interactions, run.settings.split)
     in_train = interactions.where(periods.in_train & F.col("action").isin(run.settings.ranking.positive_actions))
-    models = [*rankers.card["models"], POPULARITY]
-    kept = ["example_id", "user_id", "item_id", "split", *(f"label_{task}" for task in tasks)]
-    kept_types = ["STRING"] * 4 + ["FLOAT"] * len(tasks)
+    models = [*rankers.card["models"], *COLUMNS]
+    read_as_scores = {baseline.column for baseline in COLUMNS.values()} & {*examples.columns}
+    kept = ["example_id", "user_id", "item_id", "split", *(f"label_{task}" for task in tasks), *sorted(read_as_scores)]
+    kept_types = [f"{name} {examples.schema[name].dataType.simpleString()}" for name in kept]
     score_types = [f"{model}_{task} FLOAT" for model in rankers.card["models"] for task in tasks]
-    schema = ", ".join([*(f"{name} {kind}" for name, kind in zip(kept, kept_types, strict=True)), *score_types])
+    schema = ", ".join([*kept_types, *score_types])
     run.spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", run.settings.ranker.batch_size * 4)
     outputs = examples.mapInArrow(score(run.lake.artifacts.ship(rankers), rankers.card["models"], kept), schema)
-    scored = with_popularity(outputs, in_train, tasks).persist()
+    scored = with_train_events(outputs, in_train, tasks).persist()
     with run.step("score valid and test examples"):
         run.measure("evaluate.examples", scored.count())
     renamed = scored.withColumnsRenamed({f"{RANKER}_{task}": f"score_{task}" for task in tasks})
@@ -133,7 +133,7 @@ def steps(run: Run) -> None:
 
 def measure(run: Run, scored: DataFrame, tasks: list[str], models: list[str]) -> None:
     """Writes every metric; a baseline's carry its name: ``click.auc`` is the ranker's, ``click.auc.popularity`` not."""
-    slices = slices_of(scored, run.settings.ranking.follows, [model for model in models if model != POPULARITY])
+    slices = slices_of(scored, run.settings.ranking.follows, [model for model in models if model not in COLUMNS])
 
     def name_of(task: str, metric: str, model: str) -> str:
         return f"{task}.{metric}" if model == RANKER else f"{task}.{metric}.{model}"

@@ -16,6 +16,7 @@ from lake.command import main
 from lake.declaration import Job
 from lake.job import Run
 from models.llm.judges import meaning_of
+from models.ranker.baselines import BASELINES
 from schemas.files import beside_the_rooms
 from schemas.tables import ITEM_PAIRS, ITEMS, METRICS, RUNS, SEMANTIC_IDS, SID_CHANGES
 
@@ -73,6 +74,11 @@ def _differences(now: Any, before: Any) -> list[str]:
     return [*settings, *code, *(name.rsplit("/", 1)[-1] for name in names)]
 
 
+def beside() -> list[str]:
+    """Names of the baselines that every night measures."""
+    return [name for name, baseline in BASELINES.items() if baseline.nightly]
+
+
 def comparison(values: dict[tuple[str, str], list[float | None]], tasks: list[str]) -> list[dict[str, Any]]:
     """The ranker's numbers beside its baselines', one row per task, slice and metric."""
     table = []
@@ -89,8 +95,7 @@ def comparison(values: dict[tuple[str, str], list[float | None]], tasks: list[st
                         "metric": metric.upper(),
                         "ranker": now[0],
                         "change": difference(now),
-                        "recent_din": values.get((f"{name}.recent_din", slice), [None])[0],
-                        "popularity": values.get((f"{name}.popularity", slice), [None])[0],
+                        "baselines": [values.get((f"{name}.{other}", slice), [None])[0] for other in beside()],
                     }
                 )
     return table
@@ -179,6 +184,7 @@ def steps(run: Run) -> None:
             "warehouse": run.lake.location,
             "headline": headline(values, tasks),
             "comparison": comparison(values, tasks),
+            "baselines": [BASELINES[name] for name in beside()],
             "users": [
                 (
                     task,

@@ -19,6 +19,7 @@ from lake.command import main
 from lake.declaration import Job, Option
 from lake.inputs import input_options
 from lake.job import Run
+from models.ranker.baseline import RANKER
 from models.ranker.examples.search_index import SearchIndex
 from models.ranker.examples.targets import ExampleParameters
 from schemas.errors import QarmError, UserError
@@ -28,8 +29,6 @@ from schemas.ranking_sections import ScoreSettings
 from schemas.settings import Settings
 from schemas.tables import INTERACTIONS, candidate_scores
 from udfs.score_candidates import score_candidates
-
-RANKER = "qarm"
 
 
 def trained_with(run: Run, ranker: Artifact) -> Artifact:

@@ -1,4 +1,4 @@
-"""Trains the GSU/ESU ranker, and beside it a DIN on recent history, on one version of the examples."""
+"""Trains the GSU/ESU ranker, and beside it its nightly baselines, on one version of the examples."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ from lake.command import main
 from lake.declaration import Job
 from lake.job import Run, user_mistakes
 from models.feed.feed import Feed
+from models.ranker.baseline import ITS_OWN, RANKER
+from models.ranker.baselines import TRAINED
 from models.ranker.network.ranker import Ranker
 from models.ranker.network.saved import FORMAT, load_ranker
 from models.ranker.network.shape import RankerShape
@@ -38,15 +40,11 @@ from schemas.settings import Settings
 
 log = logging.getLogger("qarm")
 
-ALL = ("recent", "found")
-MODELS: dict[str, dict[str, Any]] = {
-    "qarm": {"histories": ALL},
-    "recent_din": {"histories": ALL[:1], "search": "done", "use": ("counts",)},
+MODELS: dict[str, Mapping[str, Any]] = {
+    RANKER: ITS_OWN,
+    **{name: baseline.fixed() for name, baseline in TRAINED.items() if baseline.nightly},
 }
-"""The ranker and its baseline, by the name their metrics carry, and what they do not take from the settings.
-
-``use`` are the switches that may be on: those are on that the settings turn on, too.
-"""
+"""What is trained every night, by the name that its metrics carry, and what it does not take from the settings."""
 
 
 def feed_of(run: Run, split: str, columns: Sequence[str], shuffle_rows: int) -> Feed:

@@ -1,0 +1,15 @@
+"""SIM with its hard search: the latest events of the target's category (Pi et al., CIKM 2020)."""
+
+from __future__ import annotations
+
+from models.ranker.baseline import TrainedBaseline
+
+
+class SimHard(TrainedBaseline):
+    """Ids, counts, and age, action and place of the events, as every baseline of this kind reads."""
+
+    name = "sim_hard"
+    title = "SIM hard"
+    meaning = "attention over the latest events of the target's category"
+    nightly = False
+    examples = "category"

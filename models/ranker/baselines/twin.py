@@ -1,0 +1,16 @@
+"""TWIN: the search shares the exact attention's logits (Chang et al., KDD 2023)."""
+
+from __future__ import annotations
+
+from models.ranker.baseline import TrainedBaseline
+
+
+class Twin(TrainedBaseline):
+    """Ids, counts, and age, action and place of the events, as every baseline of this kind reads."""
+
+    name = "twin"
+    title = "TWIN"
+    meaning = "attention over the events with the highest logits of that attention itself"
+    nightly = False
+    examples = "recent"
+    search = "twin"
