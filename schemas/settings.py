@@ -23,6 +23,7 @@ from schemas.language_model_sections import (
     QuestionsSettings,
 )
 from schemas.ranking_sections import ExamplesSettings, RankerSettings, RankingSettings, ScoreSettings
+from schemas.renamed import RENAMED
 from schemas.sections import (
     DemoSettings,
     IngestSettings,
@@ -32,25 +33,6 @@ from schemas.sections import (
     SparkSettings,
     SplitSettings,
 )
-
-RENAMED = {
-    **{f"codebook.kmeans_{name}": f"codebook.kmeans.{name}" for name in ("sizes", "iterations", "balanced")},
-    **{
-        f"codebook.fsq_{name}": f"codebook.fsq.{name}"
-        for name in (
-            "levels", "projection", "decoder", "prefix_minimum", "hidden", "steps", "batch_size", "learning_rate",
-        )
-    },
-    **{
-        f"mine.user2item.als_{name}": f"mine.user2item.als.{name}"
-        for name in ("iterations", "regularization", "confidence")
-    },
-    **{
-        f"codebook.rq_vae_{name}": f"codebook.rq_vae.{name}"
-        for name in ("hidden", "latent", "steps", "batch_size", "learning_rate")
-    },
-}  # fmt: skip
-"""Settings of earlier versions, and what they are called now."""
 
 
 class Settings(Section):
@@ -81,17 +63,6 @@ class Settings(Section):
         """
         values = {name: getattr(self, name).model_dump(mode="json") for name in sorted(sections)}
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
-
-
-RENAMED = {
-    **{
-        f"ranker.use_{name}": f"ranker.use.{name}"
-        for name in ("codes", "neighbours", "crosses", "histogram", "behaviour", "taste", "pairs", "mix", "counts")
-    },
-    "ranker.use_tried": "ranker.use.distinct_items",
-    "examples.behaviour.lending": "examples.behaviour.shrinkage",
-}
-"""Settings of earlier versions, by what they are called now."""
 
 
 def load_settings(configs: Iterable[str | Path] = (), assignments: Iterable[str] = ()) -> Settings:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from schemas.errors import UserError
-from schemas.settings import RENAMED, load_settings
+from schemas.renamed import RENAMED
+from schemas.settings import load_settings
 
 
 def test_later_files_and_assignments_win(tmp_path: Path) -> None:
