@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -23,6 +22,7 @@ from schemas.examples import ranker_examples
 from schemas.features import PARTS
 from schemas.settings import load_settings
 from tests.ranker_batches import batch
+from udfs.arrays import feature_column
 
 SMALL = [
     "ranker.item_dim=8", "ranker.sid_dim=8", "ranker.hidden=[8]", "ranker.heads=2", "ranker.batch_size=32",
@@ -31,25 +31,20 @@ SMALL = [
 ROWS = {"train": 200, "valid": 100, "test": 10}
 
 
-def as_rows(name: str, values: np.ndarray) -> object:
-    """A column as Spark takes it from pandas: a STRUCT as a tuple a row."""
-    if name in PARTS:
-        return list(map(tuple, values.tolist()))
-    return list(values) if values.ndim == 2 else values
-
-
 def write_examples(lake: Lake) -> None:
     contract = ranker_examples(["click"])
-    frames = []
+    tables = []
     for split, rows in ROWS.items():
         columns = batch(rows, seed=len(split))
-        frame = pd.DataFrame({name: as_rows(name, values.numpy()) for name, values in columns.items()})
-        frames.append(frame.assign(split=split, example_id=[f"{split}{i}" for i in range(rows)]))
-    frame = pd.concat(frames).assign(
-        user_id="u", item_id="i", event_time=pd.Timestamp("2025-01-01"), recent_length=4, found_length=4
-    )
-    rows = lake.spark.createDataFrame(frame[contract.names]).selectExpr(
-        *(f"CAST({column.name} AS {column.type}) AS {column.name}" for column in contract.columns)
+        arrays = {name: feature_column(values.numpy(), PARTS.get(name, ())) for name, values in columns.items()}
+        ids = {"split": [split] * rows, "example_id": [f"{split}{i}" for i in range(rows)]}
+        tables.append(pa.table(arrays | ids))
+    rest = {"user_id": "'u'", "item_id": "'i'", "event_time": "'2025-01-01'", "recent_length": "4", "found_length": "4"}
+    rows = lake.spark.createDataFrame(pa.concat_tables(tables)).selectExpr(
+        *(
+            f"CAST({rest.get(column.name, column.name)} AS {column.type}) AS {column.name}"
+            for column in contract.columns
+        )
     )
     lake.warehouse.overwrite(contract, rows.repartition(3, "example_id"))
 
