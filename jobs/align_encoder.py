@@ -17,14 +17,14 @@ from jobs.transforms.contents import accepted, by_content, distinct_contents
 from lake.artifacts import Artifact
 from lake.command import main
 from lake.declaration import Job, Option
-from lake.job import Run, user_mistakes
 from lake.periods import split_periods
+from lake.run import Run
 from lake.staging import staged
 from models.llm.alignment import AlignmentRecord
 from models.llm.alignment_process import AlignmentTask, align_alone, align_together
 from models.llm.language_model import convert, model_recipe
 from models.llm.prompts import PROMPT_VERSION
-from schemas.errors import UserError
+from schemas.errors import UserError, user_mistakes
 from schemas.recipe import recipe_of
 from schemas.tables import INTERACTIONS, ITEM_PAIRS, ITEM_QUESTIONS, ITEMS
 from udfs.tokens import QUESTION_TOKEN_SCHEMA, TOKEN_SCHEMA, tokens_of_contents, tokens_of_questions

@@ -18,7 +18,7 @@ from jobs.codes.published import current_ids, published_codes
 from lake.command import main
 from lake.declaration import Job
 from lake.indexing import with_row_number
-from lake.job import Run
+from lake.run import Run
 from models.quantize.codebook import Codebook
 from schemas.errors import UserError
 from schemas.names import SID_COLUMNS

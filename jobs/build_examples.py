@@ -12,8 +12,8 @@ from jobs.examples.popularity import with_popularity_before
 from jobs.examples.search_index import item_rows, publish_search_index
 from lake.command import main
 from lake.declaration import Job
-from lake.job import Run
 from lake.periods import Periods, split_periods
+from lake.run import Run
 from models.ranker.examples.targets import ExampleParameters
 from schemas.errors import UserError
 from schemas.examples import ranker_examples

@@ -16,12 +16,12 @@ from jobs.transforms.contents import distinct_contents
 from lake.artifacts import Artifact
 from lake.command import main
 from lake.declaration import Job
-from lake.job import Run, user_mistakes
+from lake.run import Run
 from models.llm.encoder import EncoderParameters, hidden_state
 from models.llm.language_model import convert, hidden_layers, model_recipe, takes_images
 from models.llm.projection import Moments, Projection
 from models.llm.prompts import PROMPT_VERSION
-from schemas.errors import UserError
+from schemas.errors import UserError, user_mistakes
 from schemas.parameters import take
 from schemas.tables import ITEM_EMBEDDINGS, ITEMS
 from udfs.embed import (

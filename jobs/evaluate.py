@@ -13,8 +13,8 @@ from pyspark.sql import functions as F
 from jobs.training.rankers import use_rankers
 from lake.command import main
 from lake.declaration import Job
-from lake.job import Run
 from lake.periods import split_periods
+from lake.run import Run
 from models.ranker.baseline import RANKER
 from models.ranker.baselines import COLUMNS
 from schemas.tables import INTERACTIONS, predictions

@@ -19,14 +19,14 @@ from jobs.codes.published import all_codes, current_ids
 from lake.artifacts import Artifact
 from lake.command import main
 from lake.declaration import Job, Option
-from lake.job import Run, user_mistakes
+from lake.run import Run
 from lake.session import give_back_heap
 from models.quantize.codebook import Codebook, assert_finite
 from models.quantize.kmeans import blocks
 from models.quantize.matching import matched_names
 from models.quantize.methods import method_of
 from models.quantize.quality import collapsed_levels, quality_of
-from schemas.errors import QarmError, UserError
+from schemas.errors import QarmError, UserError, user_mistakes
 from schemas.tables import ITEM_EMBEDDINGS, METRICS
 from udfs.matrix import gather_matrix
 

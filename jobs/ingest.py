@@ -12,7 +12,7 @@ from pyspark.sql.types import MapType
 from lake.command import main
 from lake.declaration import Job, Option
 from lake.inputs import as_id, as_time, input_options, read_input, rename_columns, require_columns
-from lake.job import Run
+from lake.run import Run
 from schemas.errors import UserError
 from schemas.ranking_sections import RankingSettings
 from schemas.sections import IngestSettings

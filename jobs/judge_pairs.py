@@ -13,13 +13,13 @@ from jobs.transforms.contents import FIELDS, check_endpoint, endpoint_parameters
 from lake.command import main
 from lake.declaration import Job
 from lake.indexing import with_row_number
-from lake.job import Run, user_mistakes
+from lake.run import Run
 from models.llm.encoder import EncoderParameters, hidden_state
 from models.llm.judge import LocalJudge
 from models.llm.judges import judge_of
 from models.llm.judges.yes_no_endpoint import EndpointJudge
 from models.llm.language_model import convert, has_language_model_head, hidden_layers, model_recipe
-from schemas.errors import UserError
+from schemas.errors import UserError, user_mistakes
 from schemas.names import PAIR_SOURCES
 from schemas.parameters import take
 from schemas.sections import JudgeSettings

@@ -21,8 +21,8 @@ from jobs.pairs.user2item import (
 )
 from lake.command import main
 from lake.declaration import Job
-from lake.job import Run
 from lake.periods import split_periods
+from lake.run import Run
 from schemas.errors import UserError
 from schemas.tables import INTERACTIONS, ITEM_PAIRS, ITEMS
 

@@ -15,7 +15,9 @@ from typing import Any
 import jobs
 from lake.command import Command, main
 from lake.declaration import Job, Option, in_order
-from lake.job import Lake, new_run_id, run_job, why_stale
+from lake.execution import new_run_id, run_job
+from lake.run import Lake
+from lake.staleness import why_stale
 from schemas.errors import UserError
 from schemas.settings import Settings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lake.command import main
 from lake.declaration import Job
-from lake.job import Run
+from lake.run import Run
 from lake.views import publish_view
 from schemas.tables import all_contracts
 from schemas.views import VIEWS

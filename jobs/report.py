@@ -14,7 +14,7 @@ from jobs.page.codes import bucket_examples, changes_by_night, code_figures, mov
 from jobs.page.figures import alignment_losses, training_curves, verdict_scores
 from lake.command import main
 from lake.declaration import Job
-from lake.job import Run
+from lake.run import Run
 from models.llm.judges import meaning_of
 from models.ranker.baselines import BASELINES
 from schemas.files import beside_the_rooms

@@ -18,7 +18,7 @@ from lake.artifacts import Artifact
 from lake.command import main
 from lake.declaration import Job, Option
 from lake.inputs import input_options
-from lake.job import Run
+from lake.run import Run
 from models.ranker.baseline import RANKER
 from models.ranker.examples.search_index import SearchIndex
 from models.ranker.examples.targets import ExampleParameters

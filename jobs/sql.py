@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 
 from lake.command import Command, main
 from lake.declaration import Option
-from lake.job import Lake
+from lake.run import Lake
 from lake.views import bring_into_scope
 from schemas.errors import UserError
 from schemas.tables import all_contracts

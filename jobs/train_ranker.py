@@ -23,7 +23,7 @@ from jobs.training.rankers import is_readable
 from lake.artifacts import Artifact
 from lake.command import main
 from lake.declaration import Job
-from lake.job import Run, user_mistakes
+from lake.run import Run
 from models.feed.feed import Feed
 from models.ranker.baseline import ITS_OWN, RANKER
 from models.ranker.baselines import TRAINED
@@ -33,6 +33,7 @@ from models.ranker.network.shape import RankerShape
 from models.ranker.training.process import RankerTask, train_alone, train_together
 from models.ranker.training.training import TrainingParameters, TrainingRecord
 from models.ranker.training.warm_start import differences, matched_rows, take_over
+from schemas.errors import user_mistakes
 from schemas.features import PARTS
 from schemas.parameters import take
 from schemas.recipe import recipe_of

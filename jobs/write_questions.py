@@ -16,7 +16,7 @@ from jobs.transforms.contents import (
 from lake.command import main
 from lake.declaration import Job
 from lake.indexing import with_row_number
-from lake.job import Run
+from lake.run import Run
 from models.llm.questions import WORDINGS_VERSION
 from schemas.errors import UserError
 from schemas.tables import ITEM_PAIRS, ITEM_QUESTIONS, ITEMS

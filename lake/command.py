@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from lake.declaration import Job, Option
-from lake.job import Lake, new_run_id, run_job
+from lake.execution import new_run_id, run_job
+from lake.run import Lake
 from lake.session import start_session
 from schemas.errors import UserError
 from schemas.settings import Settings, load_settings

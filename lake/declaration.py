@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from schemas.settings import Settings
 
 if TYPE_CHECKING:
-    from lake.job import Run
+    from lake.run import Run
 
 
 def toml_text(text: str) -> str:

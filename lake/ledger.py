@@ -90,38 +90,3 @@ class Ledger:
         )
         names = [f.name for f in dataclasses.fields(RunRecord)]
         return {row["job"]: RunRecord(**{name: row[name] for name in names}) for row in newest.collect()}
-
-
-def stale_reason(
-    last: RunRecord | None,
-    inputs: Mapping[str, str],
-    outputs: Mapping[str, str | None],
-    settings_hash: str,
-    code_version: str,
-) -> str | None:
-    """Why a job has to run, or None where its last run still stands.
-
-    Args:
-        last: the job's last good run.
-        inputs: current versions of what it reads.
-        outputs: current versions of what it wrote last; None for what is gone.
-        settings_hash: hash of the settings it depends on.
-        code_version: of the package.
-    """
-    if last is None:
-        return "never run"
-    if last.code_version != code_version:
-        return f"code changed from {last.code_version} to {code_version}"
-    if last.settings_hash != settings_hash:
-        return "settings changed"
-    for name, version in inputs.items():
-        # A job that updates a table it reads has seen its own output.
-        if version not in (last.input_versions.get(name), last.output_versions.get(name)):
-            return f"{name} changed"
-    for name, version in last.output_versions.items():
-        if outputs.get(name) is None:
-            return f"{name} is gone"
-        # Tables are written last and as a whole; an artifact may be left by a run that failed after publishing it.
-        if not version.isdigit() and outputs[name] != version:
-            return f"{name} is not the one this job made last"
-    return None

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from pyspark.sql import DataFrame
 
-from lake.job import Run
+from lake.run import Run
 
 
 @contextmanager

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class QarmError(Exception):
     """A failure this project names itself; ends a job with exit code 1."""
@@ -21,3 +24,16 @@ class ContractError(QarmError):
 
 class UndeclaredError(QarmError):
     """A job touched a table or artifact that its declaration does not name; a mistake of the code."""
+
+
+@contextmanager
+def user_mistakes() -> Iterator[None]:
+    """Around a call that fails only where the settings name something wrong or missing.
+
+    Raises:
+        UserError: in place of a ValueError, FileNotFoundError or FloatingPointError.
+    """
+    try:
+        yield
+    except (ValueError, FileNotFoundError, FloatingPointError) as error:
+        raise UserError(str(error)) from None

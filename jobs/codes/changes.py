@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lake.job import Run
+from lake.run import Run
 from schemas.tables import SEMANTIC_IDS, SID_CHANGES
 
 BEFORE, AFTER = "update_preimage", "update_postimage"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from lake.job import user_mistakes
 from models.quantize.methods import method_of
+from schemas.errors import user_mistakes
 from schemas.settings import Settings
 
 

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from jobs.codes.published import all_codes
 from lake.artifacts import Artifact
-from lake.job import Run
+from lake.run import Run
 from models.quantize.codebook import Codebook
 from models.quantize.quality import collision_numbers, hit_rates
 from udfs.arrays import column_matrix

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lake.job import Run
+from lake.run import Run
 from models.quantize.neighbours import nearest_others, read_index, write_index
 from udfs.codes import NEIGHBOURS_SCHEMA, neighbours
 from udfs.matrix import gather_matrix

@@ -6,7 +6,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lake.artifacts import Artifact
-from lake.job import Run
+from lake.run import Run
 from schemas.errors import UserError
 from schemas.names import SID_COLUMNS
 from schemas.tables import SEMANTIC_IDS

@@ -17,8 +17,8 @@ from jobs.examples.negatives import popularity_in, window_days
 from jobs.examples.pairs import pair_rows, triggers_of
 from lake.artifacts import Artifact
 from lake.indexing import with_row_number
-from lake.job import Run
 from lake.periods import Periods
+from lake.run import Run
 from models.ranker.examples.shrinkage import MOST_NEIGHBOURS, neighbourhood_of
 from models.ranker.examples.targets import FIRST, UNKNOWN, drawing_sums
 from schemas.errors import UserError

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.page.figures import MOST_CODES, bucket_sizes, code_use
-from lake.job import Run
+from lake.run import Run
 from schemas.names import SID_COLUMNS
 
 LARGEST_BUCKET_SHOWN = 30

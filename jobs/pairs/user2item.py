@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from jobs.pairs.histories import fits_broadcast, small_side
 from jobs.transforms.als import AlsParameters, item_factors, with_user_numbers
-from lake.job import Run
+from lake.run import Run
 from lake.staging import staged
 from models.feed.feed import Feed
 from models.pairs.two_tower import TowerShape, TowerTraining, save_two_tower, train_two_tower

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from pyspark.ml.torch.distributor import TorchDistributor
 
-from lake.job import Run
+from lake.run import Run
 from models.processes import MISTAKE, read_record
 from schemas.errors import UserError
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lake.artifacts import Artifact
-from lake.job import Run
+from lake.run import Run
 from models.ranker.network.saved import FORMAT
 from schemas.errors import UserError
 

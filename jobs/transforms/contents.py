@@ -5,9 +5,8 @@ from __future__ import annotations
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from lake.job import user_mistakes
 from models.llm.endpoint import EndpointParameters, ask
-from schemas.errors import UserError
+from schemas.errors import UserError, user_mistakes
 from schemas.language_model_sections import EndpointSettings
 from schemas.parameters import take
 

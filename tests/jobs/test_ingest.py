@@ -12,8 +12,9 @@ from pyspark.sql import SparkSession
 
 from jobs import ingest, mine_pairs
 from lake.command import main
+from lake.execution import run_job
 from lake.inputs import read_input, rename_columns
-from lake.job import Lake, run_job
+from lake.run import Lake
 from schemas.settings import Settings, load_settings
 
 ITEMS = pd.DataFrame(

@@ -13,8 +13,8 @@ from jobs.mine_pairs import pair_counts
 from jobs.pairs.histories import capped_histories, item_codes, item_keys, positives_of
 from jobs.pairs.item2item import bucket_count, by_bucket, swing_pairs, user_rows
 from jobs.pairs.user2item import item_features, user2item_pairs
-from lake.job import Lake, Run
 from lake.periods import Periods, split_periods
+from lake.run import Lake, Run
 from schemas.errors import UserError
 from schemas.sections import MineSettings
 from schemas.settings import load_settings

@@ -11,7 +11,7 @@ from jobs import score
 from jobs.examples.requests import ranked, read_candidates, with_events
 from jobs.examples.search_index import ITEM_ROWS
 from lake.command import main
-from lake.job import Run
+from lake.run import Run
 from schemas.errors import UserError
 from schemas.settings import load_settings
 

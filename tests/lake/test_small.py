@@ -13,11 +13,13 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from lake.declaration import Job
+from lake.execution import run_job
 from lake.indexing import with_row_number
-from lake.job import Lake, run_job, why_stale
-from lake.ledger import RunRecord, stale_reason
+from lake.ledger import RunRecord
 from lake.periods import split_periods
+from lake.run import Lake
 from lake.session import spark_conf
+from lake.staleness import stale_reason, why_stale
 from lake.submit import entry_of, pack, spark_options, split_options
 from schemas.errors import UserError
 from schemas.settings import load_settings

@@ -1,11 +1,9 @@
-"""The context that a job runs in: it reads and writes what its declaration names, and is recorded."""
+"""What a job works with: the lake it shares with other jobs, and its own run, which keeps to its declaration."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
-import secrets
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -20,12 +18,11 @@ from pyspark.sql import DataFrame, SparkSession
 from lake.artifacts import Artifact, Artifacts
 from lake.declaration import Job
 from lake.hadoop import HadoopFiles
-from lake.ledger import Ledger, Measurement, RunRecord, stale_reason
+from lake.ledger import Ledger, Measurement
 from lake.warehouse import Warehouse
 from schemas.contract import Contract
-from schemas.errors import UndeclaredError, UserError
+from schemas.errors import UndeclaredError, UserError, user_mistakes
 from schemas.settings import Settings
-from schemas.version import VERSION
 
 log = logging.getLogger("qarm")
 
@@ -269,92 +266,3 @@ class Run:
             for m in self.measurements
             if m.value is not None
         }
-
-
-@contextmanager
-def user_mistakes() -> Iterator[None]:
-    """Around a call that fails only where the settings name something wrong or missing.
-
-    Raises:
-        UserError: in place of a ValueError, FileNotFoundError or FloatingPointError.
-    """
-    try:
-        yield
-    except (ValueError, FileNotFoundError, FloatingPointError) as error:
-        raise UserError(str(error)) from None
-
-
-def new_run_id() -> str:
-    """A run ID that sorts by time."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-
-
-def run_job(lake: Lake, job: Job, run_id: str) -> RunRecord:
-    """Runs a job and records it; a failure is recorded too, unless it is the first thing in an empty warehouse.
-
-    Raises:
-        UserError: the user's mistake.
-        Exception: whatever failed.
-    """
-    run = Run(lake, job, run_id)
-    try:
-        job.check(lake.settings)
-        lake.files.ensure_writable(lake.warehouse.root)
-        run.inputs |= source_versions(lake, job)
-        job.steps(run)
-    except Exception as error:
-        if lake.warehouse.exists("runs"):
-            lake.ledger.record(_record(run, "failed", str(error)[:2000]), [])
-        raise
-    lake.spark.catalog.clearCache()  # what the job persisted
-    record = _record(run, "done", None)
-    lake.ledger.record(record, run.measurements)
-    return record
-
-
-def _record(run: Run, status: str, error: str | None) -> RunRecord:
-    return RunRecord(
-        run_id=run.run_id,
-        job=run.job.name,
-        status=status,
-        started_at=run.started_at,
-        ended_at=datetime.now(UTC),
-        input_versions=run.inputs,
-        output_versions=run.outputs,
-        settings_hash=run.settings.digest(run.job.sections),
-        code_version=VERSION,
-        metrics=run.headline,
-        error=error,
-    )
-
-
-def why_stale(lake: Lake, job: Job, last: RunRecord | None) -> str | None:
-    """Why a job has to run now, or None where it is up to date."""
-    if last is None:
-        return "never run"
-    now = {name: _now(lake, name) for name in {*job.inputs, *last.output_versions}}
-    inputs = {name: now[name] or "" for name in job.inputs} | source_versions(lake, job)
-    return stale_reason(last, inputs, now, lake.settings.digest(job.sections), VERSION)
-
-
-def _now(lake: Lake, name: str) -> str | None:
-    version = lake.warehouse.version(name)
-    if version is not None:
-        return str(version)
-    artifact = lake.artifacts.latest(name)
-    return artifact.version if artifact else None
-
-
-def source_versions(lake: Lake, job: Job) -> dict[str, str]:
-    """A fingerprint of every input file: its paths, sizes and times.
-
-    Raises:
-        UserError: a file does not exist.
-    """
-    fingerprints = {}
-    for url in job.source_files(lake.settings) if job.source_files else ():
-        if not lake.files.exists(url):
-            raise UserError(f"{url}: no such file or folder")
-        text = "\n".join(f"{file.path} {file.size} {file.modified}" for file in lake.files.walk(url))
-        fingerprints[lake.files.qualify(url)] = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return fingerprints

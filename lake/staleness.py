@@ -1,0 +1,79 @@
+"""Whether a job has to run again, and why."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from lake.declaration import Job
+from lake.ledger import RunRecord
+from lake.run import Lake
+from schemas.errors import UserError
+from schemas.version import VERSION
+
+
+def why_stale(lake: Lake, job: Job, last: RunRecord | None) -> str | None:
+    """Why a job has to run now, or None where it is up to date."""
+    if last is None:
+        return "never run"
+    now = {name: _now(lake, name) for name in {*job.inputs, *last.output_versions}}
+    inputs = {name: now[name] or "" for name in job.inputs} | source_versions(lake, job)
+    return stale_reason(last, inputs, now, lake.settings.digest(job.sections), VERSION)
+
+
+def _now(lake: Lake, name: str) -> str | None:
+    version = lake.warehouse.version(name)
+    if version is not None:
+        return str(version)
+    artifact = lake.artifacts.latest(name)
+    return artifact.version if artifact else None
+
+
+def source_versions(lake: Lake, job: Job) -> dict[str, str]:
+    """A fingerprint of every input file: its paths, sizes and times.
+
+    Raises:
+        UserError: a file does not exist.
+    """
+    fingerprints = {}
+    for url in job.source_files(lake.settings) if job.source_files else ():
+        if not lake.files.exists(url):
+            raise UserError(f"{url}: no such file or folder")
+        text = "\n".join(f"{file.path} {file.size} {file.modified}" for file in lake.files.walk(url))
+        fingerprints[lake.files.qualify(url)] = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return fingerprints
+
+
+def stale_reason(
+    last: RunRecord | None,
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str | None],
+    settings_hash: str,
+    code_version: str,
+) -> str | None:
+    """Why a job has to run, or None where its last run still stands.
+
+    Args:
+        last: the job's last good run.
+        inputs: current versions of what it reads.
+        outputs: current versions of what it wrote last; None for what is gone.
+        settings_hash: hash of the settings it depends on.
+        code_version: of the package.
+    """
+    if last is None:
+        return "never run"
+    if last.code_version != code_version:
+        return f"code changed from {last.code_version} to {code_version}"
+    if last.settings_hash != settings_hash:
+        return "settings changed"
+    for name, version in inputs.items():
+        # A job that updates a table it reads has seen its own output.
+        if version not in (last.input_versions.get(name), last.output_versions.get(name)):
+            return f"{name} changed"
+    for name, version in last.output_versions.items():
+        if outputs.get(name) is None:
+            return f"{name} is gone"
+        # Tables are written last and as a whole; an artifact may be left by a run that failed after publishing it.
+        if not version.isdigit() and outputs[name] != version:
+            return f"{name} is not the one this job made last"
+    return None
