@@ -118,7 +118,7 @@ def against_sql(events: int) -> dict[str, Any]:
     histories = capped_histories(positives_of(interactions, periods, mine, lake.settings.ranking), mine).persist()
     codes = item_codes(histories, item_keys(lake.warehouse.read("items"))).persist()
     count = codes.count()
-    users = user_rows(histories, codes, count, mine, periods.valid_from).persist()
+    users = user_rows(histories, codes, count, mine, until=periods.valid_from).persist()
     users.count()
     start = time.perf_counter()
     buckets, total = bucket_count(users, count, mine.rows_per_task)

@@ -65,7 +65,7 @@ def known_partners(pairs: DataFrame, most: int) -> DataFrame:
     return lists.select("content_hash", padded.alias("known"), frequency.alias("log_frequency"))
 
 
-def drawn_contents(pairs: DataFrame, partners: int, passes: int, share: float, seed: int) -> DataFrame:
+def drawn_contents(pairs: DataFrame, *, partners: int, passes: int, share: float, seed: int) -> DataFrame:
     """The order in which contents come: pass by pass every pair once, in groups of one trigger with a few partners.
 
     So a content is drawn as often as it is paired, and a batch of frequent ones holds many pairs.
@@ -132,7 +132,9 @@ def feed_rows(run: Run, model: str) -> DataFrame:
         )
     wanted = ROWS_TO_SPARE * settings.steps * settings.batch_contents
     passes = min(math.ceil(wanted / count), MOST_PASSES)
-    drawn = drawn_contents(pairs, settings.partners, passes, wanted / (passes * count), settings.seed)
+    drawn = drawn_contents(
+        pairs, partners=settings.partners, passes=passes, share=wanted / (passes * count), seed=settings.seed
+    )
     contents = distinct_contents(items).join(known_partners(pairs, settings.known_partners), "content_hash", "inner")
     tokens = contents.mapInArrow(tokens_of_contents(model, run.settings.language_model.max_tokens), TOKEN_SCHEMA)
     columns = contents.select("content_hash", "known", "log_frequency").join(tokens, "content_hash", "inner")
@@ -197,10 +199,10 @@ def steps(run: Run) -> None:
         )  # fmt: skip
     rows = feed_rows(run, run.lake.artifacts.ship(model))
     with staged(run, "alignment", rows) as files, run.step("train"):
-        _train_and_publish(run, model, recipe, files, until)
+        _train_and_publish(run, model, recipe, files=files, until=until)
 
 
-def _train_and_publish(run: Run, model: Artifact, recipe: dict[str, object], files: list[str], until: str) -> None:
+def _train_and_publish(run: Run, model: Artifact, recipe: dict[str, object], *, files: list[str], until: str) -> None:
     settings = run.settings.align
     read = {table: run.version(table) for table in (ITEMS.name, ITEM_PAIRS.name, ITEM_QUESTIONS.name)}
     made_from = [run.lake.warehouse.root, recipe, read]

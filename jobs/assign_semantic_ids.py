@@ -35,7 +35,9 @@ def distinct_embeddings(embeddings: DataFrame) -> DataFrame:
     )
 
 
-def semantic_ids(embeddings: DataFrame, codes: DataFrame, near: DataFrame, codebook: str, now: datetime) -> DataFrame:
+def semantic_ids(
+    embeddings: DataFrame, codes: DataFrame, near: DataFrame, *, codebook: str, now: datetime
+) -> DataFrame:
     """Rows of ``semantic_ids``: every item with its content's codes and neighbours."""
     more = F.concat(F.slice("codes", len(SID_COLUMNS) + 1, 2**30), F.array_compact(F.array("suffix")))
     return (
@@ -81,12 +83,12 @@ def steps(run: Run) -> None:
     with run.step("assign codes"):
         assigned = fresh.mapInArrow(assign(shipped), CODES_SCHEMA).persist()
         run.measure("codes.contents_assigned", assigned.count())
-    given = resolved(assigned, published, fresh, shipped, len(codebook.sizes), settings)
+    given = resolved(assigned, published, fresh, codebook=shipped, levels=len(codebook.sizes), settings=settings)
     codes = (given if published is None else given.unionByName(published)).persist()
     with tempfile.TemporaryDirectory(prefix="qarm-neighbours-") as folder:
         with run.step("find neighbours"):
-            near = nearest_items(run, contents, count, codebook.dimension, Path(folder))
-        rows = semantic_ids(embeddings, codes, near, artifact.version, run.started_at)
+            near = nearest_items(run, contents, count=count, dimension=codebook.dimension, folder=Path(folder))
+        rows = semantic_ids(embeddings, codes, near, codebook=artifact.version, now=run.started_at)
         if before is not None:
             rows = keep_assignment_times(rows, before)
         with run.step("write semantic_ids"):
@@ -95,7 +97,7 @@ def steps(run: Run) -> None:
         record_changes(run)
     with run.step("measure the codes"):
         measure_codes(run, run.read_back(SEMANTIC_IDS.name), artifact)
-        measure_hits(run, contents, codes, codebook, settings.quality_sample)
+        measure_hits(run, contents, codes, codebook, most=settings.quality_sample)
         measure_drift(run, run.read_back(SEMANTIC_IDS.name), artifact)
 
 

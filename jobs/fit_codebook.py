@@ -127,7 +127,7 @@ def steps(run: Run) -> None:
             if len(held_out):
                 quality["held_out"] = quality_of(codebook, held_out[: settings.quality_sample])
         codebook.card = {"fitted_on": len(fitted), "contents": contents, "encoder": encoder.version, "quality": quality}
-        _publish(run, codebook, recipe, previous, folder / "artifact")
+        _publish(run, codebook, recipe, previous=previous, folder=folder / "artifact")
     _record_quality(run, codebook, quality, len(fitted))
 
 
@@ -169,7 +169,7 @@ def _with_old_names(run: Run, codebook: Codebook, sample: DataFrame, folder: Pat
     return codebook.renamed(names)
 
 
-def _publish(run: Run, codebook: Codebook, recipe: dict[str, Any], previous: Artifact | None, folder: Path) -> None:
+def _publish(run: Run, codebook: Codebook, recipe: dict[str, Any], *, previous: Artifact | None, folder: Path) -> None:
     folder.mkdir()
     codebook.save(folder)
     replaced = {"refit_of": previous.version} if previous else {}

@@ -63,16 +63,16 @@ def not_judged(mined: DataFrame) -> DataFrame:
     return mined.withColumns({name: F.lit(None).cast(kind) for name, kind in empty.items()})
 
 
-def mine_item2item(run: Run, histories: DataFrame, codes: DataFrame, count: int, until: date) -> DataFrame:
+def mine_item2item(run: Run, histories: DataFrame, codes: DataFrame, *, count: int, until: date) -> DataFrame:
     """Swing over the users' histories, bucket by bucket; persisted."""
     mine = run.settings.mine
-    users = user_rows(histories, codes, count, mine, until).persist()
+    users = user_rows(histories, codes, count, mine, until=until).persist()
     buckets, total_users = bucket_count(users, count, mine.rows_per_task)
     pairs = swing_pairs(by_bucket(users, buckets), mine, total_users, buckets)
     return _of_source(run, "item2item", pairs)
 
 
-def mine_user2item(run: Run, events: DataFrame, codes: DataFrame, count: int, keyed_items: DataFrame) -> DataFrame:
+def mine_user2item(run: Run, events: DataFrame, codes: DataFrame, *, count: int, keyed_items: DataFrame) -> DataFrame:
     """Positives with their triggers, by the model that the settings name; persisted."""
     settings = run.settings.mine.user2item
     contents = codes if run.settings.mine.exclude_same_content else codes.withColumn("content", F.col("item"))
@@ -82,7 +82,7 @@ def mine_user2item(run: Run, events: DataFrame, codes: DataFrame, count: int, ke
             vectors = als_vectors(events, features, settings)
         else:
             vectors = two_tower_vectors(run, events, features, count)
-    triggers = triggers_of(events, vectors, count, settings.dim, settings.history)
+    triggers = triggers_of(events, vectors, count, dim=settings.dim, window=settings.history)
     return _of_source(run, "user2item", user2item_pairs(triggers, settings))
 
 
@@ -125,10 +125,10 @@ def steps(run: Run) -> None:
             )
         codes = item_codes(histories, keyed_items).persist()
         count = codes.count()
-    sources = {"item2item": mine_item2item(run, histories, codes, count, periods.fit_until)}
+    sources = {"item2item": mine_item2item(run, histories, codes, count=count, until=periods.fit_until)}
     if mine.user2item.model != "none":
         events = events_in_order(positives, histories, codes, count).persist()
-        sources["user2item"] = mine_user2item(run, events, codes, count, keyed_items)
+        sources["user2item"] = mine_user2item(run, events, codes, count=count, keyed_items=keyed_items)
     with run.step("write item_pairs"):
         named = with_item_ids(reduce(DataFrame.unionByName, sources.values()), codes, count)
         mined = named.withColumn("run_id", F.lit(run.run_id))

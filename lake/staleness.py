@@ -18,7 +18,7 @@ def why_stale(lake: Lake, job: Job, last: RunRecord | None) -> str | None:
         return "never run"
     now = {name: _now(lake, name) for name in {*job.inputs, *last.output_versions}}
     inputs = {name: now[name] or "" for name in job.inputs} | source_versions(lake, job)
-    return stale_reason(last, inputs, now, lake.settings.digest(job.sections), VERSION)
+    return stale_reason(last, inputs, now, settings_hash=lake.settings.digest(job.sections), code_version=VERSION)
 
 
 def _now(lake: Lake, name: str) -> str | None:
@@ -48,6 +48,7 @@ def stale_reason(
     last: RunRecord | None,
     inputs: Mapping[str, str],
     outputs: Mapping[str, str | None],
+    *,
     settings_hash: str,
     code_version: str,
 ) -> str | None:

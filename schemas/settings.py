@@ -33,25 +33,6 @@ from schemas.sections import (
     SplitSettings,
 )
 
-RENAMED = {
-    **{f"codebook.kmeans_{name}": f"codebook.kmeans.{name}" for name in ("sizes", "iterations", "balanced")},
-    **{
-        f"codebook.fsq_{name}": f"codebook.fsq.{name}"
-        for name in (
-            "levels", "projection", "decoder", "prefix_minimum", "hidden", "steps", "batch_size", "learning_rate",
-        )
-    },
-    **{
-        f"mine.user2item.als_{name}": f"mine.user2item.als.{name}"
-        for name in ("iterations", "regularization", "confidence")
-    },
-    **{
-        f"codebook.rq_vae_{name}": f"codebook.rq_vae.{name}"
-        for name in ("hidden", "latent", "steps", "batch_size", "learning_rate")
-    },
-}  # fmt: skip
-"""Settings of earlier versions, and what they are called now."""
-
 
 class Settings(Section):
     """All settings of a run."""
@@ -84,14 +65,29 @@ class Settings(Section):
 
 
 RENAMED = {
+    **{f"codebook.kmeans_{name}": f"codebook.kmeans.{name}" for name in ("sizes", "iterations", "balanced")},
+    **{
+        f"codebook.fsq_{name}": f"codebook.fsq.{name}"
+        for name in (
+            "levels", "projection", "decoder", "prefix_minimum", "hidden", "steps", "batch_size", "learning_rate",
+        )
+    },
+    **{
+        f"mine.user2item.als_{name}": f"mine.user2item.als.{name}"
+        for name in ("iterations", "regularization", "confidence")
+    },
+    **{
+        f"codebook.rq_vae_{name}": f"codebook.rq_vae.{name}"
+        for name in ("hidden", "latent", "steps", "batch_size", "learning_rate")
+    },
     **{
         f"ranker.use_{name}": f"ranker.use.{name}"
         for name in ("codes", "neighbours", "crosses", "histogram", "behaviour", "taste", "pairs", "mix", "counts")
     },
     "ranker.use_tried": "ranker.use.distinct_items",
     "examples.behaviour.lending": "examples.behaviour.shrinkage",
-}
-"""Settings of earlier versions, by what they are called now."""
+}  # fmt: skip
+"""Old names of settings, each with its name of today; the message about an old name tells the new one."""
 
 
 def load_settings(configs: Iterable[str | Path] = (), assignments: Iterable[str] = ()) -> Settings:

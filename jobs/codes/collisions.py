@@ -15,6 +15,7 @@ def resolved(
     assigned: DataFrame,
     published: DataFrame | None,
     embeddings: DataFrame,
+    *,
     codebook: str,
     levels: int,
     settings: CodebookSettings,
@@ -38,7 +39,9 @@ def resolved(
     if settings.collisions == "suffix":
         return with_suffix(assigned, published)
     if settings.collisions == "next_best":
-        return next_best(assigned, published, embeddings, codebook, levels, settings.contents_per_sid)
+        return next_best(
+            assigned, published, embeddings, codebook=codebook, levels=levels, cap=settings.contents_per_sid
+        )
     return assigned.withColumn("suffix", F.lit(None).cast("int")).select(*COLUMNS)
 
 
@@ -56,7 +59,7 @@ def with_suffix(assigned: DataFrame, published: DataFrame | None) -> DataFrame:
 
 
 def next_best(
-    assigned: DataFrame, published: DataFrame | None, embeddings: DataFrame, codebook: str, levels: int, cap: int
+    assigned: DataFrame, published: DataFrame | None, embeddings: DataFrame, *, codebook: str, levels: int, cap: int
 ) -> DataFrame:
     """Contents beyond the cap of their SID get the nearest last code with room, the nearest content first."""
     nearest = Window.partitionBy("codes").orderBy("distance", F.xxhash64("content_hash"), "content_hash")

@@ -45,7 +45,7 @@ def measure_codes(run: Run, assigned: DataFrame, codebook: Artifact) -> None:
         frame.unpersist()
 
 
-def measure_hits(run: Run, contents: DataFrame, codes: DataFrame, codebook: Codebook, most: int) -> None:
+def measure_hits(run: Run, contents: DataFrame, codes: DataFrame, codebook: Codebook, *, most: int) -> None:
     """HR@1 and HR@10 of codes on a sample of contents."""
     sample = contents.select("content_hash", "embedding").orderBy("content_hash").limit(most)
     table = sample.join(codes.select("content_hash", "codes"), "content_hash", "inner").toArrow()

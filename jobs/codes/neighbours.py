@@ -17,7 +17,7 @@ from udfs.matrix import gather_matrix
 RECALL_SAMPLE = 256
 
 
-def nearest_items(run: Run, contents: DataFrame, count: int, dimension: int, folder: Path) -> DataFrame:
+def nearest_items(run: Run, contents: DataFrame, *, count: int, dimension: int, folder: Path) -> DataFrame:
     """Neighbours of every content as item ids; exact up to ``codebook.neighbours_exact`` contents, by an index above.
 
     Executor memory: the embeddings (and the index) memory-mapped, one copy a host. Driver memory: the index while it is

@@ -22,7 +22,7 @@ WORTH_A_TASK = 50_000
 """Item occurrences below which a task of its own costs more than it brings."""
 
 
-def user_rows(histories: DataFrame, codes: DataFrame, code_count: int, mine: MineSettings, until: date) -> DataFrame:
+def user_rows(histories: DataFrame, codes: DataFrame, code_count: int, mine: MineSettings, *, until: date) -> DataFrame:
     """One row a user: its items as numbers, beside what the settings make the kernel need of each.
 
     Args:

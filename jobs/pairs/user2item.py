@@ -129,7 +129,7 @@ def als_vectors(events: DataFrame, features: DataFrame, settings: User2ItemSetti
     return vectors.join(features.select("item", "content"), "item", "inner").select("item", "content", "vector")
 
 
-def triggers_of(events: DataFrame, vectors: DataFrame, count: int, dim: int, window: int) -> DataFrame:
+def triggers_of(events: DataFrame, vectors: DataFrame, count: int, *, dim: int, window: int) -> DataFrame:
     """Each positive with the nearest of the user's last ``window`` positives.
 
     Vectors join the events on the executors: by broadcast where they are small enough, by a shuffle beyond.
