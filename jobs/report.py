@@ -17,7 +17,7 @@ from lake.declaration import Job
 from lake.run import Run
 from models.llm.judges import meaning_of
 from models.ranker.baselines import BASELINES
-from schemas.files import beside_the_rooms
+from schemas.files import packaged_text
 from schemas.tables import ITEM_PAIRS, ITEMS, METRICS, RUNS, SEMANTIC_IDS, SID_CHANGES
 
 log = logging.getLogger("qarm")
@@ -221,7 +221,7 @@ def render(context: dict[str, Any]) -> str:
     environment.filters["figure"] = lambda value: (
         "–" if value is None else f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4f}"
     )
-    template = beside_the_rooms("jobs", "page", "report.html.j2")
+    template = packaged_text("jobs", "page", "report.html.j2")
     return environment.from_string(template).render(context)
 
 

@@ -1,4 +1,4 @@
-"""Runs a job and records how it ended."""
+"""Runs a job and records the run."""
 
 from __future__ import annotations
 
@@ -18,11 +18,16 @@ def new_run_id() -> str:
 
 
 def run_job(lake: Lake, job: Job, run_id: str) -> RunRecord:
-    """Runs a job and records it; a failure is recorded too, unless it is the first thing in an empty warehouse.
+    """Runs a job and records the run. A failure is recorded too, unless the warehouse has no table ``runs`` yet.
+
+    Args:
+        lake: Spark and the warehouse.
+        job: the job.
+        run_id: id of the run.
 
     Raises:
-        UserError: the user's mistake.
-        Exception: whatever failed.
+        UserError: a mistake of the user.
+        Exception: any other failure of the job.
     """
     run = Run(lake, job, run_id)
     try:
@@ -34,7 +39,7 @@ def run_job(lake: Lake, job: Job, run_id: str) -> RunRecord:
         if lake.warehouse.exists("runs"):
             lake.ledger.record(_record(run, "failed", str(error)[:2000]), [])
         raise
-    lake.spark.catalog.clearCache()  # what the job persisted
+    lake.spark.catalog.clearCache()  # frees the frames that the job persisted
     record = _record(run, "done", None)
     lake.ledger.record(record, run.measurements)
     return record

@@ -1,4 +1,4 @@
-"""What a job works with: the lake it shares with other jobs, and its own run, which keeps to its declaration."""
+"""The objects that a job works with: the lake, which all jobs share, and the run, which enforces its declaration."""
 
 from __future__ import annotations
 
@@ -29,7 +29,13 @@ log = logging.getLogger("qarm")
 
 @dataclass
 class Lake:
-    """Spark with one warehouse: what every job of a process shares."""
+    """Spark, the settings and one warehouse, shared by all jobs of a process.
+
+    Attributes:
+        spark: the session.
+        settings: all settings.
+        location: folder or ``catalog.schema`` of the warehouse.
+    """
 
     spark: SparkSession
     settings: Settings
@@ -44,12 +50,16 @@ class Lake:
 
 @dataclass
 class Run:
-    """One run of one job: reads pinned snapshots, writes, measures.
+    """One run of one job. It reads fixed snapshots, writes tables and artifacts, and collects measurements.
 
     Attributes:
         lake: Spark and the warehouse.
-        job: the job.
-        run_id: the run; the same for all jobs of a nightly.
+        job: the declaration of the job.
+        run_id: id of the run; all jobs of a nightly have the same.
+        started_at: when the run started, UTC.
+        inputs: versions of the tables, files and artifacts read so far, by name.
+        outputs: versions of the tables and artifacts written so far, by name.
+        measurements: numbers measured so far.
     """
 
     lake: Lake
@@ -71,16 +81,16 @@ class Run:
         return self.lake.settings
 
     def read(self, table: str) -> DataFrame:
-        """A table's snapshot as it was when the run first read it.
+        """A table, always in the version of the run's first read.
 
         Raises:
-            UserError: there is no such table.
+            UserError: the table does not exist.
             UndeclaredError: the job does not declare it.
         """
         return self.lake.warehouse.read(table, int(self.version(table)))
 
     def find(self, table: str) -> DataFrame | None:
-        """The same, or None where there is no such table yet.
+        """A table in the version of the run's first read; None if the table does not exist.
 
         Raises:
             UndeclaredError: the job does not declare it.
@@ -89,11 +99,11 @@ class Run:
         return self.read(table) if self.lake.warehouse.exists(table) else None
 
     def read_back(self, table: str) -> DataFrame:
-        """The snapshot of a table that this run wrote last."""
+        """A table in the version that this run wrote last."""
         return self.lake.warehouse.read(table, int(self.outputs[table]))
 
     def read_at(self, table: str, version: str) -> DataFrame:
-        """One snapshot of a table, which becomes the run's.
+        """A table in a given version, which later reads of this run use too.
 
         Raises:
             UndeclaredError: the job does not declare it.
@@ -103,7 +113,7 @@ class Run:
         return self.read(table)
 
     def read_earlier(self, table: str, version: int) -> DataFrame:
-        """One of a table's earlier snapshots, beside the run's own.
+        """A table in an earlier version; later reads of this run keep theirs.
 
         Raises:
             UndeclaredError: the job does not declare it.
@@ -115,7 +125,7 @@ class Run:
         """The version of a table that this run reads.
 
         Raises:
-            UserError: there is no such table.
+            UserError: the table does not exist.
             UndeclaredError: the job does not declare it.
         """
         self._declared(table, self.job.may_read)
@@ -131,16 +141,16 @@ class Run:
     def _declared(self, name: str, allowed: Collection[str]) -> None:
         if name not in allowed:
             raise UndeclaredError(
-                f"job {self.job.name} touches {name}, which its declaration does not name; add it to the JOB in"
-                f" jobs/{self.job.name}.py, or its lineage would lack it"
+                f"job {self.job.name} uses {name}, which its declaration does not name; add it to JOB in"
+                f" jobs/{self.job.name}.py, as lineage and staleness depend on it"
             )
 
     def use(self, kind: str, made_by: str) -> Artifact:
-        """The newest artifact of a kind.
+        """The current artifact of a kind.
 
         Args:
-            kind: of artifact.
-            made_by: the job that publishes it, for the message.
+            kind: kind of artifact.
+            made_by: job that publishes the kind, for the message.
 
         Raises:
             UserError: there is none.
@@ -152,7 +162,7 @@ class Run:
         return artifact
 
     def latest(self, kind: str) -> Artifact | None:
-        """The newest artifact of a kind, or None where there is none yet.
+        """The current artifact of a kind; None if there is none.
 
         Raises:
             UndeclaredError: the job does not declare it.
@@ -164,10 +174,10 @@ class Run:
         return artifact
 
     def artifact(self, kind: str, version: str) -> Artifact:
-        """One version of a kind of artifact.
+        """An artifact in a given version.
 
         Raises:
-            QarmError: it is not there or not complete.
+            QarmError: the version does not exist or is not complete.
             UndeclaredError: the job does not declare it.
         """
         self._declared(kind, self.job.may_read)
@@ -176,7 +186,7 @@ class Run:
         return artifact
 
     def overwrite(self, contract: Contract, rows: DataFrame) -> None:
-        """Replaces a table's rows."""
+        """Replaces all rows of a table."""
         self._declared(contract.name, self.job.may_write)
         self.outputs[contract.name] = str(self.lake.warehouse.overwrite(contract, rows))
 
@@ -196,8 +206,8 @@ class Run:
         Args:
             kind: kind of artifact.
             folder: local folder with its files.
-            recipe: what it was made from; equal recipes make equal artifacts.
-            card: what else is to be known of it.
+            recipe: settings and inputs that it was made from; equal recipes make equal artifacts.
+            card: further description.
         """
         self._declared(kind, self.job.may_write)
         artifact = self.lake.artifacts.publish(kind, folder, {"recipe": dict(recipe), **card})
@@ -205,14 +215,17 @@ class Run:
         return artifact
 
     def reuse(self, kind: str, recipe: Mapping[str, Any], may_lack_newer_settings: bool = False) -> Artifact | None:
-        """The artifact that was made by this recipe, made current again; None where there is none yet.
+        """Finds an artifact that was made by a recipe, and makes it current.
 
-        Of several, the current one where it is among them, else the newest.
+        If there are several, the current artifact is preferred, then the newest.
 
         Args:
             kind: kind of artifact.
-            recipe: what it is made from.
-            may_lack_newer_settings: whether one serves, too, whose own recipe lacks settings that a later qarm added.
+            recipe: settings and inputs that it is made from.
+            may_lack_newer_settings: see :meth:`lake.artifacts.Artifact.made_by`.
+
+        Returns:
+            The artifact; None if no artifact was made by the recipe.
         """
         current = self.lake.artifacts.latest(kind)
         if current is not None and current.made_by(recipe, may_lack_newer_settings):
@@ -225,12 +238,12 @@ class Run:
         return found
 
     def made_once(self, kind: str, recipe: Mapping[str, Any], make: Callable[[Path], None]) -> Artifact:
-        """An input that is made from something outside the warehouse: the one of this recipe, made now if need be.
+        """Finds an artifact that was made by a recipe, or makes it from files outside the warehouse.
 
         Args:
             kind: kind of artifact.
-            recipe: what it is made from.
-            make: writes its files to an empty folder.
+            recipe: settings and inputs that it is made from.
+            make: writes the files to an empty folder.
 
         Raises:
             UserError: ``make`` did not find a file that the settings name.
@@ -246,13 +259,13 @@ class Run:
         return artifact
 
     def measure(self, name: str, value: float | None, slice: str = "all") -> None:
-        """Keeps one number for ``metrics``, ``runs`` and the job's closing line."""
+        """Records a number for ``metrics``, ``runs`` and the job's closing line; NaN is recorded as null."""
         known = value is not None and not math.isnan(value)
         self.measurements.append(Measurement(name, slice, float(value) if known and value is not None else None))
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
-        """Says on stderr what is going on, and how long it took."""
+        """Logs the start of a step and, at its end, its duration."""
         start = time.monotonic()
         log.info("%s: %s", self.job.name, what)
         yield
@@ -260,7 +273,7 @@ class Run:
 
     @property
     def headline(self) -> dict[str, float]:
-        """The measured numbers by ``name`` or ``name/slice``."""
+        """The measured numbers, without nulls, by ``name`` or ``name/slice``."""
         return {
             m.name if m.slice == "all" else f"{m.name}/{m.slice}": m.value
             for m in self.measurements

@@ -1,4 +1,4 @@
-"""Whether a job has to run again, and why."""
+"""Staleness: whether a job has to run again, and why."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ from schemas.version import VERSION
 
 
 def why_stale(lake: Lake, job: Job, last: RunRecord | None) -> str | None:
-    """Why a job has to run now, or None where it is up to date."""
+    """Why a job is stale; None if it is up to date.
+
+    Args:
+        lake: Spark and the warehouse.
+        job: the job.
+        last: the job's newest successful run; None if there is none.
+
+    Raises:
+        UserError: an input file does not exist.
+    """
     if last is None:
         return "never run"
     now = {name: _now(lake, name) for name in {*job.inputs, *last.output_versions}}
@@ -30,10 +39,10 @@ def _now(lake: Lake, name: str) -> str | None:
 
 
 def source_versions(lake: Lake, job: Job) -> dict[str, str]:
-    """A fingerprint of every input file: its paths, sizes and times.
+    """Fingerprints of a job's input files, from their paths, sizes and times, by URL.
 
     Raises:
-        UserError: a file does not exist.
+        UserError: an input file does not exist.
     """
     fingerprints = {}
     for url in job.source_files(lake.settings) if job.source_files else ():
@@ -52,14 +61,14 @@ def stale_reason(
     settings_hash: str,
     code_version: str,
 ) -> str | None:
-    """Why a job has to run, or None where its last run still stands.
+    """Why a job is stale; None if it is up to date.
 
     Args:
-        last: the job's last good run.
-        inputs: current versions of what it reads.
-        outputs: current versions of what it wrote last; None for what is gone.
-        settings_hash: hash of the settings it depends on.
-        code_version: of the package.
+        last: the job's newest successful run; None if there is none.
+        inputs: current versions of the job's inputs, by name.
+        outputs: current versions of the outputs of ``last``, by name; None for an output that no longer exists.
+        settings_hash: hash of the settings that the job depends on.
+        code_version: version of qarm.
     """
     if last is None:
         return "never run"
@@ -68,13 +77,13 @@ def stale_reason(
     if last.settings_hash != settings_hash:
         return "settings changed"
     for name, version in inputs.items():
-        # A job that updates a table it reads has seen its own output.
+        # If a job updates a table that it reads, the version that it wrote itself is no change.
         if version not in (last.input_versions.get(name), last.output_versions.get(name)):
             return f"{name} changed"
     for name, version in last.output_versions.items():
         if outputs.get(name) is None:
             return f"{name} is gone"
-        # Tables are written last and as a whole; an artifact may be left by a run that failed after publishing it.
+        # Only artifacts are compared: one may have been left by a run that failed after it had published it.
         if not version.isdigit() and outputs[name] != version:
             return f"{name} is not the one this job made last"
     return None

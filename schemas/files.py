@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 """The folder or zip that holds the packages jobs, udfs, lake, models and schemas."""
 
 
-def beside_the_rooms(*parts: str) -> str:
+def packaged_text(*parts: str) -> str:
     """The text of a file under :data:`ROOT`.
 
     Args:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from schemas.codebook_sections import CodebookSettings
 from schemas.errors import UserError
-from schemas.files import beside_the_rooms
+from schemas.files import packaged_text
 from schemas.language_model_sections import (
     AlignSettings,
     EmbedSettings,
@@ -100,7 +100,7 @@ def load_settings(configs: Iterable[str | Path] = (), assignments: Iterable[str]
     Raises:
         UserError: a file is missing or no TOML, a section or key is unknown, or a value is of the wrong kind.
     """
-    values: dict[str, Any] = tomllib.loads(beside_the_rooms("conf", "default.toml"))
+    values: dict[str, Any] = tomllib.loads(packaged_text("conf", "default.toml"))
     for config in configs:
         _merge(values, _read_toml(Path(config)))
     for assignment in assignments:
