@@ -1,4 +1,4 @@
-"""Publishes the SQL views that analysts start from."""
+"""Publishes the SQL views for analysts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from schemas.views import VIEWS
 
 
 def steps(run: Run) -> None:
-    """Makes or replaces every view."""
+    """Creates or replaces all views."""
     tables = [contract.name for contract in all_contracts(run.settings.ranking.task_names)]
     for table in JOB.reads:
         run.version(table)

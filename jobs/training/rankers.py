@@ -1,4 +1,4 @@
-"""The rankers that a job scores with."""
+"""Finds the rankers that a job scores with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from schemas.errors import UserError
 
 
 def is_readable(rankers: Artifact) -> bool:
-    """Whether this version of the code reads rankers as they were written."""
+    """Whether this version of qarm can read the rankers."""
     return bool(rankers.card.get("format") == FORMAT)
 
 
@@ -17,7 +17,7 @@ def use_rankers(run: Run) -> Artifact:
     """The newest rankers, as an input of the run.
 
     Raises:
-        UserError: there are none, or an earlier version of the code wrote them.
+        UserError: there are none, or an earlier version of qarm wrote them.
     """
     rankers = run.use("ranker", "train_ranker")
     if not is_readable(rankers):
