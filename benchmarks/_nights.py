@@ -15,7 +15,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs import assign_semantic_ids, fit_codebook
-from lake.job import Lake, new_run_id, run_job
+from lake.execution import new_run_id, run_job
+from lake.run import Lake
 from schemas.settings import load_settings
 from schemas.tables import ITEM_EMBEDDINGS, SEMANTIC_IDS, SID_CHANGES
 

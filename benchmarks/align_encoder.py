@@ -29,8 +29,10 @@ from benchmarks._later_pairs import Contents, as_json, hit_rates, mined, slices
 from benchmarks.codes import embedded, session
 from jobs import align_encoder, judge_pairs, mine_pairs, write_questions
 from jobs.transforms.contents import distinct_contents
-from lake.job import Job, Lake, new_run_id, run_job
+from lake.declaration import Job
+from lake.execution import new_run_id, run_job
 from lake.periods import Periods, split_periods
+from lake.run import Lake
 from models.llm.encoder import EncoderParameters, load_encoder
 from models.llm.judges import local_judge
 from models.llm.language_model import convert

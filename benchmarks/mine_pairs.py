@@ -40,8 +40,8 @@ from demo.complete_journey import package_data
 from jobs import mine_pairs
 from jobs.pairs.histories import capped_histories, item_codes, item_keys, positives_of
 from jobs.pairs.item2item import bucket_count, by_bucket, swing_pairs, user_rows
-from lake.job import Lake, Run
 from lake.periods import Periods, split_periods
+from lake.run import Lake, Run
 from lake.session import start_session
 from models.pairs.swing import SwingParameters, UserItems, swing
 from schemas.parameters import take
@@ -118,7 +118,7 @@ def against_sql(events: int) -> dict[str, Any]:
     histories = capped_histories(positives_of(interactions, periods, mine, lake.settings.ranking), mine).persist()
     codes = item_codes(histories, item_keys(lake.warehouse.read("items"))).persist()
     count = codes.count()
-    users = user_rows(histories, codes, count, mine, periods.valid_from).persist()
+    users = user_rows(histories, codes, count, mine, until=periods.valid_from).persist()
     users.count()
     start = time.perf_counter()
     buckets, total = bucket_count(users, count, mine.rows_per_task)

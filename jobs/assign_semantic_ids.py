@@ -1,4 +1,4 @@
-"""Assigns a semantic ID to every item that is new or changed, and measures how good the codes are."""
+"""Assigns semantic IDs to new and changed items, and measures the quality of the codes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from jobs.codes.published import current_ids, published_codes
 from lake.command import main
 from lake.declaration import Job
 from lake.indexing import with_row_number
-from lake.job import Run
+from lake.run import Run
 from models.quantize.codebook import Codebook
 from schemas.errors import UserError
 from schemas.names import SID_COLUMNS
@@ -29,14 +29,24 @@ COMPARED = ["sid", "content_hash", "neighbours", "reconstruction_error", "encode
 
 
 def distinct_embeddings(embeddings: DataFrame) -> DataFrame:
-    """One row per content: content_hash, its embedding and the item that stands for it (the smallest id)."""
+    """One row per content: content_hash, embedding, and the smallest id of its items."""
     return embeddings.groupBy("content_hash").agg(
         F.min("item_id").alias("item_id"), F.min_by("embedding", "item_id").alias("embedding")
     )
 
 
-def semantic_ids(embeddings: DataFrame, codes: DataFrame, near: DataFrame, codebook: str, now: datetime) -> DataFrame:
-    """Rows of ``semantic_ids``: every item with its content's codes and neighbours."""
+def semantic_ids(
+    embeddings: DataFrame, codes: DataFrame, near: DataFrame, *, codebook: str, now: datetime
+) -> DataFrame:
+    """Rows of ``semantic_ids``: every item with the codes and the neighbours of its content.
+
+    Args:
+        embeddings: rows of ``item_embeddings``.
+        codes: content_hash, codes, suffix, reconstruction_error.
+        near: content_hash, neighbours.
+        codebook: version of the codebook.
+        now: when the codes are assigned.
+    """
     more = F.concat(F.slice("codes", len(SID_COLUMNS) + 1, 2**30), F.array_compact(F.array("suffix")))
     return (
         embeddings.select("item_id", "content_hash", "encoder_version")
@@ -51,17 +61,17 @@ def semantic_ids(embeddings: DataFrame, codes: DataFrame, near: DataFrame, codeb
 
 
 def keep_assignment_times(rows: DataFrame, current: DataFrame) -> DataFrame:
-    """Where an item's text and codes are as they were, so is the time they were assigned."""
+    """Keeps ``assigned_at`` of items whose content, codes and codebook have not changed."""
     same = ["item_id", "content_hash", "sid", "codebook_version"]
     old = current.select(*same, F.col("assigned_at").alias("before"))
     return rows.join(old, same, "left").withColumn("assigned_at", F.coalesce("before", "assigned_at"))
 
 
 def steps(run: Run) -> None:
-    """Assigns contents that the codebook has not seen, finds neighbours, merges what differs, measures.
+    """Assigns codes to contents without codes of this codebook, finds neighbours, writes changes, measures.
 
-    A content that has codes of this codebook keeps them, whatever else changes. Executor memory: the codebook; see
-    :mod:`jobs.codes` for collisions and neighbours. Driver memory: ``codebook.quality_sample`` embeddings.
+    A content keeps the codes that this codebook gave it. Executor memory: the codebook; see :mod:`jobs.codes` for
+    collisions and neighbours. Driver memory: ``codebook.quality_sample`` embeddings.
     """
     settings = run.settings.codebook
     artifact = run.use("codebook", "fit_codebook")
@@ -71,7 +81,9 @@ def steps(run: Run) -> None:
     contents = with_row_number(distinct_embeddings(embeddings), "position", "content_hash")
     count = contents.count()
     if count == 0:
-        raise UserError(f"table item_embeddings holds nothing that {artifact.version} was fitted for; run fit_codebook")
+        raise UserError(
+            f"table item_embeddings holds no embedding of the encoder of {artifact.version}; run fit_codebook"
+        )
     before = current_ids(run)
     fresh = contents.select("content_hash", "embedding")
     published = None
@@ -81,12 +93,12 @@ def steps(run: Run) -> None:
     with run.step("assign codes"):
         assigned = fresh.mapInArrow(assign(shipped), CODES_SCHEMA).persist()
         run.measure("codes.contents_assigned", assigned.count())
-    given = resolved(assigned, published, fresh, shipped, len(codebook.sizes), settings)
+    given = resolved(assigned, published, fresh, codebook=shipped, levels=len(codebook.sizes), settings=settings)
     codes = (given if published is None else given.unionByName(published)).persist()
     with tempfile.TemporaryDirectory(prefix="qarm-neighbours-") as folder:
         with run.step("find neighbours"):
-            near = nearest_items(run, contents, count, codebook.dimension, Path(folder))
-        rows = semantic_ids(embeddings, codes, near, artifact.version, run.started_at)
+            near = nearest_items(run, contents, count=count, dimension=codebook.dimension, folder=Path(folder))
+        rows = semantic_ids(embeddings, codes, near, codebook=artifact.version, now=run.started_at)
         if before is not None:
             rows = keep_assignment_times(rows, before)
         with run.step("write semantic_ids"):
@@ -95,7 +107,7 @@ def steps(run: Run) -> None:
         record_changes(run)
     with run.step("measure the codes"):
         measure_codes(run, run.read_back(SEMANTIC_IDS.name), artifact)
-        measure_hits(run, contents, codes, codebook, settings.quality_sample)
+        measure_hits(run, contents, codes, codebook, most=settings.quality_sample)
         measure_drift(run, run.read_back(SEMANTIC_IDS.name), artifact)
 
 

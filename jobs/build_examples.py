@@ -1,4 +1,4 @@
-"""Builds point-in-time ranking examples with the lifelong history already searched (the GSU)."""
+"""Builds ranking examples: for each target, features and the search results of the user's history before it (GSU)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from jobs.examples.popularity import with_popularity_before
 from jobs.examples.search_index import item_rows, publish_search_index
 from lake.command import main
 from lake.declaration import Job
-from lake.job import Run
 from lake.periods import Periods, split_periods
+from lake.run import Run
 from models.ranker.examples.targets import ExampleParameters
 from schemas.errors import UserError
 from schemas.examples import ranker_examples
@@ -25,18 +25,18 @@ from schemas.tables import INTERACTIONS, ITEM_EMBEDDINGS, ITEMS, SEMANTIC_IDS
 from udfs.examples import SplitPlan, build_examples
 
 INDEXES_KEPT = 2
-"""Versions of the search index that stay: tonight's, and last night's for whoever still reads it."""
+"""Versions of the search index that are kept: the new one, and the one before for jobs that still read it."""
 
 
 def parameters_of(settings: ExamplesSettings, has_impressions: bool) -> ExampleParameters:
-    """The examples' part of the settings; a log with impressions needs no sampled negatives."""
+    """The parameters of the examples; no negatives are sampled if the log has impressions."""
     gap = int(settings.attribution_minutes * 60_000_000)
     negatives = 0 if has_impressions else settings.negatives
     return take(ExampleParameters, settings, negatives=negatives, attribution_gap=gap)
 
 
 def plan_of(periods: Periods, settings: ExamplesSettings) -> SplitPlan:
-    """The time split in microseconds, with the shares kept."""
+    """The time split in microseconds, and the share of each split that is kept."""
     return SplitPlan(
         train_from=periods.microseconds(periods.rank_from) if periods.rank_from else None,
         valid_from=periods.microseconds(periods.valid_from),
@@ -46,17 +46,17 @@ def plan_of(periods: Periods, settings: ExamplesSettings) -> SplitPlan:
 
 
 def searched(run: Run, interactions: DataFrame, items: DataFrame, periods: Periods, *, search_index: str) -> DataFrame:
-    """Every user's examples with their histories, made on the executors.
+    """The examples of all users with their histories, made on the executors.
 
     Args:
         run: the run.
         interactions: the log.
-        items: of :func:`jobs.examples.search_index.item_rows`.
-        periods: of the log.
+        items: rows of :func:`jobs.examples.search_index.item_rows`.
+        periods: periods of the log.
         search_index: the shipped search index.
 
     Returns:
-        The columns of ``ranker_examples`` less :data:`schemas.features.COUNTED`, and ``exclusive``.
+        The columns of ``ranker_examples`` without :data:`schemas.features.COUNTED`, and ``exclusive``.
     """
     settings, ranking = run.settings.examples, run.settings.ranking
     has_impressions = not interactions.where(F.col("action") == ranking.impression).isEmpty()
@@ -75,9 +75,9 @@ def searched(run: Run, interactions: DataFrame, items: DataFrame, periods: Perio
 
 
 def steps(run: Run) -> None:
-    """Numbers the items, ships their vectors, builds every user's examples on the executors.
+    """Numbers the items, ships the search index, and builds the examples on the executors.
 
-    Executor memory: the search index, memory-mapped once a host, one user's events, and the examples of at most
+    Executor memory: the search index, memory-mapped once per host, the events of one user, and the examples of at most
     ``examples.max_user_events`` of them. Driver memory: see :func:`jobs.examples.search_index.write_search_index`;
     ``examples.max_items`` bounds it.
     """
@@ -96,7 +96,7 @@ def steps(run: Run) -> None:
     contract = ranker_examples(run.settings.ranking.task_names)
     with run.step("write ranker_examples"):
         rows = with_counts(examples, positives, items, 2 * _cores(run)).select(*contract.names)
-        # In hash order: a reader that takes a few row groups at a time then sees users and times mixed.
+        # Sorted by hash, so that a reader of a few row groups sees mixed users and times.
         run.overwrite(contract, rows.sortWithinPartitions("example_id"))
     run.lake.artifacts.prune("search_index", INDEXES_KEPT)
     for frame in (examples, items):
@@ -104,9 +104,15 @@ def steps(run: Run) -> None:
 
 
 def with_counts(examples: DataFrame, positives: DataFrame, items: DataFrame, parts: int) -> DataFrame:
-    """The examples with :data:`schemas.features.COUNTED`, by example_id in so many partitions.
+    """Adds :data:`schemas.features.COUNTED` to the examples.
 
-    An example is some kilobytes wide: it travels once, and what popularity is counted by goes without it.
+    An example has some kilobytes, so it is shuffled only once, and the counts are made from a few of its columns.
+
+    Args:
+        examples: the examples without the counts.
+        positives: the positive events of the log.
+        items: rows of :func:`jobs.examples.search_index.item_rows`.
+        parts: number of partitions of the result.
     """
     narrow = examples.select("example_id", "item_id", "event_time", *SID_COLUMNS)
     counts = with_popularity_before(narrow, positives, items).select("example_id", *COUNTED)
@@ -119,7 +125,7 @@ def _cores(run: Run) -> int:
 
 
 def example_schema(tasks: list[str]) -> str:
-    """What the examples' function gives: the table's columns, with item row and key in place of the ids."""
+    """Schema of :func:`udfs.examples.build_examples`: columns of the table, with item row and key instead of ids."""
     columns = [
         f"{c.name} {c.type}"
         for c in ranker_examples(tasks).columns
@@ -129,10 +135,13 @@ def example_schema(tasks: list[str]) -> str:
 
 
 def measure_examples(run: Run, examples: DataFrame) -> dict[str, int]:
-    """Examples, positives and history per split.
+    """Measures number of examples, share of positives and length of histories by split.
 
-    ``exclusive_rate`` is the share of the found events that neither the same number of the user's latest events of the
-    target's category nor those of its id hold (QARM V2 gives 58 to 65 % over search by learned ids).
+    ``exclusive_rate`` is the share of found events that a search by category and a search by item id, each for the same
+    number of latest events, would not have found (QARM V2 reports 58 to 65 % against search by learned ids).
+
+    Returns:
+        Number of examples by split.
     """
     rows = examples.groupBy("split").agg(
         F.count("*").alias("examples"),
@@ -157,18 +166,18 @@ def _refuse_empty_splits(counts: dict[str, int], periods: Periods) -> None:
     if empty:
         raise UserError(
             f"no {empty[0]} examples: train ends {periods.valid_from}, test begins {periods.test_from};"
-            " check ranking.tasks against the log's actions, and the shares under split and examples"
+            " compare ranking.tasks with the log's actions, and check the shares under split and examples"
         )
 
 
 def _refuse_one_class(run: Run) -> None:
-    """Without both classes the train split teaches nothing, and the valid split stops nothing."""
+    """Training needs both classes in the train split, and early stopping needs them in the valid split."""
     for m in run.measurements:
         task, _, number = m.name.rpartition(".")
         if number == "positive_share" and m.slice != "test" and m.value in (0, 1):
             raise UserError(
-                f"the {m.slice} examples of task {task} are all of one class; a log with impressions needs them in"
-                " every period, and each task needs its positive actions there"
+                f"the {m.slice} examples of task {task} are all positive or all negative; each period needs"
+                " impressions, if the log has any, and positive actions of ranking.tasks for each task"
             )
 
 

@@ -1,4 +1,4 @@
-"""Embeds every item with the language model; equal contents once, and only what is new or changed."""
+"""Embeds new and changed items with the language model; items with the same content are embedded once."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from jobs.transforms.contents import distinct_contents
 from lake.artifacts import Artifact
 from lake.command import main
 from lake.declaration import Job
-from lake.job import Run, user_mistakes
+from lake.run import Run
 from models.llm.encoder import EncoderParameters, hidden_state
 from models.llm.language_model import convert, hidden_layers, model_recipe, takes_images
 from models.llm.projection import Moments, Projection
 from models.llm.prompts import PROMPT_VERSION
-from schemas.errors import UserError
+from schemas.errors import UserError, user_mistakes
 from schemas.parameters import take
 from schemas.tables import ITEM_EMBEDDINGS, ITEMS
 from udfs.embed import (
@@ -37,20 +37,20 @@ from udfs.embed import (
 
 PROJECTION = "projection.safetensors"
 PLAIN_PROJECTION = "plain_projection.safetensors"
-"""Of the model before alignment."""
+"""File of the projection for embeddings of the unaligned model."""
 CONTENTS_PER_TASK = 1000
 
 
 def contents_to_embed(
     items: DataFrame, embedded: DataFrame | None, encoder_version: str | None, with_image: bool = False
 ) -> DataFrame:
-    """Contents that this encoder has not embedded yet.
+    """Contents that the encoder has not embedded yet.
 
     Args:
-        items: the catalogue.
-        embedded: the current ``item_embeddings``, or None.
-        encoder_version: the encoder in use, or None where it is not fitted yet.
-        with_image: whether the encoder takes images.
+        items: table ``items``.
+        embedded: the current ``item_embeddings``; None if there is none.
+        encoder_version: version of the encoder; None if it is not fitted yet.
+        with_image: whether the encoder reads images.
     """
     contents = distinct_contents(items, with_image)
     if embedded is None or encoder_version is None:
@@ -63,10 +63,10 @@ def embeddings_of_items(items: DataFrame, fresh: DataFrame, current: DataFrame |
     """Rows of ``item_embeddings`` for items that are new or whose content changed.
 
     Args:
-        items: the catalogue.
-        fresh: embeddings made by this run, by content_hash.
-        current: the current ``item_embeddings``, or None.
-        version: the encoder's.
+        items: table ``items``.
+        fresh: embeddings of this run, by content_hash.
+        current: the current ``item_embeddings``; None if there is none.
+        version: version of the encoder.
     """
     fields = ["content_hash", "embedding", "search_embedding", "text_embedding"]
     by_content = fresh
@@ -81,9 +81,17 @@ def embeddings_of_items(items: DataFrame, fresh: DataFrame, current: DataFrame |
 
 
 def fit_projection(raw: DataFrame, search_dim: int, centred: bool) -> Projection:
-    """Mean and principal components of raw vectors, from sums made on the executors.
+    """Fits mean and principal components of raw vectors, from sums that the executors make.
 
     Driver memory: ``dimension ** 2`` doubles per partition of ``raw``.
+
+    Args:
+        raw: content_hash, raw.
+        search_dim: number of principal components.
+        centred: whether the mean is subtracted from embeddings.
+
+    Raises:
+        UserError: there are no items, or fewer than the settings need.
     """
     moments: Moments | None = None
     for row in raw.mapInArrow(sum_moments, MOMENTS_SCHEMA).toLocalIterator():
@@ -97,7 +105,7 @@ def fit_projection(raw: DataFrame, search_dim: int, centred: bool) -> Projection
 
 
 def models_to_read(run: Run) -> tuple[Artifact, Artifact]:
-    """The model that embeds, and it before alignment; they are the same where the settings ask for no alignment."""
+    """The model that embeds, and the unaligned model; both are the same if ``align.steps`` is 0."""
     llm = run.settings.language_model
     with run.step("prepare the language model"), user_mistakes():
         plain = run.made_once(
@@ -106,15 +114,16 @@ def models_to_read(run: Run) -> tuple[Artifact, Artifact]:
         hidden_state(run.settings.embed.layer, hidden_layers(run.lake.artifacts.fetch(plain)))
     if run.settings.align.steps:
         return run.use("aligned_model", "align_encoder"), plain
-    if run.latest("aligned_model") is None:  # not read, but no reason to run again either
+    if run.latest("aligned_model") is None:  # without this entry, the job would be stale in every nightly
         run.inputs["aligned_model"] = ""
     return plain, plain
 
 
 def steps(run: Run) -> None:
-    """Embeds what is new, fits mean and components where the encoder is new, merges.
+    """Embeds new contents, fits the projection of a new encoder, and writes the embeddings.
 
-    Executor memory: one copy of the language model a worker. Driver memory: see :func:`fit_projection`.
+    Each distinct content is also embedded by the unaligned model, if the model is aligned. Executor memory: one copy of
+    the language model per worker. Driver memory: see :func:`fit_projection`.
     """
     settings, llm = run.settings.embed, run.settings.language_model
     model, plain = models_to_read(run)
@@ -131,7 +140,7 @@ def steps(run: Run) -> None:
     encoder = run.reuse("encoder", recipe)
     items = run.read(ITEMS.name)
     current = run.find(ITEM_EMBEDDINGS.name)
-    if current is not None and current.columns != ITEM_EMBEDDINGS.names:  # of an earlier version
+    if current is not None and current.columns != ITEM_EMBEDDINGS.names:  # written by an earlier qarm
         current = None
     with_image = takes_images(run.lake.artifacts.fetch(model))
     contents = contents_to_embed(items, current, encoder.version if encoder else None, with_image)
@@ -166,11 +175,11 @@ def steps(run: Run) -> None:
 
 
 def with_text_embedding(embeddings: DataFrame, plain: DataFrame | None = None) -> DataFrame:
-    """Adds the search embedding of the model before alignment.
+    """Adds ``text_embedding``, the search embedding of the unaligned model.
 
     Args:
         embeddings: content_hash, embedding, search_embedding.
-        plain: the same of the model before alignment; None where that is the one that embeds.
+        plain: the same columns by the unaligned model; None if the model is not aligned.
     """
     if plain is None:
         return embeddings.withColumn("text_embedding", F.col("search_embedding"))
@@ -181,7 +190,7 @@ def with_text_embedding(embeddings: DataFrame, plain: DataFrame | None = None) -
 def _raw_vectors(
     run: Run, contents: DataFrame, model: Artifact, parameters: EncoderParameters
 ) -> tuple[DataFrame, int]:
-    """``raw`` vectors by content_hash, persisted, and how many contents they are of."""
+    """Vectors ``raw`` by content_hash, persisted, and the number of contents."""
     contents = contents.persist()
     count = contents.count()
     cores = run.spark.sparkContext.defaultParallelism

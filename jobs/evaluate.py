@@ -1,4 +1,4 @@
-"""Scores the valid and test examples, and measures AUC, GAUC and UAUC beside the baselines."""
+"""Scores the valid and test examples, and measures AUC, GAUC and UAUC of the ranker and of baselines."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from pyspark.sql import functions as F
 from jobs.training.rankers import use_rankers
 from lake.command import main
 from lake.declaration import Job
-from lake.job import Run
 from lake.periods import split_periods
+from lake.run import Run
 from models.ranker.baseline import RANKER
 from models.ranker.baselines import COLUMNS
 from schemas.tables import INTERACTIONS, predictions
 from udfs.scoring import USER_AUC_SCHEMA, score, user_aucs
 
 COLD_EVENTS = 5
-"""An item with fewer train positives is cold."""
+"""An item with fewer positive events in the train period is cold."""
 
 USERS_PER_TASK = 50_000
 
 
 def with_train_events(examples: DataFrame, train_positives: DataFrame, tasks: list[str]) -> DataFrame:
-    """Adds ``train_events``, the item's positives in the train period; ``cold``; the scores of the column baselines."""
+    """Adds ``train_events`` (the item's positives in the train period), ``cold`` and the scores of column baselines."""
     counts = train_positives.groupBy("item_id").agg(F.count("*").cast("double").alias("train_events"))
     joined = examples.join(counts, "item_id", "left").fillna(0.0, ["train_events"])
     scores = {f"{baseline.name}_{task}": F.col(baseline.column) for baseline in COLUMNS.values() for task in tasks}
@@ -35,15 +35,15 @@ def with_train_events(examples: DataFrame, train_positives: DataFrame, tasks: li
 
 
 def slices_of(scored: DataFrame, follows: Mapping[str, str], rankers: Sequence[str]) -> dict[str, DataFrame]:
-    """The groups that metrics are given for.
+    """The slices that are measured, by name.
 
-    Where a task follows another, the test examples that were positive for the other are a group of their own, and there
-    the rankers' score of the task is its probability given the other (CVR).
+    If a task follows another task, the test examples that are positive for the other task are a further slice. In this
+    slice, a ranker's score of the task is the probability given the other task (CVR).
 
     Args:
         scored: labels, scores, split and ``cold``.
-        follows: the task that a task comes after.
-        rankers: models whose scores are probabilities.
+        follows: tasks, each with the task that it follows.
+        rankers: names of models whose scores are probabilities.
     """
     test = scored.where("split = 'test'")
     slices = {
@@ -64,7 +64,7 @@ def slices_of(scored: DataFrame, follows: Mapping[str, str], rankers: Sequence[s
 
 
 def auc_of(rows: DataFrame, task: str, model: str) -> float | None:
-    """Exact AUC over all rows, sorted on the executors; None where a class is missing."""
+    """Exact AUC over all rows, sorted on the executors; None if a class is missing."""
     label, raw = f"label_{task}", f"{model}_{task}"
     if rows.select(label).distinct().count() < 2:
         return None
@@ -79,7 +79,7 @@ def auc_of(rows: DataFrame, task: str, model: str) -> float | None:
 
 
 def per_user(scored: DataFrame, slices: dict[str, DataFrame], tasks: list[str], models: list[str]) -> DataFrame:
-    """GAUC and UAUC of every slice, task and model, with the users left out.
+    """GAUC and UAUC of every slice, task and model, and the number of users without both classes, who are left out.
 
     Executor memory: the examples of one bucket of users.
     """
@@ -102,9 +102,9 @@ def per_user(scored: DataFrame, slices: dict[str, DataFrame], tasks: list[str], 
 
 
 def steps(run: Run) -> None:
-    """Scores on the executors, writes predictions, measures.
+    """Scores the examples on the executors, writes predictions, and measures.
 
-    Executor memory: the rankers, and one bucket of users' scores. Driver memory: one row per slice, task and model.
+    Executor memory: the rankers, and the scores of one bucket of users. Driver memory: one row per slice, task, model.
     """
     tasks = run.settings.ranking.task_names
     rankers = use_rankers(run)
@@ -132,7 +132,7 @@ def steps(run: Run) -> None:
 
 
 def measure(run: Run, scored: DataFrame, tasks: list[str], models: list[str]) -> None:
-    """Writes every metric; a baseline's carry its name: ``click.auc`` is the ranker's, ``click.auc.popularity`` not."""
+    """Records every metric: ``click.auc`` is the ranker's, ``click.auc.popularity`` that of a baseline."""
     slices = slices_of(scored, run.settings.ranking.follows, [model for model in models if model not in COLUMNS])
 
     def name_of(task: str, metric: str, model: str) -> str:

@@ -1,4 +1,4 @@
-"""Fits the codebook that turns embeddings into semantic IDs; the current codebook is never replaced unasked."""
+"""Fits the codebook that turns embeddings into semantic IDs; it replaces the current codebook only on request."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from jobs.codes.published import all_codes, current_ids
 from lake.artifacts import Artifact
 from lake.command import main
 from lake.declaration import Job, Option
-from lake.job import Run, user_mistakes
+from lake.run import Run
 from lake.session import give_back_heap
 from models.quantize.codebook import Codebook, assert_finite
 from models.quantize.kmeans import blocks
 from models.quantize.matching import matched_names
 from models.quantize.methods import method_of
 from models.quantize.quality import collapsed_levels, quality_of
-from schemas.errors import QarmError, UserError
+from schemas.errors import QarmError, UserError, user_mistakes
 from schemas.tables import ITEM_EMBEDDINGS, METRICS
 from udfs.matrix import gather_matrix
 
@@ -34,30 +34,35 @@ log = logging.getLogger("qarm")
 
 HELD_OUT_SHARE = 0.05
 HELD_OUT_FROM = 400
-"""Contents from which on some are held out: fewer would say nothing."""
+"""Contents are held out only from samples of at least this size; fewer held-out contents would show nothing."""
 
 HASH_RANGE = 2**31
 
 
 def content_sample(embeddings: DataFrame, most: int, contents: int) -> DataFrame:
-    """One row per distinct content, in proportion: about so many, chosen by a hash.
+    """A sample of distinct contents, by hash.
+
+    Args:
+        embeddings: content_hash, item_id, embedding.
+        most: approximate size of the sample.
+        contents: number of distinct contents.
 
     Returns:
-        content_hash, embedding.
+        content_hash, embedding; one row per content.
     """
     chosen = F.pmod(F.xxhash64("content_hash"), F.lit(HASH_RANGE)) < int(min(1.0, most / max(contents, 1)) * HASH_RANGE)
     return embeddings.where(chosen).groupBy("content_hash").agg(F.min_by("embedding", "item_id").alias("embedding"))
 
 
 def sample_order() -> list[Column]:
-    """The sample's order: by a hash, so that any part of it is a sample too."""
+    """Columns that sort the sample by a hash, so that any part of it is a sample too."""
     return [F.xxhash64("content_hash"), F.col("content_hash")]
 
 
 def current_codes(sample: DataFrame, semantic_ids: DataFrame, codebook: str, levels: int) -> NDArray[np.int32]:
-    """The codes that a codebook has given the sample's contents, in the sample's order; -1 where it has given none.
+    """The codes of the sample's contents by a codebook, in the order of the sample; -1 for contents without codes.
 
-    Driver memory: ``4 * levels`` bytes a content of the sample.
+    Driver memory: ``4 * levels`` bytes per content of the sample.
 
     Returns:
         Shape (sample, levels).
@@ -76,7 +81,7 @@ def current_codes(sample: DataFrame, semantic_ids: DataFrame, codebook: str, lev
 
 
 def refit_wanted(run: Run, current: Artifact) -> bool:
-    """Whether the current codebook is to be replaced: asked for, or due where the settings let that decide."""
+    """Whether to refit the codebook: on request, or, with ``codebook.refit = "when_due"``, when a refit is due."""
     if run.settings.codebook.refit == "now":
         return True
     metrics = run.find(METRICS.name) if run.settings.codebook.refit == "when_due" else None
@@ -88,11 +93,11 @@ def refit_wanted(run: Run, current: Artifact) -> bool:
 
 
 def steps(run: Run) -> None:
-    """Fits on a sample of distinct contents, or keeps the codebook that was fitted for the same encoder and settings.
+    """Fits a codebook on a sample of distinct contents, or keeps the one that the same encoder and settings made.
 
-    Driver memory: a block of the sample, whose embeddings are in a memory-mapped file on its disk
-    (``codebook.sample_size * d * 4`` bytes, which the system keeps in memory where it can); ``quality_sample``
-    embeddings twice. A refit writes the sample a second time.
+    Driver memory: a block of the sample, and ``quality_sample`` embeddings twice. Driver disk: the embeddings of the
+    sample in a memory-mapped file (``codebook.sample_size * d * 4`` bytes, which the operating system caches in memory
+    if it can); a refit writes them twice.
     """
     settings = run.settings.codebook
     embeddings = run.read(ITEM_EMBEDDINGS.name)
@@ -101,12 +106,12 @@ def steps(run: Run) -> None:
     recipe = {"encoder": encoder.version, **method.recipe}
     current = run.reuse("codebook", recipe, may_lack_newer_settings=True)
     if current is not None and not refit_wanted(run, current):
-        log.info("fit_codebook: %s is kept; new items are assigned with it", current.version)
+        log.info("fit_codebook: %s is kept and assigns codes to new items", current.version)
         return
     embedded = embeddings.where(F.col("encoder_version") == encoder.version)
     contents = embedded.select("content_hash").distinct().count()
     if contents == 0:
-        raise UserError(f"table item_embeddings holds nothing of {encoder.version}; run embed_items first")
+        raise UserError(f"table item_embeddings holds no embedding of {encoder.version}; run embed_items first")
     sample = content_sample(embedded, settings.sample_size, contents)
     previous = run.latest("codebook")
     with tempfile.TemporaryDirectory(prefix="qarm-codebook-") as name:
@@ -117,7 +122,7 @@ def steps(run: Run) -> None:
                 assert_finite(matrix[rows])
             give_back_heap(run.spark)
         fitted, held_out = _split(matrix)
-        seen = fitted[: settings.quality_sample].copy()  # the fit leaves residuals in the file
+        seen = fitted[: settings.quality_sample].copy()  # copied, as the fit overwrites the file with residuals
         start = _start(run, previous, encoder.version, settings.method)
         with run.step(f"fit on {len(fitted)} of {contents} contents"), user_mistakes():
             codebook = method.fit(fitted, contents=contents, start=start, overwrite=True)
@@ -127,29 +132,31 @@ def steps(run: Run) -> None:
             if len(held_out):
                 quality["held_out"] = quality_of(codebook, held_out[: settings.quality_sample])
         codebook.card = {"fitted_on": len(fitted), "contents": contents, "encoder": encoder.version, "quality": quality}
-        _publish(run, codebook, recipe, previous, folder / "artifact")
+        _publish(run, codebook, recipe, previous=previous, folder=folder / "artifact")
     _record_quality(run, codebook, quality, len(fitted))
 
 
 def _split(matrix: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The rows to fit on, and those held out to say what new contents will look like."""
+    """The rows to fit on, and the held-out rows, which show how well new contents will fit."""
     held_out = int(len(matrix) * HELD_OUT_SHARE) if len(matrix) >= HELD_OUT_FROM else 0
     return matrix[: len(matrix) - held_out], matrix[len(matrix) - held_out :]
 
 
 def _start(run: Run, previous: Artifact | None, encoder: str, method: str) -> Codebook | None:
-    """The codebook to start from: the one before, where it is of the same embeddings and method, and can be read."""
+    """The previous codebook, as a start of the fit; None if its encoder or method differs or it cannot be read."""
     if previous is None or previous.card["recipe"]["encoder"] != encoder or previous.card["method"] != method:
         return None
     try:
         return Codebook.load(run.lake.artifacts.fetch(previous))
     except (ValueError, QarmError) as error:
-        log.warning("fit_codebook: starts anew, as the codebook before cannot be read: %s", error)
+        log.warning(
+            "fit_codebook: the fit starts from random values, as the previous codebook cannot be read: %s", error
+        )
         return None
 
 
 def _with_old_names(run: Run, codebook: Codebook, sample: DataFrame, folder: Path) -> Codebook:
-    """Gives codes the names that the sample's contents know them by."""
+    """Renumbers the codes so that as many contents of the sample as possible keep their semantic IDs."""
     current = current_ids(run)
     newest = None if current is None else current.agg(F.max("codebook_version")).collect()[0][0]
     if current is None or newest is None:
@@ -169,7 +176,7 @@ def _with_old_names(run: Run, codebook: Codebook, sample: DataFrame, folder: Pat
     return codebook.renamed(names)
 
 
-def _publish(run: Run, codebook: Codebook, recipe: dict[str, Any], previous: Artifact | None, folder: Path) -> None:
+def _publish(run: Run, codebook: Codebook, recipe: dict[str, Any], *, previous: Artifact | None, folder: Path) -> None:
     folder.mkdir()
     codebook.save(folder)
     replaced = {"refit_of": previous.version} if previous else {}
@@ -185,7 +192,7 @@ def _record_quality(run: Run, codebook: Codebook, quality: Mapping[str, Mapping[
             run.measure(f"codebook.{name}", value, slice)
     for level in collapsed_levels(quality["fitted"], codebook.sizes, fitted_on):
         log.warning(
-            "fit_codebook: level %d has collapsed: its codes carry %.1f bits of %.1f", level,
+            "fit_codebook: level %d has collapsed: the entropy of its codes is %.1f bits of at most %.1f", level,
             quality["fitted"][f"entropy_bits.level_{level}"], math.log2(codebook.sizes[level - 1]),
         )  # fmt: skip
 
@@ -198,7 +205,7 @@ JOB = Job(
     uses=("encoder",),
     makes=("codebook",),
     consults=("semantic_ids", "metrics"),
-    options=(Option(flags=("--refit",), help="fit a new version now", setting="codebook.refit", assigns='"now"'),),
+    options=(Option(flags=("--refit",), help="refit the codebook now", setting="codebook.refit", assigns='"now"'),),
     check=check_method,
 )
 

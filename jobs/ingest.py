@@ -1,4 +1,4 @@
-"""Takes an interaction log and an item catalogue into Delta; what is not taken is kept with a reason."""
+"""Reads an interaction log and an item table into Delta; rejected rows are kept with the reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pyspark.sql.types import MapType
 from lake.command import main
 from lake.declaration import Job, Option
 from lake.inputs import as_id, as_time, input_options, read_input, rename_columns, require_columns
-from lake.job import Run
+from lake.run import Run
 from schemas.errors import UserError
 from schemas.ranking_sections import RankingSettings
 from schemas.sections import IngestSettings
@@ -23,9 +23,10 @@ ITEM_COLUMNS = ("title", "category", "description", "image", "attributes")
 
 
 def shape_interactions(rows: DataFrame, ingest: IngestSettings, ranking: RankingSettings) -> DataFrame:
-    """Gives the log our columns; values that make no sense become null. The input row is kept as ``row``.
+    """Gives the log the columns of ``interactions``; invalid values become null. ``row`` holds the input row as JSON.
 
-    A ``label`` column (1 or 0) becomes the first task's first positive action, or an impression.
+    A column ``label`` is turned into ``action``: 1 into the first positive action of the first task, 0 into an
+    impression.
     """
     types = {field.name: field.dataType for field in rows.schema.fields}
     if "action" in types:
@@ -50,7 +51,12 @@ def shape_interactions(rows: DataFrame, ingest: IngestSettings, ranking: Ranking
 
 
 def interaction_complaint(earliest: datetime, latest: datetime) -> Column:
-    """Why a shaped interaction cannot be taken, or null."""
+    """Why an interaction is rejected, or null.
+
+    Args:
+        earliest: earliest time that is accepted.
+        latest: latest time that is accepted.
+    """
     return (
         F.when(F.col("user_id").isNull(), "null_user_id")
         .when(F.col("item_id").isNull(), "null_item_id")
@@ -61,14 +67,14 @@ def interaction_complaint(earliest: datetime, latest: datetime) -> Column:
 
 
 def fold_duplicates(interactions: DataFrame) -> DataFrame:
-    """One row a key, with the largest weight: a log that is delivered twice counts once."""
+    """One row per key, with the largest weight, so that a log that is delivered twice counts once."""
     return interactions.groupBy(*INTERACTIONS.key).agg(
         F.max("weight").alias("weight"), F.first("event_date").alias("event_date")
     )
 
 
 def shape_items(rows: DataFrame, now: datetime) -> DataFrame:
-    """Gives the catalogue our columns; every column that is not ours goes into ``attributes``. Keeps ``row``."""
+    """Gives the item input the columns of ``items``; other columns go into ``attributes``. Adds the input ``row``."""
     types = {field.name: field.dataType for field in rows.schema.fields}
     extra = [name for name in rows.columns if name not in {"item_id", *ITEM_COLUMNS}]
     if isinstance(types.get("attributes"), MapType):
@@ -103,7 +109,7 @@ def shape_items(rows: DataFrame, now: datetime) -> DataFrame:
 
 
 def fold_items(items: DataFrame) -> DataFrame:
-    """One row an item; of several contents, the one with the largest hash, so that every run takes the same."""
+    """One row per item; of several contents, that with the largest hash, so that every run chooses the same."""
     whole = F.max_by(F.struct(*ITEMS.names), "content_hash")
     return items.groupBy("item_id").agg(whole.alias("item")).select("item.*")
 
@@ -114,20 +120,23 @@ def _text(column: Column) -> Column:
 
 
 def item_complaint() -> Column:
-    """Why a shaped item cannot be taken, or null."""
+    """Why an item is rejected, or null."""
     no_text = F.coalesce(F.col("title"), F.col("category"), F.col("description")).isNull() & (F.size("attributes") == 0)
     return F.when(F.col("item_id").isNull(), "null_item_id").when(no_text, "no_text")
 
 
 def rejected(rows: DataFrame, source: str, run_id: str) -> DataFrame:
-    """Rows with a complaint, as rows of ``rejected_rows``."""
+    """Rows with a reason for rejection, as rows of ``rejected_rows``."""
     return rows.where("complaint IS NOT NULL").select(
         F.lit(source).alias("source"), F.col("complaint").alias("reason"), "row", F.lit(run_id).alias("run_id")
     )
 
 
 def steps(run: Run) -> None:
-    """Reads, checks everything, and only then writes."""
+    """Reads and checks both inputs completely before the first table is written.
+
+    Executor memory: that of Spark's aggregations. Driver memory: one row per reason for rejection.
+    """
     settings = run.settings.ingest
     for option, path in (("--interactions", settings.interactions), ("--items", settings.items)):
         if not path:
@@ -136,30 +145,30 @@ def steps(run: Run) -> None:
     catalogue = read_input(run.spark, settings.items, "--items", settings.format)
     unused = [f"{a}={b}" for a, b in settings.rename.items() if a not in {*log.columns, *catalogue.columns}]
     if unused:
-        raise UserError(f"--rename {unused[0]}: neither input has a column {unused[0].partition('=')[0]}")
+        raise UserError(f"--rename {unused[0]}: no input has a column {unused[0].partition('=')[0]}")
     log, catalogue = rename_columns(log, settings.rename), rename_columns(catalogue, settings.rename)
     require_columns(log, ["user_id", "item_id", "event_time"], "--interactions", settings.interactions)
     require_columns(catalogue, ["item_id", "title"], "--items", settings.items)
 
     items = shape_items(catalogue, run.started_at).withColumn("complaint", item_complaint()).persist()
     with run.step("read items"):
-        _refuse_hopeless_items(items, settings.items)
-    taken_items = fold_items(items.where("complaint IS NULL"))
+        _refuse_unusable_items(items, settings.items)
+    accepted_items = fold_items(items.where("complaint IS NULL"))
 
     latest = run.started_at + timedelta(days=settings.max_future_days)
     shaped = shape_interactions(log, settings, run.settings.ranking)
     judged = shaped.withColumn("complaint", interaction_complaint(settings.earliest, latest))
-    known = _known_item_ids(run, taken_items).withColumn("known", F.lit(True))
+    known = _known_item_ids(run, accepted_items).withColumn("known", F.lit(True))
     unknown = F.when(F.col("complaint").isNull() & F.col("known").isNull(), F.lit("unknown_item"))
     interactions = (
         judged.join(known, "item_id", "left").withColumn("complaint", F.coalesce("complaint", unknown)).persist()
     )
     with run.step("read interactions"):
-        counts = _refuse_hopeless_log(run, interactions, settings.interactions)
+        counts = _refuse_unusable_log(run, interactions, settings.interactions)
     folded = fold_duplicates(interactions.where("complaint IS NULL")).select(*INTERACTIONS.names).persist()
 
     with run.step("write items"):
-        run.merge(ITEMS, taken_items, compare=["content_hash"], keep=["first_seen"])
+        run.merge(ITEMS, accepted_items, compare=["content_hash"], keep=["first_seen"])
     with run.step("write interactions"):
         run.merge(INTERACTIONS, folded.repartition("event_date"), compare=["weight"])
     refused = rejected(items, "items", run.run_id).unionByName(rejected(interactions, "interactions", run.run_id))
@@ -170,18 +179,20 @@ def steps(run: Run) -> None:
         frame.unpersist()
 
 
-def _refuse_hopeless_items(items: DataFrame, path: str) -> None:
+def _refuse_unusable_items(items: DataFrame, path: str) -> None:
     total, titled, taken = items.agg(
         F.count("*"), F.count("title"), F.count(F.when(F.col("complaint").isNull(), 1))
     ).collect()[0]
     if total == 0:
-        raise UserError(f"--items {path}: holds no rows")
+        raise UserError(f"--items {path}: the input has no rows")
     if titled == 0:
         raise UserError(
-            f"--items {path}: column title is null in all {total} rows; map another column with --rename theirs=title"
+            f"--items {path}: column title is empty in all {total} rows; map another column with --rename theirs=title"
         )
     if taken == 0:
-        raise UserError(f"--items {path}: none of the {total} rows has an item_id")
+        raise UserError(
+            f"--items {path}: all {total} rows lack an item_id; map another column with --rename theirs=item_id"
+        )
 
 
 def _known_item_ids(run: Run, new: DataFrame) -> DataFrame:
@@ -189,20 +200,20 @@ def _known_item_ids(run: Run, new: DataFrame) -> DataFrame:
     return ids if before is None else ids.union(before.select("item_id")).distinct()
 
 
-def _refuse_hopeless_log(run: Run, interactions: DataFrame, path: str) -> Mapping[str | None, int]:
+def _refuse_unusable_log(run: Run, interactions: DataFrame, path: str) -> Mapping[str | None, int]:
     counts: dict[str | None, int] = dict(interactions.groupBy("complaint").count().collect())
     if not counts:
-        raise UserError(f"--interactions {path}: holds no rows")
+        raise UserError(f"--interactions {path}: the input has no rows")
     if None not in counts:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items(), key=str))
-        raise UserError(f"--interactions {path}: none of the {sum(counts.values())} rows can be taken: {reasons}")
+        raise UserError(f"--interactions {path}: all {sum(counts.values())} rows are rejected: {reasons}")
     users = interactions.where("complaint IS NULL").select("user_id")
     if (before := run.find(INTERACTIONS.name)) is not None:
         users = users.union(before.select("user_id"))
     first, last = users.agg(F.min("user_id"), F.max("user_id")).collect()[0]
     if first == last:
         raise UserError(
-            f"--interactions {path}: all events are of one user, {first}; pairs and rankings need at least two"
+            f"--interactions {path}: all events are of user {first}; pairs and rankings need at least two users"
         )
     return counts
 
@@ -223,7 +234,7 @@ def _measure(run: Run, items: DataFrame, counts: Mapping[str | None, int], folde
 
 
 def source_files(settings: Settings) -> list[str]:
-    """The two inputs."""
+    """Paths of both inputs, without those that are not set."""
     return [path for path in (settings.ingest.interactions, settings.ingest.items) if path]
 
 
@@ -234,8 +245,10 @@ JOB = Job(
     writes=("interactions", "items", "rejected_rows"),
     source_files=source_files,
     options=(
-        Option(flags=("--interactions",), help="the interaction log", metavar="PATH", setting="ingest.interactions"),
-        Option(flags=("--items",), help="the item catalogue", metavar="PATH", setting="ingest.items"),
+        Option(
+            flags=("--interactions",), help="path of the interaction log", metavar="PATH", setting="ingest.interactions"
+        ),
+        Option(flags=("--items",), help="path of the item table", metavar="PATH", setting="ingest.items"),
         *input_options("ingest"),
     ),
 )

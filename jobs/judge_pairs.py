@@ -1,4 +1,4 @@
-"""Asks a judge which mined pairs go together; the least related are rejected."""
+"""Judges mined item pairs by a language model, and rejects the least related pairs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from jobs.transforms.contents import FIELDS, check_endpoint, endpoint_parameters
 from lake.command import main
 from lake.declaration import Job
 from lake.indexing import with_row_number
-from lake.job import Run, user_mistakes
+from lake.run import Run
 from models.llm.encoder import EncoderParameters, hidden_state
 from models.llm.judge import LocalJudge
 from models.llm.judges import judge_of
 from models.llm.judges.yes_no_endpoint import EndpointJudge
 from models.llm.language_model import convert, has_language_model_head, hidden_layers, model_recipe
-from schemas.errors import UserError
+from schemas.errors import UserError, user_mistakes
 from schemas.names import PAIR_SOURCES
 from schemas.parameters import take
 from schemas.sections import JudgeSettings
@@ -31,15 +31,15 @@ CONTENTS = ["trigger_content", "target_content"]
 
 
 def contents_to_judge(pairs: DataFrame, verdicts: DataFrame, most: int) -> DataFrame:
-    """Pairs of contents that this judge has not scored, of the item pairs that matter most.
+    """Chooses the pairs of contents to judge, among those that the judge has not scored yet.
 
-    Every trigger's best target comes before any trigger's second, by score. The sources take turns, as their scores do
-    not compare. Ties are broken by a hash of the ids.
+    The best targets of all triggers come first, in the order of their scores, then the second best, and so on. The
+    sources take turns, as their scores are not comparable. A hash of the ids breaks ties.
 
     Args:
         pairs: ``item_pairs`` with content hashes.
-        verdicts: this judge's, by content hashes.
-        most: item pairs that are chosen.
+        verdicts: scores of the judge, by content hashes.
+        most: number of item pairs to choose.
 
     Returns:
         trigger_content, target_content; distinct.
@@ -60,11 +60,11 @@ def contents_to_judge(pairs: DataFrame, verdicts: DataFrame, most: int) -> DataF
 
 
 def turns(counts: Sequence[int], most: int) -> list[tuple[str, int]]:
-    """How many pairs of each source are taken where the sources take turns until there are enough.
+    """Number of pairs of each source if the sources take turns.
 
     Args:
-        counts: pairs of each of ``PAIR_SOURCES``.
-        most: pairs taken in all.
+        counts: number of pairs of each of ``PAIR_SOURCES``.
+        most: number of pairs in total.
     """
     first, second = counts
     taken = min(first, max(most - second, (most + 1) // 2))
@@ -72,7 +72,7 @@ def turns(counts: Sequence[int], most: int) -> list[tuple[str, int]]:
 
 
 def with_texts(pairs: DataFrame, items: DataFrame) -> DataFrame:
-    """Adds the fields of both contents as structs ``trigger`` and ``target``."""
+    """Adds the fields of both contents, as structs ``trigger`` and ``target``."""
     for side in ("trigger", "target"):
         key = F.col("content_hash").alias(f"{side}_content")
         fields = items.groupBy(key).agg(F.first(F.struct(*FIELDS)).alias(side))  # equal hashes have equal fields
@@ -81,15 +81,15 @@ def with_texts(pairs: DataFrame, items: DataFrame) -> DataFrame:
 
 
 def with_verdicts(pairs: DataFrame, verdicts: DataFrame, judge: str, settings: JudgeSettings) -> DataFrame:
-    """Every pair with what the judge thinks of it: the lowest-scored are rejected, the rest kept, by source.
+    """Adds the judge's verdict to every pair: for each source, the lowest-scored pairs are rejected, the others kept.
 
-    A pair that the judge has not scored has no verdict.
+    A pair without a score has no verdict.
 
     Args:
         pairs: ``item_pairs`` with content hashes.
-        verdicts: this judge's scores, by content hashes.
-        judge: its name.
-        settings: what is rejected.
+        verdicts: scores of the judge, by content hashes.
+        judge: name of the judge.
+        settings: share or score of the rejected pairs.
     """
     key = ["source", "trigger_item_id", "target_item_id"]
     bare = pairs.drop("judge_score", "verdict", "judge")
@@ -112,11 +112,11 @@ def _by_source(values: Mapping[str, float]) -> Column:
 
 @dataclass(frozen=True)
 class Asked:
-    """The judge that the settings name.
+    """The judge of the settings.
 
     Attributes:
-        name: what its verdicts are kept under.
-        opinions: pairs of contents with their texts to columns of ``OPINION_SCHEMA``, lazily.
+        name: name of the judge in ``pair_verdicts``.
+        opinions: function from pairs of contents with their texts to rows of ``OPINION_SCHEMA``; it is lazy.
     """
 
     name: str
@@ -124,7 +124,7 @@ class Asked:
 
 
 def endpoint_judge(run: Run) -> Asked:
-    """The model behind the endpoint."""
+    """The judge that asks the model of the endpoint."""
     endpoint, item_tokens = run.settings.endpoint, run.settings.language_model.max_tokens
     tasks = endpoint_tasks(endpoint, run.spark.sparkContext.defaultParallelism)
     parameters = endpoint_parameters(endpoint, tasks, endpoint.max_tokens, item_tokens)
@@ -138,7 +138,11 @@ def endpoint_judge(run: Run) -> Asked:
 
 
 def local_judge(run: Run, judge: type[LocalJudge]) -> Asked:
-    """A model that the executors load."""
+    """A judge whose model the executors load.
+
+    Raises:
+        UserError: the model cannot be loaded, or it lacks the language-model head that the judge needs.
+    """
     settings, llm = run.settings.judge, run.settings.language_model
     with run.step("prepare the judge's model"), user_mistakes():
         model = run.made_once(
@@ -157,7 +161,7 @@ def local_judge(run: Run, judge: type[LocalJudge]) -> Asked:
     cores = run.spark.sparkContext.defaultParallelism
 
     def opinions(texts: DataFrame) -> DataFrame:
-        # Pairs of one target together, so that what is asked of the target alone is asked once.
+        # Pairs with the same target are adjacent, so that the score of the target alone is computed once.
         near = texts.repartition(2 * cores, "target_content").sortWithinPartitions(*CONTENTS[::-1])
         return near.mapInArrow(judge_locally(judge.name, shipped, parameters), OPINION_SCHEMA)
 
@@ -165,9 +169,13 @@ def local_judge(run: Run, judge: type[LocalJudge]) -> Asked:
 
 
 def judge_more(run: Run, asked: Asked, chosen: DataFrame, count: int) -> None:
-    """Has pairs of contents judged, and keeps what the judge says.
+    """Judges pairs of contents and writes the scores to ``pair_verdicts``.
 
-    A reply without an answer is kept, too, and not asked for again; a question that got no reply is.
+    A reply without an answer is written too, with a null score, and is not requested again. A request without a reply
+    is repeated in the next run.
+
+    Raises:
+        UserError: the endpoint answered no request.
     """
     endpoint = run.settings.endpoint
     opinions = asked.opinions(with_texts(chosen, run.read(ITEMS.name))).persist()
@@ -178,8 +186,8 @@ def judge_more(run: Run, asked: Asked, chosen: DataFrame, count: int) -> None:
         ).collect()[0]
         replies = replied.count()
     if not replies:
-        raise UserError(f"endpoint.url: {endpoint.url} gave no answer to any of {count} questions")
-    with run.step("keep what the judge said"):
+        raise UserError(f"endpoint.url: {endpoint.url} gave no answer to any of {count} questions; check [endpoint]")
+    with run.step("write pair_verdicts"):
         rows = replied.withColumns({"judge": F.lit(asked.name), "judged_at": F.lit(run.started_at)})
         run.merge(PAIR_VERDICTS, rows.select(*PAIR_VERDICTS.names), compare=["judge_score"])
     run.measure("judge.unanswered", count - scores)
@@ -190,9 +198,9 @@ def judge_more(run: Run, asked: Asked, chosen: DataFrame, count: int) -> None:
 
 
 def steps(run: Run) -> None:
-    """Judges at most ``judge.max_pairs`` pairs more, and gives all pairs the verdicts there are.
+    """Judges at most ``judge.max_pairs`` further pairs, and writes the verdicts of all judged pairs.
 
-    Executor memory: one copy of the judge's model a worker. Driver memory: none that grows.
+    Executor memory: one copy of the judge's model per worker. Driver memory: independent of the number of pairs.
     """
     judge = run.settings.judge
     pairs = with_content_hashes(run.read(ITEM_PAIRS.name), run.read(ITEMS.name))
@@ -217,7 +225,7 @@ def steps(run: Run) -> None:
 
 
 def verdicts_of(run: Run, judge: str) -> DataFrame:
-    """A judge's scores by content hashes, those there are."""
+    """The scores of a judge, by content hashes; empty if there are none."""
     written = PAIR_VERDICTS.name in run.outputs
     kept = run.read_back(PAIR_VERDICTS.name) if written else run.find(PAIR_VERDICTS.name)
     if kept is None:
@@ -226,17 +234,17 @@ def verdicts_of(run: Run, judge: str) -> DataFrame:
 
 
 def check(settings: Settings) -> None:
-    """The judge exists, and its scores can be rejected as the settings ask.
+    """Checks that the judge exists and that pairs can be rejected as the settings say.
 
     Raises:
-        UserError: it does not, or they cannot.
+        UserError: the judge does not exist, or its scores cannot be ranked although a share is to be rejected.
     """
     with user_mistakes():
         judge = judge_of(settings.judge.method, bool(settings.endpoint.url))
     if settings.judge.reject_by == "share" and not judge.ranks:
         raise UserError(
-            f"judge.reject_by must be score where an endpoint answers {settings.judge.method}: its scores are 1 and -1,"
-            " and a share of them would be drawn by lot"
+            f"judge.reject_by must be score if an endpoint answers {settings.judge.method}: all scores are 1 or -1, so"
+            " a share of them would be chosen at random"
         )
 
 

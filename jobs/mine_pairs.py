@@ -1,4 +1,4 @@
-"""Mines item pairs of the fit period: item-to-item by Swing, user-to-item by a two-tower model or ALS."""
+"""Mines item pairs from the fit period: item-to-item by Swing, user-to-item by a two-tower model or ALS."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from jobs.pairs.user2item import (
 )
 from lake.command import main
 from lake.declaration import Job
-from lake.job import Run
 from lake.periods import split_periods
+from lake.run import Run
 from schemas.errors import UserError
 from schemas.tables import INTERACTIONS, ITEM_PAIRS, ITEMS
 
@@ -32,15 +32,15 @@ PAIR_COLUMNS = ("trigger", "target", "score", "support")
 
 
 def pair_counts(pairs: DataFrame, item_count: int) -> DataFrame:
-    """How many triggers have pairs, and how the pairs' targets spread over the items' popularity; one shuffle.
+    """Number of triggers, and number of pairs by the popularity of the target. It takes one shuffle.
 
     Args:
-        pairs: trigger, target: item numbers in the order of popularity.
-        item_count: items that have a number.
+        pairs: trigger, target; numbers of items in the order of popularity.
+        item_count: number of items.
 
     Returns:
-        One row: triggers LONG; decile_1 (pairs with a target of the least popular tenth of the items) to decile_10 (of
-        the most popular), LONG.
+        One row: triggers LONG; decile_1 to decile_10 LONG, the number of pairs whose target is in the least popular to
+        the most popular tenth of the items.
     """
     decile = 10 - F.floor(F.col("target") * 10 / F.lit(item_count))
     names = {d: f"decile_{d}" for d in range(1, 11)}
@@ -50,7 +50,7 @@ def pair_counts(pairs: DataFrame, item_count: int) -> DataFrame:
 
 
 def with_item_ids(pairs: DataFrame, codes: DataFrame, count: int) -> DataFrame:
-    """Gives pairs of item numbers the ids of the items, as ``trigger_item_id`` and ``target_item_id``."""
+    """Replaces the item numbers of pairs by ids, ``trigger_item_id`` and ``target_item_id``."""
     for side in ("trigger", "target"):
         names = codes.select(F.col("item").alias(side), F.col("item_id").alias(f"{side}_item_id"))
         pairs = pairs.join(small_side(names, count), side, "inner")
@@ -58,22 +58,22 @@ def with_item_ids(pairs: DataFrame, codes: DataFrame, count: int) -> DataFrame:
 
 
 def not_judged(mined: DataFrame) -> DataFrame:
-    """Pairs without verdicts; ``judge_pairs`` gives them those it keeps by content."""
+    """Adds empty verdicts, which ``judge_pairs`` fills in from the scores in ``pair_verdicts``."""
     empty = {"verdict": "string", "judge_score": "double", "judge": "string"}
     return mined.withColumns({name: F.lit(None).cast(kind) for name, kind in empty.items()})
 
 
-def mine_item2item(run: Run, histories: DataFrame, codes: DataFrame, count: int, until: date) -> DataFrame:
-    """Swing over the users' histories, bucket by bucket; persisted."""
+def mine_item2item(run: Run, histories: DataFrame, codes: DataFrame, *, count: int, until: date) -> DataFrame:
+    """Item-to-item pairs by Swing on the users' histories, persisted."""
     mine = run.settings.mine
-    users = user_rows(histories, codes, count, mine, until).persist()
+    users = user_rows(histories, codes, count, mine, until=until).persist()
     buckets, total_users = bucket_count(users, count, mine.rows_per_task)
     pairs = swing_pairs(by_bucket(users, buckets), mine, total_users, buckets)
     return _of_source(run, "item2item", pairs)
 
 
-def mine_user2item(run: Run, events: DataFrame, codes: DataFrame, count: int, keyed_items: DataFrame) -> DataFrame:
-    """Positives with their triggers, by the model that the settings name; persisted."""
+def mine_user2item(run: Run, events: DataFrame, codes: DataFrame, *, count: int, keyed_items: DataFrame) -> DataFrame:
+    """User-to-item pairs by the model of the settings, persisted."""
     settings = run.settings.mine.user2item
     contents = codes if run.settings.mine.exclude_same_content else codes.withColumn("content", F.col("item"))
     features = item_features(contents, keyed_items, settings).persist()
@@ -82,7 +82,7 @@ def mine_user2item(run: Run, events: DataFrame, codes: DataFrame, count: int, ke
             vectors = als_vectors(events, features, settings)
         else:
             vectors = two_tower_vectors(run, events, features, count)
-    triggers = triggers_of(events, vectors, count, settings.dim, settings.history)
+    triggers = triggers_of(events, vectors, count, dim=settings.dim, window=settings.history)
     return _of_source(run, "user2item", user2item_pairs(triggers, settings))
 
 
@@ -90,12 +90,12 @@ def _of_source(run: Run, source: str, pairs: DataFrame) -> DataFrame:
     pairs = pairs.select(*PAIR_COLUMNS).persist()
     with run.step(f"pair {source}"):
         if not pairs.count():
-            log.warning("mine_pairs: no %s pairs; lower mine.significance or the minima under mine", source)
+            log.warning("mine_pairs: there are no %s pairs; lower mine.significance or the minima under mine", source)
     return pairs.withColumn("source", F.lit(source))
 
 
 def measure_pairs(run: Run, pairs: DataFrame, source: str, item_count: int) -> None:
-    """Counts of pairs and triggers of a source, and their share by the target's popularity."""
+    """Measures the number of pairs and triggers of a source, and the share of pairs by the target's popularity."""
     counts = pair_counts(pairs, item_count).collect()[0].asDict()
     run.measure("pairs.triggers", counts.pop("triggers"), source)
     count = sum(counts.values())
@@ -105,11 +105,11 @@ def measure_pairs(run: Run, pairs: DataFrame, source: str, item_count: int) -> N
 
 
 def steps(run: Run) -> None:
-    """Caps histories, numbers items, mines both kinds of pairs, gives them back their ids.
+    """Caps histories, numbers items, mines item-to-item and user-to-item pairs, and writes them with item ids.
 
-    Executor memory: a bucket's users with their items, ``mine.rows_per_task`` item occurrences on average; the
-    two-tower model. Driver memory: one row a day of the log, one number a partition or bucket, what is broadcast (at
-    most 128 MB a join), and what :func:`jobs.pairs.user2item.two_tower_vectors` says.
+    Executor memory: the users of a bucket with their items, ``mine.rows_per_task`` item occurrences on average; the
+    two-tower model. Driver memory: one row per day of the log, one number per partition or bucket, broadcasts (at most
+    128 MB per join), and the memory of :func:`jobs.pairs.user2item.two_tower_vectors`.
     """
     mine = run.settings.mine
     interactions = run.read(INTERACTIONS.name)
@@ -125,10 +125,10 @@ def steps(run: Run) -> None:
             )
         codes = item_codes(histories, keyed_items).persist()
         count = codes.count()
-    sources = {"item2item": mine_item2item(run, histories, codes, count, periods.fit_until)}
+    sources = {"item2item": mine_item2item(run, histories, codes, count=count, until=periods.fit_until)}
     if mine.user2item.model != "none":
         events = events_in_order(positives, histories, codes, count).persist()
-        sources["user2item"] = mine_user2item(run, events, codes, count, keyed_items)
+        sources["user2item"] = mine_user2item(run, events, codes, count=count, keyed_items=keyed_items)
     with run.step("write item_pairs"):
         named = with_item_ids(reduce(DataFrame.unionByName, sources.values()), codes, count)
         mined = named.withColumn("run_id", F.lit(run.run_id))

@@ -1,4 +1,4 @@
-"""Runs every job that is out of date, in order."""
+"""Runs all stale jobs, in order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from typing import Any
 import jobs
 from lake.command import Command, main
 from lake.declaration import Job, Option, in_order
-from lake.job import Lake, new_run_id, run_job, why_stale
+from lake.execution import new_run_id, run_job
+from lake.run import Lake
+from lake.staleness import why_stale
 from schemas.errors import UserError
 from schemas.settings import Settings
 
@@ -23,43 +25,47 @@ log = logging.getLogger("qarm")
 
 
 def declared_jobs() -> list[Job]:
-    """Every job that a file of this folder declares, in the order that their declarations ask for."""
+    """The jobs that files of this folder declare, sorted so that each comes after the jobs whose results it reads."""
     modules = (import_module(f"jobs.{found.name}") for found in iter_modules(jobs.__path__) if not found.ispkg)
     return in_order(job for module in modules if isinstance(job := getattr(module, "JOB", None), Job))
 
 
 def nightly_jobs() -> list[Job]:
-    """The jobs of a night, in order."""
+    """The jobs that the nightly runs, in order."""
     return [job for job in declared_jobs() if job.nightly]
 
 
 def check(settings: Settings) -> None:
-    """Refuses before the first job what any of them would refuse."""
+    """Checks the settings for all jobs before the first job starts.
+
+    Raises:
+        UserError: a job cannot run with the settings.
+    """
     for job in nightly_jobs():
         job.check(settings)
 
 
-def run_nightly(lake: Lake, tonight: Sequence[Job], run_id: str, force: bool) -> list[dict[str, Any]]:
-    """Runs the jobs that are out of date.
+def run_nightly(lake: Lake, chosen: Sequence[Job], run_id: str, force: bool) -> list[dict[str, Any]]:
+    """Runs the stale jobs.
 
     Args:
         lake: Spark and the warehouse.
-        tonight: the jobs, in order.
-        run_id: of all of them.
-        force: run every job.
+        chosen: the jobs, in order.
+        run_id: id of the run, the same for all jobs.
+        force: whether to run also jobs that are up to date.
 
     Returns:
         One row per job: job, status, seconds, why, outputs, metrics.
     """
     last = lake.ledger.last_done()
     rows: list[dict[str, Any]] = []
-    for number, job in enumerate(tonight, 1):
+    for number, job in enumerate(chosen, 1):
         names_no_files = job.source_files is not None and not job.source_files(lake.settings)
         nothing_to_take = names_no_files and job.name in last
         stale = "--force" if force else why_stale(lake, job, last.get(job.name))
         why = None if nothing_to_take else stale
         if why is None:
-            log.info("[%d/%d] %s: up to date", number, len(tonight), job.name)
+            log.info("[%d/%d] %s: up to date", number, len(chosen), job.name)
             rows.append(
                 {
                     "job": job.name,
@@ -71,7 +77,7 @@ def run_nightly(lake: Lake, tonight: Sequence[Job], run_id: str, force: bool) ->
                 }
             )
             continue
-        log.info("[%d/%d] %s: %s", number, len(tonight), job.name, why)
+        log.info("[%d/%d] %s: %s", number, len(chosen), job.name, why)
         record = run_job(lake, job, run_id)
         rows.append(
             {
@@ -87,23 +93,27 @@ def run_nightly(lake: Lake, tonight: Sequence[Job], run_id: str, force: bool) ->
 
 
 def summary(rows: list[dict[str, Any]]) -> str:
-    """The closing table."""
+    """The closing table as text."""
     lines = [f"{'job':<22}{'status':<10}{'seconds':>8}  why"]
     lines += [f"{row['job']:<22}{row['status']:<10}{row['seconds']:>8.1f}  {row['why']}" for row in rows]
     return "\n".join(lines)
 
 
 def command(lake: Lake, options: argparse.Namespace) -> dict[str, Any]:
-    """Runs the nightly up to ``--until`` and prints the closing table."""
-    tonight = nightly_jobs()
-    names = [job.name for job in tonight]
+    """Runs the nightly up to the job of ``--until``, and prints the closing table.
+
+    Raises:
+        UserError: ``--until`` names no job of the nightly.
+    """
+    chosen = nightly_jobs()
+    names = [job.name for job in chosen]
     if options.until and options.until not in names:
-        raise UserError(f"--until {options.until}: the jobs are {', '.join(names)}")
-    tonight = tonight[: names.index(options.until) + 1] if options.until else tonight
+        raise UserError(f"--until {options.until}: no such job; the jobs are {', '.join(names)}")
+    chosen = chosen[: names.index(options.until) + 1] if options.until else chosen
     started, clock = datetime.now(UTC), time.monotonic()
     lake.files.ensure_writable(lake.warehouse.root)
     run_id = new_run_id()
-    rows = run_nightly(lake, tonight, run_id, options.force)
+    rows = run_nightly(lake, chosen, run_id, options.force)
     print(summary(rows), file=sys.stderr)
     print(f"{'all':<22}{'':<10}{time.monotonic() - clock:>8.1f}  started {started:%Y-%m-%d %H:%M} UTC", file=sys.stderr)
     print(f"tables: {lake.warehouse.location}", file=sys.stderr)
@@ -118,7 +128,7 @@ def command(lake: Lake, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def source_options() -> tuple[Option, ...]:
-    """The options of the jobs that read files of the user's, ``ingest``'s."""
+    """Options of the jobs that read input files of the user, i.e. of ``ingest``."""
     return tuple(option for job in nightly_jobs() if job.source_files for option in job.options)
 
 
@@ -128,8 +138,8 @@ COMMAND = Command(
     run=command,
     options=(
         *source_options(),
-        Option(flags=("--until",), help="end after this job", metavar="JOB"),
-        Option(flags=("--force",), help="run every job, up to date or not", more={"action": "store_true"}),
+        Option(flags=("--until",), help="last job to run", metavar="JOB"),
+        Option(flags=("--force",), help="run all jobs, also those that are up to date", more={"action": "store_true"}),
     ),
     check=check,
 )

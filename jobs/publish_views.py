@@ -1,17 +1,17 @@
-"""Publishes the SQL views that analysts start from."""
+"""Publishes the SQL views for analysts."""
 
 from __future__ import annotations
 
 from lake.command import main
 from lake.declaration import Job
-from lake.job import Run
+from lake.run import Run
 from lake.views import publish_view
 from schemas.tables import all_contracts
 from schemas.views import VIEWS
 
 
 def steps(run: Run) -> None:
-    """Makes or replaces every view."""
+    """Creates or replaces all views."""
     tables = [contract.name for contract in all_contracts(run.settings.ranking.task_names)]
     for table in JOB.reads:
         run.version(table)

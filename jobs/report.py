@@ -1,4 +1,4 @@
-"""Writes one HTML page that says how tonight's result compares with the one before, and why."""
+"""Writes an HTML page that compares the newest results with the previous ones and shows what changed."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from jobs.page.codes import bucket_examples, changes_by_night, code_figures, mov
 from jobs.page.figures import alignment_losses, training_curves, verdict_scores
 from lake.command import main
 from lake.declaration import Job
-from lake.job import Run
+from lake.run import Run
 from models.llm.judges import meaning_of
 from models.ranker.baselines import BASELINES
-from schemas.files import beside_the_rooms
+from schemas.files import packaged_text
 from schemas.tables import ITEM_PAIRS, ITEMS, METRICS, RUNS, SEMANTIC_IDS, SID_CHANGES
 
 log = logging.getLogger("qarm")
@@ -26,7 +26,7 @@ SCORE_BINS = 30
 
 
 def latest_two(metrics: DataFrame) -> dict[tuple[str, str], list[float | None]]:
-    """The newest value of every metric and the one before. Driver memory: two rows per metric and slice."""
+    """The newest and the previous value of every metric. Driver memory: two rows per metric and slice."""
     newest = Window.partitionBy("name", "slice").orderBy(F.col("created_at").desc(), F.col("run_id").desc())
     rows = metrics.withColumn("age", F.row_number().over(newest)).where("age <= 2").orderBy("age").collect()
     values: dict[tuple[str, str], list[float | None]] = {}
@@ -36,7 +36,7 @@ def latest_two(metrics: DataFrame) -> dict[tuple[str, str], list[float | None]]:
 
 
 def what_changed(runs: DataFrame) -> list[dict[str, Any]]:
-    """Every job's newest good run: how long it took, and what differs from the one before it."""
+    """Each job's newest successful run, with its duration and the changes since the previous successful run."""
     newest = Window.partitionBy("job").orderBy(F.col("ended_at").desc())
     rows = (
         runs.where("status = 'done'")
@@ -63,7 +63,7 @@ def what_changed(runs: DataFrame) -> list[dict[str, Any]]:
 
 
 def _differences(now: Any, before: Any) -> list[str]:
-    seen = (before["input_versions"], before["output_versions"])  # what it wrote itself is no news to it
+    seen = (before["input_versions"], before["output_versions"])  # a version that the job wrote itself is no change
     names = [n for n, v in sorted(now["input_versions"].items()) if all(versions.get(n) != v for versions in seen)]
     settings = ["settings"] if now["settings_hash"] != before["settings_hash"] else []
     code = (
@@ -74,13 +74,13 @@ def _differences(now: Any, before: Any) -> list[str]:
     return [*settings, *code, *(name.rsplit("/", 1)[-1] for name in names)]
 
 
-def beside() -> list[str]:
-    """Names of the baselines that every night measures."""
+def nightly_baselines() -> list[str]:
+    """Names of the baselines that every nightly measures."""
     return [name for name, baseline in BASELINES.items() if baseline.nightly]
 
 
 def comparison(values: dict[tuple[str, str], list[float | None]], tasks: list[str]) -> list[dict[str, Any]]:
-    """The ranker's numbers beside its baselines', one row per task, slice and metric."""
+    """Metrics of the ranker and of its baselines, one row per task, slice and metric."""
     table = []
     for task in tasks:
         after = sorted({slice for name, slice in values if name == f"{task}.auc" and slice.startswith("test/after_")})
@@ -95,25 +95,27 @@ def comparison(values: dict[tuple[str, str], list[float | None]], tasks: list[st
                         "metric": metric.upper(),
                         "ranker": now[0],
                         "change": difference(now),
-                        "baselines": [values.get((f"{name}.{other}", slice), [None])[0] for other in beside()],
+                        "baselines": [
+                            values.get((f"{name}.{other}", slice), [None])[0] for other in nightly_baselines()
+                        ],
                     }
                 )
     return table
 
 
 def difference(values: list[float | None]) -> float | None:
-    """Newest value less the one before, or None where there are not two."""
+    """The newest value minus the previous one; None if one of them is missing."""
     if len(values) < 2 or values[0] is None or values[1] is None:
         return None
     return values[0] - values[1]
 
 
 def headline(values: dict[tuple[str, str], list[float | None]], tasks: list[str]) -> list[dict[str, Any]]:
-    """The few numbers that say whether tonight is better."""
+    """The most important numbers, with a word that tells whether they are better than in the previous run."""
     chosen = [(f"{task} AUC, test", (f"{task}.auc", "test"), 1) for task in tasks]
     chosen += [(f"{task} GAUC, test", (f"{task}.gauc", "test"), 1) for task in tasks]
     chosen += [
-        ("collision rate of contents", ("codes.collision_rate", "distinct_contents"), -1),
+        ("share of contents that collide", ("codes.collision_rate", "distinct_contents"), -1),
         ("contents found at rank 1", ("codes.hr@1", "distinct_contents"), 1),
         ("reconstruction error", ("codes.reconstruction_error", "distinct_contents"), -1),
     ]
@@ -127,7 +129,7 @@ def headline(values: dict[tuple[str, str], list[float | None]], tasks: list[str]
 
 
 def verdict_figure(pairs: DataFrame) -> Markup | None:
-    """Histogram of the judge's scores, binned on the executors."""
+    """Histogram of the judge's scores, which Spark counts; None if no pair was judged."""
     judged = pairs.where("judge_score IS NOT NULL")
     low, high = judged.agg(F.min("judge_score"), F.max("judge_score")).collect()[0]
     if low is None:
@@ -143,7 +145,7 @@ def verdict_figure(pairs: DataFrame) -> Markup | None:
 
 
 def alignment_figure(run: Run) -> Markup | None:
-    """Losses of the aligned model in use; None where the settings ask for none."""
+    """Losses of the current aligned model; None if ``align.steps`` is 0."""
     artifact = run.latest("aligned_model") if run.settings.align.steps else None
     if artifact is None:
         return None
@@ -152,14 +154,21 @@ def alignment_figure(run: Run) -> Markup | None:
 
 
 def judge_in_words(pairs: DataFrame) -> dict[str, str]:
-    """The judge's name, and what its scores mean."""
+    """The name of the judge and the meaning of its scores."""
     row = pairs.where("judge IS NOT NULL").select("judge").limit(1).collect()
     name = row[0]["judge"] if row else ""
     return {"judge": name, "judge_words": meaning_of(name)}
 
 
 def pair_examples(pairs: DataFrame, items: DataFrame, verdict: str, best_first: bool) -> list[Any]:
-    """Ten judged pairs with their titles."""
+    """Ten judged pairs with the texts of their items.
+
+    Args:
+        pairs: ``item_pairs``.
+        items: item_id, text.
+        verdict: keep or reject.
+        best_first: whether the highest or the lowest scores are shown.
+    """
     order = F.col("judge_score").desc() if best_first else F.col("judge_score").asc()
     chosen = pairs.where(F.col("verdict") == verdict).orderBy(order, "trigger_item_id", "target_item_id").limit(10)
     for side in ("trigger", "target"):
@@ -169,7 +178,7 @@ def pair_examples(pairs: DataFrame, items: DataFrame, verdict: str, best_first: 
 
 
 def steps(run: Run) -> None:
-    """Gathers numbers, draws them, writes ``<warehouse>/reports/<run_id>.html`` and ``<warehouse>/report.html``."""
+    """Writes the page to ``<warehouse>/reports/<run_id>.html`` and to ``<warehouse>/report.html``."""
     tasks = run.settings.ranking.task_names
     values = latest_two(run.read(METRICS.name))
     runs, pairs, codes = (run.read(name) for name in (RUNS.name, ITEM_PAIRS.name, SEMANTIC_IDS.name))
@@ -184,7 +193,7 @@ def steps(run: Run) -> None:
             "warehouse": run.lake.location,
             "headline": headline(values, tasks),
             "comparison": comparison(values, tasks),
-            "baselines": [BASELINES[name] for name in beside()],
+            "baselines": [BASELINES[name] for name in nightly_baselines()],
             "users": [
                 (
                     task,
@@ -214,14 +223,14 @@ def steps(run: Run) -> None:
 
 
 def render(context: dict[str, Any]) -> str:
-    """The page; every text of the data is escaped."""
+    """The HTML of the page; all texts from the data are escaped."""
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["number"] = lambda value, digits=4: "–" if value is None else f"{value:,.{digits}f}"
     environment.filters["signed"] = lambda value, digits=4: "–" if value is None else f"{value:+,.{digits}f}"
     environment.filters["figure"] = lambda value: (
         "–" if value is None else f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4f}"
     )
-    template = beside_the_rooms("jobs", "page", "report.html.j2")
+    template = packaged_text("jobs", "page", "report.html.j2")
     return environment.from_string(template).render(context)
 
 

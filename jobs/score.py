@@ -1,4 +1,4 @@
-"""Scores users' candidates with the ranker, what is the user's computed once, and ranks them."""
+"""Scores users' candidates with the ranker and ranks them; what only depends on the user is computed once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lake.artifacts import Artifact
 from lake.command import main
 from lake.declaration import Job, Option
 from lake.inputs import input_options
-from lake.job import Run
+from lake.run import Run
 from models.ranker.baseline import RANKER
 from models.ranker.examples.search_index import SearchIndex
 from models.ranker.examples.targets import ExampleParameters
@@ -32,29 +32,31 @@ from udfs.score_candidates import score_candidates
 
 
 def trained_with(run: Run, ranker: Artifact) -> Artifact:
-    """The search index that a ranker was trained with: its item numbers are the rows of the ranker's tables.
+    """The search index that a ranker was trained with; its item numbers are the rows of the ranker's tables.
 
     Raises:
-        UserError: it is gone, it says too little, or the settings now have other tasks.
+        UserError: the index does not exist any more, an earlier qarm made it, or the settings have other tasks.
     """
     again = f"run build_examples and train_ranker, or nightly ({ranker.version})"
     version = ranker.card["recipe"]["search_index"]
     try:
         index = run.artifact("search_index", version)
     except QarmError:
-        raise UserError(f"{version}, the search index that the ranker was trained with, is gone; {again}") from None
+        raise UserError(
+            f"{version}, the search index that the ranker was trained with, does not exist any more; {again}"
+        ) from None
     needed = {ITEM_ROWS, *(f"{name}.npy" for name in SearchIndex.__annotations__)}
     if missing := sorted(needed - set(index.files)):
         raise UserError(f"{version} was made by an earlier qarm, without {missing[0]}; {again}")
     ranking = run.settings.ranking
     tasks = json.loads((run.lake.artifacts.fetch(ranker) / f"{RANKER}.json").read_text(encoding="utf-8"))["tasks"]
     if tasks != ranking.task_names or index.card["ranking"] != ranking.model_dump():
-        raise UserError(f"ranking: these are not the tasks and actions that the ranker was trained with; {again}")
+        raise UserError(f"ranking: the ranker was trained with other tasks or actions; {again}")
     return index
 
 
 def moment_of(settings: ScoreSettings, interactions: DataFrame) -> Column:
-    """When candidates are ranked whose row does not say: as set, or just after the log's last event."""
+    """The time of candidates without as_of: ``score.as_of``, or just after the last event of the log."""
     if settings.as_of:
         return F.lit(settings.as_of).cast("timestamp")
     last = interactions.agg(F.unix_micros(F.max("event_time"))).collect()[0][0]
@@ -64,17 +66,17 @@ def moment_of(settings: ScoreSettings, interactions: DataFrame) -> Column:
 def scored(
     run: Run, known: DataFrame, items: DataFrame, positives: DataFrame, *, made: tuple[Artifact, Artifact]
 ) -> DataFrame:
-    """Every candidate's scores, made on the executors.
+    """The scores of all candidates, made on the executors.
 
     Args:
         run: the run.
-        known: user_id, item_id, as_of, item_row and codes; persisted.
-        items: the search index's item_id, item_row and codes.
-        positives: the log's positive events.
+        known: user_id, item_id, as_of, item_row and codes of the candidates; persisted.
+        items: item_id, item_row and codes of the search index.
+        positives: positive events of the log.
         made: the rankers, and the search index that they were trained with.
 
     Returns:
-        user_id, item_id, as_of and a score a task.
+        user_id, item_id, as_of, and one score per task.
     """
     settings = run.settings.score
     parameters = ExampleParameters(**made[1].card["examples"], negatives=0, attribution_gap=0)
@@ -96,10 +98,10 @@ def scored(
 
 
 def steps(run: Run) -> None:
-    """Reads candidates, scores them on the executors, ranks and writes them.
+    """Reads candidates, scores them on the executors, ranks them, and writes the table.
 
-    Executor memory: the ranker, the search index, memory-mapped once a host, one user's events, and about
-    ``score.max_user_candidates`` candidates of the user with their features. Driver memory: nothing that grows.
+    Executor memory: the ranker, the search index, memory-mapped once per host, the events of one user, and about
+    ``score.max_user_candidates`` candidates with their features. Driver memory: independent of the number of rows.
     """
     settings, tasks = run.settings.score, run.settings.ranking.task_names
     given = read_candidates(run.spark, settings)
@@ -114,8 +116,8 @@ def steps(run: Run) -> None:
         .withColumn("complaint", F.coalesce("complaint", F.when(F.col("item_row").isNull(), "unknown_item")))
     )
     with run.step("read candidates"):
-        counts = _refuse_hopeless(checked, settings.candidates)
-    codes = {code: F.coalesce(code, F.lit(-1)) + 1 for code in SID_COLUMNS}  # as in the examples, 0 = none
+        counts = _refuse_unusable(checked, settings.candidates)
+    codes = {code: F.coalesce(code, F.lit(-1)) + 1 for code in SID_COLUMNS}  # 0 = none, as in the examples
     taken = checked.where("complaint IS NULL").drop("complaint").withColumns(codes)
     known = taken.dropDuplicates(["user_id", "item_id", "as_of"]).persist()
     with run.step("score"):
@@ -129,13 +131,13 @@ def steps(run: Run) -> None:
         frame.unpersist()
 
 
-def _refuse_hopeless(checked: DataFrame, path: str) -> Mapping[str | None, int]:
+def _refuse_unusable(checked: DataFrame, path: str) -> Mapping[str | None, int]:
     counts: dict[str | None, int] = dict(checked.groupBy("complaint").count().collect())
     if not counts:
-        raise UserError(f"--candidates {path}: holds no rows")
+        raise UserError(f"--candidates {path}: the input has no rows")
     if None not in counts:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items(), key=str))
-        raise UserError(f"--candidates {path}: none of the {sum(counts.values())} rows can be scored: {reasons}")
+        raise UserError(f"--candidates {path}: all {sum(counts.values())} rows are rejected: {reasons}")
     return counts
 
 
@@ -150,7 +152,7 @@ def _measure(run: Run, counts: Mapping[str | None, int], known: DataFrame, posit
 
 
 def source_files(settings: Settings) -> list[str]:
-    """The candidates."""
+    """Path of the candidates, if it is set."""
     return [settings.score.candidates] if settings.score.candidates else []
 
 
@@ -166,13 +168,13 @@ JOB = Job(
     options=(
         Option(
             flags=("--candidates",),
-            help="the users' candidates: user_id, item_id, as_of if any",
+            help="path of the candidates: user_id, item_id, optionally as_of",
             metavar="PATH",
             setting="score.candidates",
         ),
         Option(
             flags=("--as-of",),
-            help="when they are ranked, where their rows do not say, UTC",
+            help="time, UTC, at which candidates without as_of are ranked",
             metavar="TIME",
             setting="score.as_of",
         ),

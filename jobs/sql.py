@@ -1,4 +1,4 @@
-"""A Spark SQL shell with the tables and views in scope."""
+"""A Spark SQL shell that knows the tables and views of the warehouse."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pyspark.sql import SparkSession
 
 from lake.command import Command, main
 from lake.declaration import Option
-from lake.job import Lake
+from lake.run import Lake
 from lake.views import bring_into_scope
 from schemas.errors import UserError
 from schemas.tables import all_contracts
 
 
 class Shell(cmd.Cmd):
-    """Reads statements that end with a semicolon, prints their rows."""
+    """Reads statements that end with a semicolon, and prints their rows."""
 
     prompt = "qarm> "
     use_rawinput = sys.stdin.isatty()
@@ -30,7 +30,7 @@ class Shell(cmd.Cmd):
         self._pending = ""
 
     def onecmd(self, line: str) -> bool:
-        """Takes one line; a statement runs once its semicolon is there."""
+        """Reads one line; a statement is run when its line ends with a semicolon."""
         if line == "EOF" or line.strip().lower() in ("exit", "quit", "exit;", "quit;"):
             if self._pending.strip():
                 self._run(self._pending)
@@ -54,8 +54,8 @@ def show(spark: SparkSession, statement: str, rows: int) -> None:
 
     Args:
         spark: the session.
-        statement: SQL, with or without its semicolon.
-        rows: printed at most.
+        statement: SQL, with or without a semicolon.
+        rows: most rows to print.
 
     Raises:
         UserError: Spark refuses the statement.
@@ -69,7 +69,11 @@ def show(spark: SparkSession, statement: str, rows: int) -> None:
 
 
 def command(lake: Lake, options: argparse.Namespace) -> None:
-    """Brings tables and views into scope, then runs ``-e`` or the shell."""
+    """Makes tables and views available by name, then runs the statements of ``-e`` or the shell.
+
+    Raises:
+        UserError: the warehouse does not exist.
+    """
     if not lake.files.exists(lake.warehouse.root):
         raise UserError(f"--warehouse {lake.location}: no such folder; run nightly first")
     contracts = all_contracts(lake.settings.ranking.task_names)
@@ -79,7 +83,7 @@ def command(lake: Lake, options: argparse.Namespace) -> None:
             show(lake.spark, statement, options.rows)
         return
     shell = Shell(lake.spark, options.rows)
-    shell.cmdloop(f"Tables and views: {', '.join(names)}\nEnd a statement with ; and the shell with exit.")
+    shell.cmdloop(f"Tables and views: {', '.join(names)}\nEnd a statement with ; and leave the shell with exit.")
 
 
 COMMAND = Command(
@@ -88,11 +92,14 @@ COMMAND = Command(
     run=command,
     options=(
         Option(
-            flags=("-e",), help="run this statement and leave; repeatable", metavar="SQL", more={"action": "append"}
+            flags=("-e",),
+            help="run this statement instead of the shell; repeatable",
+            metavar="SQL",
+            more={"action": "append"},
         ),
         Option(
             flags=("--rows",),
-            help="rows printed at most (default 1000)",
+            help="most rows to print (default 1000)",
             metavar="N",
             more={"type": int, "default": 1000},
         ),

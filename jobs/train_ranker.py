@@ -1,4 +1,4 @@
-"""Trains the GSU/ESU ranker, and beside it its nightly baselines, on one version of the examples."""
+"""Trains the GSU/ESU ranker and the baselines of the nightly on one version of the examples."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from jobs.training.rankers import is_readable
 from lake.artifacts import Artifact
 from lake.command import main
 from lake.declaration import Job
-from lake.job import Run, user_mistakes
+from lake.run import Run
 from models.feed.feed import Feed
 from models.ranker.baseline import ITS_OWN, RANKER
 from models.ranker.baselines import TRAINED
@@ -33,6 +33,7 @@ from models.ranker.network.shape import RankerShape
 from models.ranker.training.process import RankerTask, train_alone, train_together
 from models.ranker.training.training import TrainingParameters, TrainingRecord
 from models.ranker.training.warm_start import differences, matched_rows, take_over
+from schemas.errors import user_mistakes
 from schemas.features import PARTS
 from schemas.parameters import take
 from schemas.recipe import recipe_of
@@ -44,11 +45,18 @@ MODELS: dict[str, Mapping[str, Any]] = {
     RANKER: ITS_OWN,
     **{name: baseline.fixed() for name, baseline in TRAINED.items() if baseline.nightly},
 }
-"""What is trained every night, by the name that its metrics carry, and what it does not take from the settings."""
+"""The models that are trained, by name, each with the fields that it does not take from the settings."""
 
 
 def feed_of(run: Run, split: str, columns: Sequence[str], shuffle_rows: int) -> Feed:
-    """A feed over one split of the pinned examples, in the batches of one process."""
+    """A feed over one split of the examples, in batches for one process.
+
+    Args:
+        run: the run.
+        split: train or valid.
+        columns: columns of the batches.
+        shuffle_rows: rows in the shuffling buffer; 0 for no shuffling.
+    """
     version = int(run.version("ranker_examples"))
     files = run.lake.warehouse.files("ranker_examples", version, F.col("split") == split)
     settings = run.settings.ranker
@@ -58,12 +66,12 @@ def feed_of(run: Run, split: str, columns: Sequence[str], shuffle_rows: int) -> 
 
 
 def shape_of(settings: Settings, sizes: Mapping[str, object], fixed: Mapping[str, Any]) -> RankerShape:
-    """The shape of a ranker: of what is fixed, then of the settings of its fields' names.
+    """The shape of a ranker. Fields that are not fixed are taken from the settings of the same names.
 
     Args:
-        settings: all.
-        sizes: of the item and code tables.
-        fixed: fields that the settings do not decide, see :data:`MODELS`.
+        settings: all settings.
+        sizes: sizes of the item table and of the code tables.
+        fixed: fields that are not taken from the settings, see :data:`MODELS`.
     """
     use = [name for name in settings.ranker.use.on if name in fixed.get("use", settings.ranker.use.on)]
     given = {"tasks": settings.ranking.task_names, "follows": settings.ranking.follows, **sizes, **fixed, "use": use}
@@ -71,9 +79,14 @@ def shape_of(settings: Settings, sizes: Mapping[str, object], fixed: Mapping[str
 
 
 def item_rows(run: Run, index: Artifact, last: Artifact) -> NDArray[np.int64] | None:
-    """The row of the last ranker's item table for every row of tonight's; None where there is no telling.
+    """For every row of the new item table, the row of the same item in the last ranker's table; None if unknown.
 
-    Driver memory: both nights' item ids.
+    Driver memory: the item ids of both tables.
+
+    Args:
+        run: the run.
+        index: the search index of the new ranker.
+        last: the last rankers.
     """
     how = index.card.get("item_ids")
     if how is None or how != last.card.get("item_ids"):
@@ -81,25 +94,34 @@ def item_rows(run: Run, index: Artifact, last: Artifact) -> NDArray[np.int64] | 
     if how == "hashed":
         same = index.card["items"] == last.card["items"]
         return np.arange(index.card["items"]) if same else None
-    tonight, before = (
+    new, old = (
         pq.read_table(run.lake.artifacts.fetch(artifact) / ITEM_IDS)["item_id"].combine_chunks()
         for artifact in (index, last)
     )
-    return matched_rows(tonight, before)
+    return matched_rows(new, old)
 
 
 def warm_weights(run: Run, name: str, shape: RankerShape, index: Artifact, *, last: Artifact, folder: Path) -> bool:
-    """Writes the weights that a ranker begins from, out of the last night's.
+    """Writes the weights from which a ranker starts, taken from the last ranker.
 
     Returns:
-        Whether it could: the last night's ranker has the same shape but for its tables' sizes.
+        Whether the weights were written; they are if both rankers have the same shape except for sizes of tables.
     """
     if name not in last.card["models"] or not is_readable(last):
-        log.warning("train_ranker: %s holds no %s of this version's format: it begins anew", last.version, name)
+        log.warning(
+            "train_ranker: %s holds no %s in the format of this qarm; training starts from random weights",
+            last.version,
+            name,
+        )
         return False
     old = load_ranker(run.lake.artifacts.fetch(last), name)
     if differ := differences(shape, old.shape):
-        log.warning("train_ranker: %s of %s has another ranker.%s: it begins anew", name, last.version, differ[0])
+        log.warning(
+            "train_ranker: %s of %s has another ranker.%s; training starts from random weights",
+            name,
+            last.version,
+            differ[0],
+        )
         return False
     torch.manual_seed(run.settings.ranker.seed)
     ranker = Ranker(shape)
@@ -114,9 +136,9 @@ def train_one(run: Run, name: str, index: Artifact, last: Artifact | None, *, ou
 
     Args:
         run: the run.
-        name: of the model.
-        index: of the examples.
-        last: the rankers of which this one takes the weights it begins from; None for random ones.
+        name: name of the model.
+        index: the search index of the examples.
+        last: the rankers whose weights the training starts from; None for random weights.
         out: the folder.
     """
     settings = run.settings.ranker
@@ -142,10 +164,10 @@ def train_one(run: Run, name: str, index: Artifact, last: Artifact | None, *, ou
 
 
 def steps(run: Run) -> None:
-    """Trains every model and publishes them as one artifact, with their training curves.
+    """Trains all models and publishes them as one artifact, with their training curves.
 
-    Driver memory: the models four times with their optimisers and best weights, and ``ranker.shuffle_rows`` examples,
-    in every one of ``ranker.processes``; batches stream from the table's files.
+    Driver memory, for each of ``ranker.processes``: four times the model (weights, optimiser, best weights) and
+    ``ranker.shuffle_rows`` examples. Batches are streamed from the files of the table.
     """
     settings = run.settings.ranker
     refuse_processes_off_the_driver(run, "ranker", settings.processes)
@@ -164,7 +186,7 @@ def steps(run: Run) -> None:
         known = {name: index.card.get(name) for name in ("items", "codes", "item_ids", "codebook")}
         run.publish("ranker", Path(folder), recipe, models=list(MODELS), curves=curves, format=FORMAT, **known)
     for left in checkpoint_folder(run, settings.checkpoint_folder).glob("ranker-*.pt"):
-        left.unlink()  # these, and those of settings that were given up
+        left.unlink()  # also checkpoints of settings that are no longer used
 
 
 JOB = Job(

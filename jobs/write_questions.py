@@ -1,4 +1,4 @@
-"""Writes questions with answers about every content, once; alignment has the embedding answer them."""
+"""Writes questions with answers about new contents; alignment trains the embedding to answer them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jobs.transforms.contents import (
 from lake.command import main
 from lake.declaration import Job
 from lake.indexing import with_row_number
-from lake.job import Run
+from lake.run import Run
 from models.llm.questions import WORDINGS_VERSION
 from schemas.errors import UserError
 from schemas.tables import ITEM_PAIRS, ITEM_QUESTIONS, ITEMS
@@ -26,11 +26,11 @@ PARTNERS_NAMED = 3
 
 
 def with_partners(contents: DataFrame, pairs: DataFrame) -> DataFrame:
-    """Adds ``partners``: the titles of a content's best accepted partners, best first.
+    """Adds ``partners``: titles of the best accepted partners of each content, best first.
 
     Args:
-        contents: content_hash and its fields.
-        pairs: accepted pairs by content: trigger, target, place (of the target among the trigger's).
+        contents: content_hash and the fields of the content.
+        pairs: accepted pairs of contents: trigger, target, place (rank of the target among the trigger's targets).
     """
     best = Window.partitionBy("trigger").orderBy("place", "target")
     named = pairs.withColumn("rank", F.row_number().over(best)).where(F.col("rank") <= PARTNERS_NAMED)
@@ -45,14 +45,16 @@ def with_partners(contents: DataFrame, pairs: DataFrame) -> DataFrame:
 
 
 def steps(run: Run) -> None:
-    """Writes about contents that have no questions by this writer yet, and gives every item its content's.
+    """Writes questions about contents without questions by this writer, and gives each item those of its content.
 
-    Driver memory: none that grows. Executor memory: a batch of contents.
+    Driver memory: independent of the number of contents. Executor memory: a batch of contents.
     """
     settings, endpoint = run.settings.questions, run.settings.endpoint
     by_endpoint = settings.writer == "endpoint"
     if by_endpoint and not endpoint.url:
-        raise UserError("questions.writer is endpoint, but endpoint.url names none")
+        raise UserError(
+            "questions.writer is endpoint, but endpoint.url is empty; set it, or set questions.writer=fields"
+        )
     writer = f"{endpoint.url}#{endpoint.model}" if by_endpoint else WORDINGS_VERSION
     items, pairs = run.read(ITEMS.name), run.read(ITEM_PAIRS.name)
     before = run.find(ITEM_QUESTIONS.name)
@@ -81,7 +83,7 @@ def steps(run: Run) -> None:
     run.measure("questions.written", count)
     run.measure("questions.contents", about)
     run.measure("questions.contents_without", left - about)
-    # What another writer wrote of the same text stays: it was paid for, and alignment may ask it, too.
+    # Questions of other writers about the same content are kept: they may have been paid for, and alignment uses them.
     known = current.select("content_hash", "question", "answer", "writer").distinct()
     rows = (
         items.select("item_id", "content_hash")
@@ -102,7 +104,7 @@ def _no_questions(run: Run) -> DataFrame:
 
 
 def _differ(rows: DataFrame, current: DataFrame) -> bool:
-    """Whether items came, went or changed, though nothing was written."""
+    """Whether rows differ from the current table although no question was written, e.g. because of new items."""
     of = ["item_id", "content_hash", "writer"]
     new, old = rows.select(*of).distinct(), current.select(*of).distinct()
     return not (new.join(old, of, "left_anti").isEmpty() and old.join(new, of, "left_anti").isEmpty())

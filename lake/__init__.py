@@ -1,1 +1,1 @@
-"""Spark session, Delta tables, versioned model files, the record of runs."""
+"""The Spark session, Delta tables, versioned artifacts, and the declaration and record of jobs."""

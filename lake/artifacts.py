@@ -1,4 +1,4 @@
-"""Model files under the warehouse: versioned, checksummed, complete or not there."""
+"""Artifacts: versions of model files in the warehouse, with checksums; an incomplete version is never read."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ CURRENT = "CURRENT"
 
 @dataclass(frozen=True)
 class Artifact:
-    """One version of one kind of model files.
+    """One version of one kind of artifact.
 
     Attributes:
-        kind: e.g. ``encoder``, ``codebook``.
+        kind: kind of artifact, e.g. ``encoder`` or ``codebook``.
         version: ``<kind>-<UTC time>-<digest>``, unique over all kinds.
-        url: its folder.
-        card: what it is: settings, what it was fitted on, quality.
-        files: file name to SHA-256.
+        url: folder of the files.
+        card: description: recipe, data it was fitted on, quality.
+        files: file names with their SHA-256.
     """
 
     kind: str
@@ -45,16 +45,16 @@ class Artifact:
 
     @property
     def digest(self) -> str:
-        """A hash of the files' contents, equal where they are, whenever they were published."""
+        """A hash of the files' contents; the time of publishing does not change it."""
         return hashlib.sha256(json.dumps(dict(self.files), sort_keys=True).encode()).hexdigest()[:16]
 
     def made_by(self, recipe: Mapping[str, Any], may_lack_newer_settings: bool = False) -> bool:
-        """Whether this is what a recipe makes.
+        """Whether the artifact was made by a recipe.
 
         Args:
-            recipe: what an artifact is made from, by name.
-            may_lack_newer_settings: whether the recipe may name more than this one's own does: settings that a later
-                qarm added.
+            recipe: settings and inputs that an artifact is made from, by name.
+            may_lack_newer_settings: whether the artifact's own recipe may lack names that are in ``recipe``, as it
+                does if a later version of qarm added these settings.
         """
         own = self.card.get("recipe")
         if not may_lack_newer_settings or not own:
@@ -65,8 +65,8 @@ class Artifact:
 class Artifacts:
     """The artifacts of one warehouse, under ``<warehouse>/_artifacts/<kind>/<version>/``.
 
-    A version is complete once its manifest is there: the manifest is written last, and without one a folder is not
-    seen. A version is never written twice.
+    The manifest of a version is written last, and a folder without a manifest is ignored, so that every version is
+    complete. A version is never written twice.
     """
 
     def __init__(self, spark: SparkSession, root: str) -> None:
@@ -75,12 +75,12 @@ class Artifacts:
         self._root = f"{root}/_artifacts"
 
     def publish(self, kind: str, folder: Path, card: Mapping[str, Any]) -> Artifact:
-        """Stores a local folder's files as a new version.
+        """Stores the files of a local folder as a new version and makes it current.
 
         Args:
             kind: kind of artifact.
-            folder: local folder of plain files.
-            card: JSON-serialisable description.
+            folder: local folder with the files; subfolders are ignored.
+            card: description that can be written as JSON.
         """
         files = {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.is_file()}
         now = datetime.now(UTC)
@@ -95,18 +95,20 @@ class Artifacts:
         return artifact
 
     def make_current(self, artifact: Artifact) -> None:
-        """Makes a version the one that :meth:`latest` gives."""
+        """Makes a version current, so that :meth:`latest` returns it."""
         self._files.write_text(f"{self._root}/{artifact.kind}/{CURRENT}", artifact.version)
 
     def get(self, kind: str, version: str) -> Artifact:
         """One version.
 
         Raises:
-            QarmError: it is not there or not complete.
+            QarmError: the version does not exist or is not complete.
         """
         url = f"{self._root}/{kind}/{version}"
         if not self._files.exists(f"{url}/{MANIFEST}"):
-            raise QarmError(f"artifact {version} is not complete: {url}/{MANIFEST} is missing")
+            raise QarmError(
+                f"artifact {version} is not complete: {url}/{MANIFEST} is missing; run the job that publishes it"
+            )
         manifest = json.loads(self._files.read_text(f"{url}/{MANIFEST}"))
         return Artifact(kind, version, url, manifest["card"], manifest["files"])
 
@@ -116,7 +118,7 @@ class Artifacts:
         return [f.name for f in folders if self._files.exists(f"{f.path}/{MANIFEST}")]
 
     def latest(self, kind: str) -> Artifact | None:
-        """The complete version that was published or made current last, or None."""
+        """The version that was published or made current last; None if there is none."""
         versions = self.versions(kind)
         if not versions:
             return None
@@ -125,29 +127,29 @@ class Artifacts:
         return self.get(kind, named if named in versions else versions[-1])
 
     def by_recipe(self, kind: str, recipe: Mapping[str, Any], may_lack_newer_settings: bool = False) -> Artifact | None:
-        """The newest complete version that was made by this recipe, or None; see :meth:`Artifact.made_by`."""
+        """The newest version that was made by a recipe, see :meth:`Artifact.made_by`; None if there is none."""
         found = (self.get(kind, version) for version in reversed(self.versions(kind)))
         return next((artifact for artifact in found if artifact.made_by(recipe, may_lack_newer_settings)), None)
 
     def prune(self, kind: str, keep: int) -> None:
-        """Removes all but the newest versions of a kind that only its own night needs.
+        """Removes all but the newest versions of a kind.
 
         Args:
             kind: kind of artifact.
-            keep: versions to keep, at least 1.
+            keep: number of versions to keep, at least 1.
         """
         for version in self.versions(kind)[: -max(keep, 1)]:
             self._files.delete(f"{self._root}/{kind}/{version}")
 
     def require(self, kind: str, made_by: str) -> Artifact:
-        """The newest complete version.
+        """The current version of a kind.
 
         Args:
             kind: kind of artifact.
-            made_by: the job that publishes it, for the message.
+            made_by: job that publishes the kind, for the message.
 
         Raises:
-            UserError: there is none yet.
+            UserError: there is no version yet.
         """
         artifact = self.latest(kind)
         if artifact is None:
@@ -155,7 +157,7 @@ class Artifacts:
         return artifact
 
     def fetch(self, artifact: Artifact) -> Path:
-        """A local folder with the artifact's files, checked against their checksums; one copy a host.
+        """A local folder with the artifact's files; their checksums are verified. A host has at most one copy.
 
         Raises:
             QarmError: a file is missing or damaged.
@@ -183,11 +185,11 @@ class Artifacts:
     def ship(self, artifact: Artifact) -> str:
         """Makes the artifact's files readable on every executor.
 
-        A ``file:`` warehouse is a folder that all hosts see, or Delta could not read it either: its files are used in
-        place. From any other file system each host takes one copy, through Spark's own file distribution.
+        The files of a ``file:`` warehouse are used in place, as all hosts must see this folder to read the tables.
+        From any other file system, Spark's file distribution makes one copy per host.
 
         Returns:
-            What :func:`udfs.workers.shipped` takes: a path, or a name for ``SparkFiles``.
+            The argument for :func:`udfs.workers.shipped`: a path, or a name for ``SparkFiles``.
         """
         if artifact.url.startswith("file:"):
             return str(self.fetch(artifact))
@@ -199,9 +201,11 @@ def _verify(folder: Path, artifact: Artifact) -> None:
     for name, checksum in artifact.files.items():
         path = folder / name
         if not path.is_file():
-            raise QarmError(f"artifact {artifact.version}: {name} is missing from {artifact.url}")
+            raise QarmError(f"artifact {artifact.version}: {name} is missing from {artifact.url}; restore the file")
         if _sha256(path) != checksum:
-            raise QarmError(f"artifact {artifact.version}: {name} is damaged (its checksum differs) in {artifact.url}")
+            raise QarmError(
+                f"artifact {artifact.version}: {name} is damaged (its checksum differs) in {artifact.url}; restore it"
+            )
 
 
 def _sha256(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The command line of a job or command: its declared options, exit codes, the closing line of JSON."""
+"""The command line of jobs and commands: options, exit codes, and the closing line of JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from lake.declaration import Job, Option
-from lake.job import Lake, new_run_id, run_job
+from lake.execution import new_run_id, run_job
+from lake.run import Lake
 from lake.session import start_session
 from schemas.errors import UserError
 from schemas.settings import Settings, load_settings
@@ -19,19 +20,19 @@ from schemas.settings import Settings, load_settings
 log = logging.getLogger("qarm")
 
 ASSIGNMENTS = "set"
-"""Where argparse keeps ``section.key=value``, of ``--set`` and of the options that stand for a setting."""
+"""Name under which argparse collects ``section.key=value`` from ``--set`` and from options that set a setting."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """What can be run by name, and is no single job.
+    """A command that is run by name and is not a job, e.g. nightly.
 
     Attributes:
-        name: the verb.
-        description: for ``--help``.
-        run: does the work; gives the fields of the closing line of JSON, or None for no such line.
-        options: of its command line, beside those of every job.
-        check: refuses settings before anything starts; raises UserError.
+        name: name of the command.
+        description: text for ``--help``.
+        run: does the work; returns the fields of the closing line of JSON, or None for no such line.
+        options: options in addition to those of every job.
+        check: raises UserError for settings that the command cannot run with; it is called before Spark starts.
     """
 
     name: str
@@ -42,38 +43,44 @@ class Command:
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """A parser whose complaint is one line."""
+    """A parser that reports an error in one line."""
 
     def error(self, message: str) -> NoReturn:
-        """Says what is wrong, and exits with 2."""
+        """Prints the error and exits with code 2."""
         self.exit(2, f"{self.prog}: {message}; --help lists the options\n")
 
 
 EVERY = (
     Option(
         flags=("--warehouse",),
-        help="folder or catalog.schema of the tables",
+        help="folder or catalog.schema that holds the tables (default ./warehouse)",
         metavar="URL",
         more={"default": "./warehouse"},
     ),
     Option(
         flags=("--config",),
-        help="settings; later wins",
+        help="file with settings; repeatable, the later file wins",
         metavar="FILE.toml",
         more={"action": "append", "default": []},
     ),
     Option(
         flags=("--set",),
-        help="one setting; later wins",
+        help="one setting; repeatable, the later one wins",
         metavar="section.key=value",
         more={"action": "append", "default": []},
     ),
 )
-"""Options that every job and command takes."""
+"""Options of every job and command."""
 
 
 def parser_of(name: str, description: str, options: Iterable[Option]) -> argparse.ArgumentParser:
-    """A parser of declared options."""
+    """A parser for :data:`EVERY` option and for declared options.
+
+    Args:
+        name: name of the job or command.
+        description: text for ``--help``.
+        options: the declared options.
+    """
     parser = OneLineParser(prog=name, description=description, allow_abbrev=False)
     for option in (*EVERY, *options):
         arguments: dict[str, Any] = {"help": option.help, **option.more}
@@ -86,7 +93,7 @@ def parser_of(name: str, description: str, options: Iterable[Option]) -> argpars
 
 
 class _Assign(argparse.Action):
-    """Turns an option that stands for a setting into ``section.key=value``."""
+    """Turns an option that sets a setting into ``section.key=value``."""
 
     def __init__(self, *, option: Option, **arguments: Any) -> None:
         super().__init__(nargs=None if option.assigns is None else 0, **arguments)
@@ -119,14 +126,14 @@ def command_of(job: Job) -> Command:
 
 
 def main(entry: Job | Command, arguments: Sequence[str] | None = None) -> int:
-    """Parses options, loads settings, starts Spark, runs, and prints the closing line of JSON.
+    """Parses options, loads settings, starts Spark, runs the job, and prints the closing line of JSON.
 
     Args:
         entry: the job or command.
-        arguments: the command line; None for the process's own.
+        arguments: the command line; None for that of the process.
 
     Returns:
-        The exit code: 0 done, 1 a failure of ours, 2 a mistake of the user's.
+        The exit code: 0 for success, 1 for a failure, 2 for a mistake of the user.
     """
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
     log.setLevel(logging.INFO)

@@ -1,4 +1,4 @@
-"""What a job declares of itself: order, options, lineage and staleness follow from it."""
+"""The declaration of a job, from which follow its options, its place in the order, lineage and staleness."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from schemas.settings import Settings
 
 if TYPE_CHECKING:
-    from lake.job import Run
+    from lake.run import Run
 
 
 def toml_text(text: str) -> str:
-    """A text as TOML."""
+    """A text as a TOML string."""
     return json.dumps(text, ensure_ascii=False)
 
 
@@ -24,13 +24,13 @@ class Option:
     """One option of a command line.
 
     Attributes:
-        flags: e.g. ``("--until",)``.
-        help: one line.
-        metavar: how the help names the value.
-        setting: the setting that the option gives, ``section.key``; None where the command reads the option itself.
-        assigns: the value of that setting where the option takes none, as TOML.
-        to_toml: the option's text as TOML; raises UserError where it cannot be read.
-        more: what else argparse is to know of it.
+        flags: names of the option, e.g. ``("--until",)``.
+        help: text for ``--help``, one line.
+        metavar: name of the value in ``--help``.
+        setting: setting ``section.key`` that the option sets; None if the command reads the option itself.
+        assigns: value that an option without a value gives the setting, as TOML.
+        to_toml: turns the option's text into TOML; raises UserError if it cannot.
+        more: further arguments for argparse.
     """
 
     flags: tuple[str, ...]
@@ -43,32 +43,32 @@ class Option:
 
 
 def any_settings(_: Settings) -> None:
-    """For jobs that have nothing to check before they start."""
+    """The check of a job that accepts all settings."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One verb of the product.
+    """The declaration of one job.
 
-    A job runs again when a table or artifact that it reads, updates or uses has another version than when it ran last,
-    when a setting of its sections changed, or when what it wrote is gone.
+    A job is stale, and the nightly runs it, if a table or artifact that it reads, updates or uses has another version
+    than at its last run, if a setting of its sections changed, or if its output no longer exists.
 
     Attributes:
-        name: the verb.
-        steps: does the work.
-        sections: settings sections whose change makes the job run again.
-        reads: tables that it reads.
-        updates: tables of other jobs that it reads and changes.
-        writes: tables that it writes.
-        uses: kinds of artifact that it reads.
-        makes: kinds of artifact that it publishes.
-        consults: tables and kinds of artifact that it looks at, and whose change is no reason to run again: its own
-            earlier results, the record of runs.
-        after: jobs that come first though this one reads nothing of theirs.
-        nightly: whether the nightly runs it.
-        source_files: settings to URLs of input files, for jobs that read such.
-        options: of its command line, beside those of every job.
-        check: refuses settings that the job cannot run by, before anything starts; raises UserError.
+        name: name of the job and of its file.
+        steps: function that does the work.
+        sections: sections of the settings whose change makes the job stale.
+        reads: tables that the job reads.
+        updates: tables of other jobs that the job reads and changes.
+        writes: tables that the job writes.
+        uses: kinds of artifact that the job reads.
+        makes: kinds of artifact that the job publishes.
+        consults: tables and kinds of artifact that the job reads although their change does not make it stale, e.g.
+            its own earlier results and the record of runs.
+        after: jobs that run earlier although this job does not read their results.
+        nightly: whether the nightly runs the job.
+        source_files: returns the URLs of the user's input files; None for a job without input files.
+        options: options of the command line in addition to those of every job.
+        check: raises UserError for settings that the job cannot run with; it is called before any work.
     """
 
     name: str
@@ -88,28 +88,28 @@ class Job:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Tables and kinds of artifact whose change makes it run again."""
+        """Tables and kinds of artifact whose change makes the job stale."""
         return (*self.reads, *self.updates, *self.uses)
 
     @property
     def may_read(self) -> frozenset[str]:
-        """Every table and kind of artifact that it may read."""
+        """All tables and kinds of artifact that the job may read."""
         return frozenset((*self.inputs, *self.writes, *self.makes, *self.consults))
 
     @property
     def may_write(self) -> frozenset[str]:
-        """Every table and kind of artifact that it may write."""
+        """All tables and kinds of artifact that the job may write."""
         return frozenset((*self.updates, *self.writes, *self.makes))
 
 
 def in_order(jobs: Iterable[Job]) -> list[Job]:
-    """Jobs such that each comes after those whose results it reads; of several that may come next, by name.
+    """Sorts jobs so that each comes after the jobs whose results it reads; ties are broken by name.
 
     Args:
-        jobs: in any order.
+        jobs: jobs in any order.
 
     Raises:
-        graphlib.CycleError: jobs wait for each other.
+        graphlib.CycleError: two jobs depend on each other.
     """
     named = {job.name: job for job in jobs}
     sorter = TopologicalSorter({job.name: _before(job, list(named.values())) for job in named.values()})
@@ -124,7 +124,7 @@ def in_order(jobs: Iterable[Job]) -> list[Job]:
 
 
 def _before(job: Job, jobs: Sequence[Job]) -> set[str]:
-    """Names of the jobs whose results a job reads."""
+    """Names of the jobs that must run before a job."""
     found = {other.name for other in jobs if other.name in job.after}
     for other in jobs:
         made = {*other.writes, *other.makes}

@@ -1,7 +1,8 @@
-"""What every Python of a run is started with: driver, executors' workers, training processes, tests, benchmarks.
+"""Environment variables of every Python process: driver, executors' workers, training processes, tests, benchmarks.
 
-The rooms have common names (``models``, ``jobs``, …), and so has what lies in a caller's folder. So no Python of a run
-looks into its working folder or beside its script (``PYTHONSAFEPATH``), and the rooms come before all else on its path.
+The packages have common names (``models``, ``jobs``, …), which the caller's folder may use too. Therefore no process
+imports from its working folder or from its script's folder (``PYTHONSAFEPATH``), and the root of the packages comes
+first on Python's path.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from schemas.files import ROOT
 SAFE_PATH = {"PYTHONSAFEPATH": "1"}
 
 THREADS = {"GOMP_SPINCOUNT": "1000"}
-"""OpenMP's threads spin this long while they wait, then sleep. Spinning for its default, some milliseconds, makes torch
-collapse beside any other busy process; ``python -m benchmarks.threads`` shows both."""
+"""How long a waiting OpenMP thread spins before it sleeps. The default, some milliseconds, makes torch very slow while
+another process uses the cores; ``python -m benchmarks.threads`` compares both."""
 
 THREAD_CHOICES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
-"""Where the user has set one of them, none is set here."""
+"""Variables by which the user may choose. If one of them is set, :data:`THREADS` is not used."""
 
 
 def defaults(environment: MutableMapping[str, str] | None = None) -> dict[str, str]:
-    """The variables that a Python is started with, less those that the user chose.
+    """The variables for a Python process, without those that the user has set.
 
     Args:
-        environment: in which the user may have chosen; None for this process's own.
+        environment: the user's environment; None for that of this process.
     """
     given = os.environ if environment is None else environment
     threads = {} if any(name in given for name in THREAD_CHOICES) else THREADS
@@ -33,10 +34,10 @@ def defaults(environment: MutableMapping[str, str] | None = None) -> dict[str, s
 
 
 def prepare(environment: MutableMapping[str, str] | None = None) -> None:
-    """Sets the variables for the processes that this one starts, and for libraries that it loads from now on.
+    """Sets the variables, for processes that are started and libraries that are loaded later.
 
     Args:
-        environment: that is changed; None for this process's own.
+        environment: the environment that is changed; None for that of this process.
     """
     target = os.environ if environment is None else environment
     target.update(defaults(target))

@@ -1,4 +1,4 @@
-"""Files on any Hadoop file system, through the file system that Spark itself uses."""
+"""Files on any Hadoop file system, accessed through Spark."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class FileStatus:
 
 
 class HadoopFiles:
-    """File operations with Spark's own credentials and file systems (local, hdfs, s3a, abfs, gs, viewfs, …)."""
+    """File operations with Spark's credentials and file systems (local, hdfs, s3a, abfs, gs, viewfs, …)."""
 
     def __init__(self, spark: SparkSession) -> None:
         self._jvm: Any = spark._jvm
@@ -56,12 +56,12 @@ class HadoopFiles:
         return str(system.makeQualified(path).toString())
 
     def local_path(self, url: str) -> Path | None:
-        """The path of a file or folder on this machine's own disk; None where it lies elsewhere."""
+        """The local path of a URL; None if the URL is on another file system."""
         parts = urlparse(self.qualify(url))
         return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
 
     def exists(self, url: str) -> bool:
-        """Whether there is a file or folder."""
+        """Whether a file or folder exists."""
         system, path = self._open(url)
         try:
             return bool(system.exists(path))
@@ -69,7 +69,7 @@ class HadoopFiles:
             raise UserError(f"{url}: {_reason(error)}") from None
 
     def walk(self, url: str) -> list[FileStatus]:
-        """Every file of a folder and its subfolders, by path; a file itself."""
+        """All files of a folder and its subfolders, sorted by path; for a file, the file itself."""
         system, path = self._open(url)
         found, files = [], system.listFiles(path, True)
         while files.hasNext():
@@ -77,14 +77,14 @@ class HadoopFiles:
         return sorted(found, key=lambda status: status.path)
 
     def list(self, url: str) -> list[FileStatus]:
-        """What a folder holds, by name; nothing where there is no such folder."""
+        """Files and folders in a folder, sorted by name; empty if the folder does not exist."""
         system, path = self._open(url)
         if not system.exists(path):
             return []
         return sorted((_status(status) for status in system.listStatus(path)), key=lambda status: status.path)
 
     def read_text(self, url: str) -> str:
-        """A small file's text."""
+        """The text of a small file."""
         system, path = self._open(url)
         stream = system.open(path)
         try:
@@ -93,7 +93,7 @@ class HadoopFiles:
             stream.close()
 
     def write_text(self, url: str, text: str) -> None:
-        """Writes a small file, replacing what was there."""
+        """Writes a small file; an existing file is replaced."""
         system, path = self._open(url)
         stream = system.create(path, True)
         try:
@@ -115,15 +115,15 @@ class HadoopFiles:
         system.copyToLocalFile(False, path, self._jvm.org.apache.hadoop.fs.Path(local.resolve().as_uri()), True)
 
     def delete(self, url: str) -> None:
-        """Removes a file or a folder with all it holds."""
+        """Removes a file, or a folder with its content."""
         system, path = self._open(url)
         system.delete(path, True)
 
     def ensure_writable(self, url: str) -> None:
-        """Proves that a folder can be made and written.
+        """Checks that a folder can be created and written to, by writing a file and removing it.
 
         Raises:
-            UserError: it cannot.
+            UserError: the folder cannot be written.
         """
         system, path = self._open(url)
         probe = self._jvm.org.apache.hadoop.fs.Path(path, "._qarm_write_probe")

@@ -1,4 +1,4 @@
-"""Consecutive numbers for rows, without bringing the rows to one place."""
+"""Numbers the rows of a DataFrame consecutively without moving them to one partition."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ ROWS_PER_PARTITION = 33  # bits of monotonically_increasing_id that count within
 def with_row_number(rows: DataFrame, name: str, *order: str | Column) -> DataFrame:
     """Numbers rows 0, 1, 2, … in an order without ties.
 
-    Runs one job for the sizes of the partitions; the result is persisted, as the numbers must not change between uses.
-    Driver memory: one number a partition.
+    One Spark job counts the rows of the partitions. The result is persisted, as its numbers must not change between
+    uses. Driver memory: one number per partition.
 
     Args:
         rows: the rows.
-        name: of the new LONG column.
-        order: columns that no two rows agree in, so that equal rows get equal numbers in every run.
+        name: name of the new LONG column.
+        order: columns that define a unique order, so that a row gets the same number in every run.
     """
     ordered = rows.repartitionByRange(*order).sortWithinPartitions(*order)
     placed = ordered.withColumn("_place", F.monotonically_increasing_id()).persist()

@@ -1,4 +1,4 @@
-"""Files that users name: read by their format, columns given our names, ids and times made ours."""
+"""Reads the user's input files: formats, names of columns, and types of ids and times."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ FORMATS = {
 
 
 def renames(text: str) -> str:
-    """``theirs=ours,theirs=ours`` as a TOML table.
+    """The text of ``--rename``, ``theirs=ours,theirs=ours``, as a TOML table.
 
     Raises:
-        UserError: the text is none such.
+        UserError: the text has another form.
     """
     pairs = [part.partition("=") for part in text.split(",")]
     if not all(theirs and ours for theirs, _, ours in pairs):
@@ -38,21 +38,21 @@ def renames(text: str) -> str:
 
 
 def input_options(section: str) -> tuple[Option, ...]:
-    """The options that say how a job's input files are read.
+    """The options about how a job's input files are read.
 
     Args:
-        section: of the settings, that holds ``format`` and ``rename``.
+        section: section of the settings that holds ``format`` and ``rename``.
     """
     return (
         Option(
             flags=("--format",),
-            help="parquet, csv, json or delta; by extension where left out",
+            help="parquet, csv, json or delta (default: by the extension of the path)",
             metavar="FORMAT",
             setting=f"{section}.format",
         ),
         Option(
             flags=("--rename",),
-            help="the files' columns = our columns",
+            help="column of the input=column of qarm, separated by commas",
             metavar="a=user_id,b=item_id",
             setting=f"{section}.rename",
             to_toml=renames,
@@ -65,17 +65,17 @@ def read_input(spark: SparkSession, path: str, option: str, named: str) -> DataF
 
     Args:
         spark: the session.
-        path: of the input.
-        option: the option that named it, for messages.
-        named: the format; "" to tell it by the path.
+        path: path of the input.
+        option: option that names the input, for messages.
+        named: the format; "" to derive it from the path.
 
     Raises:
-        UserError: the format is not known, or the input cannot be read as that.
+        UserError: the format is unknown, or the input cannot be read in it.
     """
     form = named or _format_of(spark, path)
     if form is None:
         raise UserError(
-            f"{option} {path}: cannot tell the format by its name; give --format parquet, csv, json or delta"
+            f"{option} {path}: the extension names no known format; add --format parquet, csv, json or delta"
         )
     reader = spark.read.format(form)
     if form == "csv":
@@ -99,27 +99,31 @@ def _format_of(spark: SparkSession, path: str) -> str | None:
 
 
 def rename_columns(rows: DataFrame, rename: Mapping[str, str]) -> DataFrame:
-    """Gives columns our names; a rename is for the other input where its column is missing or our name is there."""
+    """Renames columns of an input.
+
+    The renames are shared by two inputs: one is skipped if its column is missing, or if the new name already exists.
+    """
     mine = {a: b for a, b in rename.items() if a in rows.columns and (b not in rows.columns or b in rename)}
     return rows.withColumnsRenamed(mine)
 
 
 def require_columns(rows: DataFrame, needed: Sequence[str], option: str, path: str) -> None:
-    """Fails where a column is missing.
+    """Checks that an input has all needed columns.
 
     Raises:
-        UserError: naming the columns and how to map them.
+        UserError: a column is missing; the message names it and the option that maps another column to it.
     """
     missing = [name for name in needed if name not in rows.columns]
     if missing:
         there = ", ".join(rows.columns)
         raise UserError(
-            f"{option} {path}: no column {', '.join(missing)} (it has {there}); map it: --rename theirs={missing[0]}"
+            f"{option} {path}: no column {', '.join(missing)} (it has {there}); map one with"
+            f" --rename theirs={missing[0]}"
         )
 
 
 def as_time(column: Column, kind: object) -> Column:
-    """A TIMESTAMP from a timestamp, date, ISO text or a number since 1970; null where it is none."""
+    """Converts a timestamp, date, ISO text or number since 1970 to TIMESTAMP; null for any other value."""
     if isinstance(kind, (TimestampType, TimestampNTZType, DateType)):
         return column.cast("timestamp")
     if isinstance(kind, NumericType):
@@ -128,14 +132,14 @@ def as_time(column: Column, kind: object) -> Column:
 
 
 def _since_1970(number: Column) -> Column:
-    """A TIMESTAMP from seconds, milliseconds, microseconds or nanoseconds, told apart by their size."""
+    """Converts seconds, milli-, micro- or nanoseconds to TIMESTAMP; the size of the number tells the unit."""
     size = F.abs(number)
     micros = F.when(size < 1e11, number * 1e6).when(size < 1e14, number * 1e3).when(size < 1e17, number)
     return F.timestamp_micros(micros.otherwise(number / 1e3).try_cast("long"))
 
 
 def as_id(column: Column, kind: object) -> Column:
-    """An ID as text: blanks are null, and a whole number read as a float loses its ``.0``."""
+    """Converts an id to text. Blank texts become null, and whole numbers that were read as floats lose their ``.0``."""
     text = F.trim(column.cast("string"))
     if isinstance(kind, (DoubleType, FloatType)):
         whole = column.try_cast("long")

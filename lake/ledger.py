@@ -1,4 +1,4 @@
-"""The record of runs, and what it says of whether a job is out of date."""
+"""The record of runs: tables ``runs`` and ``metrics``."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class RunRecord:
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """Duration of the run."""
         return (self.ended_at - self.started_at).total_seconds()
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One row of ``metrics``, without its run."""
+    """One row of ``metrics``, without the id of the run."""
 
     name: str
     slice: str
@@ -51,7 +51,7 @@ class Ledger:
         self._warehouse = warehouse
 
     def record(self, run: RunRecord, measurements: list[Measurement]) -> None:
-        """Appends a run and what it measured."""
+        """Appends a run and its measurements."""
         spark = self._warehouse.spark
         if measurements:
             rows = [(run.run_id, m.name, m.slice, m.value, run.ended_at) for m in measurements]
@@ -62,13 +62,16 @@ class Ledger:
         self._warehouse.append(RUNS, spark.createDataFrame([row], schema).coalesce(1))
 
     def last_output(self, job: str, used: str, version: str, table: str) -> int | None:
-        """The version of a table that a job's newest good run wrote with one version of an input; None for no such run.
+        """The version of a table that a job last wrote while it used a given version of an input.
 
         Args:
-            job: the job.
+            job: name of the job.
             used: name of the input.
-            version: of the input.
-            table: that the job wrote.
+            version: version of the input.
+            table: table that the job wrote.
+
+        Returns:
+            The version of the table; None if the job never succeeded with this input.
         """
         if not self._warehouse.exists(RUNS.name):
             return None
@@ -78,7 +81,7 @@ class Ledger:
         return None if found is None else int(found)
 
     def last_done(self) -> dict[str, RunRecord]:
-        """Every job's newest run that ended well. Bounded by the number of jobs, not of runs."""
+        """Each job's newest successful run, by name of the job. Driver memory: one row per job."""
         if not self._warehouse.exists(RUNS.name):
             return {}
         newest = (
@@ -90,38 +93,3 @@ class Ledger:
         )
         names = [f.name for f in dataclasses.fields(RunRecord)]
         return {row["job"]: RunRecord(**{name: row[name] for name in names}) for row in newest.collect()}
-
-
-def stale_reason(
-    last: RunRecord | None,
-    inputs: Mapping[str, str],
-    outputs: Mapping[str, str | None],
-    settings_hash: str,
-    code_version: str,
-) -> str | None:
-    """Why a job has to run, or None where its last run still stands.
-
-    Args:
-        last: the job's last good run.
-        inputs: current versions of what it reads.
-        outputs: current versions of what it wrote last; None for what is gone.
-        settings_hash: hash of the settings it depends on.
-        code_version: of the package.
-    """
-    if last is None:
-        return "never run"
-    if last.code_version != code_version:
-        return f"code changed from {last.code_version} to {code_version}"
-    if last.settings_hash != settings_hash:
-        return "settings changed"
-    for name, version in inputs.items():
-        # A job that updates a table it reads has seen its own output.
-        if version not in (last.input_versions.get(name), last.output_versions.get(name)):
-            return f"{name} changed"
-    for name, version in last.output_versions.items():
-        if outputs.get(name) is None:
-            return f"{name} is gone"
-        # Tables are written last and as a whole; an artifact may be left by a run that failed after publishing it.
-        if not version.isdigit() and outputs[name] != version:
-            return f"{name} is not the one this job made last"
-    return None

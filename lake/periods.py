@@ -14,11 +14,12 @@ from schemas.sections import SplitSettings
 
 @dataclass(frozen=True)
 class Periods:
-    """First days of the log and of its later periods.
+    """The days on which the log and its periods begin.
 
     Attributes:
-        first_day: of the log.
-        fit_until: first day after those that pairs and encoders are fitted on: the train period, or its first part.
+        first_day: first day of the log.
+        fit_until: first day after the fit period, the part of the log that pairs and encoders are fitted on: the train
+            period or, with ``split.fit_share``, its first part.
         valid_from: first day of the validation period.
         test_from: first day of the test period.
     """
@@ -35,12 +36,12 @@ class Periods:
 
     @property
     def in_fit(self) -> Column:
-        """Condition on ``interactions``: pairs and encoders are fitted on the event."""
+        """Condition on ``interactions``: the event lies in the fit period."""
         return F.col("event_date") < F.lit(self.fit_until)
 
     @property
     def rank_from(self) -> date | None:
-        """First day of the ranker's train examples; None where the whole train period gives them."""
+        """First day of the ranker's train examples; None if they begin with the train period."""
         return None if self.fit_until == self.valid_from else self.fit_until
 
     @staticmethod
@@ -50,38 +51,42 @@ class Periods:
 
 
 def split_periods(interactions: DataFrame, settings: SplitSettings) -> Periods:
-    """Finds the days that part the log by the settings' shares of events.
+    """Finds the days on which the periods begin, from the settings' shares of events.
 
-    Driver memory: one row a day.
+    Driver memory: one row per day.
 
     Args:
         interactions: the log.
-        settings: shares of the periods.
+        settings: the shares.
 
     Raises:
-        UserError: the log does not span enough days for its periods.
+        UserError: the log has too few days for the periods.
     """
     counts = interactions.groupBy("event_date").count().collect()
     days: list[tuple[date, int]] = sorted((row[0], row[1]) for row in counts)
     if len(days) < 3:
-        raise UserError(f"interactions: events on {len(days)} days; train, valid and test need at least 3 days")
+        raise UserError(
+            f"table interactions has events on {len(days)} days; train, validation and test period need at least 3 days"
+        )
     total = sum(count for _, count in days)
     test = _last_days(days, total * settings.test_share)
     valid = _last_days(days[:-test], total * settings.valid_share)
     if test + valid >= len(days):
-        raise UserError("split: valid_share and test_share leave no day for training; lower them")
+        raise UserError("split.valid_share and split.test_share leave no day for training; lower them")
     valid_from, test_from = days[-test - valid][0], days[-test][0]
     if not settings.fit_share:
         return Periods(days[0][0], valid_from, valid_from, test_from)
     train = days[: -test - valid]
     ranked = _last_days(train, sum(count for _, count in train) - total * settings.fit_share)
     if ranked >= len(train):
-        raise UserError("split: fit_share leaves no day for pairs, or none for train examples")
+        raise UserError(
+            "split.fit_share leaves no day for pairs or no day for train examples; change it, or set it to 0"
+        )
     return Periods(days[0][0], train[-ranked][0], valid_from, test_from)
 
 
 def _last_days(days: list[tuple[date, int]], events: float) -> int:
-    """How many of the last days together hold about so many events; at least one."""
+    """Number of last days that together hold about the given number of events; at least 1."""
     best, seen = 1, 0
     for n, (_, count) in enumerate(reversed(days), 1):
         seen += count

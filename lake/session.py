@@ -1,4 +1,4 @@
-"""The Spark session, with Delta, in UTC."""
+"""Starts the Spark session, with Delta and in UTC."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from schemas.errors import UserError
 from schemas.sections import SparkSettings
 
 LAUNCHED = "QARM_LAUNCHED"
-"""Set by spark-submit.sh: the configuration has been given on spark-submit's command line."""
+"""Environment variable that spark-submit.sh sets once Spark's configuration is on spark-submit's command line."""
 
 DELTA_PACKAGE = "io.delta:delta-spark_2.13:4.0.1"
 
 
 def spark_conf(settings: SparkSettings) -> dict[str, str]:
-    """The Spark configuration this project needs, with the user's own on top.
+    """The Spark configuration that this project needs; settings of the user take precedence.
 
     Args:
         settings: the ``[spark]`` section.
 
     Raises:
-        UserError: ``spark.jars`` names a folder that holds no Delta jars.
+        UserError: the folder ``spark.jars`` holds no Delta jar.
     """
     conf = {
         "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
         "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.execution.arrow.pyspark.enabled": "true",
-        # Readers outside Spark, Petastorm among them, would see rows that a deletion vector removed.
+        # Readers outside Spark, e.g. Petastorm, ignore deletion vectors and would read deleted rows.
         "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
-        # What the driver gathers is bounded by this project's own settings.
+        # No limit of Spark: settings of this project bound what the driver collects.
         "spark.driver.maxResultSize": "0",
-        # What a job persists is read two or three times; compressing it took half of the JVM's time beside Swing.
+        # Persisted frames are read two or three times; compressing them took half of the JVM's time, Swing not counted.
         "spark.sql.inMemoryColumnarStorage.compressed": "false",
         "spark.ui.showConsoleProgress": "true",
         "spark.log.level": "ERROR",
@@ -54,16 +54,17 @@ def _delta_jars(folder: str) -> list[str]:
     jars = sorted(str(path.resolve()) for path in Path(folder).glob("*.jar"))
     if not any("delta-spark_2.13" in Path(jar).name for jar in jars):
         raise UserError(
-            f"spark.jars: {folder} holds no delta-spark_2.13 jar; put {DELTA_PACKAGE} with its dependencies there"
+            f"spark.jars: {folder} holds no delta-spark_2.13 jar; put the jars of {DELTA_PACKAGE} and of its"
+            " dependencies there"
         )
     return jars
 
 
 def start_session(name: str, settings: SparkSettings) -> SparkSession:
-    """Starts Spark, or joins the session that spark-submit's options describe.
+    """Starts Spark, or returns the session that is already running.
 
     Args:
-        name: application name, shown in Spark's own pages.
+        name: name of the application in Spark's web pages.
         settings: the ``[spark]`` section.
 
     Raises:
@@ -76,7 +77,7 @@ def start_session(name: str, settings: SparkSettings) -> SparkSession:
         for key, value in spark_conf(settings).items():
             builder = builder.config(key, value)
     spark = builder.getOrCreate()
-    # On one machine, Spark's 200 shuffle and 50 log partitions are nearly all overhead.
+    # On one machine, Spark's default of 200 shuffle partitions and Delta's of 50 are mostly overhead.
     if (spark.sparkContext.master or "").startswith("local"):
         cores = spark.sparkContext.defaultParallelism
         spark.conf.set("spark.sql.shuffle.partitions", str(settings.shuffle_partitions or 4 * cores))
@@ -87,13 +88,12 @@ def start_session(name: str, settings: SparkSettings) -> SparkSession:
 
 
 def give_back_heap(spark: SparkSession) -> None:
-    """Has the driver's JVM return the heap that queries took to the system, before Python works for long beside it.
+    """Makes the driver's JVM return unused heap to the operating system, for long work in Python on the same machine.
 
-    G1 keeps the pages of a collected heap until a full collection: those of a million embeddings that passed through
-    were 1.8 GB.
+    G1 returns heap only at a full collection; after a million embeddings had been read, 1.8 GB were unused.
 
     Args:
-        spark: whose driver; in client mode the machine where Python works too.
+        spark: the session whose driver is meant; in client mode it runs on the machine of this process.
     """
     jvm: Any = spark._jvm
     jvm.System.gc()

@@ -1,4 +1,4 @@
-"""Rows on their way from Spark to a reader outside it, for the length of one step."""
+"""Temporary Parquet files, for readers outside Spark."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from contextlib import contextmanager
 
 from pyspark.sql import DataFrame
 
-from lake.job import Run
+from lake.run import Run
 
 
 @contextmanager
 def staged(run: Run, name: str, rows: DataFrame) -> Iterator[list[str]]:
-    """Writes rows as Parquet under ``<warehouse>/_staging`` and removes them at the end.
+    """Writes rows as Parquet under ``<warehouse>/_staging`` and removes the files at the end.
 
     Args:
         run: the run.
-        name: of the rows.
-        rows: what is written, in its own partitions and order.
+        name: part of the folder's name.
+        rows: the rows; partitions and order are kept.
 
     Yields:
-        URLs of the files, in order.
+        URLs of the files, in the order of the partitions.
     """
     url = f"{run.lake.warehouse.root}/_staging/{run.run_id}-{run.job.name}-{name}"
     try:

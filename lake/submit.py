@@ -1,4 +1,4 @@
-"""The spark-submit command line of a job; ``spark-submit.sh`` runs it."""
+"""Builds and starts the spark-submit command line of a job; ``spark-submit.sh`` runs this module."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from schemas.settings import load_settings
 
 ROOMS = ("jobs", "udfs", "lake", "models", "schemas")
 RUN_JOB = Path(__file__).parent / "entry" / "run_job.py"
-USAGE = "usage: ./spark-submit.sh JOB [options of spark-submit and of the job]; JOB --help lists the job's"
+USAGE = "usage: ./spark-submit.sh JOB [options of spark-submit and of the job]; JOB --help lists the job's options"
 WITH_VALUE = [
     *("--master", "--deploy-mode", "--name", "--jars", "--packages", "--exclude-packages", "--repositories"),
     *("--py-files", "--files", "--archives", "--conf", "--properties-file", "--driver-memory", "--driver-cores"),
@@ -36,13 +36,13 @@ ALONE = ["--supervise", "--verbose"]
 
 
 def split_options(arguments: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
-    """Parts spark-submit's own options from the job's.
+    """Separates the options of spark-submit from those of the job.
 
     Args:
-        arguments: everything behind the job's name.
+        arguments: the arguments after the job's name.
 
     Returns:
-        spark-submit's options with their values (none for a flag), and the job's arguments in order.
+        spark-submit's options with their values (an empty list for a flag), and the job's arguments in order.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for option in WITH_VALUE:
@@ -62,10 +62,13 @@ def _settings_of(job: Sequence[str]) -> SparkSettings:
 
 
 def pack(folder: Path) -> Path:
-    """Packs the rooms and the default settings into a zip for ``--py-files``, named by its content.
+    """Packs the code and the default settings into a zip for ``--py-files``, named by a hash of its content.
 
     Args:
-        folder: where to write it; an earlier zip of the same content is used again.
+        folder: folder of the zip; an existing zip with the same content is used again.
+
+    Returns:
+        The zip.
     """
     code = [path for room in ROOMS for kind in ("*.py", "*.j2") for path in (ROOT / room).rglob(kind)]
     files = sorted([*code, *(ROOT / "conf").glob("*.toml")])
@@ -85,7 +88,7 @@ def entry_of(job: str) -> Path:
     """The file of a job.
 
     Raises:
-        UserError: no such job.
+        UserError: there is no such job.
     """
     entry = ROOT / "jobs" / f"{job}.py"
     if job.startswith("_") or not entry.is_file():
@@ -95,12 +98,12 @@ def entry_of(job: str) -> Path:
 
 
 def spark_options(given: Mapping[str, list[str]], settings: SparkSettings, packed: Path) -> list[str]:
-    """spark-submit's options: ours, with the user's on top.
+    """The options of spark-submit; options of the user take precedence.
 
     Args:
-        given: the user's, see :func:`split_options`.
+        given: the user's options, see :func:`split_options`.
         settings: the ``[spark]`` section.
-        packed: the package as a zip.
+        packed: the zip of the code.
 
     Raises:
         UserError: see :func:`lake.session.spark_conf`.
@@ -120,18 +123,21 @@ def spark_options(given: Mapping[str, list[str]], settings: SparkSettings, packe
 
 
 def spark_home() -> str:
-    """The Spark that came with the installed wheel, which is the one that was tested, unless QARM_SPARK_HOME is set."""
+    """The folder of Spark: environment variable QARM_SPARK_HOME, else that of the installed package pyspark."""
     return os.environ.get("QARM_SPARK_HOME", str(Path(pyspark.__file__).parent))
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Replaces this process by the job's driver, or by spark-submit where the driver runs in the cluster.
+    """Replaces this process by the job's driver, or by spark-submit in cluster mode.
 
-    In client mode the driver is Python itself, which starts spark-submit's JVM by ``PYSPARK_SUBMIT_ARGS``: run the
-    other way round, spark-submit would send the driver's stderr to stdout.
+    In client mode, Python is started first and starts the JVM by ``PYSPARK_SUBMIT_ARGS``, because spark-submit would
+    redirect the driver's stderr to stdout.
 
     Args:
         arguments: the job's name, then options.
+
+    Returns:
+        An exit code, if no job was started.
     """
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE, file=sys.stderr)

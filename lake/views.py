@@ -1,4 +1,4 @@
-"""Tables and views by name, in a catalog schema or in a session over a folder."""
+"""SQL views, in a catalog schema or as files of a warehouse folder."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ FOLDER = "_views"
 
 
 def publish_view(warehouse: Warehouse, name: str, query: str, tables: Iterable[str]) -> None:
-    """Makes a view: in the catalog schema, or as SQL text under ``<warehouse>/_views`` where there is no catalog.
+    """Creates or replaces a view: in the catalog schema, or else as SQL text under ``<warehouse>/_views``.
 
     Args:
-        warehouse: where the tables are.
-        name: of the view.
-        query: with ``{table}`` for each table.
-        tables: all table names.
+        warehouse: the warehouse of the tables.
+        name: name of the view.
+        query: the query, with ``{table}`` in place of each table's full name.
+        tables: names of all tables.
     """
     if warehouse.in_catalog:
         sql = query.format_map({table: f"{warehouse.location}.{table}" for table in tables})
@@ -27,15 +27,15 @@ def publish_view(warehouse: Warehouse, name: str, query: str, tables: Iterable[s
 
 
 def resolved(warehouse: Warehouse, query: str, tables: Iterable[str]) -> str:
-    """A view's query with the tables' full names."""
+    """The query of a view with the full names of its tables."""
     return query.format_map({table: warehouse.identifier(table) for table in tables})
 
 
 def bring_into_scope(warehouse: Warehouse, tables: Iterable[str]) -> list[str]:
-    """Makes every table and published view known by its bare name in this session.
+    """Makes all tables and published views available in this session under their short names.
 
     Returns:
-        The names.
+        The short names.
     """
     if warehouse.in_catalog:
         catalog, schema = warehouse.location.split(".")

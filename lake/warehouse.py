@@ -1,13 +1,11 @@
-"""Delta tables of one warehouse: snapshot reads, and writes that keep the contract."""
+"""The Delta tables of a warehouse: reads of snapshots, and writes that enforce contracts."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 
-import numpy as np
-import pyarrow as pa
 from delta.exceptions import (
     ConcurrentAppendException,
     ConcurrentDeleteDeleteException,
@@ -20,9 +18,9 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import _parse_datatype_string
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from lake.conformance import assert_unique, conform, same_columns
 from lake.hadoop import HadoopFiles
 from schemas.contract import Contract, sql_literal
 from schemas.errors import ContractError, QarmError, UserError
@@ -75,7 +73,7 @@ class Warehouse:
         return str(next(row[1] for row in rows if row[0] == "Location"))
 
     def identifier(self, name: str) -> str:
-        """How SQL names a table."""
+        """The full name of a table in SQL."""
         if self.in_catalog:
             return f"{self.location}.{name}"
         return f"delta.`{self.root}/{name}`"
@@ -87,21 +85,21 @@ class Warehouse:
         return bool(DeltaTable.isDeltaTable(self.spark, f"{self.root}/{name}"))
 
     def version(self, name: str) -> int | None:
-        """A table's newest version, or None where there is no table."""
+        """The newest version of a table; None if the table does not exist."""
         if not self.exists(name):
             return None
         newest = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(name)} LIMIT 1").collect()[0]
         return int(newest["version"])
 
     def read(self, name: str, version: int | None = None) -> DataFrame:
-        """One snapshot of a table.
+        """A table in one version.
 
         Args:
-            name: the table.
-            version: the snapshot; None for the newest.
+            name: name of the table.
+            version: the version; None for the newest.
 
         Raises:
-            UserError: there is no such table.
+            UserError: the table does not exist.
         """
         if not self.exists(name):
             raise UserError(f"table {name} does not exist in {self.location}; run the job that writes it, or nightly")
@@ -111,40 +109,43 @@ class Warehouse:
         return reader.table(f"{self.location}.{name}") if self.in_catalog else reader.load(f"{self.root}/{name}")
 
     def read_if_of(self, contract: Contract) -> DataFrame | None:
-        """The newest snapshot of a table; None where there is none, or one of other columns, by an earlier version."""
+        """The newest version of a table; None if there is no table or an earlier qarm wrote it with other columns."""
         rows = self.read(contract.name) if self.exists(contract.name) else None
         return rows if rows is not None and rows.columns == contract.names else None
 
     def changes(self, name: str, since: int) -> DataFrame:
-        """A table's change data feed, from one version to the newest.
+        """The change data feed of a table, from a version to the newest.
 
         Args:
-            name: the table.
+            name: name of the table.
             since: the first version.
         """
         reader = self.spark.read.format("delta").option("readChangeFeed", "true").option("startingVersion", since)
         return reader.table(f"{self.location}.{name}") if self.in_catalog else reader.load(f"{self.root}/{name}")
 
     def files(self, name: str, version: int, where: Column) -> list[str]:
-        """The Parquet files of one snapshot, for readers outside Spark.
+        """The Parquet files of a table in one version, for readers outside Spark.
 
         Args:
-            name: the table.
-            version: the snapshot.
-            where: a condition on partition columns.
+            name: name of the table.
+            version: the version.
+            where: condition on partition columns.
 
         Raises:
-            QarmError: the snapshot has deletion vectors, which such readers would not see.
+            QarmError: the table allows deletion vectors, which other readers ignore.
         """
         detail = self.spark.sql(f"DESCRIBE DETAIL {self.identifier(name)}").collect()[0]
         if "deletionVectors" in (detail["tableFeatures"] or []) or (
             detail["properties"].get("delta.enableDeletionVectors", "false") == "true"
         ):
-            raise QarmError(f"table {name} allows deletion vectors; drop the table feature deletionVectors first")
+            raise QarmError(
+                f"table {name} allows deletion vectors, which readers outside Spark ignore; drop its"
+                " feature deletionVectors"
+            )
         return sorted(self.read(name, version).where(where).inputFiles())
 
     def create(self, contract: Contract) -> None:
-        """Creates a table with its comments and constraints, unless it is there."""
+        """Creates a table with comments and constraints, unless it exists."""
         if self.exists(contract.name):
             return
         columns = ", ".join(
@@ -159,9 +160,9 @@ class Warehouse:
         )
 
     def _replace(self, contract: Contract) -> None:
-        """Replaces a table by an empty one of other columns, where settings changed them.
+        """Replaces a table by an empty one with the columns of the contract.
 
-        In a folder its older versions stay readable; in a catalog schema the table is dropped and made anew.
+        In a folder, older versions stay readable; in a catalog schema, the table is dropped and created again.
         """
         if self.in_catalog:
             self.spark.sql(f"DROP TABLE {self.identifier(contract.name)}")
@@ -177,24 +178,24 @@ class Warehouse:
         return None
 
     def overwrite(self, contract: Contract, rows: DataFrame) -> int:
-        """Replaces all rows by new ones in one version.
+        """Replaces all rows of a table, in one version.
 
         Returns:
             The version written.
 
         Raises:
-            ContractError: the rows break the contract; the table is as it was.
+            ContractError: the rows break the contract; the table is unchanged.
         """
         return self._save(contract, rows, "overwrite")
 
     def append(self, contract: Contract, rows: DataFrame) -> int:
-        """Adds rows in one version.
+        """Adds rows to a table, in one version.
 
         Returns:
-            The version written, or the current one where there were no rows to add.
+            The version written, or the current version if there were no rows.
 
         Raises:
-            ContractError: the rows break the contract; the table is as it was.
+            ContractError: the rows break the contract; the table is unchanged.
         """
         return self._save(contract, rows, "append")
 
@@ -203,7 +204,7 @@ class Warehouse:
         if mode == "overwrite":
             assert_unique(checked, contract)
         self.create(contract)
-        if mode == "overwrite" and not _same_columns(self.read(contract.name), contract):
+        if mode == "overwrite" and not same_columns(self.read(contract.name), contract):
             self._replace(contract)
         writer = checked.write.format("delta").mode(mode)
         if contract.partition_by:
@@ -216,22 +217,22 @@ class Warehouse:
     def merge(
         self, contract: Contract, rows: DataFrame, compare: Sequence[str], keep: Sequence[str] = ()
     ) -> int | None:
-        """Inserts rows with new keys and updates rows whose compared columns differ; every other row is left alone.
+        """Inserts rows with new keys, and updates rows whose compared columns differ.
 
-        Where nothing differs, no version is written. Memory: rows that differ are persisted (memory and disk) on the
-        executors for the length of the call.
+        If nothing differs, no version is written. Executor memory: rows that differ are persisted (memory and disk)
+        during the call.
 
         Args:
-            contract: the table.
-            rows: the new rows, at most one a key.
-            compare: columns that say whether a row has changed.
-            keep: columns that an update leaves as they are.
+            contract: contract of the table.
+            rows: the new rows, at most one per key.
+            compare: columns whose difference makes a row an update.
+            keep: columns that an update does not change.
 
         Returns:
-            The version written, or the current one where nothing differed.
+            The version written, or the current version if nothing differed.
 
         Raises:
-            ContractError: the rows break the contract; the table is as it was.
+            ContractError: the rows break the contract; the table is unchanged.
         """
         checked = conform(rows, contract)
         assert_unique(checked, contract)
@@ -272,67 +273,11 @@ class Warehouse:
         self.spark.catalog.dropTempView(view)
 
     def _committed(self, name: str) -> int:
-        """The version that the last write made; a write of no rows makes none."""
+        """The version of the last write, or the newest version if the write changed nothing."""
         version = self.spark.conf.get(LAST_COMMIT, None) or self.version(name)
         if version is None:
             raise QarmError(f"table {name}: Delta reported no commit")
         return int(version)
-
-
-def conform(rows: DataFrame, contract: Contract) -> DataFrame:
-    """Selects a contract's columns in its order.
-
-    Raises:
-        ContractError: a column is missing or of another type.
-    """
-    types, complaints = _types(rows), []
-    for name, expected in _contract_types(contract).items():
-        given = types.get(name)
-        if given is None:
-            complaints.append(f"{name} is missing")
-        elif given != expected:
-            complaints.append(f"{name} is {given}, not {expected}")
-    if complaints:
-        raise ContractError(f"table {contract.name}: " + "; ".join(complaints))
-    return rows.select(*contract.names)
-
-
-def _types(rows: DataFrame) -> dict[str, str]:
-    return {field.name: field.dataType.simpleString() for field in rows.schema.fields}
-
-
-def _same_columns(rows: DataFrame, contract: Contract) -> bool:
-    return list(_types(rows).items()) == list(_contract_types(contract).items())
-
-
-def _contract_types(contract: Contract) -> dict[str, str]:
-    return {c.name: _parse_datatype_string(c.type).simpleString() for c in contract.columns}
-
-
-def assert_unique(rows: DataFrame, contract: Contract) -> None:
-    """Fails where two rows have the same key.
-
-    Executor memory: in Python, 24 bytes a row of one shuffle partition.
-
-    Raises:
-        ContractError: with one such key.
-    """
-    if not contract.key:
-        return
-    # Eight bytes a row travel, and are sorted once they have; the keys themselves only where two hashes are equal.
-    hashes = rows.select(F.xxhash64(*contract.key).alias("hash")).repartition("hash")
-    if hashes.mapInArrow(_repeated, "hash LONG").isEmpty():
-        return
-    twice = rows.groupBy(*contract.key).count().where("count > 1").limit(1).collect()
-    if twice:
-        key = ", ".join(f"{name}={twice[0][name]}" for name in contract.key)
-        raise ContractError(f"table {contract.name}: {twice[0]['count']} rows have the key {key}")
-
-
-def _repeated(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Of a partition's hashes, those that another row has too: a sort takes half as long as Spark's hash map."""
-    hashes = np.sort(np.concatenate([np.empty(0, np.int64), *(batch["hash"].to_numpy() for batch in batches)]))
-    yield pa.RecordBatch.from_pydict({"hash": hashes[1:][hashes[1:] == hashes[:-1]]})
 
 
 def _properties(contract: Contract) -> dict[str, str]:

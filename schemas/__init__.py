@@ -1,1 +1,1 @@
-"""Table and settings contracts. Imports nothing else of the project, and no Spark."""
+"""Contracts of the tables and of the settings. Imports no other package of the project and no Spark."""

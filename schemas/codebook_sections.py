@@ -1,4 +1,4 @@
-"""Sections of the settings that the codebook is about: how embeddings become codes."""
+"""Sections of the settings about the codebook, which turns embeddings into codes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_CODES = 2**31 - 1
 
 
 class KMeansSettings(Section):
-    """Levels of nearest centroids."""
+    """The k-means levels."""
 
     sizes: list[Count]
     iterations: Count
@@ -36,7 +36,7 @@ class FsqSettings(Section):
     @model_validator(mode="after")
     def _codes_fit_a_column(self) -> FsqSettings:
         if math.prod(self.levels) > MOST_CODES:
-            raise ValueError("the product of levels must fit an INT column")
+            raise ValueError("the product of levels must fit an INT column, at most 2^31 - 1")
         return self
 
 
@@ -53,8 +53,8 @@ class RqVaeSettings(Section):
 class CodebookSettings(Section):
     """How embeddings become codes, and when a codebook is replaced.
 
-    What a method makes of ``kmeans``, ``fsq`` and ``rq_vae``, and what it refuses, stands with the method, see
-    :mod:`models.quantize.methods`.
+    Each method of :mod:`models.quantize.methods` says which of ``kmeans``, ``fsq`` and ``rq_vae`` it reads, and which
+    values it refuses.
     """
 
     method: Annotated[str, Field(min_length=1)]

@@ -1,4 +1,4 @@
-"""What a table promises: columns, key, constraints and comments."""
+"""Classes that declare a table: its columns, key, constraints and comments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Part:
     """One field of a STRUCT column.
 
     Attributes:
-        name: of the field.
+        name: name of the field.
         type: Spark SQL type.
         comment: what the field holds, stored in the table.
     """
@@ -41,7 +41,7 @@ class Column:
 
     @property
     def commented_type(self) -> str:
-        """The type as a CREATE TABLE takes it, with the comments of its parts."""
+        """The type in the syntax of CREATE TABLE, with the comments of its parts."""
         if not self.parts:
             return self.type
         return f"STRUCT<{', '.join(f'{p.name}: {p.type} COMMENT {sql_literal(p.comment)}' for p in self.parts)}>"
@@ -53,10 +53,10 @@ class Contract:
 
     Attributes:
         name: table name, the folder under the warehouse or the name in its catalog schema.
-        comment: what a row is.
-        columns: in the order they are stored.
-        key: columns whose values name one row; empty where rows have no key.
-        checks: constraint name to SQL condition; Delta enforces them at every write, also by other writers.
+        comment: what one row of the table is.
+        columns: all columns, in stored order.
+        key: columns whose values identify one row; empty if rows have no key.
+        checks: constraint names with their SQL conditions. Delta enforces them at every write, also of other programs.
         partition_by: partition columns.
         properties: further Delta table properties.
     """
@@ -72,10 +72,10 @@ class Contract:
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
         if len(names) != len(set(names)):
-            raise ValueError(f"{self.name}: a column is named twice in {names}")
-        strangers = {*self.key, *self.partition_by} - set(names)
-        if strangers:
-            raise ValueError(f"{self.name}: key or partition columns {sorted(strangers)} are not columns")
+            raise ValueError(f"{self.name}: a column is named twice: {names}")
+        unknown = {*self.key, *self.partition_by} - set(names)
+        if unknown:
+            raise ValueError(f"{self.name}: key or partition columns {sorted(unknown)} are not columns")
 
     @property
     def names(self) -> list[str]:

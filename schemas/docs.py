@@ -10,13 +10,13 @@ from schemas.views import VIEWS
 
 
 def tables_page() -> str:
-    """The page, for one task named ``<task>``."""
+    """The text of docs/tables.md, with ``<task>`` in place of the tasks' names."""
     lines = [
         "# Tables",
         "",
         "Written from the contracts by `python -m schemas.docs > docs/tables.md`; the same comments are stored in",
-        "the tables. `<task>` stands for each task of `ranking.tasks`. Ids are STRING, times TIMESTAMP in UTC. Delta",
-        "enforces `NOT NULL` and the constraints at every write, whoever writes.",
+        "the tables. `<task>` is the name of a task of `ranking.tasks`. Ids are STRING, times TIMESTAMP in UTC. Delta",
+        "enforces `NOT NULL` and the constraints at every write, also of other programs.",
     ]
     for contract in all_contracts(["<task>"]):
         lines += _section(contract)

@@ -1,23 +1,39 @@
-"""The two kinds of failure a job tells apart."""
+"""The errors of the project: mistakes of the user, and failures of the project's own code."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class QarmError(Exception):
-    """A failure this project names itself; ends a job with exit code 1."""
+    """An error with a message of this project. A job that raises it ends with exit code 1."""
 
 
 class UserError(QarmError):
-    """A mistake of the user's: a file, column or setting that is wrong.
+    """A mistake of the user in a file, column or setting.
 
-    A job ends with exit code 2 and the message as its only line, so the message names the file, column or setting and
-    the way out.
+    A job that raises it prints the message as its only line and ends with exit code 2. The message names the file,
+    column or setting, and how to correct the mistake.
     """
 
 
 class ContractError(QarmError):
-    """Rows that a table's contract does not allow; the write did not happen."""
+    """Rows break the contract of their table; nothing was written."""
 
 
 class UndeclaredError(QarmError):
-    """A job touched a table or artifact that its declaration does not name; a mistake of the code."""
+    """A job read or wrote a table or artifact that its declaration does not name; the code has to be corrected."""
+
+
+@contextmanager
+def user_mistakes() -> Iterator[None]:
+    """Turns errors into UserError, around a call that fails only if a setting is wrong or a file is missing.
+
+    Raises:
+        UserError: instead of a ValueError, FileNotFoundError or FloatingPointError.
+    """
+    try:
+        yield
+    except (ValueError, FileNotFoundError, FloatingPointError) as error:
+        raise UserError(str(error)) from None

@@ -7,14 +7,18 @@ from collections.abc import Sequence
 from schemas.contract import Column, Contract
 from schemas.features import EVENT_FIELDS, FEATURES
 
-HISTORIES = {"recent": "Last events, latest first", "found": "Events found by the GSU, best first"}
-"""Histories of an example, with what they hold."""
+HISTORIES = {
+    "recent": "The user's last events, latest first",
+    "found": "Events that the general search unit (GSU) found in the user's history, best first",
+}
+"""Prefixes of the columns of an example's histories, with what each history holds."""
 
 
 def label_columns(tasks: Sequence[str]) -> tuple[Column, ...]:
-    """A label a task."""
+    """One label column per task."""
     return tuple(
-        Column(f"label_{task}", "FLOAT", f"1 where the {task} happened, else 0", nullable=False) for task in tasks
+        Column(f"label_{task}", "FLOAT", f"1 if the event was positive for task {task}, else 0", nullable=False)
+        for task in tasks
     )
 
 
@@ -31,24 +35,34 @@ def ranker_examples(tasks: Sequence[str]) -> Contract:
     )
     return Contract(
         name="ranker_examples",
-        comment="Ranking examples whose lifelong history has already been searched",
+        comment="Examples for training and evaluating the ranker, with the search results of the user's lifelong"
+        " history (GSU); a user took an item where an event of the user on it was positive for a task",
         columns=(
-            Column("example_id", "STRING", "Hash of user, item, time and kind", nullable=False),
-            Column("user_id", "STRING", "The user", nullable=False),
-            Column("item_id", "STRING", "The target item", nullable=False),
-            Column("event_time", "TIMESTAMP", "When; the history ends strictly before it", nullable=False),
-            Column("split", "STRING", "train, valid or test, by global time", nullable=False),
+            Column("example_id", "STRING", "Hash of user, item, time and kind of the example", nullable=False),
+            Column("user_id", "STRING", "The user whose reaction is predicted", nullable=False),
+            Column("item_id", "STRING", "The target item, whose label is predicted", nullable=False),
+            Column(
+                "event_time",
+                "TIMESTAMP",
+                "Time of the example, UTC; the user's history ends strictly before it",
+                nullable=False,
+            ),
+            Column("split", "STRING", "train, valid or test, by event_time", nullable=False),
             *label_columns(tasks),
             *(feature.column for feature in FEATURES),
             *sequences,
             Column(
                 "found_score",
                 "ARRAY<FLOAT>",
-                "Cosine of every found event's item and the target; 0 is padding",
+                "Cosine similarity of the item of each found event and the target item; 0 is padding",
                 nullable=False,
             ),
-            Column("recent_length", "INT", "Real events in the recent_* arrays", nullable=False),
-            Column("found_length", "INT", "Real events in the found_* arrays", nullable=False),
+            Column(
+                "recent_length", "INT", "Number of events in the recent_* arrays, padding not counted", nullable=False
+            ),
+            Column(
+                "found_length", "INT", "Number of events in the found_* arrays, padding not counted", nullable=False
+            ),
         ),
         key=("example_id",),
         checks={"known_split": "split IN ('train', 'valid', 'test')"},

@@ -1,4 +1,4 @@
-"""What the declaration of a feature of a ranking example says."""
+"""The classes by which a feature of a ranking example is declared."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from typing import Literal
 from schemas.contract import Column, Part
 
 BUCKETS = 16
-"""Of time gaps and of positions, each twice as wide as the one before; 0 is padding."""
+"""Number of buckets of time gaps and of positions. Each is twice as wide as the one before it; 0 is padding."""
 
 
 NOT_OF_TARGETS = ("label_", "recent_", "found_", "event_")
-"""How the names of other columns begin."""
+"""Prefixes of columns that are no features of the target; a feature's name must not begin with one."""
 
 
 class Reads(Enum):
     """How the ranker's head reads a feature."""
 
     AS_IS = "as is"
-    """Numbers as they are."""
+    """The numbers themselves."""
     LOG1P = "log1p"
-    """Counts and sums, as the logarithm of 1 and the number."""
+    """log(1 + x) of counts and sums."""
     CATEGORY = "category"
-    """An embedding of each of ``Feature.values`` values."""
+    """An embedding for each of ``Feature.values`` values."""
     BUCKET = "bucket"
-    """An embedding of each of :data:`BUCKETS` buckets."""
+    """An embedding for each of :data:`BUCKETS` buckets."""
     ID = "id"
-    """By the tables of items and codes, which events share."""
+    """A row of the embedding tables of items and codes, which the history's events read too."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CountBefore:
-    """A count over all users' positive events on the days before an example, made on the cluster.
+    """A count over all users' positive events on the days before an example; Spark makes it.
 
     Attributes:
-        what: ``events``; ``takers``, users on the day of their first event; ``age``, days since the first event;
-            ``idle``, days since the last one.
-        key: whose events: those on the target ``item``, or on all items of the target's ``sid``.
-        days: before the example's day that count; None for all.
+        what: ``events``: positive events; ``takers``: users, counted on the day of their first event; ``age``: days
+            since the first event; ``idle``: days since the last event.
+        key: ``item`` counts events on the target; ``sid`` counts events on all items with the target's semantic ID.
+        days: number of days before the example's day that are counted; None for all.
     """
 
     what: Literal["events", "takers", "age", "idle"]
@@ -49,27 +49,27 @@ class CountBefore:
 
 @dataclass(frozen=True, kw_only=True)
 class Feature:
-    """One column of ``ranker_examples`` that says something of a target: declared here, and nowhere else.
+    """One column of ``ranker_examples`` that describes the target. A feature is declared only once, as this class.
 
-    A function of the same name under ``models/ranker/examples`` computes it, or jobs/examples/popularity.py where
-    ``count`` is given.
+    A function of the same name under ``models/ranker/examples`` computes the feature; jobs/examples/popularity.py
+    computes those with a ``count``.
 
     Attributes:
-        name: of the column and of the function.
-        type: of its numbers.
-        comment: what it holds, to be understood alone.
-        reads: how the ranker's head reads it.
-        switch: name of the setting under ``[ranker.use]`` that turns it on; None where every ranker reads it.
-        parts: a STRUCT's; none for a column of another type.
-        width: numbers of an ARRAY, 0 where a setting says how many; None where it is no ARRAY.
-        values: of a category.
-        tells_presence: whether the head also reads if any of the numbers is not 0.
-        of_user: whether all candidates of a user at one moment have the same.
-        count: what is counted over all users; None where a function computes it.
+        name: name of the column and of the function.
+        type: type of each number.
+        comment: what the column holds. It is stored in the table and must be understood without other comments.
+        reads: how the ranker's head reads the feature.
+        switch: setting under ``[ranker.use]`` that turns the feature on; None if every ranker reads it.
+        parts: names and comments of a STRUCT's fields; empty for a column of another type.
+        width: length of an ARRAY, 0 if a setting decides it; None for a column of another type.
+        values: number of values of a category; 0 for other features.
+        tells_presence: whether the head also reads a flag that is 1 if any of the numbers is not 0.
+        of_user: whether all candidates of a user at one moment have the same value.
+        count: what is counted over all users; None if a function computes the feature.
 
     Raises:
-        ValueError: it is both STRUCT and ARRAY, a category without its number of values, or its name begins as that of
-            a label or of a history's column.
+        ValueError: the feature has both parts and a width, its ``values`` do not fit ``reads``, or its name begins with
+            one of :data:`NOT_OF_TARGETS`.
     """
 
     name: str
@@ -86,15 +86,17 @@ class Feature:
 
     def __post_init__(self) -> None:
         if self.name.startswith(NOT_OF_TARGETS):
-            raise ValueError(f"feature {self.name}: names that begin with {', '.join(NOT_OF_TARGETS)} are others'")
+            raise ValueError(
+                f"feature {self.name}: names that begin with {', '.join(NOT_OF_TARGETS)} are reserved; rename it"
+            )
         if self.parts and self.width is not None:
-            raise ValueError(f"feature {self.name}: a STRUCT has parts, an ARRAY a width; give one of them")
+            raise ValueError(f"feature {self.name}: parts make a STRUCT and width makes an ARRAY; give one of them")
         if (self.reads is Reads.CATEGORY) != bool(self.values):
-            raise ValueError(f"feature {self.name}: values says how many a category has, and only there")
+            raise ValueError(f"feature {self.name}: values must be given for a category, and only for a category")
 
     @property
     def part_names(self) -> tuple[str, ...]:
-        """Names of a STRUCT's parts, in the order of the columns of its matrix."""
+        """Names of a STRUCT's fields, in the order of the columns of its matrix."""
         return tuple(name for name, _ in self.parts)
 
     @property
@@ -107,7 +109,7 @@ class Feature:
 
     @property
     def numbers(self) -> int:
-        """Numbers that the head reads of it; 0 where it is embedded."""
+        """How many numbers the head reads; 0 for a feature that is embedded."""
         if self.reads not in (Reads.AS_IS, Reads.LOG1P):
             return 0
         return (len(self.parts) or self.width or 1) + self.tells_presence
@@ -115,13 +117,13 @@ class Feature:
 
 @dataclass(frozen=True, kw_only=True)
 class Switch:
-    """A part of the ranker that a setting turns on or off, ``ranker.use.<name>``.
+    """A part of the ranker that the setting ``ranker.use.<name>`` turns on or off.
 
     Attributes:
-        name: of the setting.
-        comment: what the ranker knows by it, as conf/default.toml says it.
-        default: whether it is on.
-        needs: a switch without which this one does nothing.
+        name: name of the setting.
+        comment: what the ranker reads by it; conf/default.toml holds the same text.
+        default: whether the part is on by default.
+        needs: another switch that must be on, or this one has no effect.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Files that come with the code, read alike from a checkout and from the zip that executors get."""
+"""Reads files that belong to the code, from a checkout or from the zip that Spark sends to the executors."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-"""The folder, or the zip, that holds the rooms."""
+"""The folder or zip that holds the packages jobs, udfs, lake, models and schemas."""
 
 
-def beside_the_rooms(*parts: str) -> str:
-    """The text of a file by its place under :data:`ROOT`.
+def packaged_text(*parts: str) -> str:
+    """The text of a file under :data:`ROOT`.
 
     Args:
-        parts: of its path, e.g. ``"conf", "default.toml"``.
+        parts: parts of the file's path, e.g. ``"conf", "default.toml"``.
     """
     room: Any = resources.files("schemas")
     return str(room.parent.joinpath(*parts).read_text(encoding="utf-8"))

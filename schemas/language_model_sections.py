@@ -1,4 +1,4 @@
-"""Sections of the settings that language models are about: where one is, what it writes, how it is aligned and read."""
+"""Sections of the settings about language models: the model, its endpoint, questions, alignment and embedding."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from schemas.sections import Count, NotNegative, Positive, Section, Share
 
 
 class EndpointSettings(Section):
-    """An OpenAI-compatible endpoint, asked in place of a local model."""
+    """An OpenAI-compatible endpoint that is used instead of a local model."""
 
     url: str
     model: str
@@ -27,12 +27,12 @@ class EndpointSettings(Section):
     @model_validator(mode="after")
     def _names_a_model(self) -> EndpointSettings:
         if self.url and not self.model:
-            raise ValueError("model must be named where url is set")
+            raise ValueError("model must be set if url is set")
         return self
 
 
 class LanguageModelSettings(Section):
-    """The language model."""
+    """The language model that embeds items."""
 
     model: Annotated[str, Field(min_length=1)]
     dtype: Literal["float32", "bfloat16"]
@@ -40,7 +40,7 @@ class LanguageModelSettings(Section):
 
 
 class QuestionsSettings(Section):
-    """Questions about items, which alignment has the embedding answer."""
+    """Questions about items that alignment trains the embedding to answer."""
 
     writer: Literal["fields", "endpoint"]
     per_item: Count
@@ -49,7 +49,7 @@ class QuestionsSettings(Section):
 
 
 class AlignSettings(Section):
-    """How the language model is aligned to the pairs."""
+    """How the language model is aligned to the item pairs."""
 
     steps: Annotated[int, Field(ge=0)]
     pairs: Literal["accepted", "all"]

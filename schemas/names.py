@@ -1,8 +1,8 @@
-"""Names that several tables, jobs and models share."""
+"""Names that are used by several tables, jobs and models."""
 
 from __future__ import annotations
 
 SID_COLUMNS = ("sid_1", "sid_2", "sid_3")
-"""The levels of a semantic ID; codes of further levels stand in ``sid_more``."""
+"""Columns of the first three levels of a semantic ID; ``sid_more`` holds the codes of further levels."""
 PAIR_SOURCES = ("item2item", "user2item")
-"""What mines item pairs, in the order that judging and the ranker take them."""
+"""The miners of item pairs, in the order in which the judge and the ranker read them."""

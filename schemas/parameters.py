@@ -1,4 +1,4 @@
-"""The one rule by which a class of parameters is filled from a section of the settings: by name."""
+"""Fills a dataclass of parameters from a section of the settings. Fields and settings are matched by name."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def take(cls: type[T], section: BaseModel, **given: Any) -> T:
 
     Args:
         cls: a dataclass whose fields are keyword-only.
-        section: the settings; those that the class has no field for are left out.
-        **given: fields whose value is another than the setting's, or that no setting names.
+        section: the settings; settings without a field of the same name are ignored.
+        **given: fields with a value that differs from the setting's, or without a setting.
 
     Raises:
-        TypeError: a field that nothing fills, or a given name that is no field.
+        TypeError: a field has neither a setting nor a given value, or a given name is no field.
     """
     known: dict[str, Field[Any]] = {field.name: field for field in fields(cls) if field.init}  # type: ignore[arg-type]
     if unknown := sorted(given.keys() - known.keys()):

@@ -1,4 +1,4 @@
-"""Sections of the settings that the ranker is about: tasks, examples, the ranker, candidates."""
+"""Sections of the settings about ranking: tasks, examples, the ranker, and the scoring of candidates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TaskName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class RankingSettings(Section):
-    """What the actions of the log mean."""
+    """Which actions of the log are impressions and which are positive, by task."""
 
     impression: str
     tasks: Annotated[dict[TaskName, Annotated[list[str], Field(min_length=1)]], Field(min_length=1)]
@@ -26,7 +26,7 @@ class RankingSettings(Section):
     def _chains_of_tasks_end(self) -> RankingSettings:
         for task, before in self.follows.items():
             if unknown := {task, before} - set(self.tasks):
-                raise ValueError(f"follows names {min(unknown)!r}, which is no task")
+                raise ValueError(f"follows names {min(unknown)!r}, which is no task; ranking.tasks lists the tasks")
             seen = {task}
             while before in self.follows and before not in seen:
                 seen.add(before)
@@ -47,7 +47,7 @@ class RankingSettings(Section):
 
 
 class BehaviourSettings(Section):
-    """Item vectors by who takes what, fitted several times over the log: an example sees none from its future."""
+    """Item vectors by collaborative filtering, fitted at several times so that no example reads its own future."""
 
     model: Literal["als", "none"]
     fits: Annotated[int, Field(ge=2)]
@@ -61,7 +61,7 @@ class BehaviourSettings(Section):
 
 
 class ExamplesSettings(Section):
-    """Ranking examples and the GSU."""
+    """Ranking examples and the search of histories (GSU)."""
 
     recent_length: Count
     found_length: Count
@@ -84,7 +84,7 @@ class ExamplesSettings(Section):
 
 
 class UseSettings(Section):
-    """Which parts of the ranker are on: a setting for each of :data:`schemas.features.SWITCHES`."""
+    """Which parts of the ranker are on; one setting for each of :data:`schemas.features.SWITCHES`."""
 
     __annotations__ = {switch.name: bool for switch in SWITCHES}
 
@@ -136,12 +136,12 @@ class RankerSettings(Section):
         with_codes = self.item_dim + levels * self.sid_dim
         for width, words in ((self.item_dim, "item_dim"), (with_codes, f"item_dim + {levels} * sid_dim")):
             if width % self.heads:
-                raise ValueError(f"heads must divide {words}, {width} is no multiple of {self.heads}")
+                raise ValueError(f"heads must divide {words}: {width} is no multiple of {self.heads}")
         return self
 
 
 class ScoreSettings(Section):
-    """Where candidates come from, and how they are scored."""
+    """Where the candidates are and how they are scored."""
 
     candidates: str
     format: Literal["", "parquet", "csv", "json", "delta"]
@@ -153,11 +153,11 @@ class ScoreSettings(Section):
     @field_validator("as_of", mode="before")
     @classmethod
     def _is_a_moment(cls, given: object) -> str:
-        """As text in UTC, whether given as text or as TOML's own times."""
+        """The time as text in UTC; it may be given as text or as a TOML time."""
         if given == "":
             return ""
         try:
             moment = datetime.fromisoformat(str(given))
         except ValueError:
-            raise ValueError("must be a time, as 2025-03-31T06:00:00Z") from None
+            raise ValueError("must be a time, e.g. 2025-03-31T06:00:00Z") from None
         return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)).isoformat()

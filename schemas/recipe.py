@@ -1,4 +1,4 @@
-"""Which settings an artifact is made from: all of a section's, but for those that are marked otherwise."""
+"""The recipe of an artifact: the settings that it depends on, which are all but those marked :data:`NOT_IN_RECIPE`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 
 class NotInRecipe:
-    """Marks a setting that changes nothing in what is made: ``Annotated[Count, NOT_IN_RECIPE]``."""
+    """Marks a setting that does not change the artifact: ``Annotated[Count, NOT_IN_RECIPE]``."""
 
 
 NOT_IN_RECIPE = NotInRecipe()
@@ -18,13 +18,13 @@ NOT_IN_RECIPE = NotInRecipe()
 def recipe_of(section: BaseModel, reads: Collection[str] | None = None) -> dict[str, Any]:
     """The settings of a section that an artifact depends on, by name.
 
-    A setting of the section itself is among them unless it is marked :data:`NOT_IN_RECIPE`. A setting of a section
-    within it is called ``<section>_<setting>``.
+    Settings marked :data:`NOT_IN_RECIPE` are left out. A setting of a nested section is named
+    ``<section>_<setting>``.
 
     Args:
         section: the settings.
-        reads: which of the sections within count: ``"fsq"`` is a whole one, ``"kmeans.sizes"`` one setting of it; None
-            for all of them.
+        reads: nested settings that the artifact depends on: ``"fsq"`` is a whole section, ``"kmeans.sizes"`` one
+            setting; None for all nested sections.
     """
     recipe: dict[str, Any] = {}
     for name, field in type(section).model_fields.items():

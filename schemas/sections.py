@@ -1,4 +1,4 @@
-"""Sections of the settings: what each may hold. Those of one theme stand in the ``*_sections`` beside."""
+"""Sections of the settings with the values they allow; more sections are in the modules named ``*_sections``."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ NotNegative = Annotated[float, Field(ge=0)]
 
 
 class Section(BaseModel):
-    """A section of the settings: immutable, and refuses names it does not know."""
+    """A section of the settings. It is immutable and refuses unknown names."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class SparkSettings(Section):
-    """How Spark is started."""
+    """Settings of the Spark session."""
 
     jars: str
     driver_memory: str
@@ -29,7 +29,7 @@ class SparkSettings(Section):
 
 
 class IngestSettings(Section):
-    """Where the input is and how it is read."""
+    """Where the input files are and how they are read."""
 
     interactions: str
     items: str
@@ -50,9 +50,11 @@ class SplitSettings(Section):
     @model_validator(mode="after")
     def _leaves_a_train_period(self) -> SplitSettings:
         if self.valid_share + self.test_share >= 1:
-            raise ValueError("valid_share + test_share must leave a train period: less than 1")
+            raise ValueError("valid_share + test_share must be less than 1, so that a train period is left")
         if self.fit_share + self.valid_share + self.test_share >= 1:
-            raise ValueError("fit_share + valid_share + test_share must leave train examples: less than 1")
+            raise ValueError(
+                "fit_share + valid_share + test_share must be less than 1, so that train examples are left"
+            )
         return self
 
 
@@ -65,7 +67,7 @@ class AlsSettings(Section):
 
 
 class User2ItemSettings(Section):
-    """User-to-item pairs: the model whose space says which earlier item led to a positive, and its training."""
+    """User-to-item pairs: the model that finds the trigger of a positive event, and its training."""
 
     model: Literal["two_tower", "als", "none"]
     history: Count
@@ -88,7 +90,7 @@ class User2ItemSettings(Section):
 
 
 class MineSettings(Section):
-    """Swing, its caps, and the user-to-item pairs beside it."""
+    """Mining of item pairs: Swing, caps on histories, and user-to-item pairs."""
 
     alpha1: NotNegative
     alpha2: NotNegative
@@ -114,21 +116,21 @@ class MineSettings(Section):
 
 
 class RejectShares(Section):
-    """What share of the judged pairs is rejected, by their source."""
+    """Share of the judged pairs that is rejected, by source of the pair."""
 
     item2item: Share
     user2item: Share
 
 
 class RejectScores(Section):
-    """Below which score a pair is rejected, by its source."""
+    """Score below which a pair is rejected, by source of the pair."""
 
     item2item: float
     user2item: float
 
 
 class JudgeSettings(Section):
-    """The language model as judge of pairs."""
+    """The judge of item pairs."""
 
     method: Annotated[str, Field(min_length=1)]
     model: Annotated[str, Field(min_length=1)]
@@ -141,6 +143,6 @@ class JudgeSettings(Section):
 
 
 class DemoSettings(Section):
-    """The bundled demo."""
+    """The demo on Complete Journey."""
 
     households: Annotated[int, Field(ge=0)]

@@ -1,4 +1,4 @@
-"""The settings' contract: every section of ``conf/default.toml``, typed and checked."""
+"""All settings with their types and checks; conf/default.toml holds the defaults."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from schemas.codebook_sections import CodebookSettings
 from schemas.errors import UserError
-from schemas.files import beside_the_rooms
+from schemas.files import packaged_text
 from schemas.language_model_sections import (
     AlignSettings,
     EmbedSettings,
@@ -56,26 +56,26 @@ class Settings(Section):
     demo: DemoSettings
 
     def digest(self, sections: Iterable[str]) -> str:
-        """A short hash of some sections, equal where and only where their values are.
+        """A short hash of some sections; it is equal only if all values are equal.
 
         Args:
-            sections: names of the sections a job depends on.
+            sections: names of the sections.
         """
         values = {name: getattr(self, name).model_dump(mode="json") for name in sorted(sections)}
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def load_settings(configs: Iterable[str | Path] = (), assignments: Iterable[str] = ()) -> Settings:
-    """Reads the defaults, then every config file, then every ``section.key=value``; later wins.
+    """Reads the defaults, then the config files, then the assignments; a later value replaces an earlier one.
 
     Args:
         configs: TOML files.
-        assignments: ``section.key=value``; the value is read as TOML, or as text where it is none.
+        assignments: texts ``section.key=value``; a value that is no TOML is read as text.
 
     Raises:
-        UserError: a file that is missing or no TOML, an unknown section or key, a value of the wrong kind.
+        UserError: a file is missing or no TOML, a section or key is unknown, or a value is of the wrong kind.
     """
-    values: dict[str, Any] = tomllib.loads(beside_the_rooms("conf", "default.toml"))
+    values: dict[str, Any] = tomllib.loads(packaged_text("conf", "default.toml"))
     for config in configs:
         _merge(values, _read_toml(Path(config)))
     for assignment in assignments:
@@ -111,7 +111,7 @@ def _parse_assignment(assignment: str) -> dict[str, Any]:
 
 
 def _merge(values: dict[str, Any], extra: Mapping[str, Any], section: type[Section] = Settings) -> None:
-    """Sections are merged key by key, anything else is replaced."""
+    """Merges sections key by key, and replaces all other values."""
     for key, value in extra.items():
         field = section.model_fields.get(key)
         kind = field.annotation if field else None

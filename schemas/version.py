@@ -1,4 +1,4 @@
-"""The version of qarm: the one place that says it; pyproject.toml reads it from here."""
+"""The version of qarm, which pyproject.toml reads from here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The SQL views that analysts start from. ``{name}`` stands for a table."""
+"""SQL views for analysts. ``{name}`` in a query is the place of a table's full name."""
 
 from __future__ import annotations
 
@@ -33,5 +33,8 @@ VIEWS: dict[str, str] = {
         JOIN {items} b ON p.target_item_id = b.item_id
     """,
 }
-"""Name to query: items with their codes and titles; occupancy by code prefix; what got or changed its SID and
-why; pairs with titles and verdicts."""
+"""Queries of the views by name.
+
+``item_codes``: items with titles and codes; ``sid_occupancy``: number of items and contents per code prefix;
+``moved_sids``: assigned and changed semantic IDs with the reason; ``judged_pairs``: pairs with titles and verdicts.
+"""

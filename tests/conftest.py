@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from lake.declaration import Job
-from lake.job import Lake, Run
+from lake.run import Lake, Run
 from lake.session import start_session
 from models.llm.language_model import convert, load_tokenizer
 from schemas.settings import Settings, load_settings

@@ -1,1 +1,1 @@
-"""Arrow batch in, Arrow batch out, on the executors."""
+"""Functions that Spark runs on the executors, from Arrow batches to Arrow batches."""

@@ -1,4 +1,4 @@
-"""The shape of a function that Spark's ``mapInArrow`` takes."""
+"""The type of the functions for Spark's ``mapInArrow``."""
 
 from __future__ import annotations
 

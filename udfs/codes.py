@@ -1,4 +1,4 @@
-"""Embeddings to semantic IDs, on the executors."""
+"""Assigns semantic IDs to embeddings, on the executors."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def _codebook(folder: Path) -> Codebook:
 
 
 def assign(codebook: str) -> Batches:
-    """Assigns codes; the codebook is loaded once per Python worker.
+    """Makes the function for ``mapInArrow`` that assigns codes; the codebook is loaded once per Python worker.
 
     Args:
         codebook: the shipped codebook.
 
     Returns:
-        Takes content_hash and embedding; gives :data:`CODES_SCHEMA`, where ``distance`` is that of the embedding to the
-        reconstruction, squared.
+        A function from content_hash and embedding to :data:`CODES_SCHEMA`, where ``distance`` is the squared distance
+        of the embedding and its reconstruction.
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -55,15 +55,15 @@ def assign(codebook: str) -> Batches:
 
 
 def move_surplus(codebook: str, cap: int) -> Callable[[pa.Table, pa.Table], pa.Table]:
-    """Moves the contents of one prefix that found their SID full to the nearest last code with room.
+    """Makes the function that moves contents of full SIDs to the nearest last code with room, prefix by prefix.
 
     Args:
         codebook: the shipped codebook.
-        cap: contents a SID may hold.
+        cap: most contents per SID.
 
     Returns:
-        Takes the surplus of a prefix (content_hash, embedding, codes) and the contents that each of its last codes
-        holds (last, held); gives :data:`MOVED_SCHEMA`.
+        A function of two tables of one prefix: the contents to move (content_hash, embedding, codes), and the number of
+        contents of each last code (last, held). It returns :data:`MOVED_SCHEMA`.
     """
 
     def run(surplus: pa.Table, held: pa.Table) -> pa.Table:
@@ -92,13 +92,13 @@ def _arrow_schema() -> pa.Schema:
 
 
 def neighbours(matrix: str, dimension: int, k: int, index: str = "") -> Batches:
-    """Finds the nearest other contents.
+    """Makes the function for ``mapInArrow`` that finds the nearest other contents.
 
     Args:
-        matrix: the shipped file with all contents' embeddings, in the order of ``position``.
-        dimension: of the embeddings.
-        k: neighbours wanted.
-        index: the shipped index of them; empty for an exact search.
+        matrix: the shipped file with the embeddings of all contents, in the order of ``position``.
+        dimension: dimension of the embeddings.
+        k: number of neighbours.
+        index: the shipped index of the embeddings; empty for an exact search.
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

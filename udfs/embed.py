@@ -1,4 +1,4 @@
-"""Contents to embeddings, on the executors."""
+"""Embeds contents, on the executors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _encoder(folder: Path, parameters: EncoderParameters) -> TextEncoder:
 
 
 def texts_of(batch: pa.RecordBatch) -> list[str]:
-    """The text of every item of a batch with title, category, attributes and description."""
+    """The texts of a batch of contents, from columns title, category, attributes and description."""
     fields = (batch.column(name).to_pylist() for name in ("title", "category", "attributes", "description"))
     return [
         item_text(title, category, dict(attributes or ()), description)
@@ -38,11 +38,11 @@ def texts_of(batch: pa.RecordBatch) -> list[str]:
 
 
 def encode(model: str, parameters: EncoderParameters) -> Batches:
-    """Embeds contents; the model is loaded once per Python worker.
+    """Makes the function for ``mapInArrow`` that embeds contents; the model is loaded once per Python worker.
 
     Args:
         model: the shipped language model.
-        parameters: how it is read.
+        parameters: parameters of the encoder.
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -63,11 +63,13 @@ def _image_encoder(folder: Path, parameters: EncoderParameters) -> ImageTextEnco
 
 
 def encode_with_images(model: str, parameters: EncoderParameters) -> Batches:
-    """Embeds contents with their ``image``; one that cannot be read is told of, and the text alone embedded.
+    """Makes the function for ``mapInArrow`` that embeds contents with their images.
+
+    If an image cannot be read, only the text is embedded and ``image_broken`` is true.
 
     Args:
         model: the shipped vision-language model.
-        parameters: how it is read.
+        parameters: parameters of the encoder.
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -86,7 +88,7 @@ def encode_with_images(model: str, parameters: EncoderParameters) -> Batches:
 
 
 def sum_moments(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Count, sum and outer products of raw vectors: one row per partition, whatever its size."""
+    """Sums raw vectors and their outer products, and counts them: one row per partition."""
     total: Moments | None = None
     for batch in batches:
         if batch.num_rows:
@@ -98,10 +100,10 @@ def sum_moments(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def project(projection: Projection) -> Batches:
-    """Centres and reduces raw vectors: content_hash, embedding, search_embedding.
+    """Makes the function for ``mapInArrow`` that centres and reduces raw vectors, to :data:`EMBEDDING_SCHEMA`.
 
     Args:
-        projection: a few hundred kilobytes, sent with the tasks.
+        projection: the projection, a few hundred kilobytes, which is sent with the tasks.
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

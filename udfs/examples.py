@@ -1,4 +1,4 @@
-"""Users' events to ranking examples, on the executors."""
+"""Makes ranking examples from users' events, on the executors."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from udfs.workers import shipped
 
 SPLITS = ("train", "valid", "test")
 KEEP = 2
-"""Salt of the draw that says whether a positive is kept."""
+"""Salt of the hash that decides whether a target is kept."""
 
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """Where the splits begin and how much of each is kept.
+    """When the splits begin, and which share of each is kept.
 
     Attributes:
-        train_from: first microsecond of the train examples; None: all before the validation period.
+        train_from: first microsecond of the train examples; None if they begin with the log.
         valid_from: first microsecond of the validation period.
         test_from: first microsecond of the test period.
         shares: share of train, valid and test targets that is kept.
@@ -49,7 +49,7 @@ class SplitPlan:
     shares: tuple[float, float, float]
 
     def split_of(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
-        """0, 1 or 2 for train, valid or test; shape (n,)."""
+        """Number of the split of each time, shape (n,): 0 for train, 1 for valid, 2 for test."""
         return (times >= self.valid_from).astype(np.int64) + (times >= self.test_from)
 
     def keeps(self, targets: Targets) -> NDArray[np.bool_]:
@@ -60,24 +60,24 @@ class SplitPlan:
 
 @cache
 def load_search_index(folder: Path) -> SearchIndex:
-    """A search index from the files of its artifact, memory-mapped: one copy for all workers of a host."""
+    """Loads the search index of an artifact, memory-mapped: all workers of a host share one copy."""
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in SearchIndex.__annotations__}
     return SearchIndex(**arrays)
 
 
 def build_examples(search_index: str, parameters: ExampleParameters, plan: SplitPlan, tasks: Sequence[str]) -> Batches:
-    """Makes the function for ``mapInArrow`` over partitions sorted by user, part, time and item row.
+    """Makes the function for ``mapInArrow`` that makes examples; partitions are sorted by user, part, time, item row.
 
-    Its input has one row per event: ``user_id``, ``part`` (of how many ``parts``), ``item_row``, ``time``, ``labels``
-    (one bit per task), ``impression`` and ``key``. All of a user's events lie in one partition, once for every part;
-    each part makes its share of the examples. Memory: one user's events and a part's examples, whatever the partition's
-    size.
+    The input has one row per event: ``user_id``, ``part`` and ``parts`` (number and count of the user's parts),
+    ``item_row``, ``time``, ``labels`` (one bit per task), ``impression`` and ``key``. A partition holds all events of a
+    user, once for every part; each part makes its share of the examples. Memory: the events of one user and the
+    examples of one part.
 
     Args:
         search_index: the shipped search index.
         parameters: lengths and sampling.
         plan: the time split.
-        tasks: in the order of the labels.
+        tasks: names of the tasks, in the order of the labels.
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -93,7 +93,7 @@ def build_examples(search_index: str, parameters: ExampleParameters, plan: Split
 
 
 def users_of(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """One table per user and part, from batches sorted by them."""
+    """Yields one table per user and part, from batches that are sorted by user and part."""
     pending: list[pa.RecordBatch] = []
     for batch in batches:
         if batch.num_rows == 0:
@@ -123,14 +123,14 @@ def examples_of_user(
     *,
     share: tuple[int, int] = (0, 1),
 ) -> tuple[Targets, Histories] | None:
-    """All kept examples of one user, with their histories; None where there are none.
+    """The examples of one user, or of one part of them, with their histories; None if there are none.
 
     Args:
         events: the user's events, oldest first.
-        index: what is known of the items.
+        index: the search index of the items.
         parameters: lengths and sampling.
         plan: the time split.
-        share: the part of the user's positives and impressions that is made, and of how many.
+        share: number of the part to make, and number of parts.
     """
     targets = targets_of(events, parameters.attribution_gap)
     part, parts = share
@@ -165,14 +165,14 @@ def _events(rows: pa.Table, tasks: int) -> UserEvents:
 def to_arrow(
     user: str, targets: Targets, histories: Histories, plan: SplitPlan, *, tasks: Sequence[str]
 ) -> pa.RecordBatch:
-    """One user's examples as the columns of ``ranker_examples``, item row and key in place of ids.
+    """One user's examples as columns of ``ranker_examples``, with item row and key instead of ids.
 
     Args:
-        user: the user's id.
-        targets: the examples' targets.
-        histories: of the targets.
+        user: id of the user.
+        targets: targets of the examples.
+        histories: histories and features of the targets.
         plan: the time split.
-        tasks: in the order of the labels.
+        tasks: names of the tasks, in the order of the labels.
     """
     n = len(targets.rows)
     columns: dict[str, pa.Array] = {

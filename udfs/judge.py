@@ -1,4 +1,4 @@
-"""Pairs of contents to a judge's opinions, on the executors."""
+"""Judges pairs of contents, on the executors."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def _local(name: str, folder: Path, parameters: EncoderParameters) -> Judge:
 
 
 def judge_locally(name: str, model: str, parameters: EncoderParameters) -> Batches:
-    """Scores pairs with a local model, loaded once per Python worker.
+    """Makes the function for ``mapInArrow`` that scores pairs with a local model, loaded once per Python worker.
 
     Args:
-        name: the judge's.
+        name: name of the judge.
         model: the shipped language model.
-        parameters: how it reads.
+        parameters: parameters of the encoder.
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -47,10 +47,10 @@ def judge_locally(name: str, model: str, parameters: EncoderParameters) -> Batch
 
 
 def judge_by_endpoint(parameters: EndpointParameters) -> Batches:
-    """Scores pairs by asking an endpoint.
+    """Makes the function for ``mapInArrow`` that scores pairs by requests to an endpoint.
 
     Args:
-        parameters: the limits are one task's.
+        parameters: parameters of the requests; the limits are those of one task.
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -64,9 +64,9 @@ def judge_by_endpoint(parameters: EndpointParameters) -> Batches:
 def _judged(batch: pa.RecordBatch, judge: Judge) -> pa.RecordBatch:
     opinions = judge.opinions(_texts(batch.column("trigger")), _texts(batch.column("target")))
     names = ["trigger_content", "target_content"]
-    # A batch's tokens stand in its first row: they are summed, never looked at by pair.
+    # Only the sum of the tokens is used, so the first row of a batch holds all of its tokens.
     tokens = [pa.array([total] + [0] * (batch.num_rows - 1), pa.int64()) for total in opinions.tokens]
-    scores = pa.array(opinions.scores, from_pandas=True)  # NaN: no answer
+    scores = pa.array(opinions.scores, from_pandas=True)  # NaN (no answer) becomes null
     columns = [*(batch.column(name) for name in names), scores, pa.array(opinions.reasons, pa.string()), *tokens]
     return pa.RecordBatch.from_arrays(columns, [*names, "judge_score", "reason", "tokens_read", "tokens_written"])
 

@@ -1,4 +1,4 @@
-"""A column of vectors from Spark to one file of numbers on the driver, a block at a time."""
+"""Copies a column of vectors from Spark to a file on the driver, one block at a time."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ def _pack(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 ROWS_AT_A_TIME = 5_000
-"""A task's rows, about: the driver takes one task's at a time."""
+"""Approximate rows per task. The driver receives the rows of one task at a time."""
 
 
 def gather_matrix(rows: DataFrame, column: str, order: Sequence[str | Column], path: Path) -> NDArray[np.float32]:
     """Writes a column of equally long float vectors to a file.
 
-    Driver memory: some thousands of vectors, a few times; its disk: all of them.
+    Driver memory: a few copies of some thousand vectors. Driver disk: all vectors.
 
     Args:
         rows: the rows; they are counted first.
-        column: of type ARRAY<FLOAT>, without nulls.
-        order: of the rows in the file; no two rows agree in it.
-        path: of the file.
+        column: column of type ARRAY<FLOAT>, without nulls.
+        order: columns that define a unique order, in which the rows are written.
+        path: path of the file.
 
     Returns:
-        The file, memory-mapped and writable, shape (rows, d); shape (0, 0) where there are no rows.
+        The file, memory-mapped and writable, shape (rows, d); shape (0, 0) if there are no rows.
 
     Raises:
         ValueError: the vectors differ in length.
@@ -57,5 +57,5 @@ def gather_matrix(rows: DataFrame, column: str, order: Sequence[str | Column], p
 
 
 def read_matrix(path: Path, dimension: int) -> NDArray[np.float32]:
-    """What :func:`gather_matrix` wrote, memory-mapped and read only, shape (rows, dimension)."""
+    """The file of :func:`gather_matrix`, memory-mapped and read-only, shape (rows, dimension)."""
     return np.memmap(path, np.float32, "r").reshape(-1, dimension)

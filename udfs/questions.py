@@ -1,4 +1,4 @@
-"""Contents to questions with answers, on the executors."""
+"""Writes questions with answers about contents, on the executors."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Questions = list[list[tuple[str, str]]]
 
 
 def questions_from_fields(most: int) -> Batches:
-    """Questions that contents with their ``partners`` answer themselves.
+    """Makes the function for ``mapInArrow`` that writes questions from the fields and ``partners`` of contents.
 
     Args:
-        most: questions of a content.
+        most: most questions per content.
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -37,11 +37,13 @@ def questions_from_fields(most: int) -> Batches:
 
 
 def questions_by_endpoint(parameters: EndpointParameters, most: int) -> Batches:
-    """Questions that the model behind an endpoint writes; a content it writes nothing of gives no row.
+    """Makes the function for ``mapInArrow`` that lets the model of an endpoint write questions.
+
+    A content about which the model writes no question gives no row.
 
     Args:
-        parameters: the limits are one task's.
-        most: questions of a content.
+        parameters: parameters of the requests; the limits are those of one task.
+        most: most questions per content.
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

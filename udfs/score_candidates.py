@@ -1,4 +1,4 @@
-"""Users' candidates to scores, on the executors."""
+"""Scores users' candidates, on the executors."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from udfs.workers import shipped, use_task_cores
 
 
 def score_candidates(rankers: str, model: str, search_index: str, parameters: ExampleParameters) -> Batches:
-    """Makes the function for ``mapInArrow`` over partitions sorted by user, part, time and item row.
+    """Makes the function for ``mapInArrow`` that scores; its partitions are sorted by user, part, time and item row.
 
-    Its input has one row per event and one per candidate: ``user_id``, ``part``, ``item_id`` (null for an event),
-    ``item_row``, ``time``, ``labels`` (one bit per task) and the features that are counted over all users. All of a
-    user's events lie beside the candidates of every part. Memory: the ranker, one user's events, and one part's
-    candidates.
+    The input has one row per event and one per candidate: ``user_id``, ``part``, ``item_id`` (null for an event),
+    ``item_row``, ``time``, ``labels`` (one bit per task) and the features that are counted over all users. Each part of
+    a user's candidates comes with all of the user's events. Memory: the ranker, the events of one user, and the
+    candidates of one part.
 
     Args:
         rankers: the shipped rankers.
-        model: the name of the one that scores.
-        search_index: the shipped search index, that it was trained with.
-        parameters: search and lengths that it was trained with.
+        model: name of the ranker that scores.
+        search_index: the shipped search index that the ranker was trained with.
+        parameters: search and lengths that the ranker was trained with.
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -1,4 +1,4 @@
-"""Examples to scores, and scores to AUC per user, on the executors."""
+"""Scores examples, and measures the AUC of each user, on the executors."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ USER_AUC_SCHEMA = "slice STRING, task STRING, model STRING, user_id STRING, auc 
 
 @cache
 def loaded_ranker(folder: Path, name: str) -> Ranker:
-    """A ranker of an artifact, loaded once a Python worker."""
+    """A ranker of an artifact; it is loaded once per Python worker."""
     return load_ranker(folder, name)
 
 
 def score(artifact: str, models: Sequence[str], kept: Sequence[str]) -> Batches:
-    """Scores examples with several rankers; each is loaded once per Python worker.
+    """Makes the function for ``mapInArrow`` that scores examples; each ranker is loaded once per Python worker.
 
     Args:
         artifact: the shipped rankers.
-        models: their names; scores come out as ``<model>_<task>``.
-        kept: input columns that are passed on.
+        models: names of the rankers; the columns of the scores are named ``<model>_<task>``.
+        kept: input columns that the output holds too.
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -64,11 +64,11 @@ def _tensors(batch: pa.RecordBatch, ranker: Ranker) -> dict[str, torch.Tensor]:
 
 
 def user_aucs(tasks: Sequence[str], models: Sequence[str]) -> Callable[[pa.Table], pa.Table]:
-    """Makes the function for ``groupBy(bucket, slice).applyInArrow``: AUC of every user, task and model.
+    """Makes the function for ``groupBy(bucket, slice).applyInArrow`` that measures AUC by user, task and model.
 
     Args:
-        tasks: with columns ``label_<task>``.
-        models: with columns ``<model>_<task>``.
+        tasks: names of the tasks; the labels are in columns ``label_<task>``.
+        models: names of the models; the scores are in columns ``<model>_<task>``.
     """
 
     def run(bucket: pa.Table) -> pa.Table:

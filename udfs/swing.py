@@ -1,4 +1,4 @@
-"""Swing over one bucket of trigger items."""
+"""Runs Swing on a bucket of trigger items, on the executors."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ ROWS_OUT = 100_000
 
 
 def swing_bucket(parameters: SwingParameters, total_users: int, buckets: int) -> Batches:
-    """Makes the function for ``mapInArrow`` over partitions that each hold one bucket.
+    """Makes the function for ``mapInArrow`` that scores pairs; each partition holds one bucket.
 
-    Its input has one row per user of the bucket: ``bucket``, ``user``, ``items`` (all of the user's items, those
-    not to be scored on this user as their complement), ``popularity``, and ``contents`` and ``decay`` where wanted.
-    The bucket scores the items whose number modulo ``buckets`` is its own. Memory: the bucket's rows, some 60 bytes an
-    occurrence, and 8 bytes for every item of the log.
+    The input has one row per user of the bucket: ``bucket``, ``user``, ``items`` (all items of the user; the bitwise
+    complement of an item that is not scored on this user), ``popularity``, and optionally ``contents`` and ``decay``.
+    The triggers of a bucket are the items whose number modulo ``buckets`` is the number of the bucket. Memory: the
+    bucket's rows, about 60 bytes per item occurrence, and 8 bytes per item of the log.
 
     Args:
-        parameters: Swing's constants.
-        total_users: users of the whole log.
+        parameters: parameters of Swing.
+        total_users: number of users of the whole log.
         buckets: number of buckets.
     """
 
@@ -51,10 +51,10 @@ def swing_bucket(parameters: SwingParameters, total_users: int, buckets: int) ->
 
 
 def bucket_layout(bucket: pa.Table, total_users: int, buckets: int) -> tuple[UserItems, NDArray[np.int32]]:
-    """The kernel's layout of one bucket, users in the order of their keys, so that equal rows give equal bits.
+    """The kernel's layout of one bucket. Users are sorted by key, so that results do not depend on the order of rows.
 
     Returns:
-        The layout, in codes of the bucket's own; the item number of each code, shape (items,).
+        The layout, in which items have codes of this bucket; the item number of each code, shape (items,).
     """
     bucket = bucket.sort_by("user").combine_chunks()
     names = {"items", "popularity", "contents", "decay"} & set(bucket.column_names)
@@ -62,7 +62,7 @@ def bucket_layout(bucket: pa.Table, total_users: int, buckets: int) -> tuple[Use
     start = lists["items"].offsets.to_numpy().astype(np.int64)
     flat = {name: column.flatten().to_numpy(zero_copy_only=False) for name, column in lists.items()}
     numbers = np.where(flat["items"] < 0, ~flat["items"], flat["items"])
-    # Numbers are dense: a table of them is far cheaper than the sort of np.unique.
+    # Item numbers are dense, so a lookup table is much faster than the sort of np.unique.
     place = np.full(numbers.max() + 1, -1, np.int64)
     place[numbers] = np.arange(len(numbers))
     codes = np.flatnonzero(place >= 0).astype(np.int32)

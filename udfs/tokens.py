@@ -1,4 +1,4 @@
-"""Contents and their questions to token ids, on the executors."""
+"""Turns contents and their questions into token ids, on the executors."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _tokenizer = cache(load_tokenizer)
 
 
 def tokens_of_contents(model: str, most: int) -> Batches:
-    """Token ids plus 1 of what is embedded for contents, cut or padded by 0 to one length.
+    """Makes the function for ``mapInArrow`` that gives the token ids, plus 1, of the prompts that embed contents.
 
     Args:
         model: the shipped language model.
-        most: tokens of a content.
+        most: tokens per content; longer prompts are cut, shorter ones padded by 0.
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -41,11 +41,11 @@ def tokens_of_contents(model: str, most: int) -> Batches:
 
 
 def tokens_of_questions(model: str, most: int) -> Batches:
-    """Token ids plus 1 of questions and of their answers, each cut or padded by 0 to one length.
+    """Makes the function for ``mapInArrow`` that gives the token ids, plus 1, of questions and answers.
 
     Args:
         model: the shipped language model.
-        most: tokens of a question, and of an answer.
+        most: tokens per question and per answer; longer texts are cut, shorter ones padded by 0.
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

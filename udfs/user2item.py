@@ -1,4 +1,4 @@
-"""User-to-item pairs on the executors: examples for the two-tower model, its item vectors, the triggers."""
+"""User-to-item pairs, on the executors: examples for the two-tower model, item vectors, and triggers."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ TRIGGER_SCHEMA = "trigger INT, target INT, similarity FLOAT"
 
 
 def recent_items(length: int) -> Batches:
-    """Makes the function for ``mapInArrow`` that gives wanted events the user's last positives before them.
+    """Makes the function for ``mapInArrow`` that finds the user's last positives before each wanted event.
 
-    Its input has one row per positive event, by user and time: ``user``, ``time``, ``item``, ``wanted``. Events without
-    a history give no row. Memory: one batch, and the last events of one user.
+    The input has one row per positive event, sorted by user and time: ``user``, ``time``, ``item``, ``wanted``. Events
+    without earlier positives give no row. Memory: one batch, and the last events of one user.
 
     Args:
-        length: positives looked back on.
+        length: number of last positives.
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -43,9 +43,9 @@ def recent_items(length: int) -> Batches:
 
 
 def item_vectors(artifact: str) -> Batches:
-    """Makes the function for ``mapInArrow`` that gives items (``item``, ``content``, ``features``) their vectors.
+    """Makes the function for ``mapInArrow`` that gives the vectors of items (``item``, ``content``, ``features``).
 
-    Memory: the model, once a worker, and one batch.
+    Memory: one model per worker, and one batch.
 
     Args:
         artifact: the shipped two-tower model.
@@ -59,7 +59,7 @@ def item_vectors(artifact: str) -> Batches:
             features = torch.from_numpy(column_matrix(batch["features"]).copy())
             with torch.inference_mode():
                 exact = model.item_vectors(items, features).numpy()
-            # The last bits depend on who else is in the batch, and with them near ties between triggers.
+            # Rounded, as the last bits depend on the other rows of the batch and would decide near ties of triggers.
             vectors = exact.round(6).astype(np.float32)
             columns = {"item": batch["item"], "content": batch["content"], "vector": list_column(vectors)}
             yield pa.RecordBatch.from_pydict(columns)
@@ -73,13 +73,13 @@ def _two_tower(folder: Path) -> TwoTower:
 
 
 def nearest_triggers(window: int) -> Batches:
-    """Makes the function for ``mapInArrow`` that finds each positive's trigger.
+    """Makes the function for ``mapInArrow`` that finds the trigger of each positive event.
 
-    Its input has one row per positive event, by user and time: ``user``, ``time``, ``item``, ``content``, ``vector``.
-    Memory: one batch, and the last events of one user.
+    The input has one row per positive event, sorted by user and time: ``user``, ``time``, ``item``, ``content``,
+    ``vector``. Memory: one batch, and the last events of one user.
 
     Args:
-        window: positives looked back on.
+        window: number of last positives among which the trigger is found.
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -99,7 +99,7 @@ def nearest_triggers(window: int) -> Batches:
 
 
 def _with_history(batches: Iterable[pa.RecordBatch], window: int) -> Iterator[tuple[pa.Table, int]]:
-    """Each batch with what of the batches before may be its history, and where the batch itself begins."""
+    """Yields each batch after the earlier rows that its histories need, and the position at which the batch begins."""
     carried: pa.Table | None = None
     for batch in batches:
         if batch.num_rows == 0:

@@ -1,4 +1,4 @@
-"""What a Python worker sets up once, before its first batch."""
+"""Set-up of a Python worker: shipped files and number of threads."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ def shipped(name: str) -> Path:
     """The local path of files that the driver shipped.
 
     Args:
-        name: what ``Artifacts.ship`` returned, or the name of a file given to ``SparkContext.addFile``.
+        name: the result of ``Artifacts.ship``, or the name of a file that was given to ``SparkContext.addFile``.
     """
     return Path(name) if Path(name).is_absolute() else Path(SparkFiles.get(name))
 
 
 def use_task_cores() -> None:
-    """Keeps torch and faiss to the cores that Spark gave the task."""
+    """Limits torch and faiss to the number of cores of the Spark task."""
     context = TaskContext.get()
     cores = context.cpus() if context else 1
     torch.set_num_threads(cores)

@@ -1,1 +1,1 @@
-"""The steps of ``assign_semantic_ids``: collisions, neighbours, what changed, how good the codes are."""
+"""Functions about codes: collisions, neighbours, changes of semantic IDs, and quality."""

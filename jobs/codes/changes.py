@@ -1,20 +1,20 @@
-"""Which semantic IDs were given or moved, and why, out of the table's change data feed."""
+"""Records which semantic IDs were assigned or changed, and why, from the change data feed of ``semantic_ids``."""
 
 from __future__ import annotations
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lake.job import Run
+from lake.run import Run
 from schemas.tables import SEMANTIC_IDS, SID_CHANGES
 
 BEFORE, AFTER = "update_preimage", "update_postimage"
 
 
 def changes_of(feed: DataFrame) -> DataFrame:
-    """Rows of ``sid_changes``: items that are new or whose SID moved.
+    """Rows of ``sid_changes``: items that are new or whose semantic ID changed.
 
-    A text that changed is the reason even where the codebook did too.
+    If both the text and the codebook changed, the reason is the text.
 
     Args:
         feed: ``semantic_ids`` with Delta's ``_change_type``, ``_commit_version`` and ``_commit_timestamp``.
@@ -49,7 +49,7 @@ def changes_of(feed: DataFrame) -> DataFrame:
 
 
 def record_changes(run: Run) -> None:
-    """Appends what changed since the last version that was recorded: also after a run that failed in between."""
+    """Appends all changes since the last recorded version, including those of runs that failed before recording."""
     before = run.find(SID_CHANGES.name)
     newest = None if before is None else before.agg(F.max("table_version")).collect()[0][0]
     recorded = -1 if newest is None else int(newest)

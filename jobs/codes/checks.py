@@ -1,17 +1,17 @@
-"""What is checked of the codebook's settings before any work begins."""
+"""Checks of the codebook's settings before any work."""
 
 from __future__ import annotations
 
-from lake.job import user_mistakes
 from models.quantize.methods import method_of
+from schemas.errors import user_mistakes
 from schemas.settings import Settings
 
 
 def check_method(settings: Settings) -> None:
-    """The method exists, and takes the sizes and the way with collisions that the settings name.
+    """Checks that the method exists and supports the settings of sizes and collisions.
 
     Raises:
-        UserError: it does not.
+        UserError: the method does not exist or does not support a setting.
     """
     with user_mistakes():
         method_of(settings.codebook).check()

@@ -1,4 +1,4 @@
-"""What becomes of contents that share a SID. Contents that were published are never touched."""
+"""Resolves collisions, contents with the same SID. Codes that were already published do not change."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ def resolved(
     assigned: DataFrame,
     published: DataFrame | None,
     embeddings: DataFrame,
+    *,
     codebook: str,
     levels: int,
     settings: CodebookSettings,
 ) -> DataFrame:
     """The final codes of newly assigned contents.
 
-    Executor memory: Spark's windows; with ``next_best`` the embeddings of one prefix's surplus, and as many distances
-    as they have codes to choose from.
+    Executor memory: windows of Spark; with ``next_best``, the embeddings of the contents of one prefix that have to
+    change, and their distances to all last codes.
 
     Args:
-        assigned: content_hash, codes, reconstruction_error, distance, as the codebook gives them.
-        published: content_hash, codes and suffix of contents that have theirs already, or None.
-        embeddings: content_hash and embedding of the assigned.
+        assigned: content_hash, codes, reconstruction_error, distance, as assigned by the codebook.
+        published: content_hash, codes and suffix of contents with published codes; None if there are none.
+        embeddings: content_hash and embedding of the assigned contents.
         codebook: the shipped codebook.
-        levels: codes a content.
-        settings: ``collisions`` and ``contents_per_sid``.
+        levels: number of codes per content.
+        settings: holds ``collisions`` and ``contents_per_sid``.
 
     Returns:
         content_hash, codes, suffix, reconstruction_error.
@@ -38,12 +39,14 @@ def resolved(
     if settings.collisions == "suffix":
         return with_suffix(assigned, published)
     if settings.collisions == "next_best":
-        return next_best(assigned, published, embeddings, codebook, levels, settings.contents_per_sid)
+        return next_best(
+            assigned, published, embeddings, codebook=codebook, levels=levels, cap=settings.contents_per_sid
+        )
     return assigned.withColumn("suffix", F.lit(None).cast("int")).select(*COLUMNS)
 
 
 def with_suffix(assigned: DataFrame, published: DataFrame | None) -> DataFrame:
-    """A further code for every content of a SID but its first: 1, 2, … by hash, after those published."""
+    """Gives every content of a SID, except the first, a suffix 1, 2, … in the order of a hash, after published ones."""
     place = F.row_number().over(Window.partitionBy("codes").orderBy(F.xxhash64("content_hash"), "content_hash"))
     numbered = assigned.withColumn("place", place)
     if published is None:
@@ -56,9 +59,9 @@ def with_suffix(assigned: DataFrame, published: DataFrame | None) -> DataFrame:
 
 
 def next_best(
-    assigned: DataFrame, published: DataFrame | None, embeddings: DataFrame, codebook: str, levels: int, cap: int
+    assigned: DataFrame, published: DataFrame | None, embeddings: DataFrame, *, codebook: str, levels: int, cap: int
 ) -> DataFrame:
-    """Contents beyond the cap of their SID get the nearest last code with room, the nearest content first."""
+    """Moves contents beyond the cap of their SID to the nearest last code with room; the nearest contents stay."""
     nearest = Window.partitionBy("codes").orderBy("distance", F.xxhash64("content_hash"), "content_hash")
     placed = assigned.withColumn("place", F.row_number().over(nearest))
     if published is None:

@@ -1,4 +1,4 @@
-"""How good the codes are, and whether the codebook still fits what it is given."""
+"""Measures the quality of the codes, and whether new contents still fit the codebook."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pyspark.sql import functions as F
 
 from jobs.codes.published import all_codes
 from lake.artifacts import Artifact
-from lake.job import Run
+from lake.run import Run
 from models.quantize.codebook import Codebook
 from models.quantize.quality import collision_numbers, hit_rates
 from udfs.arrays import column_matrix
 
 COLLISION_FLOOR = 0.01
-"""A share of colliding contents below this is no reason to refit."""
+"""Smallest baseline of the share of colliding contents; smaller shares are no reason to refit."""
 
 
 def measure_codes(run: Run, assigned: DataFrame, codebook: Artifact) -> None:
-    """Collisions over items and over distinct contents, use and entropy of each level, reconstruction error.
+    """Measures collisions of items and of distinct contents, use and entropy of each level, reconstruction error.
 
-    Driver memory: one number for each size that a SID's bucket has.
+    Driver memory: one row per number of contents that share a SID.
     """
     items = assigned.where(F.col("codebook_version") == codebook.version).persist()
     codes = items.dropDuplicates(["content_hash"]).withColumn("codes", all_codes()).persist()
@@ -45,8 +45,11 @@ def measure_codes(run: Run, assigned: DataFrame, codebook: Artifact) -> None:
         frame.unpersist()
 
 
-def measure_hits(run: Run, contents: DataFrame, codes: DataFrame, codebook: Codebook, most: int) -> None:
-    """HR@1 and HR@10 of codes on a sample of contents."""
+def measure_hits(run: Run, contents: DataFrame, codes: DataFrame, codebook: Codebook, *, most: int) -> None:
+    """Measures HR@1 and HR@10 of the codes on a sample of contents.
+
+    Driver memory: ``most`` embeddings and their reconstructions.
+    """
     sample = contents.select("content_hash", "embedding").orderBy("content_hash").limit(most)
     table = sample.join(codes.select("content_hash", "codes"), "content_hash", "inner").toArrow()
     rates = hit_rates(column_matrix(table["embedding"]), codebook.reconstruct(column_matrix(table["codes"])), (1, 10))
@@ -55,12 +58,12 @@ def measure_hits(run: Run, contents: DataFrame, codes: DataFrame, codebook: Code
 
 
 def measure_drift(run: Run, assigned: DataFrame, codebook: Artifact) -> None:
-    """Whether new contents fit the codebook as well as the first ones did, and so whether a refit is due.
+    """Measures whether new contents fit the codebook as well as the first contents did, and whether a refit is due.
 
-    New contents are those given codes after the codebook's first night. The baseline of their reconstruction error is
-    the larger of that of the contents held out when it was fitted and the first night's; of the share that collides,
-    the first night's. A content collides that shares its codes, suffix aside, with more than the setting means it to:
-    a suffix hides a collision, it does not undo it.
+    The first contents are those of the codebook's first assignment, new contents those of later assignments. The
+    baseline of the reconstruction error is the error of the first contents or of the contents held out in the fit,
+    whichever is larger; the baseline of the collisions is the share of the first contents that collide. A content
+    collides if more contents than the settings allow have its codes; the suffix is ignored here.
     """
     settings = run.settings.codebook
     levels = len(codebook.card["sizes"])

@@ -1,4 +1,4 @@
-"""Every content's nearest other contents: QARM V1's VQ code."""
+"""Finds the nearest other contents of every content (QARM V1's VQ code)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lake.job import Run
+from lake.run import Run
 from models.quantize.neighbours import nearest_others, read_index, write_index
 from udfs.codes import NEIGHBOURS_SCHEMA, neighbours
 from udfs.matrix import gather_matrix
@@ -17,18 +17,19 @@ from udfs.matrix import gather_matrix
 RECALL_SAMPLE = 256
 
 
-def nearest_items(run: Run, contents: DataFrame, count: int, dimension: int, folder: Path) -> DataFrame:
-    """Neighbours of every content as item ids; exact up to ``codebook.neighbours_exact`` contents, by an index above.
+def nearest_items(run: Run, contents: DataFrame, *, count: int, dimension: int, folder: Path) -> DataFrame:
+    """The neighbours of every content, as item ids.
 
-    Executor memory: the embeddings (and the index) memory-mapped, one copy a host. Driver memory: the index while it is
-    built, which holds the embeddings once; no neighbours are searched beyond ``codebook.neighbours_limit`` contents.
+    The search is exact up to ``codebook.neighbours_exact`` contents and uses an index above; with more than
+    ``codebook.neighbours_limit`` contents there are no neighbours. Executor memory: the embeddings and the index,
+    memory-mapped, one copy per host. Driver memory: the index, which holds the embeddings once.
 
     Args:
         run: the run.
         contents: content_hash, item_id, embedding, position.
-        count: of the contents.
-        dimension: of the embeddings.
-        folder: an empty local folder that outlives the result's use.
+        count: number of contents.
+        dimension: dimension of the embeddings.
+        folder: an empty local folder, which must exist as long as the result is used.
 
     Returns:
         content_hash, neighbours ARRAY<STRING>.
@@ -63,7 +64,7 @@ def nearest_items(run: Run, contents: DataFrame, count: int, dimension: int, fol
 
 
 def _recall(matrix: NDArray[np.float32], index: Path, k: int) -> float:
-    """Share of the exact neighbours that the index finds, on a sample."""
+    """Share of the exact neighbours that the index finds, measured on a sample."""
     own = np.linspace(0, len(matrix) - 1, RECALL_SAMPLE).astype(np.int64)
     queries = np.ascontiguousarray(matrix[own])
     exact, found = nearest_others(queries, matrix, own, k), nearest_others(queries, read_index(index), own, k)

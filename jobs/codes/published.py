@@ -1,4 +1,4 @@
-"""What codebooks have given contents: what is published never changes under the codebook that gave it."""
+"""Reads published codes. The codes that a codebook gave a content never change under this codebook."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lake.artifacts import Artifact
-from lake.job import Run
+from lake.run import Run
 from schemas.errors import UserError
 from schemas.names import SID_COLUMNS
 from schemas.tables import SEMANTIC_IDS
 
 
 def all_codes() -> Column:
-    """Every code of a row of ``semantic_ids``: its levels', then the suffix."""
+    """All codes of a row of ``semantic_ids``: those of the levels, then the suffix."""
     return F.concat(F.array_compact(F.array(*SID_COLUMNS)), F.coalesce("sid_more", F.array().cast("array<int>")))
 
 
 def current_ids(run: Run) -> DataFrame | None:
-    """The current ``semantic_ids``, or None.
+    """The current table ``semantic_ids``; None if it does not exist.
 
     Raises:
-        UserError: an older version of this package wrote it, with other columns.
+        UserError: an earlier version of qarm wrote the table with other columns.
     """
     rows = run.find(SEMANTIC_IDS.name)
     if rows is None:
@@ -29,14 +29,14 @@ def current_ids(run: Run) -> DataFrame | None:
     missing = [name for name in SEMANTIC_IDS.names if name not in rows.columns]
     if missing:
         raise UserError(
-            f"table semantic_ids has no column {missing[0]}: an older qarm wrote it; move it away, and every item"
-            " gets its semantic ID anew"
+            f"table semantic_ids has no column {missing[0]}: an earlier qarm wrote it; move the table away, and the"
+            " next run assigns new semantic IDs to all items"
         )
     return rows
 
 
 def published_codes(run: Run, current: DataFrame, codebook: Artifact) -> DataFrame:
-    """What contents have been given by a codebook: where another one came in between, when it was last in use.
+    """The codes that a codebook gave to contents; if the codebook is not the current one, from its last use.
 
     Returns:
         content_hash, codes ARRAY<INT> (one a level), suffix INT (null for none), reconstruction_error.

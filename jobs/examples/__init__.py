@@ -1,1 +1,1 @@
-"""Transforms of the ranking examples."""
+"""Functions that make ranking examples, used by build_examples and score."""

@@ -1,7 +1,8 @@
 """The audience of every item: the mean taste of the users who took it.
 
-Tastes are those of :func:`models.ranker.examples.taste.tastes`, of all that a user took, each item counted once. All of
-it is done on the cluster, equal from run to run up to rounding; the ratings pass two shuffles with a vector each.
+A taste is defined by :func:`models.ranker.examples.taste.tastes`; here it is of all items that a user took, each
+counted once. Spark computes audiences, equal from run to run up to rounding; the ratings are shuffled twice with a
+vector each.
 """
 
 from __future__ import annotations
@@ -16,16 +17,16 @@ from pyspark.sql import functions as F
 from jobs.transforms.als import unit_vectors
 
 PRIOR = 3
-"""Takers of no taste that every audience is mixed with: two users say little of the next."""
+"""Shrinkage of an audience towards 0: number of users without a taste that are added to its users."""
 
 
 def user_directions(ratings: DataFrame, vectors: DataFrame, dim: int) -> DataFrame:
-    """The direction of what every user took.
+    """The direction of the mean vector of the items that each user took.
 
     Args:
-        ratings: user, item; one row a user and item.
+        ratings: user, item; one row per user and item.
         vectors: item, vector ARRAY<FLOAT> of length 1.
-        dim: of a vector.
+        dim: dimension of the vectors.
 
     Returns:
         user, vector ARRAY<FLOAT> of length 1.
@@ -35,21 +36,21 @@ def user_directions(ratings: DataFrame, vectors: DataFrame, dim: int) -> DataFra
 
 
 def mean_user(directions: DataFrame, dim: int) -> NDArray[np.float32]:
-    """The mean of the users' directions, shape (dim,); 0 where there are no users."""
+    """The mean of the users' directions, shape (dim,); 0 if there are no users."""
     found = directions.agg(_each(F.avg, dim).alias("mean")).collect()[0]["mean"]
     return np.array([value or 0 for value in found], np.float32)
 
 
 def audiences(ratings: DataFrame, directions: DataFrame, mean: NDArray[np.float32]) -> DataFrame:
-    """The mean taste of every item's takers.
+    """The mean taste of the users who took each item.
 
     Args:
-        ratings: user, item; one row a user and item.
-        directions: of :func:`user_directions`.
-        mean: of :func:`mean_user`.
+        ratings: user, item; one row per user and item.
+        directions: result of :func:`user_directions`.
+        mean: result of :func:`mean_user`.
 
     Returns:
-        item, vector ARRAY<FLOAT>: the shorter, the fewer took the item and the less they have in common.
+        item, vector ARRAY<FLOAT>; the vector is short if few users took the item or if their tastes differ.
     """
     away = F.array(*(F.get("vector", F.lit(i)) - F.lit(float(value)) for i, value in enumerate(mean)))
     tastes = unit_vectors(directions.withColumn("vector", away), "vector")
@@ -63,5 +64,5 @@ def audiences(ratings: DataFrame, directions: DataFrame, mean: NDArray[np.float3
 
 
 def _each(function: Callable[[Column], Column], dim: int) -> Column:
-    """An aggregate of every place of the vectors."""
+    """Applies an aggregate to each dimension of the vectors."""
     return F.array(*(function(F.get("vector", F.lit(i))) for i in range(dim)))

@@ -1,4 +1,4 @@
-"""Behaviour vectors of the items: who takes what, by ALS, fitted several times so that no example sees its future."""
+"""Behaviour vectors: ALS vectors of the items, fitted at several times so that no example reads its own future."""
 
 from __future__ import annotations
 
@@ -22,14 +22,17 @@ from udfs.arrays import column_matrix
 
 
 def fit_days(periods: Periods, settings: BehaviourSettings) -> list[date]:
-    """First days after the logs that vectors are fitted on, ascending; none where the settings want no vectors.
+    """The days of the fits, ascending; vectors are fitted on the log before each day.
 
-    The first is that of the train examples, or the day halfway through a train period that gives examples from its
-    beginning; the last is that of the validation period; the others lie evenly between.
+    The first is the first day of the train examples, or the middle of the train period if train examples begin with
+    it; the last is the first day of the validation period; the others are spread evenly between.
 
     Args:
-        periods: of the log.
-        settings: of the fits; fewer than they want where there are fewer days.
+        periods: periods of the log.
+        settings: settings of the fits.
+
+    Returns:
+        The days, at most ``settings.fits``; empty if ``settings.model`` is none.
     """
     if settings.model == "none":
         return []
@@ -40,7 +43,7 @@ def fit_days(periods: Periods, settings: BehaviourSettings) -> list[date]:
 
 
 def ratings_before(positives: DataFrame, items: DataFrame, until: date) -> DataFrame:
-    """Who took what before a day, and how often.
+    """Ratings from the positive events before a day.
 
     Args:
         positives: user_id, item_id, event_date.
@@ -48,7 +51,7 @@ def ratings_before(positives: DataFrame, items: DataFrame, until: date) -> DataF
         until: the day.
 
     Returns:
-        user INT, item INT, the items' rows; rating FLOAT, the logarithm of 1 and the times.
+        user INT, item INT (the item_row), rating FLOAT, log(1 + number of events); one row per user and item.
     """
     counts = (
         positives.where(F.col("event_date") < F.lit(until))
@@ -60,12 +63,12 @@ def ratings_before(positives: DataFrame, items: DataFrame, until: date) -> DataF
 
 
 def vectors_by_row(vectors: DataFrame, count: int, dim: int) -> NDArray[np.float32]:
-    """Gathers vectors as a matrix, 0 for items that have none. Driver memory: three times ``dim * 4`` bytes an item.
+    """Collects vectors as a matrix, 0 for items without one. Driver memory: three times ``dim * 4`` bytes per item.
 
     Args:
         vectors: item INT, vector ARRAY<FLOAT>.
-        count: items.
-        dim: of a vector.
+        count: number of items.
+        dim: dimension of the vectors.
 
     Returns:
         Shape (count, dim).
@@ -78,11 +81,11 @@ def vectors_by_row(vectors: DataFrame, count: int, dim: int) -> NDArray[np.float
 
 
 def takers_by_row(ratings: DataFrame, count: int) -> NDArray[np.int64]:
-    """Users that took each item. Driver memory: 12 bytes an item.
+    """Number of users who took each item. Driver memory: 12 bytes per item.
 
     Args:
-        ratings: of :func:`ratings_before`.
-        count: items.
+        ratings: result of :func:`ratings_before`.
+        count: number of items.
 
     Returns:
         Shape (count,).
@@ -95,14 +98,15 @@ def takers_by_row(ratings: DataFrame, count: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Behaviours:
-    """Behaviour vectors of every fit.
+    """Behaviour vectors of all fits.
 
     Attributes:
-        behaviour_coarse, behaviour_fine: of length 1, or 0 where an item was not taken before; shape (fits, items, d).
-        behaviour_audience: mean taste of each item's takers, by the fine vectors, 0 where nobody took it; shape
+        behaviour_coarse, behaviour_fine: short and long vectors, of length 1, or 0 for an item without events before
+            the fit; shape (fits, items, d).
+        behaviour_audience: mean taste, in long vectors, of the users who took each item, 0 if there are none; shape
             (fits, items, d).
-        behaviour_mean: the mean user, by the fine vectors, shape (fits, d).
-        behaviour_until: microseconds since 1970 that each fit's log ends before, shape (fits,).
+        behaviour_mean: the mean user, in long vectors, shape (fits, d).
+        behaviour_until: exclusive end of the log of each fit, in microseconds since 1970, shape (fits,).
     """
 
     behaviour_coarse: NDArray[np.float32]
@@ -121,18 +125,18 @@ def behaviours(
     towards: Neighbourhood | None,
     settings: BehaviourSettings,
 ) -> Behaviours:
-    """Fits vectors on the log before each of some days, and shrinks those of items that few took.
+    """Fits vectors on the log before each day, and shrinks the vectors of items with few users.
 
-    Driver memory: ``4 * (coarse_dim + 2 * fine_dim)`` bytes an item and fit; beside them three times ``4 * fine_dim``
-    for one.
+    Driver memory: ``4 * (coarse_dim + 2 * fine_dim)`` bytes per item and fit, and three times ``4 * fine_dim`` bytes
+    per item during a fit.
 
     Args:
         positives: user_id, item_id, event_date.
         items: item_id, item_row.
-        days: of :func:`fit_days`.
-        count: items.
-        towards: what the items are shrunk towards; None where each has its own vectors alone.
-        settings: of the fits.
+        days: result of :func:`fit_days`.
+        count: number of items.
+        towards: neighbourhoods that the items are shrunk towards; None for no shrinkage.
+        settings: settings of the fits.
     """
     dims = settings.coarse_dim, settings.fine_dim, settings.fine_dim
     coarse, fine, audience = (np.zeros((len(days), count, dim), np.float32) for dim in dims)
@@ -145,7 +149,7 @@ def behaviours(
                 factors = item_factors(ratings, take(AlsParameters, settings, dim=matrix.shape[2]))
                 vectors = vectors_by_row(factors, count, matrix.shape[2])
                 matrix[number] = shrink(vectors, takers, towards, settings.shrinkage) if towards else vectors
-            # The last factors are the fine ones, and as fitted: shrinkage says nothing of the users.
+            # ``factors`` are now the fine ones without shrinkage, which is meant for items, not for users.
             directions = user_directions(ratings, factors, settings.fine_dim).persist()
             mean[number] = mean_user(directions, settings.fine_dim)
             of_items = audiences(ratings, directions, mean[number])

@@ -1,4 +1,4 @@
-"""The log as the examples' function takes it, and what Spark adds to examples that are made."""
+"""Prepares the events for the function that makes examples, and adds ids to its result."""
 
 from __future__ import annotations
 
@@ -11,9 +11,17 @@ from schemas.ranking_sections import RankingSettings
 
 
 def shape_events(interactions: DataFrame, item_rows: DataFrame, ranking: RankingSettings) -> DataFrame:
-    """Events that matter for ranking, as the examples' function takes them.
+    """Impressions and positive events, in the columns of the function that makes examples.
 
-    No array travels with an event: an item is the number of its row in the search index.
+    An event holds no array: its item is the number of the item's row in the search index.
+
+    Args:
+        interactions: the log.
+        item_rows: item_id, item_row.
+        ranking: impression and positive actions.
+
+    Returns:
+        user_id, item_row, time (microseconds since 1970), labels (one bit per task), impression, key.
     """
     labels = [
         F.when(F.col("action").isin(actions), F.lit(1 << bit)).otherwise(F.lit(0))
@@ -35,18 +43,18 @@ def shape_events(interactions: DataFrame, item_rows: DataFrame, ranking: Ranking
 
 
 def in_parts(events: DataFrame, most: int) -> DataFrame:
-    """Deals the work on a heavy user to several parts, each with all of the user's events and a share of the targets.
+    """Splits the work on users with many events into parts; each part gets all events and makes a share of the targets.
 
     Args:
-        events: of :func:`shape_events`.
-        most: events of a user that is not split.
+        events: result of :func:`shape_events`.
+        most: most events of a user with one part.
 
     Returns:
-        The events with ``part`` and ``parts``.
+        The events with ``part`` (number of the part) and ``parts`` (number of parts).
     """
     size = events.groupBy("user_id").agg(F.count("*").alias("size"))
     heavy = size.where(F.col("size") > most).select("user_id", F.ceil(F.col("size") / most).cast("int").alias("parts"))
-    if heavy.isEmpty():  # as in most logs: no join then
+    if heavy.isEmpty():  # most logs need no join
         return events.withColumns({"part": F.lit(0), "parts": F.lit(1)})
     parts = F.coalesce("parts", F.lit(1))
     return events.join(heavy, "user_id", "left").select(
@@ -55,7 +63,7 @@ def in_parts(events: DataFrame, most: int) -> DataFrame:
 
 
 def name_examples(examples: DataFrame, item_rows: DataFrame, columns: list[str]) -> DataFrame:
-    """Gives examples the item's id and an id of their own."""
+    """Adds item_id and example_id to examples, and selects columns."""
     example_id = F.concat_ws("-", F.lower(F.hex("key")), F.lower(F.hex("item_row")), F.md5("user_id"))
     return (
         examples.join(item_rows.select("item_id", "item_row"), "item_row", "inner")

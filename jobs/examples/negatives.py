@@ -1,4 +1,4 @@
-"""The windows that negatives are drawn within, and how popular every item is in each."""
+"""Windows of time within which negatives are sampled, and the popularity of every item in each window."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pyspark.sql import functions as F
 from lake.periods import Periods
 
 MOST_WINDOWS = 32
-"""Of the train examples: each is a number an item."""
+"""Most windows in the train period; each window costs one number per item."""
 
 
 def window_days(periods: Periods) -> list[date]:
-    """First days of the windows, ascending: those of the train examples, the validation period, the test period.
+    """First days of the windows, ascending: windows of the train examples, then the validation and the test period.
 
-    The train examples' are cut evenly, each about as long as the validation period. By the popularity of a whole year
-    many an item drawn is sold no more, or not yet: a ranker would learn to know negatives by that, and the validation
-    and test periods, which are short, hold no such.
+    The windows of the train examples have equal lengths, about that of the validation period. If negatives were sampled
+    by the popularity of a whole year, many of them would be items that are not sold any more or not yet. A ranker would
+    learn to recognise negatives by this, although it does not help in the short validation and test periods.
 
     Args:
-        periods: of the log.
+        periods: periods of the log.
     """
     begin = periods.rank_from or periods.first_day
     days = (periods.valid_from - begin).days
@@ -36,14 +36,14 @@ def window_days(periods: Periods) -> list[date]:
 
 
 def popularity_in(positives: DataFrame, days: Sequence[date]) -> DataFrame:
-    """Positive events of every item in each window.
+    """Number of positive events of every item in each window.
 
     Args:
         positives: item_id, event_date.
-        days: of :func:`window_days`.
+        days: result of :func:`window_days`.
 
     Returns:
-        item_id, popularity ARRAY<INT>, one number a window.
+        item_id, popularity ARRAY<INT>, one number per window.
     """
     day = F.col("event_date")
     within = [(day >= F.lit(first)) & (day < F.lit(after)) for first, after in pairwise(days)]

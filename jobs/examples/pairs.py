@@ -1,4 +1,4 @@
-"""Mined pairs as the examples' function reads them: the triggers of every item."""
+"""Item pairs for the search index: the triggers of every item."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from schemas.names import PAIR_SOURCES
 
 
 def pair_rows(pairs: DataFrame, items: DataFrame, most: int) -> DataFrame:
-    """The strongest triggers of every item by source, rejected pairs left out.
+    """The highest-scored triggers of every item and source, without rejected pairs.
 
-    A pair's score is divided by the best of its trigger, so that triggers and sources can be compared.
+    A score is divided by the highest score of its trigger, which makes triggers and sources comparable.
 
     Args:
-        pairs: ``item_pairs``.
+        pairs: table ``item_pairs``.
         items: item_id, item_row.
-        most: triggers of an item and source, at most.
+        most: most triggers per item and source.
 
     Returns:
-        source INT, target LONG, trigger LONG, score FLOAT; the items as rows.
+        source INT, target LONG, trigger LONG, score FLOAT; targets and triggers are numbers of item rows.
     """
     of_trigger = Window.partitionBy("source", "trigger_item_id")
     of_target = Window.partitionBy("source", "target_item_id").orderBy(F.desc("score"), "trigger_item_id")
@@ -39,7 +39,7 @@ def pair_rows(pairs: DataFrame, items: DataFrame, most: int) -> DataFrame:
 
 
 def triggers_of(pairs: DataFrame, items: int) -> Triggers:
-    """Gathers :func:`pair_rows`. Driver memory: about 60 bytes a pair."""
+    """Collects the result of :func:`pair_rows`. Driver memory: about 60 bytes per pair."""
     table = pairs.toArrow()
     source, target, trigger = (table[name].to_numpy().astype(np.int64) for name in ("source", "target", "trigger"))
     return triggers_by_target(source, target, trigger, table["score"].to_numpy(), items=items)

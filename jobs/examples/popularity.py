@@ -1,4 +1,4 @@
-"""How popular every example's target was on the days before: counted once an item and day, whatever the examples."""
+"""Popularity of each example's target on the days before the example, counted once per item and day."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from schemas.names import SID_COLUMNS
 
 
 def with_popularity_before(examples: DataFrame, positives: DataFrame, item_rows: DataFrame) -> DataFrame:
-    """Adds :data:`schemas.features.COUNTED`, all of days before the example's.
+    """Adds :data:`schemas.features.COUNTED`, counts over the days before the example's day.
 
-    Positive events on the item, and on all items of its SID; users who took the item, each on the day of the first
-    time; days since the item's first event and since its last, 0 where there is none. Events say what is bought again
-    and again, takers what is taken for the first time.
+    They are: positive events on the item and on all items with its semantic ID; users who took the item, counted on
+    the day of their first event; days since the item's first and last event, 0 if there is none. Events include items
+    that a user takes again and again; users who took the item do not.
 
     Args:
-        examples: item_id, event_time and the target's codes, 0 for none; persisted, for it is read twice.
+        examples: item_id, event_time and the target's codes, 0 for none; persisted, as it is read twice.
         positives: user_id, item_id, event_date.
-        item_rows: of :func:`jobs.examples.search_index.item_rows`.
+        item_rows: result of :func:`jobs.examples.search_index.item_rows`.
     """
-    codes = [(F.coalesce(code, F.lit(-1)) + 1).alias(code) for code in SID_COLUMNS]  # as in the examples, 0 = none
+    codes = [(F.coalesce(code, F.lit(-1)) + 1).alias(code) for code in SID_COLUMNS]  # 0 = none, as in the examples
     daily = daily_counts(positives)
     of_sid = daily.join(item_rows.select("item_id", *codes), "item_id", "inner")
     dated = examples.withColumn("day", F.to_date("event_time"))
@@ -34,7 +34,7 @@ def with_popularity_before(examples: DataFrame, positives: DataFrame, item_rows:
 
 
 def daily_counts(positives: DataFrame) -> DataFrame:
-    """Positive events on every item on every day, and users who took it for the first time.
+    """Number of positive events on every item and day, and of users who took the item for the first time.
 
     Args:
         positives: user_id, item_id, event_date.
@@ -56,7 +56,7 @@ def _counts(key: str) -> dict[str, CountBefore]:
 
 
 def _before(asked: DataFrame, daily: DataFrame, key: list[str], counts: Mapping[str, CountBefore]) -> DataFrame:
-    """Adds counts by a key over the days before."""
+    """Adds counts by a key over the days before each day."""
     summed = sorted({"takers" if count.what == "takers" else "events" for count in counts.values()})
     none = (F.lit(0).alias(what) for what in summed)
     days = daily.select(*key, "day", *summed).unionByName(asked.select(*key, "day", *none).distinct())
@@ -67,7 +67,7 @@ def _before(asked: DataFrame, daily: DataFrame, key: list[str], counts: Mapping[
 
 
 def _count(count: CountBefore, of_key: WindowSpec) -> Column:
-    """One count, null where nothing came before."""
+    """The column of one count; null if there are no earlier days."""
     earlier = of_key.rangeBetween(Window.unboundedPreceding if count.days is None else -count.days, -1)
     if count.what in ("events", "takers"):
         return F.sum(count.what).over(earlier)

@@ -1,4 +1,4 @@
-"""Users' candidates: read, dealt to tasks beside their users' events, and ranked."""
+"""Reads users' candidates, splits them into parts with the users' events, and ranks them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,21 @@ from schemas.errors import UserError
 from schemas.ranking_sections import ScoreSettings
 
 TIMES = ("as_of", "event_time")
-"""Columns of the moment; the first that there is counts."""
+"""Columns that may hold the time of a candidate; the first that exists is used."""
 
 
 def read_candidates(spark: SparkSession, settings: ScoreSettings) -> DataFrame:
-    """The input's user_id, item_id and as_of, null where a row does not say; ``complaint``, what is wrong with it.
+    """Reads the candidates.
+
+    Args:
+        spark: the session.
+        settings: path, format and renames of the input.
+
+    Returns:
+        user_id, item_id, as_of (null if the row gives no time), and complaint (why the row is rejected, or null).
 
     Raises:
-        UserError: no input, none that can be read, a column is missing.
+        UserError: no input is given, it cannot be read, or a column is missing.
     """
     path = settings.candidates
     if not path:
@@ -25,7 +32,7 @@ def read_candidates(spark: SparkSession, settings: ScoreSettings) -> DataFrame:
     rows = read_input(spark, path, "--candidates", settings.format)
     for theirs, ours in settings.rename.items():
         if theirs not in rows.columns:
-            raise UserError(f"--rename {theirs}={ours}: the input has no column {theirs}")
+            raise UserError(f"--rename {theirs}={ours}: the input {path} has no column {theirs}")
     rows = rename_columns(rows, settings.rename)
     require_columns(rows, ["user_id", "item_id"], "--candidates", path)
     types = {field.name: field.dataType for field in rows.schema.fields}
@@ -44,15 +51,15 @@ def read_candidates(spark: SparkSession, settings: ScoreSettings) -> DataFrame:
 
 
 def with_events(candidates: DataFrame, events: DataFrame, most: int) -> DataFrame:
-    """Candidates and their users' events in one frame; a user with many candidates is dealt to several parts.
+    """Candidates and the events of their users in one DataFrame; many candidates of a user are split into parts.
 
     Args:
-        candidates: user_id, item_id, item_row, time, and further columns that an event has not.
-        events: of :func:`jobs.examples.events.shape_events`; those of users without candidates are left out.
-        most: candidates of a user that is not split.
+        candidates: user_id, item_id, item_row, time, and further columns, which are null for events.
+        events: result of :func:`jobs.examples.events.shape_events`; events of users without candidates are dropped.
+        most: most candidates per part.
 
     Returns:
-        The candidates' columns, ``labels`` and ``part``; all of a user's events in each of the user's parts.
+        The columns of the candidates, ``labels`` and ``part``; each part of a user holds all of the user's events.
     """
     size = candidates.groupBy("user_id").agg(F.count("*").alias("size"))
     parts = size.select("user_id", F.ceil(F.col("size") / most).cast("int").alias("parts"))
@@ -64,6 +71,6 @@ def with_events(candidates: DataFrame, events: DataFrame, most: int) -> DataFram
 
 
 def ranked(scores: DataFrame, first: str) -> DataFrame:
-    """Adds the place among the user's candidates of a moment, by a score; of equal ones by item_id."""
+    """Adds the rank among the user's candidates of the same time, by a score; item_id breaks ties."""
     of_user = Window.partitionBy("user_id", "as_of").orderBy(F.desc(first), "item_id")
     return scores.withColumn("rank", F.row_number().over(of_user))

@@ -1,4 +1,4 @@
-"""The search index that executors read: every item's vector, codes, category and popularity, memory-mapped."""
+"""The search index: vectors, codes, category and popularity of every item, which executors read memory-mapped."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from jobs.examples.negatives import popularity_in, window_days
 from jobs.examples.pairs import pair_rows, triggers_of
 from lake.artifacts import Artifact
 from lake.indexing import with_row_number
-from lake.job import Run
 from lake.periods import Periods
+from lake.run import Run
 from models.ranker.examples.shrinkage import MOST_NEIGHBOURS, neighbourhood_of
 from models.ranker.examples.targets import FIRST, UNKNOWN, drawing_sums
 from schemas.errors import UserError
@@ -28,19 +28,19 @@ from schemas.tables import ITEM_PAIRS, SEMANTIC_IDS
 from udfs.arrays import column_matrix
 
 ITEM_IDS = "item_ids.parquet"
-"""Ids of the items that have a row of their own in the ranker's item table, in the rows' order."""
+"""File of the ids of items with their own row in the ranker's item table, in the order of the rows."""
 
 ITEM_ROWS = "item_rows.parquet"
-"""Every item's id and codes, in the order of ``item_row``: whoever scores candidates finds their rows by it."""
+"""File of the ids and codes of all items, in the order of ``item_row``; score finds the rows of candidates in it."""
 
 
 def item_rows(
     items: DataFrame, embeddings: DataFrame, codes: DataFrame, positives: DataFrame, *, periods: Periods
 ) -> DataFrame:
-    """Every embedded item with category, codes, neighbours and popularity, numbered by ``item_row``.
+    """All embedded items with category, codes, neighbours and popularity, numbered by ``item_row``.
 
-    ``popularity`` counts positives in each of the windows of :func:`jobs.examples.negatives.window_days`;
-    ``train_events`` those of the whole train period.
+    ``popularity`` holds the number of positive events in each window of :func:`jobs.examples.negatives.window_days`,
+    ``train_events`` their number in the train period.
     """
     days = window_days(periods)
     known = positives.where(periods.in_train).groupBy("item_id").agg(F.count("*").alias("train_events"))
@@ -58,15 +58,15 @@ def item_rows(
 
 
 def nearest_rows(items: DataFrame, count: int, wanted: int) -> NDArray[np.int64]:
-    """The rows of each item's nearest items, nearest first. Driver memory: some 30 bytes a neighbour.
+    """Numbers of the rows of each item's nearest items, nearest first. Driver memory: about 30 bytes per neighbour.
 
     Args:
-        items: of :func:`item_rows`.
-        count: items.
-        wanted: neighbours of an item.
+        items: result of :func:`item_rows`.
+        count: number of items.
+        wanted: number of neighbours per item.
 
     Returns:
-        -1 for padding, shape (count, wanted).
+        Shape (count, wanted); -1 is padding.
     """
     asked = items.select("item_row", F.posexplode(F.slice("neighbours", 1, wanted)).alias("place", "item_id"))
     numbers = items.select("item_id", F.col("item_row").alias("near"))
@@ -77,12 +77,12 @@ def nearest_rows(items: DataFrame, count: int, wanted: int) -> NDArray[np.int64]
 
 
 def content_numbers(items: DataFrame) -> NDArray[np.int64]:
-    """A number of each item's content, from 0 on; an item whose content is not known is one of its own.
+    """Number of each item's content, from 0; an item without a known content counts as a content of its own.
 
-    Driver memory: some 40 bytes an item.
+    Driver memory: about 40 bytes per item.
 
     Args:
-        items: of :func:`item_rows`.
+        items: result of :func:`item_rows`.
 
     Returns:
         Shape (items,).
@@ -96,17 +96,17 @@ def content_numbers(items: DataFrame) -> NDArray[np.int64]:
 def known_neighbours(
     near: NDArray[np.int64], content: NDArray[np.int64], index: NDArray[np.int32]
 ) -> NDArray[np.int32]:
-    """Rows of the ranker's item table that stand for an item beside its own: its content's, then its neighbours'.
+    """Rows of the ranker's item table for each item's content and for the contents of its neighbours.
 
-    The best-known item stands for a content, so that an item too new to be known is read by one like it.
+    A content has the row of its most popular item, so that a new item is read by a known item with similar content.
 
     Args:
-        near: rows of the nearest items, -1 for padding, shape (items, k).
-        content: of :func:`content_numbers`.
-        index: of :func:`item_index`, the best known first, shape (items,).
+        near: numbers of the rows of the nearest items, -1 for padding, shape (items, k).
+        content: result of :func:`content_numbers`.
+        index: result of :func:`item_index`, where popular items have small numbers, shape (items,).
 
     Returns:
-        0 where no item of the content is known, shape (items, 1 + k).
+        Shape (items, 1 + k); 0 if no item of the content has its own row.
     """
     best = np.full(content.max(initial=-1) + 1, np.iinfo(np.int32).max, np.int32)
     np.minimum.at(best, content, np.where(index >= FIRST, index, np.iinfo(np.int32).max))
@@ -119,19 +119,19 @@ def known_neighbours(
 def item_index(
     train_events: NDArray[np.int64], min_item_events: int, hashes: NDArray[np.int64] | None
 ) -> NDArray[np.int32]:
-    """Every item's row of the ranker's item table: 1 for those with too few events, from 2 on for the others.
+    """Each item's row in the ranker's item table: 1 for items with too few events, 2 and higher for the others.
 
     Args:
-        train_events: positive events of each item in the train period, shape (items,).
-        min_item_events: events that an item needs.
-        hashes: a number of each item, from 0 on, that others may share, shape (items,); None for rows of their own.
+        train_events: number of positive events of each item in the train period, shape (items,).
+        min_item_events: number of events that an item needs for a row other than 1.
+        hashes: hash of each item, from 0, shape (items,), if items share rows by hash; None if each has its own row.
     """
     known = train_events >= min_item_events
     index = np.empty(len(known), np.int32)
     if hashes is not None:
         index[:] = np.where(known, FIRST + hashes, UNKNOWN)
         return index
-    # By popularity, so that hot rows of the table lie together.
+    # Sorted by popularity, so that frequently read rows of the table are near each other.
     order = np.lexsort((np.arange(len(known)), -train_events))
     index[order] = np.where(known[order], FIRST + np.arange(len(known)), UNKNOWN)
     return index
@@ -146,24 +146,24 @@ def write_search_index(
     settings: ExamplesSettings,
     folder: Path,
 ) -> dict[str, object]:
-    """Writes what the executors need of every item, but for behaviour, as memory-mappable arrays, by ``item_row``.
+    """Writes the arrays of the search index, except behaviour vectors, in the order of ``item_row``.
 
-    Where items have rows of their own, their ids are written too, in the order of the rows: tomorrow's ranker finds its
-    items by them.
+    If items have their own rows in the ranker's item table, their ids are written too, as a warm start of a later
+    ranker needs them.
 
-    Driver memory: about three times ``search_dim * 8 + 12 * neighbours + 12 * windows + 64`` bytes and the id of an
-    item, and 60 bytes a pair; the caller has checked the number of items.
+    Driver memory: about three times ``search_dim * 8 + 12 * neighbours + 12 * windows + 64`` bytes plus the id, per
+    item, and 60 bytes per pair; the caller checks the number of items.
 
     Args:
-        rows: of :func:`item_rows`.
-        near: of :func:`nearest_rows`, at least ``examples.neighbours``.
-        content: of :func:`content_numbers`.
-        pairs: of :func:`jobs.examples.pairs.pair_rows`.
-        settings: the examples'.
+        rows: result of :func:`item_rows`.
+        near: result of :func:`nearest_rows`, with at least ``examples.neighbours`` columns.
+        content: result of :func:`content_numbers`.
+        pairs: result of :func:`jobs.examples.pairs.pair_rows`.
+        settings: the ``[examples]`` section.
         folder: an empty local folder.
 
     Returns:
-        Sizes of the ranker's tables, ``items`` and ``codes``, and ``item_ids``, how items got their rows.
+        ``items`` and ``codes``, sizes of the ranker's tables, and ``item_ids``, the setting of the same name.
     """
     hashed = settings.item_ids == "hashed"
     if hashed:
@@ -179,7 +179,7 @@ def write_search_index(
     codes = np.stack([table[name].fill_null(-1).to_numpy() + 1 for name in SID_COLUMNS], axis=1).astype(np.int32)
     by_search, by_text = (column_matrix(table[name]) for name in ("search_embedding", "text_embedding"))
     np.save(folder / "search_embeddings.npy", by_search)
-    # The same vectors twice would be searched twice.
+    # An empty array tells that both vectors are the same, so that they are searched only once.
     np.save(folder / "text_embeddings.npy", by_text[:0] if np.array_equal(by_search, by_text) else by_text)
     np.save(folder / "codes.npy", codes)
     np.save(folder / "item_index.npy", index)
@@ -198,15 +198,15 @@ def write_search_index(
 
 
 def publish_search_index(run: Run, items: DataFrame, positives: DataFrame, periods: Periods) -> Artifact:
-    """Publishes the search index of this run's tables.
+    """Builds and publishes the search index.
 
-    Driver memory: that of :func:`write_search_index`, and of :func:`jobs.examples.behaviour.behaviours`.
+    Driver memory: that of :func:`write_search_index` and of :func:`jobs.examples.behaviour.behaviours`.
 
     Args:
         run: the run.
-        items: of :func:`item_rows`.
-        positives: the log's positive events.
-        periods: of the log.
+        items: result of :func:`item_rows`.
+        positives: positive events of the log.
+        periods: periods of the log.
 
     Raises:
         UserError: there are more items than ``examples.max_items``.
@@ -215,7 +215,7 @@ def publish_search_index(run: Run, items: DataFrame, positives: DataFrame, perio
     count = items.count()
     if count > settings.max_items:
         raise UserError(
-            f"examples.max_items: {count} items, {settings.max_items} allowed; raise it with --driver-memory"
+            f"examples.max_items: {count} items, but {settings.max_items} are allowed; raise it and --driver-memory"
         )
     recipe = {name: run.version(name) for name in run.job.reads}
     recipe |= {

@@ -1,1 +1,1 @@
-"""The report's page: what it shows, and its figures."""
+"""The report's page: its template, numbers and figures."""

@@ -1,4 +1,4 @@
-"""What the report says of semantic IDs."""
+"""The report's numbers and figures about semantic IDs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.page.figures import MOST_CODES, bucket_sizes, code_use
-from lake.job import Run
+from lake.run import Run
 from schemas.names import SID_COLUMNS
 
 LARGEST_BUCKET_SHOWN = 30
@@ -18,7 +18,7 @@ MOVES_SHOWN = 1000
 
 
 def code_figures(run: Run, codes: DataFrame) -> dict[str, Markup]:
-    """Use of codes and sizes of buckets over distinct contents. Driver memory: 8,192 numbers a level."""
+    """Figures of the use of codes and of the number of contents per SID. Driver memory: 8,192 numbers per level."""
     codebook = run.use("codebook", "fit_codebook")
     contents = codes.where(F.col("codebook_version") == codebook.version).dropDuplicates(["content_hash"])
     contents = contents.select("sid", *SID_COLUMNS).persist()
@@ -43,7 +43,7 @@ def code_figures(run: Run, codes: DataFrame) -> dict[str, Markup]:
 
 
 def bucket_examples(codes: DataFrame, items: DataFrame) -> list[Any]:
-    """The ten fullest first-two-level prefixes with some of their contents."""
+    """The ten prefixes sid_1-sid_2 with the most contents, each with two of its texts."""
     titled = codes.drop("content_hash").join(items, "item_id").withColumn("prefix", F.concat_ws("-", "sid_1", "sid_2"))
     return (
         titled.groupBy("prefix")
@@ -60,7 +60,7 @@ def bucket_examples(codes: DataFrame, items: DataFrame) -> list[Any]:
 
 
 def changes_by_night(changes: DataFrame) -> list[Any]:
-    """How many SIDs were given or moved by the last versions of the table, by reason."""
+    """Number of semantic IDs that the last versions of the table assigned or changed, by reason."""
     reasons = ("new item", "changed text", "new codebook")
     counts = [F.sum((F.col("reason") == reason).cast("long")).alias(reason.replace(" ", "_")) for reason in reasons]
     nights = changes.groupBy("table_version", F.date_trunc("second", "changed_at").alias("changed_at")).agg(*counts)
@@ -68,7 +68,7 @@ def changes_by_night(changes: DataFrame) -> list[Any]:
 
 
 def moved_items(changes: DataFrame, items: DataFrame) -> list[Any]:
-    """The items whose SID moved in the newest version that gave or moved any, at most a thousand."""
+    """The items whose semantic ID changed in the newest version with any assignment or change, at most 1,000."""
     newest = changes.agg(F.max("table_version")).collect()[0][0]
     moved = changes.where((F.col("table_version") == newest) & (F.col("reason") != "new item"))
     titled = moved.join(items.select("item_id", "text"), "item_id", "left").orderBy("reason", "item_id")
@@ -76,7 +76,7 @@ def moved_items(changes: DataFrame, items: DataFrame) -> list[Any]:
 
 
 def refit_state(run: Run, values: dict[tuple[str, str], list[float | None]]) -> dict[str, Any]:
-    """How new contents compare with those the codebook was fitted for, and whether a refit is due."""
+    """How well new contents fit the codebook compared with its first contents, and whether a refit is due."""
     settings = run.settings.codebook
     codebook = run.use("codebook", "fit_codebook")
 
@@ -91,7 +91,7 @@ def refit_state(run: Run, values: dict[tuple[str, str], list[float | None]]) -> 
         "rows": [
             ("reconstruction error", newest("codes.baseline_error"), newest("codes.new_error"),
              settings.refit_error_factor),
-            ("share that collides", newest("codes.baseline_collision_rate"), newest("codes.new_collision_rate"),
-             settings.refit_collision_factor),
+            ("share of contents that collide", newest("codes.baseline_collision_rate"),
+             newest("codes.new_collision_rate"), settings.refit_collision_factor),
         ],
     }  # fmt: skip

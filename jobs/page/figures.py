@@ -1,4 +1,4 @@
-"""Numbers to SVG pictures for the report."""
+"""Figures of the report, as SVG."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ matplotlib.rcParams.update(
     }
 )
 MOST_CODES = 8192
-"""Of a level that a picture shows."""
+"""Most codes of a level that a figure shows."""
 
 COLOURS = ("#2563eb", "#d97706", "#059669", "#dc2626")
 
@@ -33,11 +33,11 @@ def _svg(figure: Figure) -> str:
 
 
 def code_use(levels: Mapping[str, Sequence[int]], sizes: Sequence[int]) -> str:
-    """How often each code of each level is used, most used first.
+    """How often each code of each level is used, sorted by use.
 
     Args:
-        levels: level name to counts of its used codes.
-        sizes: codes that each level has.
+        levels: for each level, by name, the number of contents of each used code.
+        sizes: number of codes of each level.
     """
     figure = Figure(figsize=(9, 2.6))
     for place, ((name, counts), size, colour) in enumerate(zip(levels.items(), sizes, COLOURS, strict=False), 1):
@@ -47,7 +47,7 @@ def code_use(levels: Mapping[str, Sequence[int]], sizes: Sequence[int]) -> str:
         axes.fill_between(np.arange(len(ordered)), ordered, step="post", color=colour, alpha=0.85, linewidth=0)
         used = f"the {len(counts)} most used" if len(counts) == MOST_CODES else f"{len(counts)}"
         axes.set_title(f"{name}: {used} of {size} codes used", fontsize=9)
-        axes.set_xlabel("code, most used first")
+        axes.set_xlabel("codes, sorted by use")
         axes.set_ylim(bottom=0)
         if place == 1:
             axes.set_ylabel("distinct contents")
@@ -56,30 +56,30 @@ def code_use(levels: Mapping[str, Sequence[int]], sizes: Sequence[int]) -> str:
 
 
 def bucket_sizes(sizes: Sequence[int], counts: Sequence[int]) -> str:
-    """How many semantic IDs hold how many distinct contents.
+    """Number of semantic IDs by the number of distinct contents that share one.
 
     Args:
-        sizes: contents that share one SID.
-        counts: SIDs of that size.
+        sizes: numbers of contents that share a SID.
+        counts: number of SIDs for each of ``sizes``.
     """
     figure = Figure(figsize=(4.4, 2.6))
     axes = figure.add_subplot()
     axes.bar(sizes, counts, color=COLOURS[0], width=0.8)
     axes.set_yscale("log")
-    axes.set_xlabel("distinct contents that share one semantic ID")
-    axes.set_ylabel("semantic IDs")
+    axes.set_xlabel("distinct contents per semantic ID")
+    axes.set_ylabel("number of semantic IDs")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     return _svg(figure)
 
 
 def training_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
-    """Train loss and validation AUC over the steps.
+    """Training loss and validation AUC by step.
 
     Args:
-        curves: model name to its points, each with ``step``, ``loss`` and ``auc``.
+        curves: for each model, by name, its points, each with ``step``, ``loss`` and ``auc``.
     """
     figure = Figure(figsize=(9, 2.8))
-    for place, (key, title) in enumerate((("loss", "train loss"), ("auc", "validation AUC")), 1):
+    for place, (key, title) in enumerate((("loss", "training loss"), ("auc", "validation AUC")), 1):
         axes = figure.add_subplot(1, 2, place)
         for (name, points), colour in zip(curves.items(), COLOURS, strict=False):
             steps = [point["step"] for point in points]
@@ -92,13 +92,13 @@ def training_curves(curves: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
 
 
 def alignment_losses(contrastive: Sequence[float], answers: Sequence[float | None]) -> str:
-    """Both losses of an alignment over its steps.
+    """The losses of an alignment by step.
 
     Args:
-        contrastive: of every step.
-        answers: of every step, per token; None where no question was asked.
+        contrastive: contrastive loss of every step.
+        answers: loss of the answers of every step, per token; None for a step without questions.
     """
-    shown = [("contrastive loss", contrastive), ("answers' loss, nats a token", answers)]
+    shown = [("contrastive loss", contrastive), ("loss of the answers, nats per token", answers)]
     shown = [(title, values) for title, values in shown if any(value is not None for value in values)]
     figure = Figure(figsize=(4.5 * len(shown), 2.8))
     for place, ((title, values), colour) in enumerate(zip(shown, COLOURS, strict=False), 1):
@@ -112,19 +112,19 @@ def alignment_losses(contrastive: Sequence[float], answers: Sequence[float | Non
 
 
 def verdict_scores(edges: Sequence[float], kept: Sequence[int], rejected: Sequence[int]) -> str:
-    """The judge's scores of kept and rejected pairs.
+    """Histogram of the judge's scores of kept and rejected pairs.
 
     Args:
         edges: left edges of the bins, evenly spaced.
-        kept: pairs kept in each bin.
-        rejected: pairs rejected in each bin.
+        kept: number of kept pairs in each bin.
+        rejected: number of rejected pairs in each bin.
     """
     figure = Figure(figsize=(4.4, 2.6))
     axes = figure.add_subplot()
     width = edges[1] - edges[0] if len(edges) > 1 else 1.0
     axes.bar(edges, kept, width, align="edge", color=COLOURS[2], label="kept")
     axes.bar(edges, rejected, width, align="edge", bottom=kept, color=COLOURS[3], label="rejected")
-    axes.set_xlabel("judge's score")
+    axes.set_xlabel("score of the judge")
     axes.set_ylabel("pairs")
     axes.legend(frameon=False)
     return _svg(figure)

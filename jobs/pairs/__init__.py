@@ -1,1 +1,1 @@
-"""What mine_pairs is made of: transforms from DataFrame to DataFrame."""
+"""Functions of mine_pairs, from DataFrame to DataFrame."""

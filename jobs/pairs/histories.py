@@ -1,8 +1,8 @@
-"""Users' histories as the miners take them: capped, and items as numbers in the order of their popularity.
+"""Users' histories for the miners: capped, with items as numbers in the order of their popularity.
 
-Ids are long texts, and mining shuffles them over and over: here a user is the 64-bit hash of its id, an item that of
-its own. :func:`item_keys` refuses a catalogue in which two items share one. Two users that do are mined as one user:
-among a hundred million users the odds of one such pair are 1 in 3,700.
+Mining shuffles ids many times, and ids are long texts, so users and items are replaced by 64-bit hashes of their ids.
+:func:`item_keys` refuses two items with the same hash. Two users with the same hash are mined as one user; among a
+hundred million users, the probability of one such pair is 1 in 3,700.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from schemas.ranking_sections import RankingSettings
 from schemas.sections import MineSettings
 
 BROADCAST_BYTES = 128 * 2**20
-"""What is known of the items is broadcast up to here, through the driver; beyond, it is joined by a shuffle."""
+"""Tables of items up to this size are broadcast, through the driver; larger ones are joined by a shuffle."""
 
 CODE_BYTES = 100
-"""A row of item codes in Spark's memory, about."""
+"""Approximate size of a row of item codes in Spark's memory."""
 
 
 def positives_of(interactions: DataFrame, periods: Periods, mine: MineSettings, ranking: RankingSettings) -> DataFrame:
-    """Positive events that pairs are fitted on, of their last ``mine.window_days`` where that is set.
+    """Positive events of the fit period, or of its last ``mine.window_days`` days if that is set.
 
     Returns:
         user LONG, item_key LONG, time LONG (microseconds since 1970).
@@ -43,10 +43,10 @@ def positives_of(interactions: DataFrame, periods: Periods, mine: MineSettings, 
 
 
 def item_keys(items: DataFrame) -> DataFrame:
-    """The catalogue with ``item_key``, the hash that stands for an item.
+    """Adds ``item_key``, the hash of item_id, to the table ``items``.
 
     Raises:
-        QarmError: two items have the same.
+        QarmError: two items have the same hash.
     """
     keyed = items.withColumn("item_key", F.xxhash64("item_id"))
     if not keyed.groupBy("item_key").count().where("count > 1").isEmpty():
@@ -55,14 +55,14 @@ def item_keys(items: DataFrame) -> DataFrame:
 
 
 def capped_histories(positives: DataFrame, mine: MineSettings) -> DataFrame:
-    """Every user's distinct items: the latest ``max_user_items``, users with fewer than ``min_user_items`` left out.
+    """Each user's latest ``max_user_items`` distinct items; users with fewer than ``min_user_items`` are left out.
 
-    Ties in time are broken by the items' keys. One shuffle, by user. Executor memory: Spark's, which spills, and one
-    user's distinct items at a time, 32 bytes each, before they are cut.
+    The items' keys break ties in time. There is one shuffle, by user. Executor memory: that of Spark's aggregations,
+    which spill, and all distinct items of one user, 32 bytes each.
 
     Returns:
-        user LONG; items ARRAY<LONG>, their keys; with a half-life also times ARRAY<LONG>, of the last event on each;
-        partitioned by user.
+        user LONG; items ARRAY<LONG>, keys of the items; times ARRAY<LONG>, time of the last event on each item, only
+        with a half-life. Partitioned by user.
     """
     latest = positives.repartition("user").groupBy("user", "item_key").agg(F.max("time").alias("time"))
     event = F.struct((-F.col("time")).alias("age"), "item_key")
@@ -79,15 +79,15 @@ def capped_histories(positives: DataFrame, mine: MineSettings) -> DataFrame:
 
 
 def item_codes(histories: DataFrame, keyed_items: DataFrame) -> DataFrame:
-    """Numbers the items of the histories, the most popular first, so that dealing them out by number is fair.
+    """Numbers the items of the histories, the most popular first, so that a split by number is balanced.
 
     Args:
-        histories: see :func:`capped_histories`.
-        keyed_items: see :func:`item_keys`.
+        histories: result of :func:`capped_histories`.
+        keyed_items: result of :func:`item_keys`.
 
     Returns:
-        item_key, item_id, popularity INT (users that hold it), item INT, content INT (equal where the content hashes
-        are).
+        item_key, item_id, popularity INT (number of users with the item), item INT (number of the item), content INT
+        (number of the content).
     """
     held = histories.select(F.explode("items").alias("item_key"))
     popularity = held.groupBy("item_key").agg(F.count("*").cast("int").alias("popularity"))
@@ -100,13 +100,13 @@ def item_codes(histories: DataFrame, keyed_items: DataFrame) -> DataFrame:
 
 
 def sample_limits(histories: DataFrame, codes: DataFrame, code_count: int, max_item_users: int) -> DataFrame:
-    """The sample of users that a hot item is scored on: those whose hash with the item is at most ``sample_limit``.
+    """The sample of users on which a popular item is scored: the ``max_item_users`` users with the smallest hashes.
 
-    They are the ``max_item_users`` with the smallest hashes. Only rows of hot items that can be among them are
-    ranked: a hash below the cap's share of the item's users, and six standard errors more.
+    The hash is that of user and item. Only users whose hash can be small enough are sorted: those below the share of
+    ``max_item_users`` among the item's users plus six standard errors.
 
     Returns:
-        item_key, sample_limit LONG, for items that more than ``max_item_users`` users hold.
+        item_key, sample_limit LONG (largest hash in the sample), for items with more than ``max_item_users`` users.
     """
     hot = codes.where(F.col("popularity") > max_item_users).select("item_key", "popularity")
     enough = max_item_users + 6 * max_item_users**0.5
@@ -125,15 +125,15 @@ def sample_limits(histories: DataFrame, codes: DataFrame, code_count: int, max_i
 
 
 def sampling_hash() -> Column:
-    """The hash that samples a hot item's users."""
+    """The hash of user and item by which users of popular items are sampled."""
     return F.xxhash64("user", "item_key")
 
 
 def fits_broadcast(rows: int, row_bytes: int = CODE_BYTES) -> bool:
-    """Whether so many rows are broadcast."""
+    """Whether a table with this number of rows is broadcast."""
     return rows * row_bytes <= BROADCAST_BYTES
 
 
 def small_side(frame: DataFrame, rows: int, row_bytes: int = CODE_BYTES) -> DataFrame:
-    """Marks one side of a join for broadcast where it is small enough."""
+    """Marks one side of a join for broadcast if it is small enough."""
     return F.broadcast(frame) if fits_broadcast(rows, row_bytes) else frame

@@ -1,4 +1,4 @@
-"""Item-to-item pairs by Swing, in buckets of trigger items that each fit one task."""
+"""Item-to-item pairs by Swing. Trigger items are split into buckets, each of which fits one task."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from udfs.swing import SWING_SCHEMA, swing_bucket
 
 MOST_BUCKETS = 2**16
 WORTH_A_TASK = 50_000
-"""Item occurrences below which a task of its own costs more than it brings."""
+"""With fewer item occurrences, a further task costs more time than it saves."""
 
 
-def user_rows(histories: DataFrame, codes: DataFrame, code_count: int, mine: MineSettings, until: date) -> DataFrame:
-    """One row a user: its items as numbers, beside what the settings make the kernel need of each.
+def user_rows(histories: DataFrame, codes: DataFrame, code_count: int, mine: MineSettings, *, until: date) -> DataFrame:
+    """One row per user: the user's items as numbers, with what the kernel needs of each.
 
     Args:
-        histories: see :func:`jobs.pairs.histories.capped_histories`.
-        codes: see :func:`jobs.pairs.histories.item_codes`.
-        code_count: number of codes.
-        mine: the settings.
-        until: end of the period that pairs are fitted on, which ages are counted from.
+        histories: result of :func:`jobs.pairs.histories.capped_histories`.
+        codes: result of :func:`jobs.pairs.histories.item_codes`.
+        code_count: number of rows of ``codes``.
+        mine: the ``[mine]`` section.
+        until: end of the fit period, from which ages are counted.
 
     Returns:
-        user LONG; items ARRAY<INT>, an item that is not to be scored on this user as its complement; popularity
-        ARRAY<INT>; contents ARRAY<INT> where same contents are not to pair; decay ARRAY<DOUBLE> where age matters.
+        user LONG; items ARRAY<INT>, the bitwise complement of an item that is not scored on this user; popularity
+        ARRAY<INT>; contents ARRAY<INT>, only with ``exclude_same_content``; decay ARRAY<DOUBLE>, only with a half-life.
     """
     limits = sample_limits(histories, codes, code_count, mine.max_item_users)
     sampled = codes.join(small_side(limits, code_count), "item_key", "left")
@@ -47,7 +47,7 @@ def user_rows(histories: DataFrame, codes: DataFrame, code_count: int, mine: Min
         columns["contents"] = F.col("content")
     if mine.half_life_days:
         days = (F.lit(Periods.microseconds(until)) - F.col("time")) / F.lit(86_400e6)
-        # Each of a pair's two occurrences gives the root: a user's part in it halves as both grow a half-life older.
+        # The square root for each item of a pair, so that the product halves if both events are one half-life older.
         columns["decay"] = F.pow(F.lit(0.5), days / F.lit(2 * mine.half_life_days))
     held = F.explode("items").alias("item_key")
     if mine.half_life_days:
@@ -62,23 +62,24 @@ def user_rows(histories: DataFrame, codes: DataFrame, code_count: int, mine: Min
 
 
 def triggers_held() -> Column:
-    """A user's items that are to be scored on it."""
+    """The items of a user that are scored on this user, i.e. its triggers."""
     return F.filter("items", lambda item: item >= 0)
 
 
 def bucket_count(users: DataFrame, code_count: int, rows_per_task: int) -> tuple[int, int]:
-    """How many buckets keep the average one within ``rows_per_task`` item occurrences.
+    """Number of buckets such that a bucket holds at most ``rows_per_task`` item occurrences on average.
 
-    A user's items travel to every bucket that holds one of its triggers: with B buckets and t triggers, to
-    ``1 - (1 - 1/B)^t`` of them: nearly all, unless there are many buckets. So there is one bucket a core, where the log
-    is worth it and ``rows_per_task`` lets it, and no more than items: one trigger's users, at most ``max_item_users``
-    with ``max_user_items`` each, are not split.
+    A user's items are sent to every bucket with one of the user's triggers. With B buckets and t triggers this is a
+    share ``1 - (1 - 1/B)^t`` of the buckets, nearly all unless there are many buckets. Therefore there is one bucket
+    per core, or fewer for a small log, and more only if ``rows_per_task`` requires it. There are at most as many
+    buckets as items, because the users of one trigger, at most ``max_item_users`` with ``max_user_items`` items each,
+    are not split.
 
     Returns:
         The number of buckets; the number of users.
 
     Raises:
-        UserError: no number of buckets does.
+        UserError: ``rows_per_task`` is too small for any number of buckets.
     """
     candidates = [1 << n for n in range(MOST_BUCKETS.bit_length()) if 1 << n <= max(code_count, 1)]
     held = F.size(triggers_held())
@@ -96,21 +97,22 @@ def bucket_count(users: DataFrame, code_count: int, rows_per_task: int) -> tuple
 
 
 def by_bucket(users: DataFrame, buckets: int) -> DataFrame:
-    """Sends every user's row to each bucket that holds one of its triggers; each bucket is one partition.
+    """Copies every user's row to each bucket with one of the user's triggers; each bucket is one partition.
 
-    An item's bucket is its number modulo the buckets: numbers follow popularity, so hot items are dealt out evenly.
+    The bucket of an item is its number modulo the number of buckets. As numbers follow popularity, every bucket gets
+    as many popular items.
 
     Returns:
         The columns of ``users`` and bucket INT.
     """
     held = F.array_distinct(F.transform(triggers_held(), lambda item: F.pmod(item, F.lit(buckets))))
     rows = users.withColumn("bucket", F.explode(held))
-    keys = F.lit(np.array(_partition_keys(users, buckets), np.int32))  # one literal, not one a bucket
+    keys = F.lit(np.array(_partition_keys(users, buckets), np.int32))  # one literal instead of one per bucket
     return rows.repartition(buckets, F.element_at(keys, F.col("bucket") + 1))
 
 
 def _partition_keys(frame: DataFrame, partitions: int) -> list[int]:
-    """For each partition the first number that Spark's hash partitioner sends there. Driver memory: one a partition."""
+    """For each partition, a number that Spark's hash partitioner sends to it. Driver memory: one number each."""
     wide = int(partitions * (partitions.bit_length() + 12))
     numbers = frame.sparkSession.range(wide).select(F.col("id").cast("int").alias("key"))
     place = F.pmod(F.hash("key"), F.lit(partitions)).alias("place")
@@ -120,7 +122,7 @@ def _partition_keys(frame: DataFrame, partitions: int) -> list[int]:
 
 
 def swing_pairs(buckets: DataFrame, mine: MineSettings, total_users: int, bucket_count: int) -> DataFrame:
-    """Scores every bucket.
+    """Scores the pairs of every bucket.
 
     Returns:
         trigger INT, target INT, score DOUBLE, support LONG.

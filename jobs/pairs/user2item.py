@@ -1,4 +1,4 @@
-"""User-to-item pairs: each positive, and the one of the user's earlier positives that lies nearest to it."""
+"""User-to-item pairs: from the nearest of the user's earlier positives (trigger) to each positive event (target)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from jobs.pairs.histories import fits_broadcast, small_side
 from jobs.transforms.als import AlsParameters, item_factors, with_user_numbers
-from lake.job import Run
+from lake.run import Run
 from lake.staging import staged
 from models.feed.feed import Feed
 from models.pairs.two_tower import TowerShape, TowerTraining, save_two_tower, train_two_tower
@@ -29,11 +29,11 @@ from udfs.user2item import (
 EXAMPLE_FILES = 8
 
 TOWERS_KEPT = 2
-"""Versions of the model that stay: tonight's and last night's."""
+"""Number of versions of the model that are kept."""
 
 
 def events_in_order(positives: DataFrame, histories: DataFrame, codes: DataFrame, count: int) -> DataFrame:
-    """Positive events on numbered items of the users that have a history, by user and time.
+    """Positive events on numbered items, of users with a history, sorted by user and time.
 
     Returns:
         user LONG, time LONG, item INT; partitioned by user, sorted by user, time and item.
@@ -49,10 +49,10 @@ def events_in_order(positives: DataFrame, histories: DataFrame, codes: DataFrame
 
 
 def item_features(codes: DataFrame, keyed_items: DataFrame, settings: User2ItemSettings) -> DataFrame:
-    """Hashed features of every numbered item: its category, its attributes by name, the words of its title.
+    """Hashed features of every numbered item: category, attributes by name, words of the title.
 
     Returns:
-        item INT, content INT, popularity INT, features ARRAY<INT> of ``features`` numbers, padded by 0.
+        item INT, content INT, popularity INT, features ARRAY<INT> of length ``features``, padded by 0.
     """
     attributes = F.transform(
         F.array_sort(F.map_entries(F.coalesce("attributes", F.create_map().cast("map<string,string>")))),
@@ -68,7 +68,7 @@ def item_features(codes: DataFrame, keyed_items: DataFrame, settings: User2ItemS
 
 
 def tower_examples(events: DataFrame, features: DataFrame, count: int, settings: User2ItemSettings) -> DataFrame:
-    """What the two-tower model trains on: a hash sample of the positives, rows in hash order.
+    """Training examples of the two-tower model: a sample of the positives by hash, sorted by hash.
 
     Returns:
         item INT, recent ARRAY<INT> padded by -1, features ARRAY<INT>, log_q FLOAT.
@@ -76,19 +76,19 @@ def tower_examples(events: DataFrame, features: DataFrame, count: int, settings:
     total = max(events.count(), 1)
     draw = F.shiftrightunsigned(F.xxhash64("user", "time", "item"), 11) / F.lit(float(2**53))
     marked = events.withColumn("wanted", draw < settings.examples / total)
-    # How often an item is a target, by the users that hold it.
+    # The frequency of an item as a target is estimated by the number of users with the item.
     holders = features.agg(F.sum("popularity")).collect()[0][0]
     frequent = features.withColumn("log_q", F.log(F.col("popularity") / F.lit(holders)).cast("float"))
     rows = marked.mapInArrow(recent_items(settings.recent_length), EXAMPLE_SCHEMA).join(
         small_side(frequent.select("item", "features", "log_q"), count), "item", "inner"
     )
     order = F.xxhash64("item", "recent")
-    # A fixed number of files: the model then sees the same batches whatever the cluster.
+    # The number of files is fixed, so that batches do not depend on the cluster.
     return rows.repartition(EXAMPLE_FILES, order).sortWithinPartitions(order, "item")
 
 
 def two_tower_vectors(run: Run, events: DataFrame, features: DataFrame, count: int) -> DataFrame:
-    """Trains the two-tower model on the driver, fed by Petastorm; the executors apply its item tower.
+    """Item vectors of a two-tower model, which is trained on the driver; the executors apply its item tower.
 
     Driver memory: the model's tables three times (``item_rows`` and ``feature_rows`` times ``dim``), and
     ``shuffle_rows`` examples.
@@ -102,8 +102,8 @@ def two_tower_vectors(run: Run, events: DataFrame, features: DataFrame, count: i
         rows = run.spark.read.parquet(*files).count()
         if rows < 2:
             raise UserError(
-                f"mine.user2item.examples: {rows} of the positives drawn have another strictly before them, too few to"
-                " train on; raise it, or set mine.user2item.model=none"
+                f"mine.user2item.examples: only {rows} of the sampled positives have an earlier positive, which is too"
+                " few to train on; raise it, or set mine.user2item.model=none"
             )
         feed = take(Feed, settings, files=files, columns=["item", "features", "recent", "log_q"])
         shape = take(TowerShape, settings, item_rows=min(settings.item_rows, count))
@@ -118,7 +118,7 @@ def two_tower_vectors(run: Run, events: DataFrame, features: DataFrame, count: i
 
 
 def als_vectors(events: DataFrame, features: DataFrame, settings: User2ItemSettings) -> DataFrame:
-    """MLlib's implicit ALS: item factors, fitted on the cluster alone, equal from run to run up to rounding.
+    """Item vectors by implicit ALS, fitted by Spark, equal from run to run up to rounding.
 
     Returns:
         item INT, content INT, vector ARRAY<FLOAT> of length 1; items whose factors are all 0 are left out.
@@ -129,27 +129,27 @@ def als_vectors(events: DataFrame, features: DataFrame, settings: User2ItemSetti
     return vectors.join(features.select("item", "content"), "item", "inner").select("item", "content", "vector")
 
 
-def triggers_of(events: DataFrame, vectors: DataFrame, count: int, dim: int, window: int) -> DataFrame:
-    """Each positive with the nearest of the user's last ``window`` positives.
+def triggers_of(events: DataFrame, vectors: DataFrame, count: int, *, dim: int, window: int) -> DataFrame:
+    """Each positive with its trigger, the nearest of the user's last ``window`` positives before it.
 
-    Vectors join the events on the executors: by broadcast where they are small enough, by a shuffle beyond.
+    Vectors are joined to the events by broadcast if they are small enough, else by a shuffle.
 
     Returns:
         trigger INT, target INT, similarity FLOAT.
     """
     row_bytes = 4 * dim + 60
     placed = events.join(small_side(vectors, count, row_bytes), "item", "inner")
-    if not fits_broadcast(count, row_bytes):  # a broadcast join leaves the events in their order, a shuffle does not
+    if not fits_broadcast(count, row_bytes):  # a broadcast join keeps the order of the events, a shuffle does not
         placed = placed.repartition("user").sortWithinPartitions("user", "time", "item")
     columns = ("user", "time", "item", "content", "vector")
     return placed.select(*columns).mapInArrow(nearest_triggers(window), TRIGGER_SCHEMA)
 
 
 def user2item_pairs(triggers: DataFrame, settings: User2ItemSettings) -> DataFrame:
-    """Pairs by trigger and target; of each trigger the ``top_k`` nearest targets.
+    """The ``top_k`` nearest targets of each trigger.
 
     Returns:
-        trigger INT, target INT, score DOUBLE (similarity), support LONG (positives behind the pair).
+        trigger INT, target INT, score DOUBLE (highest similarity), support LONG (number of positives of the pair).
     """
     pairs = triggers.groupBy("trigger", "target").agg(
         F.max("similarity").cast("double").alias("score"), F.count("*").alias("support")

@@ -1,1 +1,1 @@
-"""What the jobs that train share."""
+"""Functions that are shared by the jobs that train models."""

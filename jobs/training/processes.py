@@ -1,4 +1,4 @@
-"""What trainings on the driver share: processes under Spark's TorchDistributor, and where their state lies."""
+"""Training on the driver: processes by Spark's TorchDistributor, and the folder of checkpoints."""
 
 from __future__ import annotations
 
@@ -13,45 +13,45 @@ from typing import Any, Protocol
 import torch
 from pyspark.ml.torch.distributor import TorchDistributor
 
-from lake.job import Run
+from lake.run import Run
 from models.processes import MISTAKE, read_record
 from schemas.errors import UserError
 
 
 class Task(Protocol):
-    """What the processes of a training are given; pickled for them."""
+    """The input of the processes of a training; it is pickled."""
 
     @property
     def out(self) -> Path:
-        """Folder of their results, and of the record that the first of them leaves."""
+        """Folder of the results and of the record of the training."""
 
 
 def refuse_processes_off_the_driver(run: Run, section: str, processes: int) -> None:
-    """Several processes share the driver's disk.
+    """Refuses several processes on a cluster, as the processes share the driver's disk.
 
     Raises:
-        UserError: there are several, and the master is not local.
+        UserError: there are several processes, and the master is not local.
     """
     if processes > 1 and not (run.spark.sparkContext.master or "").startswith("local"):
         raise UserError(
-            f"{section}.processes: several processes share the driver's disk, so they run on a local master alone; set"
+            f"{section}.processes: several processes share the driver's disk, so they only run with a local master; set"
             f" it to 1, or run {run.job.name} with --master local[*] on a host with enough cores"
         )
 
 
 def in_processes(train: Callable[[Any], None], task: Task, processes: int) -> dict[str, Any]:
-    """Trains in this process, or in as many as the settings say under Spark's TorchDistributor.
+    """Trains in this process, or in several processes by Spark's TorchDistributor.
 
     Args:
-        train: what each process runs.
-        task: what it is given.
-        processes: how many.
+        train: function that each process runs.
+        task: argument of the function.
+        processes: number of processes.
 
     Returns:
-        The fields of the record.
+        The fields of the record of the training.
 
     Raises:
-        ValueError: a process stopped at a mistake; in its words.
+        ValueError: a setting made the training fail; the message is that of the process.
     """
     if processes == 1:
         train(task)
@@ -59,18 +59,18 @@ def in_processes(train: Callable[[Any], None], task: Task, processes: int) -> di
     distributor = TorchDistributor(num_processes=processes, local_mode=True, use_gpu=torch.cuda.is_available())
     try:
         distributor.run(train, task)
-    except RuntimeError:  # it names no cause; a process that knows one left it behind
+    except RuntimeError:  # it names no cause; a process that knows the cause has written it to a file
         if not (task.out / MISTAKE).is_file():
             raise
     return read_record(task.out)
 
 
 def checkpoint_folder(run: Run, named: str) -> Path:
-    """Where the state of this warehouse's trainings lies: the same folder when the run is started again.
+    """The folder of checkpoints; a run that is started again uses the same folder.
 
     Args:
         run: the run.
-        named: by the settings; empty for one beside a local warehouse, or else among the temporary files.
+        named: folder of the settings; empty for a folder in a local warehouse, or else in the temporary folder.
     """
     root = run.lake.warehouse.root
     here = run.lake.files.local_path(root)
@@ -81,5 +81,5 @@ def checkpoint_folder(run: Run, named: str) -> Path:
 
 
 def digest_of(made_from: Any) -> str:
-    """A short name for what a training depends on, JSON-serialisable: its state is no other's."""
+    """A hash of all inputs of a training, which must be JSON-serialisable; it names the checkpoint."""
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,15 +1,15 @@
-"""The rankers that a job scores with."""
+"""Finds the rankers that a job scores with."""
 
 from __future__ import annotations
 
 from lake.artifacts import Artifact
-from lake.job import Run
+from lake.run import Run
 from models.ranker.network.saved import FORMAT
 from schemas.errors import UserError
 
 
 def is_readable(rankers: Artifact) -> bool:
-    """Whether this version of the code reads rankers as they were written."""
+    """Whether this version of qarm can read the rankers."""
     return bool(rankers.card.get("format") == FORMAT)
 
 
@@ -17,7 +17,7 @@ def use_rankers(run: Run) -> Artifact:
     """The newest rankers, as an input of the run.
 
     Raises:
-        UserError: there are none, or an earlier version of the code wrote them.
+        UserError: there are none, or an earlier version of qarm wrote them.
     """
     rankers = run.use("ranker", "train_ranker")
     if not is_readable(rankers):

@@ -1,1 +1,1 @@
-"""Transforms that several jobs share."""
+"""Functions on DataFrames that are shared by several jobs."""

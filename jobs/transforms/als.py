@@ -1,4 +1,4 @@
-"""MLlib's implicit ALS as this project uses it: item factors, brought to length 1."""
+"""Item factors by MLlib's implicit ALS, normalised to length 1."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from lake.indexing import with_row_number
 
 BLOCKS = 10
-"""The first factors depend on the number of blocks, so it is the same on every cluster."""
+"""Number of blocks. It is fixed, as the initial factors depend on it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,11 +19,11 @@ class AlsParameters:
     """How the factors are fitted.
 
     Attributes:
-        dim: length of a vector.
-        iterations: of the alternation.
-        regularization: of the factors, times the number of a user's or an item's ratings.
-        confidence: how much more a rating of 1 counts than an item never taken.
-        seed: of the first factors.
+        dim: dimension of the vectors.
+        iterations: number of alternations.
+        regularization: weight of the L2 penalty; MLlib multiplies it by the number of ratings.
+        confidence: how much more a rating of 1 counts than no rating.
+        seed: seed of the initial factors.
     """
 
     dim: int
@@ -34,24 +34,24 @@ class AlsParameters:
 
 
 def with_user_numbers(ratings: DataFrame) -> DataFrame:
-    """Gives users consecutive numbers in place of their ids. Driver memory: one number a partition.
+    """Replaces users by consecutive numbers. Driver memory: one number per partition.
 
     Args:
-        ratings: user, of any type that can be ordered, and further columns.
+        ratings: user, of any sortable type, and further columns.
     """
     numbers = with_row_number(ratings.select("user").distinct(), "number", "user")
     return ratings.join(numbers, "user", "inner").withColumn("user", F.col("number").cast("int")).drop("number")
 
 
 def item_factors(ratings: DataFrame, parameters: AlsParameters) -> DataFrame:
-    """Item factors, fitted on the cluster alone, equal from run to run up to rounding.
+    """Item factors, fitted by Spark, equal from run to run up to rounding.
 
-    Executor memory: MLlib's, in :data:`BLOCKS` blocks of users and as many of items: a task holds a block's ratings,
-    some 12 bytes each, and the factors of the other side that they meet, ``4 * dim`` bytes each.
+    Executor memory: users and items are split into :data:`BLOCKS` blocks each. A task holds the ratings of a block,
+    about 12 bytes each, and the factors of the rated items or rating users, ``4 * dim`` bytes each.
 
     Args:
-        ratings: user INT, item INT, rating FLOAT; one row a user and item, at least one.
-        parameters: how.
+        ratings: user INT, item INT, rating FLOAT; one row per user and item, at least one row.
+        parameters: parameters of the fit.
 
     Returns:
         item INT, vector ARRAY<FLOAT> of length 1; items whose factors are all 0 are left out.
@@ -74,11 +74,11 @@ def item_factors(ratings: DataFrame, parameters: AlsParameters) -> DataFrame:
 
 
 def unit_vectors(rows: DataFrame, column: str) -> DataFrame:
-    """Rows with a vector brought to length 1, as ARRAY<FLOAT>; those of no length are left out.
+    """Normalises a vector column to length 1, as ARRAY<FLOAT>; rows whose vector has length 0 are left out.
 
     Args:
-        rows: with the column.
-        column: ARRAY of numbers.
+        rows: the rows.
+        column: name of the column, an ARRAY of numbers.
     """
     norm = F.sqrt(F.aggregate(column, F.lit(0.0), lambda total, x: total + x * x))
     unit = F.transform(column, lambda x: (x / F.col("norm")).cast("float"))

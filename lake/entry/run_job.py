@@ -1,6 +1,7 @@
-"""What spark-submit runs where the driver lives in the cluster: ``run_job.py JOB [options]``.
+"""The script that spark-submit runs in cluster mode: ``run_job.py JOB [options]``.
 
-A job's own file would put its folder first on Python's path, where ``evaluate`` or ``sql`` hide other packages.
+If spark-submit ran a job's own file, the folder jobs/ would be first on Python's path, and modules such as ``evaluate``
+or ``sql`` would hide other packages.
 """
 
 from __future__ import annotations

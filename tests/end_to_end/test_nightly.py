@@ -20,7 +20,8 @@ from pyspark.sql import SparkSession
 
 from jobs import build_examples, mine_pairs, nightly, score, sql
 from lake.command import main
-from lake.job import Lake, run_job
+from lake.execution import run_job
+from lake.run import Lake
 from models.ranker.training.metrics import auc, auc_per_group
 from schemas.settings import load_settings
 from tests import generate

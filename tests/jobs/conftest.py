@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from lake.job import Lake
+from lake.run import Lake
 from schemas.settings import load_settings
 from tests.jobs.nights import Night, unpublished
 

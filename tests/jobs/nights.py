@@ -10,7 +10,8 @@ import pandas as pd
 
 from jobs import assign_semantic_ids, fit_codebook
 from lake.artifacts import Artifact
-from lake.job import Lake, new_run_id, run_job
+from lake.execution import new_run_id, run_job
+from lake.run import Lake
 from schemas.settings import load_settings
 from schemas.tables import ITEM_EMBEDDINGS
 from tests.generate import clustered

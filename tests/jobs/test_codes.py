@@ -13,7 +13,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PythonException
 from pyspark.sql import SparkSession
 
-from lake.job import Lake
+from lake.run import Lake
 from models.quantize.codebook import Codebook
 from schemas.errors import ContractError, QarmError, UserError
 from tests.generate import clustered

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from jobs.page.codes import changes_by_night, moved_items
-from lake.job import Lake
+from lake.run import Lake
 from models.quantize.codebook import Codebook
 from tests.generate import clustered
 from tests.jobs.nights import CONTENTS, Night, code_columns

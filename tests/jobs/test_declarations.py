@@ -13,7 +13,7 @@ import jobs
 from jobs.nightly import declared_jobs, nightly_jobs
 from lake.command import Command, command_of, parser_of
 from lake.declaration import Job, in_order
-from lake.job import Run
+from lake.run import Run
 from schemas.errors import UndeclaredError
 from schemas.files import ROOT
 from schemas.tables import ITEMS, all_contracts

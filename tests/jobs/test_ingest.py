@@ -12,8 +12,9 @@ from pyspark.sql import SparkSession
 
 from jobs import ingest, mine_pairs
 from lake.command import main
+from lake.execution import run_job
 from lake.inputs import read_input, rename_columns
-from lake.job import Lake, run_job
+from lake.run import Lake
 from schemas.settings import Settings, load_settings
 
 ITEMS = pd.DataFrame(
@@ -166,16 +167,16 @@ GOOD = pd.DataFrame({"user_id": ["u1", "u2"], "item_id": ["a", "b"], "event_time
 @pytest.mark.parametrize(
     ("log", "items", "message"),
     [
-        (GOOD[:0], ITEMS, r"log\.csv: holds no rows"),
+        (GOOD[:0], ITEMS, r"log\.csv: the input has no rows"),
         (GOOD.drop(columns="event_time"), ITEMS, r"no column event_time \(it has user_id, item_id\)"),
         (GOOD, ITEMS.drop(columns="title"), "no column title"),
-        (GOOD[:1], ITEMS, "all events are of one user, u1"),
-        (GOOD, ITEMS.assign(title=None), "column title is null in all 3 rows"),
-        (GOOD.assign(event_time="soon"), ITEMS, "none of the 2 rows can be taken: 2 unreadable_time"),
-        (GOOD, ITEMS.assign(item_id=None), "none of the 3 rows has an item_id"),
+        (GOOD[:1], ITEMS, "all events are of user u1"),
+        (GOOD, ITEMS.assign(title=None), "column title is empty in all 3 rows"),
+        (GOOD.assign(event_time="soon"), ITEMS, "all 2 rows are rejected: 2 unreadable_time"),
+        (GOOD, ITEMS.assign(item_id=None), "all 3 rows lack an item_id"),
     ],
 )
-def test_hopeless_input_is_one_line_and_nothing_is_written(
+def test_unusable_input_is_one_line_and_nothing_is_written(
     log: pd.DataFrame,
     items: pd.DataFrame,
     message: str,
@@ -199,12 +200,14 @@ def test_mistakes_on_the_command_line_are_one_line(
     missing = ["--interactions", f"{tmp_path}/none.csv", "--items", f"{tmp_path}/items.csv"]
     assert "none.csv: no such file or folder" in fails(capsys, tmp_path / "wh", *missing)
     assert "--interactions PATH is missing" in fails(capsys, tmp_path / "wh")
-    assert "--rename shop=user_id: neither input has a column shop" in fails(
+    assert "--rename shop=user_id: no input has a column shop" in fails(
         capsys, tmp_path / "wh", *inputs, "--rename", "shop=user_id"
     )
     assert "--rename nonsense: expected theirs=ours" in fails(capsys, tmp_path / "wh", *inputs, "--rename", "nonsense")
     assert "mine.topk is not a setting" in fails(capsys, tmp_path / "wh", *inputs, "--set", "mine.topk=1")
-    assert "cannot tell the format" in fails(capsys, tmp_path / "wh", "--interactions", str(tmp_path), *inputs[2:])
+    assert "the extension names no known format" in fails(
+        capsys, tmp_path / "wh", "--interactions", str(tmp_path), *inputs[2:]
+    )
     (tmp_path / "file").touch()
     assert "cannot be written" in fails(capsys, tmp_path / "file" / "wh", *inputs)
     assert not (tmp_path / "wh").exists()

@@ -13,8 +13,8 @@ from jobs.mine_pairs import pair_counts
 from jobs.pairs.histories import capped_histories, item_codes, item_keys, positives_of
 from jobs.pairs.item2item import bucket_count, by_bucket, swing_pairs, user_rows
 from jobs.pairs.user2item import item_features, user2item_pairs
-from lake.job import Lake, Run
 from lake.periods import Periods, split_periods
+from lake.run import Lake, Run
 from schemas.errors import UserError
 from schemas.sections import MineSettings
 from schemas.settings import load_settings
@@ -56,7 +56,7 @@ def mine(
 ) -> dict[tuple[int, int], tuple[float, int]]:
     histories = capped_histories(positives, settings)
     codes = item_codes(histories, catalogue)
-    users = user_rows(histories, codes, codes.count(), settings, UNTIL)
+    users = user_rows(histories, codes, codes.count(), settings, until=UNTIL)
     fitting, total = bucket_count(users, codes.count(), settings.rows_per_task)
     pairs = swing_pairs(by_bucket(users, buckets or fitting), settings, total, buckets or fitting)
     for side in ("trigger", "target"):
@@ -118,7 +118,7 @@ def test_a_small_limit_of_rows_makes_more_buckets_and_the_same_pairs(
     settings = mine_settings()
     histories = capped_histories(positives, settings)
     codes = item_codes(histories, catalogue)
-    users = user_rows(histories, codes, codes.count(), settings, UNTIL).cache()
+    users = user_rows(histories, codes, codes.count(), settings, until=UNTIL).cache()
     held = users.agg(F.sum(F.size("items"))).collect()[0][0]
     few, _ = bucket_count(users, 25, held)
     many, _ = bucket_count(users, 25, held // 2)
@@ -138,7 +138,7 @@ def test_every_bucket_is_a_partition_of_its_own(positives: DataFrame, catalogue:
     settings = mine_settings()
     histories = capped_histories(positives, settings)
     codes = item_codes(histories, catalogue)
-    users = user_rows(histories, codes, codes.count(), settings, UNTIL)
+    users = user_rows(histories, codes, codes.count(), settings, until=UNTIL)
     rows = by_bucket(users, 7).select("bucket", F.spark_partition_id().alias("part")).distinct().collect()
     assert len(rows) == len({row["part"] for row in rows}) == len({row["bucket"] for row in rows}) == 7
 
@@ -156,7 +156,7 @@ def test_caps_keep_the_latest_items_and_a_sample_of_users(
     for row in histories.collect():
         assert {names[key] for key in row["items"]} == set(last[users[row["user"]]].sort_values().index[-3:])
     codes = item_codes(histories, catalogue)
-    rows = user_rows(histories, codes, codes.count(), settings, UNTIL)
+    rows = user_rows(histories, codes, codes.count(), settings, until=UNTIL)
     scored = rows.select(F.explode("items").alias("item")).where("item >= 0").groupBy("item").count().collect()
     popular = {row["item"]: row["popularity"] for row in codes.collect()}
     assert {row["item"]: row["count"] for row in scored} == {item: min(n, 2) for item, n in popular.items()}

@@ -11,7 +11,7 @@ from jobs import score
 from jobs.examples.requests import ranked, read_candidates, with_events
 from jobs.examples.search_index import ITEM_ROWS
 from lake.command import main
-from lake.job import Run
+from lake.run import Run
 from schemas.errors import UserError
 from schemas.settings import load_settings
 
@@ -34,8 +34,11 @@ def test_mistakes_are_one_line(spark: SparkSession, capsys: pytest.CaptureFixtur
     for arguments, message in [
         ([], "--candidates PATH is missing"),
         (["--candidates", f"{tmp_path}/none.csv"], "none.csv: no such file"),
-        (["--candidates", str(lame)], "no column item_id (it has user_id, sku); map it: --rename theirs=item_id"),
-        (["--candidates", str(good), "--rename", "sku=item_id"], "--rename sku=item_id: the input has no column sku"),
+        (["--candidates", str(lame)], "no column item_id (it has user_id, sku); map one with --rename theirs=item_id"),
+        (
+            ["--candidates", str(good), "--rename", "sku=item_id"],
+            f"--rename sku=item_id: the input {good} has no column sku",
+        ),
         (["--candidates", str(good), "--as-of", "soon"], "score.as_of: must be a time"),
         (["--candidates", str(lame), "--rename", "sku=item_id"], "no ranker under"),
     ]:

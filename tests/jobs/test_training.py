@@ -15,7 +15,8 @@ from safetensors.torch import load_file
 from jobs import evaluate, train_ranker
 from jobs.examples.search_index import ITEM_IDS, content_numbers, item_index, nearest_rows, write_search_index
 from jobs.training import rankers
-from lake.job import Lake, Run, new_run_id, run_job
+from lake.execution import new_run_id, run_job
+from lake.run import Lake, Run
 from models.ranker.training import training
 from schemas.errors import UserError
 from schemas.examples import ranker_examples

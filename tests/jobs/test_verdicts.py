@@ -8,7 +8,8 @@ from pyspark.sql import functions as F
 
 from jobs import judge_pairs
 from jobs.judge_pairs import contents_to_judge, turns, with_verdicts
-from lake.job import Lake, new_run_id, run_job
+from lake.execution import new_run_id, run_job
+from lake.run import Lake
 from schemas.errors import UserError
 from schemas.names import PAIR_SOURCES
 from schemas.settings import load_settings

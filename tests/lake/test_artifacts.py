@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lake.artifacts import MANIFEST, Artifacts
-from lake.job import Lake, Run
+from lake.run import Lake, Run
 from schemas.errors import QarmError, UserError
 from udfs.workers import shipped
 

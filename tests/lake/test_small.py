@@ -13,18 +13,22 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from lake.declaration import Job
+from lake.execution import run_job
 from lake.indexing import with_row_number
-from lake.job import Lake, run_job, why_stale
-from lake.ledger import RunRecord, stale_reason
+from lake.ledger import RunRecord
 from lake.periods import split_periods
+from lake.run import Lake
 from lake.session import spark_conf
+from lake.staleness import stale_reason, why_stale
 from lake.submit import entry_of, pack, spark_options, split_options
 from schemas.errors import UserError
 from schemas.settings import load_settings
 from schemas.tables import METRICS
 
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
-LAST = RunRecord("r", "judge", "done", NOW, NOW, {"pairs": "3", "items": "1"}, {"pairs": "4"}, "hash", "0")
+LAST = RunRecord(
+    "r", "judge", "done", NOW, NOW, {"pairs": "3", "items": "1"}, {"pairs": "4"}, settings_hash="hash", code_version="0"
+)
 
 
 @pytest.mark.parametrize(
@@ -40,16 +44,22 @@ LAST = RunRecord("r", "judge", "done", NOW, NOW, {"pairs": "3", "items": "1"}, {
     ],
 )
 def test_stale_reason(last, inputs, outputs, settings, reason) -> None:
-    assert stale_reason(last, inputs, outputs, settings, "0") == reason
+    assert stale_reason(last, inputs, outputs, settings_hash=settings, code_version="0") == reason
 
 
 def test_other_code_and_an_artifact_of_a_failed_run_make_stale() -> None:
-    made = RunRecord("r", "fit", "done", NOW, NOW, {}, {"codebook": "codebook-1"}, "hash", "0")
-    assert stale_reason(made, {}, {"codebook": "codebook-1"}, "hash", "0") is None
-    assert (
-        stale_reason(made, {}, {"codebook": "codebook-2"}, "hash", "0") == "codebook is not the one this job made last"
+    made = RunRecord(
+        "r", "fit", "done", NOW, NOW, {}, {"codebook": "codebook-1"}, settings_hash="hash", code_version="0"
     )
-    assert stale_reason(made, {}, {"codebook": "codebook-1"}, "hash", "1") == "code changed from 0 to 1"
+    assert stale_reason(made, {}, {"codebook": "codebook-1"}, settings_hash="hash", code_version="0") is None
+    assert (
+        stale_reason(made, {}, {"codebook": "codebook-2"}, settings_hash="hash", code_version="0")
+        == "codebook is not the one this job made last"
+    )
+    assert (
+        stale_reason(made, {}, {"codebook": "codebook-1"}, settings_hash="hash", code_version="1")
+        == "code changed from 0 to 1"
+    )
 
 
 def test_a_run_is_recorded_and_goes_stale(make_lake: Callable[..., Lake], tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lake.job import Lake
+from lake.run import Lake
 from lake.warehouse import Warehouse
 from schemas.contract import Column, Contract, Part
 from schemas.errors import ContractError, QarmError, UserError

@@ -96,8 +96,8 @@ def test_whatever_weights_depend_on_gives_another_format(
     ("wrong", "complaint"),
     [
         ({"parts": (("a", "An a"),), "width": 3}, "give one of them"),
-        ({"reads": Reads.CATEGORY}, "how many a category has"),
-        ({"values": 3}, "how many a category has"),
+        ({"reads": Reads.CATEGORY}, "only for a category"),
+        ({"values": 3}, "only for a category"),
     ],
 )
 def test_a_declaration_that_contradicts_itself_is_refused(wrong: dict[str, object], complaint: str) -> None:

@@ -1,11 +1,9 @@
-"""The context that a job runs in: it reads and writes what its declaration names, and is recorded."""
+"""The objects that a job works with: the lake, which all jobs share, and the run, which enforces its declaration."""
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
-import secrets
 import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -20,19 +18,24 @@ from pyspark.sql import DataFrame, SparkSession
 from lake.artifacts import Artifact, Artifacts
 from lake.declaration import Job
 from lake.hadoop import HadoopFiles
-from lake.ledger import Ledger, Measurement, RunRecord, stale_reason
+from lake.ledger import Ledger, Measurement
 from lake.warehouse import Warehouse
 from schemas.contract import Contract
-from schemas.errors import UndeclaredError, UserError
+from schemas.errors import UndeclaredError, UserError, user_mistakes
 from schemas.settings import Settings
-from schemas.version import VERSION
 
 log = logging.getLogger("qarm")
 
 
 @dataclass
 class Lake:
-    """Spark with one warehouse: what every job of a process shares."""
+    """Spark, the settings and one warehouse, shared by all jobs of a process.
+
+    Attributes:
+        spark: the session.
+        settings: all settings.
+        location: folder or ``catalog.schema`` of the warehouse.
+    """
 
     spark: SparkSession
     settings: Settings
@@ -47,12 +50,16 @@ class Lake:
 
 @dataclass
 class Run:
-    """One run of one job: reads pinned snapshots, writes, measures.
+    """One run of one job. It reads fixed snapshots, writes tables and artifacts, and collects measurements.
 
     Attributes:
         lake: Spark and the warehouse.
-        job: the job.
-        run_id: the run; the same for all jobs of a nightly.
+        job: the declaration of the job.
+        run_id: id of the run; all jobs of a nightly have the same.
+        started_at: when the run started, UTC.
+        inputs: versions of the tables, files and artifacts read so far, by name.
+        outputs: versions of the tables and artifacts written so far, by name.
+        measurements: numbers measured so far.
     """
 
     lake: Lake
@@ -74,16 +81,16 @@ class Run:
         return self.lake.settings
 
     def read(self, table: str) -> DataFrame:
-        """A table's snapshot as it was when the run first read it.
+        """A table, always in the version of the run's first read.
 
         Raises:
-            UserError: there is no such table.
+            UserError: the table does not exist.
             UndeclaredError: the job does not declare it.
         """
         return self.lake.warehouse.read(table, int(self.version(table)))
 
     def find(self, table: str) -> DataFrame | None:
-        """The same, or None where there is no such table yet.
+        """A table in the version of the run's first read; None if the table does not exist.
 
         Raises:
             UndeclaredError: the job does not declare it.
@@ -92,11 +99,11 @@ class Run:
         return self.read(table) if self.lake.warehouse.exists(table) else None
 
     def read_back(self, table: str) -> DataFrame:
-        """The snapshot of a table that this run wrote last."""
+        """A table in the version that this run wrote last."""
         return self.lake.warehouse.read(table, int(self.outputs[table]))
 
     def read_at(self, table: str, version: str) -> DataFrame:
-        """One snapshot of a table, which becomes the run's.
+        """A table in a given version, which later reads of this run use too.
 
         Raises:
             UndeclaredError: the job does not declare it.
@@ -106,7 +113,7 @@ class Run:
         return self.read(table)
 
     def read_earlier(self, table: str, version: int) -> DataFrame:
-        """One of a table's earlier snapshots, beside the run's own.
+        """A table in an earlier version; later reads of this run keep theirs.
 
         Raises:
             UndeclaredError: the job does not declare it.
@@ -118,7 +125,7 @@ class Run:
         """The version of a table that this run reads.
 
         Raises:
-            UserError: there is no such table.
+            UserError: the table does not exist.
             UndeclaredError: the job does not declare it.
         """
         self._declared(table, self.job.may_read)
@@ -134,16 +141,16 @@ class Run:
     def _declared(self, name: str, allowed: Collection[str]) -> None:
         if name not in allowed:
             raise UndeclaredError(
-                f"job {self.job.name} touches {name}, which its declaration does not name; add it to the JOB in"
-                f" jobs/{self.job.name}.py, or its lineage would lack it"
+                f"job {self.job.name} uses {name}, which its declaration does not name; add it to JOB in"
+                f" jobs/{self.job.name}.py, as lineage and staleness depend on it"
             )
 
     def use(self, kind: str, made_by: str) -> Artifact:
-        """The newest artifact of a kind.
+        """The current artifact of a kind.
 
         Args:
-            kind: of artifact.
-            made_by: the job that publishes it, for the message.
+            kind: kind of artifact.
+            made_by: job that publishes the kind, for the message.
 
         Raises:
             UserError: there is none.
@@ -155,7 +162,7 @@ class Run:
         return artifact
 
     def latest(self, kind: str) -> Artifact | None:
-        """The newest artifact of a kind, or None where there is none yet.
+        """The current artifact of a kind; None if there is none.
 
         Raises:
             UndeclaredError: the job does not declare it.
@@ -167,10 +174,10 @@ class Run:
         return artifact
 
     def artifact(self, kind: str, version: str) -> Artifact:
-        """One version of a kind of artifact.
+        """An artifact in a given version.
 
         Raises:
-            QarmError: it is not there or not complete.
+            QarmError: the version does not exist or is not complete.
             UndeclaredError: the job does not declare it.
         """
         self._declared(kind, self.job.may_read)
@@ -179,7 +186,7 @@ class Run:
         return artifact
 
     def overwrite(self, contract: Contract, rows: DataFrame) -> None:
-        """Replaces a table's rows."""
+        """Replaces all rows of a table."""
         self._declared(contract.name, self.job.may_write)
         self.outputs[contract.name] = str(self.lake.warehouse.overwrite(contract, rows))
 
@@ -199,8 +206,8 @@ class Run:
         Args:
             kind: kind of artifact.
             folder: local folder with its files.
-            recipe: what it was made from; equal recipes make equal artifacts.
-            card: what else is to be known of it.
+            recipe: settings and inputs that it was made from; equal recipes make equal artifacts.
+            card: further description.
         """
         self._declared(kind, self.job.may_write)
         artifact = self.lake.artifacts.publish(kind, folder, {"recipe": dict(recipe), **card})
@@ -208,14 +215,17 @@ class Run:
         return artifact
 
     def reuse(self, kind: str, recipe: Mapping[str, Any], may_lack_newer_settings: bool = False) -> Artifact | None:
-        """The artifact that was made by this recipe, made current again; None where there is none yet.
+        """Finds an artifact that was made by a recipe, and makes it current.
 
-        Of several, the current one where it is among them, else the newest.
+        If there are several, the current artifact is preferred, then the newest.
 
         Args:
             kind: kind of artifact.
-            recipe: what it is made from.
-            may_lack_newer_settings: whether one serves, too, whose own recipe lacks settings that a later qarm added.
+            recipe: settings and inputs that it is made from.
+            may_lack_newer_settings: see :meth:`lake.artifacts.Artifact.made_by`.
+
+        Returns:
+            The artifact; None if no artifact was made by the recipe.
         """
         current = self.lake.artifacts.latest(kind)
         if current is not None and current.made_by(recipe, may_lack_newer_settings):
@@ -228,12 +238,12 @@ class Run:
         return found
 
     def made_once(self, kind: str, recipe: Mapping[str, Any], make: Callable[[Path], None]) -> Artifact:
-        """An input that is made from something outside the warehouse: the one of this recipe, made now if need be.
+        """Finds an artifact that was made by a recipe, or makes it from files outside the warehouse.
 
         Args:
             kind: kind of artifact.
-            recipe: what it is made from.
-            make: writes its files to an empty folder.
+            recipe: settings and inputs that it is made from.
+            make: writes the files to an empty folder.
 
         Raises:
             UserError: ``make`` did not find a file that the settings name.
@@ -249,13 +259,13 @@ class Run:
         return artifact
 
     def measure(self, name: str, value: float | None, slice: str = "all") -> None:
-        """Keeps one number for ``metrics``, ``runs`` and the job's closing line."""
+        """Records a number for ``metrics``, ``runs`` and the job's closing line; NaN is recorded as null."""
         known = value is not None and not math.isnan(value)
         self.measurements.append(Measurement(name, slice, float(value) if known and value is not None else None))
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
-        """Says on stderr what is going on, and how long it took."""
+        """Logs the start of a step and, at its end, its duration."""
         start = time.monotonic()
         log.info("%s: %s", self.job.name, what)
         yield
@@ -263,98 +273,9 @@ class Run:
 
     @property
     def headline(self) -> dict[str, float]:
-        """The measured numbers by ``name`` or ``name/slice``."""
+        """The measured numbers, without nulls, by ``name`` or ``name/slice``."""
         return {
             m.name if m.slice == "all" else f"{m.name}/{m.slice}": m.value
             for m in self.measurements
             if m.value is not None
         }
-
-
-@contextmanager
-def user_mistakes() -> Iterator[None]:
-    """Around a call that fails only where the settings name something wrong or missing.
-
-    Raises:
-        UserError: in place of a ValueError, FileNotFoundError or FloatingPointError.
-    """
-    try:
-        yield
-    except (ValueError, FileNotFoundError, FloatingPointError) as error:
-        raise UserError(str(error)) from None
-
-
-def new_run_id() -> str:
-    """A run ID that sorts by time."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
-
-
-def run_job(lake: Lake, job: Job, run_id: str) -> RunRecord:
-    """Runs a job and records it; a failure is recorded too, unless it is the first thing in an empty warehouse.
-
-    Raises:
-        UserError: the user's mistake.
-        Exception: whatever failed.
-    """
-    run = Run(lake, job, run_id)
-    try:
-        job.check(lake.settings)
-        lake.files.ensure_writable(lake.warehouse.root)
-        run.inputs |= source_versions(lake, job)
-        job.steps(run)
-    except Exception as error:
-        if lake.warehouse.exists("runs"):
-            lake.ledger.record(_record(run, "failed", str(error)[:2000]), [])
-        raise
-    lake.spark.catalog.clearCache()  # what the job persisted
-    record = _record(run, "done", None)
-    lake.ledger.record(record, run.measurements)
-    return record
-
-
-def _record(run: Run, status: str, error: str | None) -> RunRecord:
-    return RunRecord(
-        run_id=run.run_id,
-        job=run.job.name,
-        status=status,
-        started_at=run.started_at,
-        ended_at=datetime.now(UTC),
-        input_versions=run.inputs,
-        output_versions=run.outputs,
-        settings_hash=run.settings.digest(run.job.sections),
-        code_version=VERSION,
-        metrics=run.headline,
-        error=error,
-    )
-
-
-def why_stale(lake: Lake, job: Job, last: RunRecord | None) -> str | None:
-    """Why a job has to run now, or None where it is up to date."""
-    if last is None:
-        return "never run"
-    now = {name: _now(lake, name) for name in {*job.inputs, *last.output_versions}}
-    inputs = {name: now[name] or "" for name in job.inputs} | source_versions(lake, job)
-    return stale_reason(last, inputs, now, lake.settings.digest(job.sections), VERSION)
-
-
-def _now(lake: Lake, name: str) -> str | None:
-    version = lake.warehouse.version(name)
-    if version is not None:
-        return str(version)
-    artifact = lake.artifacts.latest(name)
-    return artifact.version if artifact else None
-
-
-def source_versions(lake: Lake, job: Job) -> dict[str, str]:
-    """A fingerprint of every input file: its paths, sizes and times.
-
-    Raises:
-        UserError: a file does not exist.
-    """
-    fingerprints = {}
-    for url in job.source_files(lake.settings) if job.source_files else ():
-        if not lake.files.exists(url):
-            raise UserError(f"{url}: no such file or folder")
-        text = "\n".join(f"{file.path} {file.size} {file.modified}" for file in lake.files.walk(url))
-        fingerprints[lake.files.qualify(url)] = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return fingerprints

@@ -1,0 +1,61 @@
+"""Runs a job and records the run."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+
+from lake.declaration import Job
+from lake.ledger import RunRecord
+from lake.run import Lake, Run
+from lake.staleness import source_versions
+from schemas.version import VERSION
+
+
+def new_run_id() -> str:
+    """A run ID that sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+
+def run_job(lake: Lake, job: Job, run_id: str) -> RunRecord:
+    """Runs a job and records the run. A failure is recorded too, unless the warehouse has no table ``runs`` yet.
+
+    Args:
+        lake: Spark and the warehouse.
+        job: the job.
+        run_id: id of the run.
+
+    Raises:
+        UserError: a mistake of the user.
+        Exception: any other failure of the job.
+    """
+    run = Run(lake, job, run_id)
+    try:
+        job.check(lake.settings)
+        lake.files.ensure_writable(lake.warehouse.root)
+        run.inputs |= source_versions(lake, job)
+        job.steps(run)
+    except Exception as error:
+        if lake.warehouse.exists("runs"):
+            lake.ledger.record(_record(run, "failed", str(error)[:2000]), [])
+        raise
+    lake.spark.catalog.clearCache()  # frees the frames that the job persisted
+    record = _record(run, "done", None)
+    lake.ledger.record(record, run.measurements)
+    return record
+
+
+def _record(run: Run, status: str, error: str | None) -> RunRecord:
+    return RunRecord(
+        run_id=run.run_id,
+        job=run.job.name,
+        status=status,
+        started_at=run.started_at,
+        ended_at=datetime.now(UTC),
+        input_versions=run.inputs,
+        output_versions=run.outputs,
+        settings_hash=run.settings.digest(run.job.sections),
+        code_version=VERSION,
+        metrics=run.headline,
+        error=error,
+    )

@@ -1,0 +1,89 @@
+"""Staleness: whether a job has to run again, and why."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from lake.declaration import Job
+from lake.ledger import RunRecord
+from lake.run import Lake
+from schemas.errors import UserError
+from schemas.version import VERSION
+
+
+def why_stale(lake: Lake, job: Job, last: RunRecord | None) -> str | None:
+    """Why a job is stale; None if it is up to date.
+
+    Args:
+        lake: Spark and the warehouse.
+        job: the job.
+        last: the job's newest successful run; None if there is none.
+
+    Raises:
+        UserError: an input file does not exist.
+    """
+    if last is None:
+        return "never run"
+    now = {name: _now(lake, name) for name in {*job.inputs, *last.output_versions}}
+    inputs = {name: now[name] or "" for name in job.inputs} | source_versions(lake, job)
+    return stale_reason(last, inputs, now, settings_hash=lake.settings.digest(job.sections), code_version=VERSION)
+
+
+def _now(lake: Lake, name: str) -> str | None:
+    version = lake.warehouse.version(name)
+    if version is not None:
+        return str(version)
+    artifact = lake.artifacts.latest(name)
+    return artifact.version if artifact else None
+
+
+def source_versions(lake: Lake, job: Job) -> dict[str, str]:
+    """Fingerprints of a job's input files, from their paths, sizes and times, by URL.
+
+    Raises:
+        UserError: an input file does not exist.
+    """
+    fingerprints = {}
+    for url in job.source_files(lake.settings) if job.source_files else ():
+        if not lake.files.exists(url):
+            raise UserError(f"{url}: no such file or folder")
+        text = "\n".join(f"{file.path} {file.size} {file.modified}" for file in lake.files.walk(url))
+        fingerprints[lake.files.qualify(url)] = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return fingerprints
+
+
+def stale_reason(
+    last: RunRecord | None,
+    inputs: Mapping[str, str],
+    outputs: Mapping[str, str | None],
+    *,
+    settings_hash: str,
+    code_version: str,
+) -> str | None:
+    """Why a job is stale; None if it is up to date.
+
+    Args:
+        last: the job's newest successful run; None if there is none.
+        inputs: current versions of the job's inputs, by name.
+        outputs: current versions of the outputs of ``last``, by name; None for an output that no longer exists.
+        settings_hash: hash of the settings that the job depends on.
+        code_version: version of qarm.
+    """
+    if last is None:
+        return "never run"
+    if last.code_version != code_version:
+        return f"code changed from {last.code_version} to {code_version}"
+    if last.settings_hash != settings_hash:
+        return "settings changed"
+    for name, version in inputs.items():
+        # If a job updates a table that it reads, the version that it wrote itself is no change.
+        if version not in (last.input_versions.get(name), last.output_versions.get(name)):
+            return f"{name} changed"
+    for name, version in last.output_versions.items():
+        if outputs.get(name) is None:
+            return f"{name} is gone"
+        # Only artifacts are compared: one may have been left by a run that failed after it had published it.
+        if not version.isdigit() and outputs[name] != version:
+            return f"{name} is not the one this job made last"
+    return None
