@@ -42,7 +42,7 @@ def write_alignment(results: Mapping[str, Any]) -> None:
         " same model unaligned. Targets: 1.6 for SmolLM2, and above MiniLM unaligned; 1.3 for MiniLM; 45 minutes each."
     )
     header = ["model", "pairs fitted on", "HR@1", "HR@10", "HR@50", "HR@10, new", "HR@10, cold", "gain", "minutes"]
-    write_table("Alignment", COMMAND, header, rows, note)
+    write_table("Alignment", COMMAND, header, rows, note=note)
 
 
 def _cells(rates: Mapping[str, Any]) -> list[str]:
@@ -68,7 +68,7 @@ def write_judges(result: Mapping[str, Any]) -> None:
         f" but those of nearly every product, against {result['apart']} pairs of the same triggers with targets of the"
         " others, that no user of that period took both of and that share no word. 95 %: the bootstrap's interval."
     )
-    write_table("Judges", COMMAND, ["judge", "model", "AUC", "95 %", "seconds"], rows, note)
+    write_table("Judges", COMMAND, ["judge", "model", "AUC", "95 %", "seconds"], rows, note=note)
 
 
 def write_throughput(result: Mapping[str, Any]) -> None:
@@ -82,4 +82,4 @@ def write_throughput(result: Mapping[str, Any]) -> None:
         f"MiniLM in float32 on {result['contents']:,} contents. Targets: the stage at most 1.15 times the bare loop and"
         " at most sentence-transformers' time."
     )
-    write_table("Embedding contents", COMMAND, ["way", "seconds", "stage / this"], rows, note)
+    write_table("Embedding contents", COMMAND, ["way", "seconds", "stage / this"], rows, note=note)

@@ -45,7 +45,7 @@ def write_methods(title: str, result: Mapping[str, Any]) -> None:
         f" {plain['behaviour_hr@50']:.4f}."
     )
     header = ["method", *COLUMNS, "codes used", "entropy, bits", "fit, s", "contents assigned a second"]
-    write_table(title, COMMAND, header, rows, note)
+    write_table(title, COMMAND, header, rows, note=note)
 
 
 def write_scale(spark: Mapping[str, Any], memory: Mapping[str, Any]) -> None:
@@ -68,7 +68,7 @@ def write_scale(spark: Mapping[str, Any], memory: Mapping[str, Any]) -> None:
         " that it reads from the same Parquet files first. Target: at least 0.7 of the bare rate, in one run."
     )
     header = ["what", "seconds", "contents a second", "Spark's rate / this one"]
-    write_table("Assigning codes at scale", COMMAND, header, rows, note)
+    write_table("Assigning codes at scale", COMMAND, header, rows, note=note)
     note = (
         "`fit_codebook`, the whole job with Spark (2 GB of driver memory), in one process tree; the peak is of its"
         " proportional set size, pages of the memory-mapped sample included. Target: 6 GB for a fit on a million"
@@ -76,7 +76,7 @@ def write_scale(spark: Mapping[str, Any], memory: Mapping[str, Any]) -> None:
         " FSQ steps, which change its time and not its memory."
     )
     rows = [["fit_codebook", f"{memory['seconds']:.0f}", f"{memory['gigabytes'] * 2**30 / 1e9:.2f}"]]
-    write_table("Memory of codes at a million contents", COMMAND, ["job", "seconds", "peak, GB"], rows, note)
+    write_table("Memory of codes at a million contents", COMMAND, ["job", "seconds", "peak, GB"], rows, note=note)
 
 
 def write_nights(nights: Sequence[Mapping[str, Any]]) -> None:
@@ -98,4 +98,4 @@ def write_nights(nights: Sequence[Mapping[str, Any]]) -> None:
         "collisions", "night", "items", "new", "changed", "unchanged that moved", "moved", "told", "collision_rate",
         "seconds",
     ]  # fmt: skip
-    write_table("Ten nights", COMMAND, header, rows, note)
+    write_table("Ten nights", COMMAND, header, rows, note=note)

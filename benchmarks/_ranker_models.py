@@ -86,7 +86,7 @@ class Examples:
         table = deltalake.DeltaTable(str(self.warehouse / "ranker_examples"))
         return [Path(uri).absolute() for uri in sorted(table.file_uris(partition_filters=[("split", "=", split)]))]
 
-    def feed(self, split: str, shape: RankerShape, batch: int, shuffle_rows: int, seed: int) -> Feed:
+    def feed(self, split: str, shape: RankerShape, *, batch: int, shuffle_rows: int, seed: int) -> Feed:
         """A feed over a split."""
         files = [path.as_uri() for path in self.paths(split)]
         return Feed(files, shape.columns, batch_size=batch, shuffle_rows=shuffle_rows, seed=seed, parts=PARTS)
@@ -108,7 +108,7 @@ class Examples:
         return shape_of(self.settings, {name: card[name] for name in ("items", "codes")}, fixed)
 
 
-def trained(data: str, folder: Path, name: str, seed: int, splits: Sequence[str]) -> dict[str, Any]:
+def trained(data: str, folder: Path, name: str, *, seed: int, splits: Sequence[str]) -> dict[str, Any]:
     """Trains one model from Petastorm and scores splits with it.
 
     Returns:
@@ -117,8 +117,8 @@ def trained(data: str, folder: Path, name: str, seed: int, splits: Sequence[str]
     search, fixed = (MODELS | ABLATIONS)[name]
     examples = Examples.of(data, folder, search)
     shape, ranker_settings = examples.shape(fixed), examples.settings.ranker
-    train = examples.feed("train", shape, BATCH, ranker_settings.shuffle_rows, seed)
-    valid = examples.feed("valid", shape, 4 * BATCH, 0, seed)
+    train = examples.feed("train", shape, batch=BATCH, shuffle_rows=ranker_settings.shuffle_rows, seed=seed)
+    valid = examples.feed("valid", shape, batch=4 * BATCH, shuffle_rows=0, seed=seed)
     parameters = TrainingParameters(
         learning_rate=ranker_settings.learning_rate, weight_decay=ranker_settings.weight_decay,
         max_epochs=EPOCHS[data], patience=2, validations_per_epoch=2, seed=seed,
@@ -136,7 +136,9 @@ def trained(data: str, folder: Path, name: str, seed: int, splits: Sequence[str]
     started = time.monotonic()
     for split in splits:
         found[f"{split}_ids"] = examples.described(split)["example_id"].astype(str)
-        found[f"{split}_scores"] = scores_of(ranker, examples.feed(split, shape, 4 * BATCH, 0, seed))
+        found[f"{split}_scores"] = scores_of(
+            ranker, examples.feed(split, shape, batch=4 * BATCH, shuffle_rows=0, seed=seed)
+        )
     return found | {"scoring_seconds": time.monotonic() - started}
 
 

@@ -98,12 +98,13 @@ def write_models(title: str, found: pd.DataFrame, speed: Mapping[str, float], no
     for model, part in found[found["slice"] == "all"].groupby("model", sort=False):
         cells = [f"{part[m].mean():.4f} ± {part[m].std(ddof=0):.4f}" for m in ("auc", "gauc", "uauc")]
         rows.append([str(model), str(len(part)), *cells, f"{speed[model]:,.0f}" if model in speed else "–"])
-    write_table(title, COMMAND, ["model", "seeds", "AUC", "GAUC", "UAUC", "examples trained a second"], rows, note)
+    write_table(title, COMMAND, ["model", "seeds", "AUC", "GAUC", "UAUC", "examples trained a second"], rows, note=note)
 
 
 def write_slices(
     title: str,
     found: pd.DataFrame,
+    *,
     ours: str,
     best: str,
     intervals: Mapping[str, tuple[float, float]],
@@ -122,7 +123,7 @@ def write_slices(
     rows.append([f"{ours} less {best}, points", *points])
     ends = ("–" if np.isnan(low) else f"{low:+.2f} to {high:+.2f}" for low, high in (intervals[part] for part in parts))
     rows.append(["95 % over users", *ends])
-    write_table(title, COMMAND, ["AUC", *(f"{part} ({counts[part]:,})" for part in parts)], rows, note)
+    write_table(title, COMMAND, ["AUC", *(f"{part} ({counts[part]:,})" for part in parts)], rows, note=note)
 
 
 def write_ablations(title: str, found: pd.DataFrame, note: str) -> None:
@@ -132,4 +133,4 @@ def write_ablations(title: str, found: pd.DataFrame, note: str) -> None:
         [name, f"{value:.4f}", f"{value - whole:+.4f}"]
         for name, value in found[["model", "valid_auc"]].itertuples(index=False)
     ]
-    write_table(title, COMMAND, ["ranker", "validation AUC", "beside the whole"], rows, note)
+    write_table(title, COMMAND, ["ranker", "validation AUC", "beside the whole"], rows, note=note)

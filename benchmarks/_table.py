@@ -14,7 +14,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 PACKAGES = ("pyspark", "torch", "transformers", "faiss-cpu", "numpy")
 
 
-def write_table(title: str, command: str, header: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> None:
+def write_table(title: str, command: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, note: str) -> None:
     """Replaces or appends one section of the page, and prints it.
 
     Args:

@@ -86,7 +86,7 @@ def main() -> None:
     rows = [[d, str(n), f"{q:.4f}", f"{s:.2f}", f"{s / slowest:.2f}"] for d, n, q, s in results]
     header = ["dtype", "embed.layer", "AUC, bought together", "s per 1,000 tokens", "time / slowest"]
     note = f"{len(used)} contents, {torch.get_num_threads()} threads, layers of 30; -2 is the default."
-    write_table("Encoder layers", "python -m benchmarks.encoder_layers", header, rows, note)
+    write_table("Encoder layers", "python -m benchmarks.encoder_layers", header, rows, note=note)
 
 
 if __name__ == "__main__":

@@ -50,7 +50,7 @@ BELOW = {"history_length": 900, "taken": 4, "action": 3}
 """What some generated numbers stay below; other counts below 300, buckets below 16."""
 
 
-def generated(settings: Settings, shape: RankerShape, rows: int, folder: Path, items: int = ITEMS) -> list[str]:
+def generated(settings: Settings, shape: RankerShape, rows: int, folder: Path, *, items: int = ITEMS) -> list[str]:
     """Writes examples of the ranker's columns, ids drawn log-uniformly."""
     e = settings.examples
     lengths = {"recent": e.recent_length, "found": e.found_length}
@@ -108,7 +108,9 @@ def examples(settings: Settings, warehouse: str, rows: int, folder: Path) -> tup
     return urls[:taken], shape
 
 
-def trained(shape: RankerShape, batches: Any, steps: int, settings: Settings, epochs: int = 1) -> tuple[float, float]:
+def trained(
+    shape: RankerShape, batches: Any, steps: int, settings: Settings, *, epochs: int = 1
+) -> tuple[float, float]:
     """Seconds and CPU seconds, of all threads, of training on some batches; one batch is validated on."""
     s = settings.ranker
     parameters = TrainingParameters(
@@ -144,7 +146,7 @@ def measure_memory(feed: Feed, shape: RankerShape, settings: Settings) -> dict[s
             yield from feed.epoch(number)
         peaks.append(memory.gigabytes)
 
-    trained(shape, watched, feed.steps, settings, EPOCHS)
+    trained(shape, watched, feed.steps, settings, epochs=EPOCHS)
     return {"gigabytes": peaks[-EPOCHS:]}
 
 
@@ -191,7 +193,9 @@ def write(found: dict[str, dict[str, Any]], command: str, source: str) -> None:
         f" all threads, which other work on the machine touches less. Peak memory is the proportional set size of the"
         f" process, of each of {EPOCHS} epochs of one training."
     )
-    write_table("Feed", command, ["", "examples a second", "CPU µs an example", "peak GiB, epoch by epoch"], rows, note)
+    write_table(
+        "Feed", command, ["", "examples a second", "CPU µs an example", "peak GiB, epoch by epoch"], rows, note=note
+    )
 
 
 def main() -> None:

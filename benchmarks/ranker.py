@@ -56,7 +56,7 @@ def part_numbers(data: str, folder: Path, _: str) -> None:
 def part_model(data: str, folder: Path, name: str) -> None:
     """One deep model with one seed."""
     model, _, seed = name.rpartition(" ")
-    found = trained(data, folder, model, int(seed), ["test"] if model in MODELS else [])
+    found = trained(data, folder, model, seed=int(seed), splits=["test"] if model in MODELS else [])
     np.savez(_file(folder, name), **{key: np.asarray(value) for key, value in found.items() if key != "points"})
     print(name, found["valid_auc"], found["examples_per_second"], json.dumps(found["points"]), file=sys.stderr)
 
@@ -70,7 +70,7 @@ def _file(folder: Path, name: str) -> Path:
     return folder / "scores" / f"{name}.npz"
 
 
-def once(data: str, folder: Path, part: str, argument: str, made: Path) -> None:
+def once(data: str, folder: Path, part: str, *, argument: str, made: Path) -> None:
     """Runs a part in a new process, unless what it makes is there."""
     if made.exists():
         return
@@ -82,12 +82,12 @@ def once(data: str, folder: Path, part: str, argument: str, made: Path) -> None:
 
 def benchmark(data: str, folder: Path, seeds: int) -> None:
     """Every model on one data set, and its tables."""
-    once(data, folder, "prepare", "", folder / "recent" / "ranker_examples" / "_delta_log")
-    once(data, folder, "plain", str(seeds), _file(folder, "plain"))
-    once(data, folder, "numbers", "", _file(folder, "numbers"))
+    once(data, folder, "prepare", argument="", made=folder / "recent" / "ranker_examples" / "_delta_log")
+    once(data, folder, "plain", argument=str(seeds), made=_file(folder, "plain"))
+    once(data, folder, "numbers", argument="", made=_file(folder, "numbers"))
     names = [f"{model} {seed}" for seed in range(seeds) for model in MODELS] + [f"{name} 0" for name in ABLATIONS]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # one core each
-        list(pool.map(lambda name: once(data, folder, "model", name, _file(folder, name)), names))
+        list(pool.map(lambda name: once(data, folder, "model", argument=name, made=_file(folder, name)), names))
     write(data, folder)
 
 
@@ -125,7 +125,9 @@ def write(data: str, folder: Path) -> None:
         f"{DATA[data]}, test split, mean of the seeds. Cold items: fewer than {results.COLD} positives in the train"
         f" period; long histories: at least {LONG[data]:,} positives before."
     ) + REPEATS * bool((examples["taken"] > 0).any())
-    results.write_slices(f"Rankers on {DATA[data]}, by slice", found, OURS, best, intervals, note)
+    results.write_slices(
+        f"Rankers on {DATA[data]}, by slice", found, ours=OURS, best=best, intervals=intervals, note=note
+    )
     rows = [
         {"model": name, "valid_auc": float(np.load(there[f"{name} 0"])["valid_auc"])}
         for name in (OURS, *ABLATIONS)

@@ -78,7 +78,7 @@ def main() -> None:
         " reads codes, crosses and all else that SIM has not. Target: twice SIM's examples."
     )
     header = ["model", "history searched in training", "events attended", "examples a second", "QARM V2 / this"]
-    write_table("Ranker's training speed", "python -m benchmarks.ranker_speed", header, rows, note)
+    write_table("Ranker's training speed", "python -m benchmarks.ranker_speed", header, rows, note=note)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def measure(kind: str, items: int) -> dict[str, float]:
     torch.set_num_threads(1)
     shape = shape_of(settings, {"items": items, "codes": [CODES] * 3}, MODELS["qarm"])
     with tempfile.TemporaryDirectory() as folder, PeakMemory(0.1) as memory:
-        files = generated(settings, shape, STEPS * settings.ranker.batch_size, Path(folder), items)
+        files = generated(settings, shape, STEPS * settings.ranker.batch_size, Path(folder), items=items)
         batch = settings.ranker.batch_size
         feed = Feed(files, shape.columns, batch_size=batch, shuffle_rows=10_000, seed=1, parts=PARTS)
         held = list(feed.epoch(0))
@@ -85,7 +85,7 @@ def main() -> None:
         " process."
     )
     header = ["gradients of the item table", "rows", "ms a step", "ms the first step", "peak GiB"]
-    write_table("Ranker's tables", "python -m benchmarks.ranker_tables", header, rows, note)
+    write_table("Ranker's tables", "python -m benchmarks.ranker_tables", header, rows, note=note)
 
 
 if __name__ == "__main__":

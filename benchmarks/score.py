@@ -147,7 +147,7 @@ def main() -> None:
         " part."
     )
     header = ["candidates a user", "events", "user's side once", "as examples", "ratio", "largest difference of scores"]
-    write_table("Scoring candidates", COMMAND, header, rows, note)
+    write_table("Scoring candidates", COMMAND, header, rows, note=note)
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ def write_core(vectors: NDArray[np.float32]) -> None:
         " times the bound, and growth of at most 10 for 10 times the history. Where all is visible, our scores were"
         " compared with faiss's: equal to 1e-5."
     )
-    write_table("Search of histories", COMMAND, header, rows, note)
+    write_table("Search of histories", COMMAND, header, rows, note=note)
 
 
 def partition(length: int, folder: Path, examples: int) -> Callable[[], int]:
@@ -154,7 +154,7 @@ def write_whole(folder: Path) -> None:
         " time, without Spark's own part. Parts by a profile of one run. Memory: above what a process"
         " of its own held before, for one user's examples at a time."
     )
-    write_table("Making examples", COMMAND, header, rows, note)
+    write_table("Making examples", COMMAND, header, rows, note=note)
 
 
 def _hold(folder: str, ready: Any, done: Any) -> None:
@@ -193,7 +193,7 @@ def write_shared(folder: Path) -> None:
         rows.append([str(count), *(f"{number:.1f}" for number in sums)])
     header = ["workers", "resident, sum, MB", "proportional (PSS), sum, MB"]
     note = f"Workers that map one search index of {size:.1f} MB ({ITEMS:,} items) and read all of it: its pages alone."
-    write_table("The search index in several workers", COMMAND, header, rows, note)
+    write_table("The search index in several workers", COMMAND, header, rows, note=note)
 
 
 def main() -> None:

@@ -52,6 +52,7 @@ def align(
     encoder: ItemEncoder,
     epochs: Callable[[int], Iterable[dict[str, torch.Tensor]]],
     settings: AlignSettings,
+    *,
     checkpoints: Checkpoints | None = None,
     world: World | None = None,
 ) -> AlignmentRecord:

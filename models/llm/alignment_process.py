@@ -63,7 +63,7 @@ def _align(task: AlignmentTask, world: World) -> None:
             if len(rows["content"]) == settings.batch_contents:  # the rest of an epoch is no whole batch
                 yield {name: column[world.rank * share :][:share] for name, column in rows.items()}
 
-    record = align(encoder, epochs, settings, Checkpoints(task.checkpoint), world)
+    record = align(encoder, epochs, settings, checkpoints=Checkpoints(task.checkpoint), world=world)
     if world.rank == 0:
         encoder.save(task.out)
         write_record(record, task.out)

@@ -106,7 +106,7 @@ class Encoder:
         Returns:
             Shape (texts, dimension).
         """
-        return _in_batches(texts, self._tokenizer, self._parameters, self.dimension, self._means)
+        return _in_batches(texts, self._tokenizer, self._parameters, dimension=self.dimension, encode=self._means)
 
     def _means(self, tokens: Sequence[Sequence[int]]) -> torch.Tensor:
         ids, mask = pad(tokens, self._tokenizer.pad_token_id)
@@ -140,7 +140,9 @@ class AlignedEncoder:
         Returns:
             Shape (texts, dimension).
         """
-        return _in_batches(texts, self._encoder.tokenizer, self._parameters, self.dimension, self._unit)
+        return _in_batches(
+            texts, self._encoder.tokenizer, self._parameters, dimension=self.dimension, encode=self._unit
+        )
 
     def _unit(self, tokens: Sequence[Sequence[int]]) -> torch.Tensor:
         return torch.nn.functional.normalize(self._encoder.vectors(tokens).float(), dim=1)
@@ -150,6 +152,7 @@ def _in_batches(
     texts: Sequence[str],
     tokenizer: Any,
     parameters: EncoderParameters,
+    *,
     dimension: int,
     encode: Callable[[Sequence[Sequence[int]]], torch.Tensor],
 ) -> NDArray[np.float32]:

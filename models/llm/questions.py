@@ -20,6 +20,7 @@ PARTNERS = ("What is it bought with?", "What else do its buyers take?", "Which p
 
 
 def field_questions(
+    *,
     title: str | None,
     category: str | None,
     attributes: Mapping[str, str | None] | None,

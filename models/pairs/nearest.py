@@ -29,7 +29,7 @@ def _history(users, times, window):  # type: ignore[no-untyped-def] # noqa: ANN0
 
 
 @numba.njit(cache=True, nogil=True)
-def nearest_before(
+def nearest_before(  # noqa: PLR0917
     users: NDArray[np.int64],
     times: NDArray[np.int64],
     items: NDArray[np.int32],
@@ -70,7 +70,7 @@ def nearest_before(
 
 
 @numba.njit(cache=True, nogil=True)
-def recent_before(
+def recent_before(  # noqa: PLR0917
     users: NDArray[np.int64],
     times: NDArray[np.int64],
     items: NDArray[np.int32],

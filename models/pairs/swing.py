@@ -143,7 +143,7 @@ def _holders(start, items, is_trigger, n_items):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _swing(  # type: ignore[no-untyped-def] # noqa: ANN202
+def _swing(  # type: ignore[no-untyped-def] # noqa: ANN202, PLR0917
     start, items, weights, holder_start, holders, tie_break, contents, decay, chance, factors, alpha2, top_k,  # noqa: ANN001
     min_support, significance,  # noqa: ANN001
 ):  # fmt: skip
@@ -204,7 +204,7 @@ def _swing(  # type: ignore[no-untyped-def] # noqa: ANN202
 
 
 @numba.njit(cache=True, nogil=True)
-def _count_holders(users, start, items, support, touched):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _count_holders(users, start, items, support, touched):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     """Counts which of the users hold each item; returns how many items were touched."""
     n_touched = 0
     for u in users:
@@ -217,7 +217,7 @@ def _count_holders(users, start, items, support, touched):  # type: ignore[no-un
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_user_pairs(  # type: ignore[no-untyped-def] # noqa: ANN202
+def _add_user_pairs(  # type: ignore[no-untyped-def] # noqa: ANN202, PLR0917
     trigger, users, start, items, weights, decay, alpha2, wanted, begin, length, lists, list_decay, scores  # noqa: ANN001
 ):  # fmt: skip
     """Adds one user after the other; ``lists`` holds, from ``begin[item]`` on, those added so far that hold an item."""

@@ -108,7 +108,7 @@ def _head(dim: int) -> nn.Module:
     return nn.Sequential(nn.Linear(dim, 2 * dim), nn.ReLU(), nn.Linear(2 * dim, dim))
 
 
-def in_batch_loss(users: Tensor, targets: Tensor, items: Tensor, log_q: Tensor, temperature: float) -> Tensor:
+def in_batch_loss(users: Tensor, targets: Tensor, items: Tensor, log_q: Tensor, *, temperature: float) -> Tensor:
     """Softmax over the batch's targets with logQ correction; a row's target taken by other rows is no negative.
 
     Args:
@@ -164,7 +164,7 @@ def train_two_tower(
     for batch in batches:
         users = model.user_vectors(batch["recent"])
         targets = model.item_vectors(batch["item"], batch["features"])
-        loss = in_batch_loss(users, targets, batch["item"], batch["log_q"], training.temperature)
+        loss = in_batch_loss(users, targets, batch["item"], batch["log_q"], temperature=training.temperature)
         losses.append(loss.item())
         if not math.isfinite(losses[-1]):
             raise FloatingPointError(

@@ -42,6 +42,7 @@ class Codebook:
         levels: Sequence[Level],
         dimension: int,
         method: str,
+        *,
         space: LatentSpace | None = None,
         card: Mapping[str, Any] | None = None,
         prefix_means: PrefixMeans | None = None,
@@ -158,7 +159,7 @@ class Codebook:
             level if own is None else RenamedLevel(level, own) for level, own in zip(self.levels, names, strict=True)
         ]
         means = None if self.prefix_means is None else self.prefix_means.renamed(names)
-        return Codebook(levels, self.dimension, self.method, self.space, self.card, means)
+        return Codebook(levels, self.dimension, self.method, space=self.space, card=self.card, prefix_means=means)
 
     def save(self, folder: Path) -> None:
         """Writes one safetensors file and one JSON card."""
@@ -201,7 +202,7 @@ class Codebook:
         means = None
         if kept := _under(tensors, "prefix_means."):
             means = PrefixMeans(sizes[:-1], *(kept[name].numpy() for name in ("prefixes", "means", "shares")))
-        return cls(levels, dimension, method, space.eval() if space else None, card, means)
+        return cls(levels, dimension, method, space=space.eval() if space else None, card=card, prefix_means=means)
 
 
 def assert_finite(embeddings: NDArray[np.float32]) -> None:

@@ -33,7 +33,7 @@ class RqVae(Method):
 
     def _fit(self, vectors: NDArray[np.float32], contents: int, start: Codebook | None) -> Codebook:
         space, levels = fit_rq_vae(vectors, self.sizes(contents), self.settings.rq_vae, self.settings.seed)
-        return Codebook(levels, vectors.shape[1], self.name, space)
+        return Codebook(levels, vectors.shape[1], self.name, space=space)
 
 
 def fit_rq_vae(

@@ -44,7 +44,7 @@ def _gather(values, positions, out):  # type: ignore[no-untyped-def] # noqa: ANN
 
 
 @numba.njit(cache=True, nogil=True)
-def _buckets(upper, values, positions, borders, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _buckets(upper, values, positions, borders, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     for row in range(positions.shape[0]):
         for i in range(positions.shape[1]):
             if positions[row, i] >= 0:

@@ -28,7 +28,7 @@ def mined_pairs(of: Context) -> NDArray[np.float32]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _tie(places, visible, taken, first, start, rows, scores, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _tie(places, visible, taken, first, start, rows, scores, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     for n in range(len(places)):
         for pair in range(start[places[n]], start[places[n] + 1]):
             at = np.searchsorted(taken, rows[pair])

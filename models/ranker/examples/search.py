@@ -123,7 +123,7 @@ def similarities(
 
 
 @numba.njit(cache=True, nogil=True)
-def _mark_latest(positions, wanted, seen, group, number, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _mark_latest(positions, wanted, seen, group, number, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     k = positions.shape[1]
     for row in range(positions.shape[0]):
         for i in range(k):

@@ -78,7 +78,7 @@ def top_k(
 
 
 @numba.njit(cache=True, nogil=True)
-def _search(targets, visible, history, out_positions, out_scores, similar):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _search(targets, visible, history, out_positions, out_scores, similar):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     rows, width = targets.shape
     d, k = history.shape[1], out_positions.shape[1]
     flat = targets.reshape(rows * width)
@@ -130,7 +130,7 @@ def tier_of(score):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract"})
-def _score(targets, group, d, tile, width, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _score(targets, group, d, tile, width, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     """Scores of four targets with a tile's first ``width`` events; fused multiply-adds, in the order of dimensions."""
     e1, e2, e3 = U(EVENTS), U(2 * EVENTS), U(3 * EVENTS)
     e4, e5, e6, e7 = U(4 * EVENTS), U(5 * EVENTS), U(6 * EVENTS), U(7 * EVENTS)
@@ -161,7 +161,7 @@ def _eight(x, i):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
 
 
 @numba.njit(cache=True, nogil=True)
-def _take(scores, seen, first, threshold, held_scores, held_positions, held):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _take(scores, seen, first, threshold, held_scores, held_positions, held):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     """Appends the events above the threshold, latest first; how many are held then."""
     place = U(held)
     for start in range((seen - 1) // CHUNK * CHUNK, -1, -CHUNK):

@@ -79,7 +79,7 @@ def _arrays(*tensors: torch.Tensor) -> list[NDArray[np.generic]]:
 
 # Sums may be taken in any order, but in the same one for every candidate.
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
-def _attend(folded, bias, none, nothing, events, places, scores, mix, by_level, codes, of_events, table, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _attend(folded, bias, none, nothing, events, places, scores, mix, by_level, codes, of_events, table, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     n, heads, width = folded.shape
     length, levels = places.shape[1], len(table)
     logits = np.empty((heads, length), np.float32)

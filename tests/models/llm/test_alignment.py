@@ -215,9 +215,9 @@ def test_a_killed_training_goes_on_to_the_same_weights(tiny: Path, tmp_path: Pat
             yield batch
 
     with pytest.raises(Killed):
-        align(ItemEncoder(tiny, "float32"), until_the_fifth, SETTINGS, checkpoints)
+        align(ItemEncoder(tiny, "float32"), until_the_fifth, SETTINGS, checkpoints=checkpoints)
     resumed = ItemEncoder(tiny, "float32")
-    record = align(resumed, epochs, SETTINGS, checkpoints)
+    record = align(resumed, epochs, SETTINGS, checkpoints=checkpoints)
     assert record.resumed_at == 4
     assert [*record.contrastive, *record.answers] == losses
     assert_same(whole, resumed, exact=True)
@@ -234,7 +234,7 @@ def test_a_loss_that_is_no_number_stops_and_leaves_the_checkpoint(tiny: Path, tm
             yield batch
 
     with pytest.raises(FloatingPointError, match=r"step 3 is .*lower align\.learning_rate"):
-        align(encoder, poisoned, SETTINGS, checkpoints)
+        align(encoder, poisoned, SETTINGS, checkpoints=checkpoints)
     state = checkpoints.load()
     assert state is not None
     assert state["step"] == 2
