@@ -25,9 +25,9 @@ def write_tables(results: dict[str, Any], sizes: Sequence[int]) -> None:
             f"{sizes[0]:,}", f"{sql['ours']:.1f}", f"{sql['sql']:.1f}", f"{sql['sql'] / sql['ours']:.1f}",
             f"{sql['pairs']:,}", f"{sql['matched']:,}", f"{sql['difference']:.1e}",
         ]],
-        note="Plain Swing (`mine.significance = 0`), 500 events a user. Both ways start from the same capped and sampled"
-        " histories, cached in Spark. The column 'pairs of both' can be smaller than 'pairs' where the 100th and the"
-        " 101st target have equal scores, because the two ways break ties differently.",
+        note="Plain Swing (`mine.significance = 0`), 500 events a user. Both ways start from the same capped and"
+        " sampled histories, cached in Spark. The column 'pairs of both' can be smaller than 'pairs' where the 100th"
+        " and the 101st target have equal scores, because the two ways break ties differently.",
     )  # fmt: skip
     rows = [_against_bare(f"generated, {events:,}", results[f"growth_{events}"]) for events in sizes]
     journey = results["complete_journey"]

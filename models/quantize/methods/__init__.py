@@ -19,5 +19,5 @@ def method_of(settings: CodebookSettings) -> Method:
         ValueError: there is none of this name.
     """
     if settings.method not in METHODS:
-        raise ValueError(f"codebook.method: no method {settings.method}; the methods are {', '.join(METHODS)}")
+        raise ValueError(f"codebook.method: there is no method {settings.method}; set one of {', '.join(METHODS)}")
     return METHODS[settings.method](settings)

@@ -286,5 +286,5 @@ def test_an_encoder_without_a_head_aligns_by_pairs_alone(minilm: Path) -> None:
     record = align(encoder, epochs, changed(steps=3, learning_rate=1e-4))
     assert np.isnan(record.answers).all()
     assert record.contrastive[-1] < record.contrastive[0]
-    with pytest.raises(ValueError, match=r"align\.layers: the model has 6 layers, not 9"):
+    with pytest.raises(ValueError, match=r"align\.layers: the model has only 6 layers, not 9"):
         ItemEncoder(minilm, "float32", layers=9)
