@@ -61,7 +61,7 @@ class Context:
 
     @cached_property
     def behaviour_fits(self) -> list[tuple[int, NDArray[np.int64]]]:
-        """For each fit of behaviour vectors: the fit's number, and the targets for which it is the newest usable fit."""
+        """The number of each fit of behaviour vectors, with the targets whose newest usable fit it is."""
         fits = np.searchsorted(self.index.behaviour_until, self.targets.times, side="right") - 1
         return [(number, np.flatnonzero(fits == number)) for number in np.unique(fits[fits >= 0]).tolist()]
 
