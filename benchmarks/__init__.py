@@ -1,4 +1,4 @@
-"""Benchmarks: what docs/benchmarks.md claims, each with the command that repeats it."""
+"""Benchmarks that write docs/benchmarks.md; each section of that page names the command that repeats it."""
 
 from lake.environment import prepare
 

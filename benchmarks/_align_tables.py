@@ -1,4 +1,4 @@
-"""Tables of the alignment benchmark."""
+"""Writes the tables of ``benchmarks.align_encoder``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ COMMAND = "python -m benchmarks.align_encoder"
 
 
 def write_alignment(results: Mapping[str, Any]) -> None:
-    """Hit rates of every encoder on the pairs of the period after the fit."""
+    """Writes the hit rates of every encoder on the pairs of the period after the fit."""
     rows, base = [], {}
     for name, rates in results["unaligned"].items():
         model = name.split(",")[0]
@@ -23,7 +23,7 @@ def write_alignment(results: Mapping[str, Any]) -> None:
         if which:
             gain = result["rates"]["all"]["hr@10"] / base[model]
             seconds = result["run"].get("align.seconds")
-            minutes = f"{seconds / 60:.0f}" if seconds else "(stood)"
+            minutes = f"{seconds / 60:.0f}" if seconds else "(reused)"
             rows.append([model, f"aligned, {which}", *_cells(result["rates"]), f"{gain:.2f}", minutes])
     some = next(iter(results["unaligned"].values()))
     counts = ", ".join(f"{some[name]['pairs']:,} {name}" for name in ("all", "new", "cold"))
@@ -34,15 +34,17 @@ def write_alignment(results: Mapping[str, Any]) -> None:
         for source in PAIR_SOURCES
     )
     note = (
-        "Complete Journey, all households. Pairs of the test period, mined by content with the job's Swing"
-        f" ({counts}; new: not among the fit period's pairs), among"
-        " all contents. Cold: contents without an event in the fit's period, with what a user took on the same day."
-        f" Fitted on the train period's pairs: {kept}."
-        " Unaligned vectors are centred, an aligned encoder's are as they are. Gain: HR@10 over the best layer of the"
-        " same model unaligned. Targets: 1.6 for SmolLM2, and above MiniLM unaligned; 1.3 for MiniLM; 45 minutes each."
+        "Complete Journey, all households. HR@k is the share of the test period's pairs whose target is among the k"
+        " contents nearest to the trigger, of all contents. The pairs are mined by the job's Swing on contents"
+        f" ({counts}). New: pairs that do not occur in the fit's period. Cold: pairs of a content without events in the"
+        " fit's period and a content that the same user took on the same day."
+        f" The encoders are fitted on the train period's pairs: {kept}."
+        " Unaligned vectors are centred, aligned vectors are not. Gain: HR@10 divided by that of the best layer of the"
+        " same model without alignment. Targets: a gain of 1.6 for SmolLM2, and an HR@10 above that of unaligned"
+        " MiniLM; a gain of 1.3 for MiniLM; 45 minutes each."
     )
     header = ["model", "pairs fitted on", "HR@1", "HR@10", "HR@50", "HR@10, new", "HR@10, cold", "gain", "minutes"]
-    write_table("Alignment", COMMAND, header, rows, note)
+    write_table("Alignment", COMMAND, header, rows, note=note)
 
 
 def _cells(rates: Mapping[str, Any]) -> list[str]:
@@ -52,7 +54,7 @@ def _cells(rates: Mapping[str, Any]) -> list[str]:
 
 
 def write_judges(result: Mapping[str, Any]) -> None:
-    """AUC of every judge."""
+    """Writes the AUC of every judge."""
     rows = [
         [
             row["judge"],
@@ -64,22 +66,23 @@ def write_judges(result: Mapping[str, Any]) -> None:
         for row in result["judges"]
     ]
     note = (
-        f"{result['together']} pairs of contents out of the test period's mined pairs, one a trigger and no word shared"
-        f" but those of nearly every product, against {result['apart']} pairs of the same triggers with targets of the"
-        " others, that no user of that period took both of and that share no word. 95 %: the bootstrap's interval."
+        f"Positives: {result['together']} of the test period's mined pairs of contents, one per trigger, that share no"
+        f" word except words of nearly every product. Negatives: {result['apart']} pairs of the same triggers with"
+        " targets of other triggers, that share no word and that no user took both of in that period. 95 %: bootstrap"
+        " interval."
     )
-    write_table("Judges", COMMAND, ["judge", "model", "AUC", "95 %", "seconds"], rows, note)
+    write_table("Judges", COMMAND, ["judge", "model", "AUC", "95 %", "seconds"], rows, note=note)
 
 
 def write_throughput(result: Mapping[str, Any]) -> None:
-    """Embedding through Spark beside other ways, in one run."""
+    """Writes the times of embedding by Spark and in other ways, measured in one run."""
     ways = (
         ("Spark stage, 2 tasks", "spark"), ("bare loop, 2 threads", "bare"),
         ("sentence-transformers' encode", "sentence_transformers"),
     )  # fmt: skip
     rows = [[name, f"{result[key]:.1f}", f"{result['spark'] / result[key]:.2f}"] for name, key in ways]
     note = (
-        f"MiniLM in float32 on {result['contents']:,} contents. Targets: the stage at most 1.15 times the bare loop and"
-        " at most sentence-transformers' time."
+        f"MiniLM in float32 on {result['contents']:,} contents. Targets: the stage takes at most 1.15 times as long as"
+        " the bare loop, and at most as long as sentence-transformers."
     )
-    write_table("Embedding contents", COMMAND, ["way", "seconds", "stage / this"], rows, note)
+    write_table("Embedding contents", COMMAND, ["way", "seconds", "stage / this"], rows, note=note)

@@ -1,4 +1,4 @@
-"""Swing as one process does it: pyarrow, numpy and the kernel, no Spark."""
+"""Swing in one process without Spark: pyarrow, numpy and the kernel."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from schemas.sections import MineSettings
 
 @dataclass(frozen=True)
 class Histories:
-    """Capped histories as numbers.
+    """Capped histories as item codes.
 
     Attributes:
-        layout: the kernel's.
-        item_ids: id of each item code.
+        layout: input of the kernel.
+        item_ids: item id of each item code.
     """
 
     layout: UserItems
@@ -33,7 +33,7 @@ class Histories:
 
 
 def read_histories(files: Sequence[str], before: datetime, mine: MineSettings) -> Histories:
-    """Reads the log's files and lays the train period out as the kernel takes it."""
+    """Reads the log's files and converts the train period to the kernel's input."""
     log = ds.dataset(list(files), format="parquet").to_table(["user_id", "item_id", "event_time"])
     times = log["event_time"].cast(pa.timestamp("us"))  # Spark writes them as INT96
     log = log.set_column(2, "event_time", times).filter(pc.less(times, pa.scalar(before, pa.timestamp("us"))))
@@ -42,7 +42,7 @@ def read_histories(files: Sequence[str], before: datetime, mine: MineSettings) -
     time = log["event_time"].cast(pa.int64()).to_numpy()
     del log
     n_items = len(item_ids)
-    # The latest event of each user and item, then the latest items of each user.
+    # First keep the latest event of each user and item, then the latest items of each user.
     order = np.lexsort((time, user * n_items + item))
     key = (user * n_items + item)[order]
     last = order[np.append(key[1:] != key[:-1], True)]
@@ -67,7 +67,7 @@ def read_histories(files: Sequence[str], before: datetime, mine: MineSettings) -
 
 
 def score(histories: Histories, parameters: SwingParameters, threads: int) -> pa.Table:
-    """Scores all items, each thread every so many-th of them."""
+    """Scores all items; with n threads, each thread scores every n-th item."""
     layout = histories.layout
 
     def part(k: int) -> pa.Table:
@@ -97,7 +97,7 @@ def _numbers(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], pa.Array]:
 def _sample(
     user: NDArray[np.int64], item: NDArray[np.int64], popularity: NDArray[np.int64], cap: int
 ) -> NDArray[np.bool_]:
-    """A hot item's users with the smallest hashes."""
+    """Limits the users of a popular item to those with the smallest hashes."""
     chosen = np.ones(len(user), bool)
     hot = np.flatnonzero((popularity > cap)[item])
     hashed = pd.util.hash_array(user[hot] * len(popularity) + item[hot])

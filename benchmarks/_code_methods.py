@@ -1,4 +1,4 @@
-"""Every way to make codes at one budget, and what each is worth on the same embeddings."""
+"""Compares all quantizer methods with the same number of SIDs on the same embeddings."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from schemas.settings import load_settings
 MANY = 100_000
 HIT_SAMPLE = 5_000
 TRIGGERS = 1_000
-"""Above so many contents, those whose hit rates are taken and those whose pairs are counted are drawn."""
+"""With more than ``MANY`` contents, hit rates are measured on a sample of ``HIT_SAMPLE`` contents and behaviour hit
+rates on a sample of ``TRIGGERS`` triggers."""
 
 K = 50
 MAIN = ("res_kmeans_fsq (default)", "PCA-FSQ", "res_kmeans", "rq_vae", "faiss ResidualQuantizer")
 
 
 class Faiss:
-    """faiss's ResidualQuantizer with a codebook's manners."""
+    """faiss's ResidualQuantizer behind the methods of a codebook that the comparison calls."""
 
     def __init__(self, vectors: np.ndarray, bits: int) -> None:
         self._bits = bits
@@ -36,7 +37,7 @@ class Faiss:
         self._quantizer.train(vectors)
 
     def assign_with_residuals(self, vectors: np.ndarray) -> tuple[np.ndarray, None, np.ndarray]:
-        """Codes and reconstructions."""
+        """Codes, None in place of residuals, and reconstructions."""
         packed = self._quantizer.compute_codes(vectors)
         bits = np.unpackbits(packed, axis=1, bitorder="little")[:, : LEVELS * self._bits]
         codes = bits.reshape(len(vectors), LEVELS, self._bits) @ (1 << np.arange(self._bits))
@@ -51,16 +52,16 @@ VARIANTS: Mapping[str, Sequence[str]] = {
     "PCA-FSQ, prefix means and decoder": ["fsq.projection=pca"],
     "res_kmeans, balanced": ["method=res_kmeans", "kmeans.balanced=true"],
 }
-"""What differs from the settings' defaults."""
+"""Variants of the default method, each as changes of the default settings."""
 
 
 def methods(contents: int) -> dict[str, Callable[[np.ndarray], Any]]:
-    """Name to fit, all with as many SIDs as three levels of the default size, else by the settings' defaults.
+    """Fit functions by name; all methods have as many SIDs as three levels of the default size.
 
-    Every registered method that has so many, then :data:`VARIANTS`, then faiss's own.
+    These are all registered methods with this number of SIDs, :data:`VARIANTS`, and faiss's residual quantizer.
 
     Args:
-        contents: that the default size is for.
+        contents: number of contents, which determines the default size.
     """
     default = load_settings().codebook.method
     named = {f"{name} (default)" if name == default else name: [f"method={name}"] for name in METHODS}
@@ -74,13 +75,13 @@ def methods(contents: int) -> dict[str, Callable[[np.ndarray], Any]]:
 
 
 def compare(vectors: np.ndarray, pairs: np.ndarray, what: str, sample: np.ndarray | None = None) -> dict[str, Any]:
-    """Every method on the same embeddings; the main ones where there is a sample, as that takes longer.
+    """Measures every method on the same embeddings; with a sample, only the methods in :data:`MAIN`, to save time.
 
     Args:
-        vectors: of distinct contents that get codes, shape (n, d).
+        vectors: embeddings of distinct contents that get codes, shape (n, d).
         pairs: positions of trigger and target, shape (2, m).
-        what: the data.
-        sample: embeddings to fit on; None for the vectors themselves.
+        what: description of the data.
+        sample: embeddings to fit on; None to fit on ``vectors``.
     """
     n = len(vectors)
     fitted_on = vectors if sample is None else sample
@@ -123,7 +124,7 @@ def compare(vectors: np.ndarray, pairs: np.ndarray, what: str, sample: np.ndarra
 
 
 def _hits(vectors: np.ndarray, built: np.ndarray, shown: np.ndarray) -> dict[int, float]:
-    """HR@k of codes: of all contents, or of a sample's own among all."""
+    """HR@k of codes among all contents, measured for all contents or for a sample of them."""
     if len(shown) == len(vectors):
         return hit_rates(vectors, built, (1, 10))
     _, found = faiss.knn(np.ascontiguousarray(built[shown]), vectors, 10)
@@ -132,13 +133,13 @@ def _hits(vectors: np.ndarray, built: np.ndarray, shown: np.ndarray) -> dict[int
 
 
 def behaviour(built: np.ndarray, sid: np.ndarray, counts: np.ndarray, pairs: np.ndarray) -> float:
-    """Share of pairs whose target is among the 50 contents of the same or nearest SIDs, the trigger itself left out.
+    """Share of pairs whose target is among the 50 other contents with the same or the nearest SIDs.
 
     Args:
-        built: what each content's SID stands for, shape (n, d).
+        built: reconstruction of each content from its SID, shape (n, d).
         sid: number of each content's SID, shape (n,).
-        counts: contents of each SID.
-        pairs: shape (2, m).
+        counts: number of contents of each SID.
+        pairs: positions of trigger and target, shape (2, m).
     """
     first = np.zeros(len(counts), np.int64)
     first[sid[::-1]] = np.arange(len(sid))[::-1]

@@ -1,4 +1,4 @@
-"""Generated tables in a warehouse, as ingest would leave them."""
+"""Writes generated tables to a warehouse, in the form that ``ingest`` gives them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def write_generated(lake: Lake, shape: LogShape) -> None:
 
 
 def write_tables(lake: Lake, log: DataFrame, items: DataFrame) -> None:
-    """Writes a log (user_id, item_id, event_time, action) and a catalogue (item_id, title, category, more columns)."""
+    """Writes a log (user_id, item_id, event_time, action) and items (item_id, title, category, further columns)."""
     more = [name for name in items.columns if name not in {"item_id", "title", "category"}]
     pairs = [column for name in more for column in (F.lit(name), F.col(name).cast("string"))]
     shaped = items.select(

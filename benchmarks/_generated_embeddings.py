@@ -1,4 +1,4 @@
-"""Embeddings that follow the planted clusters of a generated log, any number of them, the same for the same seed."""
+"""Generates any number of embeddings that follow the planted clusters of a generated log, repeatable by a seed."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ TOPICS = 400
 OWN_SPREAD = 0.3
 CLUSTER_UNEVENNESS = 0.5
 ITEM_UNEVENNESS = 0.4
-"""Spread of items about their cluster's centre: its median, and standard deviations of its logarithm over clusters and
-over items. Chosen so that distances to the nearest neighbour are about as uneven as among Complete Journey's contents:
-their 10, 50 and 90 % quantiles are 0.13, 0.24 and 0.50 there."""
+"""Spread of items around their cluster's centre: median, and standard deviations of the spread's logarithm over
+clusters and over items. They are chosen so that distances to the nearest neighbour vary about as much as among Complete
+Journey's contents, where their 10, 50 and 90 % quantiles are 0.13, 0.24 and 0.50."""
 
 SCHEMA = "item_id STRING, content_hash STRING, embedding ARRAY<FLOAT>, search_embedding ARRAY<FLOAT>"
 
 
 def generate_embeddings(spark: SparkSession, shape: LogShape, dimension: int) -> DataFrame:
-    """One unit vector an item: its cluster's topic, its cluster, and its own part, of falling variance per dimension.
+    """One unit vector per item, from the centres of its topic and cluster and an offset of its own.
 
-    Some clusters are dense and some items lie at the edge, as in a real catalogue.
+    The variance falls over the dimensions. Some clusters are dense and some items are outliers, as in real data.
 
     Returns:
-        item_id, content_hash (each its own), embedding, search_embedding.
+        Columns item_id, content_hash (distinct for every item), embedding and search_embedding.
     """
     if shape.items % BLOCK:
-        raise ValueError(f"items: {shape.items} is no multiple of {BLOCK}")
+        raise ValueError(f"items must be a multiple of {BLOCK}, not {shape.items}")
     generator = np.random.default_rng(shape.seed)
     spectrum = (np.arange(1, LATENT + 1) ** -0.4).astype(np.float32)
     topics = generator.standard_normal((TOPICS, LATENT), np.float32) * spectrum

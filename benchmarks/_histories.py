@@ -1,4 +1,4 @@
-"""Users with long histories, and the search index of their items, as the function that makes examples takes them."""
+"""Generated users with long histories and a search index, as inputs of the function that builds examples."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WINDOWS = 12
 
 @dataclass(frozen=True)
 class User:
-    """One user's history and targets, as item rows; targets see the events before their own."""
+    """One user's history and targets as item rows; earlier events are visible to a target."""
 
     history: NDArray[np.int64]
     targets: NDArray[np.int64]
@@ -27,7 +27,7 @@ class User:
 
 
 def item_vectors() -> NDArray[np.float32]:
-    """Vectors of norm 1 around cluster centres."""
+    """Unit vectors around cluster centres."""
     generator = np.random.default_rng(0)
     centres = generator.normal(size=(CLUSTERS, DIMENSION))
     vectors = centres[generator.integers(0, CLUSTERS, ITEMS)] + generator.normal(size=(ITEMS, DIMENSION))
@@ -35,12 +35,12 @@ def item_vectors() -> NDArray[np.float32]:
 
 
 def draw_items(generator: np.random.Generator, count: int) -> NDArray[np.int64]:
-    """Items by a popularity that falls with their number."""
+    """Samples items by a popularity that falls with the item's number."""
     return (ITEMS * generator.random(count) ** 3).astype(np.int64)
 
 
 def users_of(length: int, examples: int) -> list[User]:
-    """Users with histories of one length who have so many examples together, at most two an event each."""
+    """Users with histories of equal length and ``examples`` examples together, at most two examples per event."""
     generator = np.random.default_rng(length)
     each = min(2 * length, examples)
     return [
@@ -50,7 +50,7 @@ def users_of(length: int, examples: int) -> list[User]:
 
 
 def write_search_index(folder: Path, vectors: NDArray[np.float32]) -> None:
-    """The files of the search index's artifact."""
+    """Writes the files of the search index's artifact."""
     generator = np.random.default_rng(1)
     arrays = {
         "search_embeddings": vectors,
@@ -80,7 +80,7 @@ def _directions(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArr
 
 
 def batch_of(number: int, user: User) -> pa.RecordBatch:
-    """A user's events as Spark hands them to the function."""
+    """A user's events as an Arrow batch, as Spark passes them to the function."""
     generator = np.random.default_rng(number)
     n = len(user.history)
     columns: dict[str, Any] = {

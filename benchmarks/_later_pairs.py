@@ -1,4 +1,4 @@
-"""Pairs of contents of the period after the fit, mined as the job mines, and how many of them embeddings find."""
+"""Pairs of contents mined from the period after the fit, and hit rates of embeddings on them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ KS = (1, 10, 50)
 
 @dataclass(frozen=True)
 class Contents:
-    """The distinct contents and the log in their numbers.
+    """The distinct contents, numbered from 0, and the log by these numbers.
 
     Attributes:
-        texts: of the contents.
-        hashes: their content hashes.
-        log: user_id, content, event_date.
+        texts: text of each content.
+        hashes: hash of each content.
+        log: columns user_id, content, event_date.
     """
 
     texts: list[str]
@@ -72,34 +72,34 @@ def mined(log: pd.DataFrame, contents: int, mine: MineSettings) -> pd.DataFrame:
 
 
 def hit_rates(vectors: np.ndarray, pairs: pd.DataFrame) -> dict[str, float]:
-    """HR@1, 10 and 50: share of pairs whose target is among the trigger's nearest, the trigger itself left out.
+    """HR@1, HR@10 and HR@50: share of pairs whose target is among the k contents nearest to the trigger.
 
     Args:
-        vectors: of L2 norm 1, shape (contents, d).
-        pairs: trigger, target; may be empty, and then nothing is known.
+        vectors: unit vectors, shape (contents, d).
+        pairs: columns trigger and target; without pairs, the rates are NaN.
     """
     triggers, which = np.unique(pairs["trigger"].to_numpy(), return_inverse=True)
     if not len(triggers):
         return {f"hr@{k}": float("nan") for k in KS}
     vectors = np.ascontiguousarray(vectors, np.float32)
     _, near = faiss.knn(vectors[triggers], vectors, max(KS) + 1, metric=faiss.METRIC_INNER_PRODUCT)
-    order = np.argsort(near == triggers[:, None], axis=1, kind="stable")  # the trigger itself goes last
+    order = np.argsort(near == triggers[:, None], axis=1, kind="stable")  # moves the trigger itself to the end
     near = np.take_along_axis(near, order, 1)[:, :-1]
     hits = near[which] == pairs["target"].to_numpy()[:, None]
     return {f"hr@{k}": float(hits[:, :k].any(1).mean()) for k in KS}
 
 
 def slices(test: pd.DataFrame, train: pd.DataFrame, contents: int, mine: MineSettings) -> dict[str, pd.DataFrame]:
-    """The later period's mined pairs, those that the fit's period did not have, and the pairs of cold contents.
+    """Slices of the later period's pairs: all mined pairs, pairs new since the fit's period, and cold contents' pairs.
 
-    A content is cold that had no event in the fit's period. Of such a one too few users know to mine pairs: its pairs
-    are what a user took on the same day, the target a content that had events.
+    A content without events in the fit's period is cold. Cold contents have too few users to mine pairs, so their pairs
+    are made from the other contents that the same user took on the same day; the target had events in the fit's period.
 
     Args:
-        test: the later period's log.
-        train: the log of the fit's period.
+        test: log of the later period.
+        train: log of the fit's period.
         contents: number of contents.
-        mine: how pairs are mined.
+        mine: settings of pair mining.
     """
     later, earlier = mined(test, contents, mine), mined(train, contents, mine)
     key = ["trigger", "target"]
@@ -112,5 +112,5 @@ def slices(test: pd.DataFrame, train: pd.DataFrame, contents: int, mine: MineSet
 
 
 def as_json(values: dict[str, Any]) -> dict[str, Any]:
-    """Numbers without NaN."""
+    """Replaces NaN by None, because JSON has no NaN."""
     return {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in values.items()}

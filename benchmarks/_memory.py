@@ -1,4 +1,4 @@
-"""Peak memory of this process and all it started."""
+"""Peak memory of this process and of the processes that it started."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import psutil
 
 
 class PeakMemory:
-    """Samples the proportional set size of the process tree: pages that processes share count once."""
+    """Samples the proportional set size of the process tree, in which shared pages count once."""
 
     def __init__(self, interval: float = 0.5) -> None:
         self.peak = 0
@@ -39,6 +39,6 @@ class PeakMemory:
             for process in [own, *own.children(recursive=True)]:
                 try:
                     total += process.memory_full_info().pss
-                except psutil.Error:  # it ended meanwhile
+                except psutil.Error:  # the process ended before it was measured
                     continue
             self.peak = max(self.peak, total)

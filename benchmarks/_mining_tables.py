@@ -1,4 +1,4 @@
-"""The tables that benchmarks.mine_pairs writes."""
+"""The tables that ``benchmarks.mine_pairs`` writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CORES = 2
 
 
 def write_tables(results: dict[str, Any], sizes: Sequence[int]) -> None:
-    """Writes the tables."""
+    """Writes every table of the mining benchmark."""
     sql = results["against_sql"]
     write_table(
         "Swing against SQL joins",
@@ -25,9 +25,9 @@ def write_tables(results: dict[str, Any], sizes: Sequence[int]) -> None:
             f"{sizes[0]:,}", f"{sql['ours']:.1f}", f"{sql['sql']:.1f}", f"{sql['sql'] / sql['ours']:.1f}",
             f"{sql['pairs']:,}", f"{sql['matched']:,}", f"{sql['difference']:.1e}",
         ]],
-        "Plain Swing (`mine.significance = 0`), 500 events a user; both from the same capped and sampled histories,"
-        " cached in Spark. Pairs of both can be fewer where the 100th and 101st target score the same: the two break"
-        " ties differently.",
+        note="Plain Swing (`mine.significance = 0`), 500 events a user. Both ways start from the same capped and"
+        " sampled histories, cached in Spark. The column 'pairs of both' can be smaller than 'pairs' where the 100th"
+        " and the 101st target have equal scores, because the two ways break ties differently.",
     )  # fmt: skip
     rows = [_against_bare(f"generated, {events:,}", results[f"growth_{events}"]) for events in sizes]
     journey = results["complete_journey"]
@@ -41,11 +41,11 @@ def write_tables(results: dict[str, Any], sizes: Sequence[int]) -> None:
          "all, s", "first / bare", "second / bare", "bare, 2 threads: all, s", "second / bare",
          "pairs within clusters", "HR@20", "HR@20 of implicit's cosine"],
         rows,
-        "Generated: 500 events a user, 100 an item, Zipf 1, 10 % stray events. Settings as they come, without"
-        " user2item. The job: `interactions` to `item_pairs`, contract checks and commit included; in a JVM"
-        " (`-XX:+UseParallelGC`) that has mined 100,000 events, and once more. Bare: one process that reads the"
-        " same files by pyarrow, codes and caps by numpy, scores by the same kernel, writes Parquet;"
-        " it knows no contents, so on Complete Journey it keeps pairs of one content that the job leaves out."
+        note="Generated: 500 events a user, 100 an item, Zipf 1, 10 % stray events. Default settings, without"
+        " user2item. The job: `interactions` to `item_pairs`, contract checks and commit included; it runs"
+        " twice in a JVM (`-XX:+UseParallelGC`) that has already mined 100,000 events. Bare: one process that reads the"
+        " same files by pyarrow, codes and caps by numpy, scores by the same kernel and writes Parquet."
+        " It does not know which items have the same text, so on Complete Journey it keeps pairs that the job drops."
         f" Growth exponents of the second run's time from size to size: {', '.join(f'{e:.2f}' for e in exponents)}.",
     )  # fmt: skip
     both = results["both_sources"]
@@ -58,7 +58,7 @@ def write_tables(results: dict[str, Any], sizes: Sequence[int]) -> None:
             *(cell for source in PAIR_SOURCES
               for cell in (f"{both['pairs'][source]:,}", f"{both['in_cluster'][source]:.4f}")),
         ]],
-        "All settings as they come: Swing, and the two-tower model trained on 500,000 positives.",
+        note="Default settings: Swing, and the two-tower model trained on 500,000 positives.",
     )  # fmt: skip
     stages = results["skew"]["stages"]
     write_table(
@@ -66,15 +66,15 @@ def write_tables(results: dict[str, Any], sizes: Sequence[int]) -> None:
         COMMAND,
         ["tasks of the stage", "median task, s", "longest task, s", "longest / median"],
         [[str(n), f"{median:.2f}", f"{longest:.2f}", f"{ratio:.1f}"] for ratio, n, median, longest in stages[:5]],
-        f"{sizes[1]:,} events, Zipf 1.2, one item in half of all histories. Run times of the tasks as Spark's own"
-        " service reports them; stages whose longest task took a second or more, the five most uneven. Of an"
-        " even number of tasks the median is the shorter in the middle.",
+        note=f"{sizes[1]:,} events, Zipf 1.2, one item in half of all histories. Task times are those that Spark's REST"
+        " API reports. The table shows the five most uneven of the stages whose longest task took at least a second."
+        " For an even number of tasks, the median is the lower of the two middle times.",
     )
     journey_table(journey)
 
 
 def journey_table(journey: dict[str, Any]) -> None:
-    """Hit rates on Complete Journey's last month."""
+    """Writes the table of hit rates on Complete Journey's last month."""
     others = journey["hits_other_contents"]
     write_table(
         "Item pairs of Complete Journey's last month",
@@ -84,12 +84,13 @@ def journey_table(journey: dict[str, Any]) -> None:
             [name, f"{others[name]:.4f}" if name in others else "", f"{rate:.4f}"]
             for name, rate in journey["hits"].items()
         ],
-        f"Share of pairs, of items one household bought on one day from {journey['from']} on, whose target is among the"
-        f" trigger's first 20. All households; settings as they come; the others are the `implicit` package's, with its"
-        " defaults, on the same households' distinct items. Own content left out: pairs of items with the same text are"
-        " neither asked for nor counted among anyone's 20, as a pair hit rate is defined here; the job leaves them out"
-        " by default, which costs it where all pairs are asked for. Own content mined: by"
-        " `mine.exclude_same_content = false`, as the others do.",
+        note="A pair is two items that one household bought on the same day, from"
+        f" {journey['from']} on; HR@20 is the share of pairs whose target is among the trigger's 20 best mined targets."
+        " All households; default settings. The other miners come from the `implicit` package, with its defaults, on"
+        " the same households' distinct items. 'Own content left out': pairs of items with the same text are not in the"
+        " test and do not take a place among the 20; this is qarm's definition of a pair's hit rate. The job does not"
+        " mine such pairs by default, which lowers its rate over all pairs. 'Own content mined' is the job with"
+        " `mine.exclude_same_content = false`, which mines such pairs as the other miners do.",
     )
 
 

@@ -1,4 +1,4 @@
-"""Ten nights of assigning semantic IDs with a codebook that stands."""
+"""Ten nights of assigning semantic IDs with an unchanged codebook."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ CONTENTS = 2_500
 
 
 def nights_of(spark: SparkSession, vectors: np.ndarray) -> list[dict[str, Any]]:
-    """Ten nights for each way to resolve collisions: 1 % new, 1 % changed contents a night.
+    """Runs ten nights for each way to resolve collisions; each night 1 % of the contents are new and 1 % changed.
 
     Args:
-        spark: the session.
-        vectors: embeddings of contents, four fifths of which are there on the first night, shape (n, d).
+        spark: the Spark session.
+        vectors: embeddings of contents, shape (n, d); the first night starts with four fifths of them.
     """
     vectors = vectors[np.random.default_rng(1).permutation(len(vectors))[:CONTENTS]]
     rows: list[dict[str, Any]] = []
@@ -79,7 +79,7 @@ def _ten_nights(lake: Lake, vectors: np.ndarray, encoder: str, collisions: str) 
         told = lake.warehouse.read(SID_CHANGES.name).where(f"table_version = {version} AND reason <> 'new item'")
         named = {row["item_id"] for row in told.select("item_id").collect()}
         if named != moved:
-            raise AssertionError(f"{len(moved)} items moved, {len(named)} were told of")
+            raise AssertionError(f"{len(moved)} items moved, but sid_changes reports {len(named)}")
         if not moved <= set(changed):
             raise AssertionError(f"SIDs of unchanged items moved: {sorted(moved - set(changed))[:10]}")
         rows.append(

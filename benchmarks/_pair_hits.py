@@ -1,4 +1,4 @@
-"""How many of the following period's pairs a miner finds, ours beside the neighbours of the ``implicit`` package."""
+"""Hit rates of mined pairs on the following period, for qarm and for the miners of the ``implicit`` package."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from lake.run import Lake
 
 K = 20
 NEIGHBOURS = 200
-"""That implicit keeps of an item: enough to leave out those of the item's own content."""
+"""Neighbours that implicit keeps per item; enough for 20 after items with the same content are left out."""
 
 PAIRS_A_DAY = 200
 
 
 def hit_rates(lake: Lake, pairs: DataFrame, others: tuple[str, ...], own_content_out: bool = False) -> dict[str, float]:
-    """HR@20 of ours and of implicit's neighbours: items that one user took on one day of the following period.
+    """HR@20 of qarm's pairs and of implicit's miners on pairs of items that one user took on one day.
 
-    Of every user and day at most 200 ordered pairs count, drawn with a seed. ``others`` see each user's distinct items
-    of the whole train period. With ``own_content_out``, items of the trigger's content are neither asked for nor
-    answered, as docs/definitions.md has it of pair hit rates.
+    The test pairs are from the period after the train period; at most 200 ordered pairs per user and day are sampled
+    with a fixed seed. The miners in ``others`` read each user's distinct items of the whole train period. With
+    ``own_content_out``, items with the trigger's content are left out of the test pairs and of the mined pairs, as in
+    docs/definitions.md.
     """
     log = lake.warehouse.read("interactions").select("user_id", "item_id", "event_date").toPandas()
     users, items = log["user_id"].astype("category"), log["item_id"].astype("category")
@@ -55,7 +56,7 @@ def hit_rates(lake: Lake, pairs: DataFrame, others: tuple[str, ...], own_content
 
 
 def later_pairs(later: pd.DataFrame) -> np.ndarray:
-    """Ordered pairs of items of one user and day, shape (2, pairs), from columns user, day, item."""
+    """Samples ordered pairs of items of one user and day, shape (2, pairs); ``later`` has columns user, day, item."""
     generator = np.random.default_rng(0)
     drawn = []
     for _, group in later.groupby(["user", "day"], sort=True)["item"]:

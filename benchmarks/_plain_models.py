@@ -1,4 +1,4 @@
-"""What a deep ranker has to beat: popularity, and logistic regression and gradient boosting on hand-made features."""
+"""Simple baselines: popularity, and logistic regression and gradient boosting on hand-made features."""
 
 from __future__ import annotations
 
@@ -31,18 +31,19 @@ COUNTS = [feature.name for feature in FEATURES if feature.switch in (None, "coun
 NUMBERS = [feature.name for feature in FEATURES if feature.reads is not Reads.ID]
 TOPS = (5, 50)
 CELLS = 3_000_000
-"""Similarities of targets with events that are held at a time."""
+"""Largest number of similarities between targets and events in memory at a time."""
 
 
 class Features:
-    """The counts that every model reads, and the similarity of the target to the user's whole history.
+    """Hand-made features: the counts that every model reads, and similarities of the target to the user's history.
 
-    Two similarities: item-item cosine of the users that took both, from the period before the examples (for the train
-    examples, before the first of them; for the others, before the validation period), and the cosine of the unaligned
-    text embeddings. Of each the mean of the 5 and of the 50 highest, the mean of all and the highest.
+    There are two kinds of similarity: the item-item cosine by common users, and the cosine of the unaligned text
+    embeddings. The item-item cosine of train examples uses the log before the first of them, that of other examples the
+    log before the validation period. The features of each kind are the highest similarity, the means of the 5 and of
+    the 50 highest, and the mean of all.
 
     Args:
-        examples: the examples.
+        examples: examples to compute the features for.
     """
 
     def __init__(self, examples: Examples) -> None:
@@ -61,7 +62,7 @@ class Features:
         positive = examples.settings.ranking.positive_actions
         frame = log.to_pandas()
         frame = frame[frame["action"].isin(positive)]
-        frame["event_time"] = frame["event_time"].dt.tz_localize(None)  # as Parquet gives the examples': UTC
+        frame["event_time"] = frame["event_time"].dt.tz_localize(None)  # UTC, like the examples' times in Parquet
         frame["row"] = frame["item_id"].map(self.row)
         frame["user"], self.users = pd.factorize(frame["user_id"], sort=True)
         self.log = frame.sort_values(["user", "event_time", "row"])
@@ -80,8 +81,8 @@ class Features:
         """Features and labels of a split, in the order of its files.
 
         Args:
-            split: of the examples.
-            before: item-item cosines are of the log before.
+            split: split of the examples.
+            before: end of the log, exclusive, that item-item cosines are computed from.
         """
         columns = ["user_id", "item_id", "event_time", f"label_{self.examples.task}", *COUNTS]
         paths = self.examples.paths(split)
@@ -105,7 +106,7 @@ class Features:
         return unit(matrix)
 
     def _similar(self, targets: pd.DataFrame, events: pd.DataFrame, matrix: np.ndarray) -> np.ndarray:
-        """Similarity of one user's targets to the events strictly before them, shape (n, 8)."""
+        """Similarity features of one user's targets from the events strictly before them, shape (n, 8)."""
         taken, place = np.unique(events["row"], return_inverse=True)
         asked, which = np.unique(targets["row"], return_inverse=True)
         visible = np.searchsorted(events["event_time"].to_numpy(), targets["event_time"].to_numpy(), side="left")
@@ -131,7 +132,7 @@ def _summary(scores: np.ndarray, visible: np.ndarray) -> np.ndarray:
 
 
 def plain(data: str, folder: Path, seeds: int) -> dict[str, Any]:
-    """Scores of the plain models on the test split.
+    """Scores of the simple baselines on the test split.
 
     Returns:
         ``ids`` of the test examples, and by model and seed their scores.
@@ -151,7 +152,7 @@ def plain(data: str, folder: Path, seeds: int) -> dict[str, Any]:
 
 
 def on_the_rankers_numbers(data: str, folder: Path) -> float:
-    """Validation AUC of gradient boosting on all numbers that QARM V2's head reads beside its embeddings."""
+    """Validation AUC of gradient boosting on all numeric inputs of QARM V2's head."""
     examples = Examples.of(data, folder, "embedding")
     train, valid = (_numbers(examples, split) for split in ("train", "valid"))
     boosted = HistGradientBoostingClassifier(max_iter=500, early_stopping=True, random_state=0)

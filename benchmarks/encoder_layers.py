@@ -1,10 +1,10 @@
-"""What a shallower layer and bfloat16 cost in quality and gain in time, on Complete Journey.
+"""Quality and time of embeddings from different layers, in float32 and bfloat16, on Complete Journey.
 
     python -m benchmarks.encoder_layers
 
-Quality: AUC of the cosine of two contents' embeddings, pairs bought together (highest lift of those in at least 20
-baskets of the first 80 % of the year) against the same triggers with shuffled targets. Time: seconds per 1,000 tokens,
-and relative to the slowest case, measured in one run.
+Quality: AUC of the cosine of two contents' embeddings, for pairs bought together against the same triggers with
+shuffled targets. The pairs bought together are those with the highest lift among the pairs in at least 20 baskets of
+the first 80 % of the year. Time: seconds per 1,000 tokens, and relative to the slowest case, measured in one run.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ATTRIBUTES = ("brand", "department", "package_size")
 
 
 def bought_together() -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Texts, and pairs of positions in them: bought together, and shuffled."""
+    """Texts of contents, positions of pairs bought together, and positions of pairs with shuffled targets."""
     folder = package_data()
     products = pd.read_parquet(folder / "products.parquet")
     products["text"] = [
@@ -85,8 +85,8 @@ def main() -> None:
     slowest = max(seconds for *_, seconds in results)
     rows = [[d, str(n), f"{q:.4f}", f"{s:.2f}", f"{s / slowest:.2f}"] for d, n, q, s in results]
     header = ["dtype", "embed.layer", "AUC, bought together", "s per 1,000 tokens", "time / slowest"]
-    note = f"{len(used)} contents, {torch.get_num_threads()} threads, layers of 30; -2 is the default."
-    write_table("Encoder layers", "python -m benchmarks.encoder_layers", header, rows, note)
+    note = f"{len(used)} contents, {torch.get_num_threads()} threads; the model has 30 layers; the default is -2."
+    write_table("Encoder layers", "python -m benchmarks.encoder_layers", header, rows, note=note)
 
 
 if __name__ == "__main__":

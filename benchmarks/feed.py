@@ -1,9 +1,9 @@
-"""What feeding costs the ranker's training: from Petastorm beside tensors in memory, and memory over five epochs.
+"""The feed: speed of the ranker's training from Petastorm and from tensors in memory, and memory over five epochs.
 
     python -m benchmarks.feed [--warehouse WAREHOUSE] [--rows 200000] [--config conf/demo.toml]
 
-With a warehouse, a local one, the first files of its train examples that hold so many rows; without one, generated
-examples of the same columns and lengths.
+With a local warehouse, it reads the first files of its train examples, up to the number of rows; without one, generated
+examples with the same columns and lengths.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ PAIRS = 5
 FILES = 4
 ITEMS, CODES = 40_000, 257
 BELOW = {"history_length": 900, "taken": 4, "action": 3}
-"""What some generated numbers stay below; other counts below 300, buckets below 16."""
+"""Upper bounds of some generated columns; other counts are below 300, buckets below 16."""
 
 
-def generated(settings: Settings, shape: RankerShape, rows: int, folder: Path, items: int = ITEMS) -> list[str]:
-    """Writes examples of the ranker's columns, ids drawn log-uniformly."""
+def generated(settings: Settings, shape: RankerShape, rows: int, folder: Path, *, items: int = ITEMS) -> list[str]:
+    """Writes generated examples with the ranker's columns; ids are sampled log-uniformly."""
     e = settings.examples
     lengths = {"recent": e.recent_length, "found": e.found_length}
     features = {feature.name: feature for feature in FEATURES}
@@ -86,7 +86,7 @@ def generated(settings: Settings, shape: RankerShape, rows: int, folder: Path, i
 
 
 def examples(settings: Settings, warehouse: str, rows: int, folder: Path) -> tuple[list[str], RankerShape]:
-    """Files with at least so many train examples, and the shape of a ranker for them."""
+    """Files with at least ``rows`` train examples, and the shape of a ranker for them."""
     sizes: dict[str, object] = {"items": ITEMS, "codes": [CODES] * 3}
     if not warehouse:
         shape = shape_of(settings, sizes, MODELS["qarm"])
@@ -95,7 +95,7 @@ def examples(settings: Settings, warehouse: str, rows: int, folder: Path) -> tup
     sizes = {name: json.loads(card.read_text())["card"][name] for name in sizes}
     table = deltalake.DeltaTable(f"{warehouse}/ranker_examples")
     files = sorted(table.file_uris(partition_filters=[("split", "=", "train")]))
-    urls = [f"file://{Path(name).absolute()}" for name in files]  # Petastorm's own loader takes no escapes
+    urls = [f"file://{Path(name).absolute()}" for name in files]  # Petastorm's own loader does not support escaped URLs
     shape = shape_of(settings, sizes, MODELS["qarm"])
     taken = next(
         (
@@ -108,8 +108,10 @@ def examples(settings: Settings, warehouse: str, rows: int, folder: Path) -> tup
     return urls[:taken], shape
 
 
-def trained(shape: RankerShape, batches: Any, steps: int, settings: Settings, epochs: int = 1) -> tuple[float, float]:
-    """Seconds and CPU seconds, of all threads, of training on some batches; one batch is validated on."""
+def trained(
+    shape: RankerShape, batches: Any, steps: int, settings: Settings, *, epochs: int = 1
+) -> tuple[float, float]:
+    """Seconds, and CPU seconds over all threads, of a training that validates on a single batch."""
     s = settings.ranker
     parameters = TrainingParameters(
         learning_rate=s.learning_rate, weight_decay=s.weight_decay, max_epochs=epochs, patience=EPOCHS,
@@ -124,7 +126,7 @@ def trained(shape: RankerShape, batches: Any, steps: int, settings: Settings, ep
 
 
 def measure_speed(feed: Feed, shape: RankerShape, settings: Settings) -> dict[str, Any]:
-    """Training from Petastorm and from the same batches in memory, in turns."""
+    """Times training from Petastorm and from the same batches in memory, in turns."""
     held = list(feed.epoch(0))
     found: dict[str, Any] = {"rows": feed.rows, "memory": [], "petastorm": []}
     trained(shape, lambda _: held[:5], 5, settings)
@@ -136,7 +138,7 @@ def measure_speed(feed: Feed, shape: RankerShape, settings: Settings) -> dict[st
 
 
 def measure_memory(feed: Feed, shape: RankerShape, settings: Settings) -> dict[str, Any]:
-    """Peak memory of every epoch of one training from Petastorm."""
+    """Measures the peak memory of every epoch of one training from Petastorm."""
     peaks: list[float] = []
 
     def watched(number: int) -> Iterator[Rows]:
@@ -144,19 +146,19 @@ def measure_memory(feed: Feed, shape: RankerShape, settings: Settings) -> dict[s
             yield from feed.epoch(number)
         peaks.append(memory.gigabytes)
 
-    trained(shape, watched, feed.steps, settings, EPOCHS)
+    trained(shape, watched, feed.steps, settings, epochs=EPOCHS)
     return {"gigabytes": peaks[-EPOCHS:]}
 
 
 def measure_reading(feed: Feed, shape: RankerShape, settings: Settings) -> dict[str, Any]:
-    """Rows a second without training: the feed, and Petastorm's own loader over the same files."""
+    """Rows per second without training, of the feed and of Petastorm's own loader over the same files."""
 
     def speed(batches: Any) -> float:
         started = time.monotonic()
         return sum(len(batch["hour"]) for batch in batches) / (time.monotonic() - started)
 
     ours = speed(feed.epoch(0))
-    flat = [name for name in feed.columns if name not in PARTS]  # Petastorm's loader knows no STRUCT
+    flat = [name for name in feed.columns if name not in PARTS]  # Petastorm's loader does not support STRUCT columns
     reader = make_batch_reader(list(feed.files), schema_fields=flat, num_epochs=1, workers_count=1)
     with reader, PeakMemory(0.2) as memory:
         loaders = speed(BatchedDataLoader(reader, feed.batch_size, shuffling_queue_capacity=feed.shuffle_rows))
@@ -185,17 +187,19 @@ def write(found: dict[str, dict[str, Any]], command: str, source: str) -> None:
          f"{reading['loader_gigabytes']:.2f}"],
     ]  # fmt: skip
     note = (
-        f"{speed['rows']:,} train examples {source}. Training from Petastorm reaches {np.median(ratios):.2f} of the"
-        f" examples a second of the same ranker on the same batches already in memory (median of {PAIRS} epochs each,"
-        f" in turns: {', '.join(f'{ratio:.2f}' for ratio in ratios)}), and {np.median(cpu_ratios):.2f} by CPU time of"
-        f" all threads, which other work on the machine touches less. Peak memory is the proportional set size of the"
-        f" process, of each of {EPOCHS} epochs of one training."
+        f"{speed['rows']:,} train examples {source}. The speed of training from Petastorm is {np.median(ratios):.2f} of"
+        f" the speed on the same batches in memory (median of {PAIRS} epochs each, in turns:"
+        f" {', '.join(f'{ratio:.2f}' for ratio in ratios)}). By CPU time over all threads, which other work on the"
+        f" machine influences less, it is {np.median(cpu_ratios):.2f}. Peak memory is the proportional set size of the"
+        f" process in each of {EPOCHS} epochs of one training."
     )
-    write_table("Feed", command, ["", "examples a second", "CPU µs an example", "peak GiB, epoch by epoch"], rows, note)
+    write_table(
+        "Feed", command, ["", "examples a second", "CPU µs an example", "peak GiB, epoch by epoch"], rows, note=note
+    )
 
 
 def main() -> None:
-    """Runs each part in a process of its own, and writes the table."""
+    """Runs each part in its own process, and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--warehouse", default="")
     parser.add_argument("--config", default="")

@@ -1,11 +1,10 @@
-"""A log and a catalogue of any size with planted clusters, made on Spark, the same for the same seed.
+"""Generates a log and items of any size with planted clusters on Spark; a seed makes them repeatable.
 
     python -m benchmarks.generate_log --events 1000000 --users 20000 --items 20000 --out FOLDER
 
-Every user keeps to a few home clusters that change over the days, takes their popular items more often (Zipf), and
-now and then takes any item of the catalogue, again by popularity. Titles name the cluster (beyond
-1,920 clusters names come again). Every number is drawn from a
-hash of the seed, the event's number and what is drawn, so neither partitions nor cores matter.
+A user mostly takes items of a few home clusters, which may change over time, and sometimes any item; both are sampled
+by popularity (Zipf). Titles contain the name of the cluster; beyond 1,920 clusters, names repeat. Every random number
+is a hash of the seed, the event's number and a label, so the result does not depend on partitions or cores.
 """
 
 from __future__ import annotations
@@ -40,16 +39,16 @@ class LogShape:
 
     Attributes:
         events: number of events.
-        users: number of users; user k is about ``k^(-1/3)`` as active as the first.
-        items: number of items; item i is of cluster ``i mod clusters``, and lower numbers are more popular.
-        clusters: planted clusters.
-        zipf: exponent of an item's popularity within its cluster, and of any item where a user strays.
-        homes: clusters a user keeps to at a time.
-        stray: share of events on any item of the catalogue.
-        days: length of the log.
-        drift: share of a user's homes that is another at the end of the log.
-        hit_share: share of users that also take item 0, once.
-        seed: of every draw.
+        users: number of users; user k is about ``k^(-1/3)`` times as active as the first.
+        items: number of items; item i belongs to cluster ``i mod clusters``, and lower numbers are more popular.
+        clusters: number of planted clusters.
+        zipf: exponent of an item's popularity, within its cluster and among all items.
+        homes: number of home clusters of a user at a time.
+        stray: share of events on items sampled from all clusters.
+        days: length of the log in days.
+        drift: share of a user's home clusters that change during the log.
+        hit_share: share of users that additionally take item 0 once.
+        seed: random seed.
     """
 
     events: int = 1_000_000
@@ -66,11 +65,11 @@ class LogShape:
 
     def __post_init__(self) -> None:
         if self.items % self.clusters:
-            raise ValueError(f"items: {self.items} is no multiple of clusters, {self.clusters}")
+            raise ValueError(f"items must be a multiple of clusters, {self.clusters}, not {self.items}")
 
 
 def generate_log(spark: SparkSession, shape: LogShape) -> DataFrame:
-    """The log.
+    """Generates the log.
 
     Returns:
         user_id STRING, item_id STRING, event_time TIMESTAMP, action STRING.
@@ -107,7 +106,7 @@ def generate_log(spark: SparkSession, shape: LogShape) -> DataFrame:
 
 
 def generate_items(spark: SparkSession, shape: LogShape) -> DataFrame:
-    """The catalogue; titles and categories follow the clusters.
+    """Generates the items; titles and categories follow the clusters.
 
     Returns:
         item_id STRING, title STRING, category STRING, brand STRING.
@@ -130,7 +129,7 @@ def cluster_of(item_id: Column, shape: LogShape) -> Column:
 
 
 def _draws(seed: int):  # noqa: ANN202
-    """Uniform draws in [0, 1) by what is drawn, and by columns (the event's number where none is named)."""
+    """A function that gives uniform numbers in [0, 1) by a label and columns, by default the event's number."""
 
     def draw(what: str, *by: str | Column) -> Column:
         hashed = F.xxhash64(F.lit(seed), F.lit(what), *(by or ("id",)))
@@ -140,7 +139,7 @@ def _draws(seed: int):  # noqa: ANN202
 
 
 def _zipf(uniform: Column, n: int, exponent: float) -> Column:
-    """Ranks 0 to n - 1 with probability about ``(rank + 1)^-exponent``: the inverse of the continuous distribution."""
+    """Ranks 0 to n - 1 with probability about ``(rank + 1)^-exponent``, by inverting the continuous distribution."""
     if exponent == 1:
         rank = F.pow(F.lit(n + 1.0), uniform)
     else:
@@ -154,7 +153,7 @@ def _word(words: list[str], number: Column) -> Column:
 
 
 def main() -> None:
-    """Writes ``interactions.parquet`` and ``items.parquet``, as ``ingest`` takes them."""
+    """Writes ``interactions.parquet`` and ``items.parquet`` as inputs of ``ingest``."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     for field in fields(LogShape):
         name = f"--{field.name.replace('_', '-')}"

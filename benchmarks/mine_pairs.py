@@ -1,11 +1,11 @@
-"""Swing in the mine_pairs job: against SQL joins, the bare kernel, its own growth, skew, and what users pick instead.
+"""Swing in the mine_pairs job: compared with SQL joins, the bare kernel and other miners; its growth, and skewed data.
 
     python -m benchmarks.mine_pairs
 
-Each part runs in a process of its own, after a warm-up on a small log. Times are those of the whole job, from the
-``interactions`` table to ``item_pairs``; beside the bare kernel, which was compiled before it came, of the job's first
-run in its JVM and of its second. Memory is the proportional set size of the driver, its JVM and the Python
-workers, sampled twice a second.
+Each part runs in its own process, after a warm-up on a small log. Times are those of the whole job, from the
+``interactions`` table to ``item_pairs``. In the comparison with the bare kernel, which is compiled before it is timed,
+they are the times of the job's first and second run in its JVM. Memory is the proportional set size of the driver, its
+JVM and the Python workers, sampled twice a second.
 """
 
 from __future__ import annotations
@@ -50,16 +50,17 @@ from schemas.settings import load_settings
 PLAIN = ("mine.user2item.model=none",)
 SIZES = (1_000_000, 3_000_000, 10_000_000)
 LOWER_MEDIAN = 0.49
-"""Of an even number of tasks, Spark's 0.5 is the longer one in the middle: of two tasks, the longest."""
+"""Quantile of the median task. For an even number of tasks, Spark's quantile 0.5 is the longer of the two middle tasks;
+of two tasks it would be the longest."""
 
 
 def shape_of(events: int, a_user: int = 500) -> LogShape:
-    """A log of so many events with long histories: 500 a user, 100 an item, 100 items a cluster."""
+    """Shape of a log with long histories: 500 events per user, 100 events per item, 100 items per cluster."""
     return LogShape(events=events, users=events // a_user, items=events // 100, clusters=events // 10_000)
 
 
 def session() -> SparkSession:
-    """Spark on two cores, with its web service for the tasks' metrics, and the collector that suits a batch on two."""
+    """Starts Spark on two cores, with its REST API for the tasks' times, and with the parallel garbage collector."""
     conf = {
         "spark.master": f"local[{CORES}]",
         "spark.driver.memory": "3g",
@@ -79,7 +80,7 @@ def lake_of(spark: SparkSession, shape: LogShape, *assignments: str) -> Lake:
 
 
 def run_job(lake: Lake) -> tuple[float, DataFrame]:
-    """Runs the job; its seconds, and the pairs it wrote."""
+    """Runs the job; returns its time in seconds and the pairs that it wrote."""
     run = Run(lake, mine_pairs.JOB, "benchmark")
     start = time.perf_counter()
     mine_pairs.steps(run)
@@ -89,7 +90,10 @@ def run_job(lake: Lake) -> tuple[float, DataFrame]:
 
 
 def run_thrice(lake: Lake) -> tuple[float, float, float, DataFrame]:
-    """Seconds of the first and of the second run; the third's peak in GiB, as its sampling takes time; the pairs."""
+    """Runs the job three times: seconds of the first and of the second run, peak GiB of the third, and the pairs.
+
+    Memory is measured in a separate run, because sampling takes time.
+    """
     first, _ = run_job(lake)
     second, _ = run_job(lake)
     with PeakMemory() as memory:
@@ -98,17 +102,17 @@ def run_thrice(lake: Lake) -> tuple[float, float, float, DataFrame]:
 
 
 def warm_up(spark: SparkSession, *assignments: str) -> None:
-    """Compiles what is compiled on first use, in the JVM and in the workers."""
+    """Runs the job on a small log, so that the JVM and the workers have compiled their code."""
     run_job(lake_of(spark, shape_of(100_000), *assignments))
 
 
 def periods_of(lake: Lake) -> Periods:
-    """The split of a lake's log."""
+    """Periods of a lake's log."""
     return split_periods(lake.warehouse.read("interactions"), lake.settings.split)
 
 
 def against_sql(events: int) -> dict[str, Any]:
-    """Our Swing against the same Swing as SQL joins, both from the same capped and sampled histories in memory."""
+    """Compares the job's Swing with Swing as SQL joins, on the same capped and sampled histories in memory."""
     plain = (*PLAIN, "mine.significance=0", "mine.exclude_same_content=false")
     spark = session()
     warm_up(spark, *plain)
@@ -140,7 +144,7 @@ def against_sql(events: int) -> dict[str, Any]:
 
 
 def growth(events: int) -> dict[str, Any]:
-    """Time and memory of the job, and of the bare kernel on the same files."""
+    """Measures time and memory of the job, and the time of the bare kernel on the same files."""
     spark = session()
     warm_up(spark, *PLAIN)
     lake = lake_of(spark, shape_of(events), *PLAIN)
@@ -157,18 +161,18 @@ def growth(events: int) -> dict[str, Any]:
 
 
 def input_of(lake: Lake) -> tuple[list[str], datetime]:
-    """The log's files, and where its train period ends."""
+    """Files of the log, and the end of its train period."""
     files = [path.removeprefix("file:") for path in lake.warehouse.read("interactions").inputFiles()]
     return files, datetime.combine(periods_of(lake).valid_from, datetime.min.time())
 
 
 def bare_times(lake: Lake, files: list[str], until: datetime) -> dict[int, dict[str, float]]:
-    """Seconds of the kernel in this process, on one thread and on as many as Spark has cores."""
+    """Seconds of the bare kernel in this process, on one thread and on as many threads as Spark has cores."""
     mine = lake.settings.mine
     parameters = take(SwingParameters, mine)
     two = np.array([0, 1, 0, 1], np.int32)
     shared = UserItems(np.array([0, 2, 4]), two, two >= 0, two[:2].astype(np.uint64), np.array([2, 2]), 2)
-    swing(shared, parameters)  # compiles
+    swing(shared, parameters)  # compiles the kernel
     bare = {}
     for threads in (1, CORES):
         start = time.perf_counter()
@@ -182,7 +186,7 @@ def bare_times(lake: Lake, files: list[str], until: datetime) -> dict[int, dict[
 
 
 def both_sources(events: int) -> dict[str, Any]:
-    """The job with its defaults: Swing and the two-tower model."""
+    """Measures the job with its default settings: Swing and the two-tower model."""
     spark = session()
     warm_up(spark)
     lake = lake_of(spark, shape_of(events))
@@ -194,7 +198,7 @@ def both_sources(events: int) -> dict[str, Any]:
 
 
 def skew(events: int) -> dict[str, Any]:
-    """Zipf 1.2 and one item in half of all histories: each stage's longest task against its median."""
+    """Compares each stage's longest task with its median on skewed data: Zipf 1.2, an item in half of all histories."""
     spark = session()
     warm_up(spark, *PLAIN)
     lake = lake_of(spark, replace(shape_of(events), zipf=1.2, hit_share=0.5), *PLAIN)
@@ -207,7 +211,7 @@ def skew(events: int) -> dict[str, Any]:
         attempt = f"stages/{stage['stageId']}/{stage['attemptId']}"
         quantiles = _api(spark, f"{attempt}/taskSummary?quantiles={LOWER_MEDIAN},1.0")
         median, longest = quantiles["executorRunTime"]
-        if longest >= 1000:  # milliseconds; shorter tasks are start-up and noise
+        if longest >= 1000:  # in milliseconds; the times of shorter tasks are mostly start-up and noise
             ratios.append((longest / max(median, 1), stage["numTasks"], median / 1000, longest / 1000))
     return {"seconds": seconds, "stages": sorted(ratios, reverse=True)}
 
@@ -224,7 +228,7 @@ def _api(spark: SparkSession, path: str) -> Any:
 
 
 def complete_journey(_: int) -> dict[str, Any]:
-    """Hit rates on the last month's pairs of Complete Journey, every household."""
+    """Hit rates on Complete Journey's pairs of the last month, over all households."""
     spark = session()
     log = pd.read_parquet(package_data() / "transactions.parquet")
     month = log["transaction_timestamp"] >= pd.Timestamp("2017-12-01")
@@ -266,7 +270,7 @@ def complete_journey(_: int) -> dict[str, Any]:
 
 
 def cluster_share(pairs: DataFrame, shape: LogShape) -> float:
-    """Share of pairs within a planted cluster."""
+    """Share of pairs whose items belong to the same planted cluster."""
     same = cluster_of(F.col("trigger_item_id"), shape) == cluster_of(F.col("target_item_id"), shape)
     return float(pairs.agg(F.avg(same.cast("int"))).collect()[0][0])
 
@@ -281,7 +285,7 @@ PARTS: dict[str, Callable[[int], dict[str, Any]]] = {
 
 
 def in_own_process(part: str, events: int) -> dict[str, Any]:
-    """Runs one part, by its name, in a new process."""
+    """Runs the part of this name in a new process."""
     command = [sys.executable, "-m", "benchmarks.mine_pairs", "--part", part, "--events", str(events)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=Path(__file__).parents[1])
     result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
@@ -290,7 +294,7 @@ def in_own_process(part: str, events: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Runs every part, or one of them."""
+    """Runs every part and writes the tables, or runs one part and prints its JSON."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--part", choices=PARTS, help="only this part, in this process; prints JSON")
     parser.add_argument("--events", type=int, default=SIZES[0])

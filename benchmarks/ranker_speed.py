@@ -1,4 +1,4 @@
-"""Training speed of the ranker, whose history is searched before, beside SIM, which searches it inside the model.
+"""Training speed of QARM V2's ranker, compared with SIM, which searches the history inside the model.
 
 python -m benchmarks.ranker_speed
 """
@@ -12,11 +12,11 @@ from statistics import median
 
 import torch
 
-from benchmarks._ranker_models import BOTH, PLAIN
 from benchmarks._table import write_table
 from benchmarks.feed import CODES, ITEMS, generated
 from jobs.train_ranker import MODELS, shape_of
 from models.feed.feed import Feed
+from models.ranker.baselines import TRAINED
 from models.ranker.network.ranker import Batch, Ranker
 from models.ranker.network.shape import RankerShape
 from models.ranker.training.training import TrainingParameters, train_ranker
@@ -25,16 +25,16 @@ from schemas.settings import load_settings
 
 BATCH, STEPS, TURNS = 256, 24, 5
 HISTORIES = (250, 500, 1000)
-SOFT: dict[str, object] = {"histories": BOTH, "search": "soft", **PLAIN}
+SOFT: dict[str, object] = TRAINED["sim_soft"].fixed()
 
 
 def held(fixed: dict[str, object], found_length: int, folder: Path) -> tuple[RankerShape, list[Batch]]:
-    """A ranker's shape, and generated batches of it in memory.
+    """A ranker's shape, and generated batches for it in memory.
 
     Args:
-        fixed: fields of the shape that the settings do not decide.
-        found_length: events of the found history, or of the history that the ranker searches itself.
-        folder: that is made.
+        fixed: fields of the shape that do not come from the settings.
+        found_length: number of events in the found history, or in the history that the ranker searches itself.
+        folder: folder that is created for the files.
     """
     folder.mkdir()
     settings = load_settings((), [f"examples.found_length={found_length}"])
@@ -45,7 +45,7 @@ def held(fixed: dict[str, object], found_length: int, folder: Path) -> tuple[Ran
 
 
 def speed(shape: RankerShape, batches: Sequence[Batch]) -> float:
-    """Examples a second of training on batches in memory; one of them is validated on at the end."""
+    """Examples per second of a training on batches in memory, with a validation on one batch at the end."""
     torch.manual_seed(0)
     parameters = TrainingParameters(
         learning_rate=1e-3, weight_decay=1e-5, max_epochs=1, patience=1, validations_per_epoch=1
@@ -57,7 +57,7 @@ def speed(shape: RankerShape, batches: Sequence[Batch]) -> float:
 
 
 def main() -> None:
-    """Trains each in turn, several times, so that both see the machine alike; writes the table."""
+    """Trains the models in turns, so that other load affects all alike, and writes the table."""
     settings = load_settings().examples
     k = settings.found_length
     with tempfile.TemporaryDirectory() as folder:
@@ -71,14 +71,14 @@ def main() -> None:
             ["SIM soft", f"{length:,}", str(k), f"{median(turn[length] for turn in turns):,.0f}", f"{ratio:.2f}"]
         )
     note = (
-        f"Training on batches of {BATCH} generated examples in memory, median of {TURNS} turns, in each of which every"
-        f" model was trained for {STEPS} steps, one after the other. Both read {settings.recent_length} recent"
-        f" events; {k} of the history reach the attention: of QARM V2 those that build_examples found, in a history of"
-        " any length, of SIM those that its own search keeps. Tables, head and attention have one size; QARM V2 also"
-        " reads codes, crosses and all else that SIM has not. Target: twice SIM's examples."
+        f"Training on batches of {BATCH} generated examples in memory; median of {TURNS} turns. In each turn every"
+        f" model is trained for {STEPS} steps. Both models read {settings.recent_length} recent events, and their"
+        f" attention reads {k} events of the long history: for QARM V2 the events that build_examples found, in a"
+        " history of any length; for SIM the events that its own search selects. Tables, head and attention have equal"
+        " sizes; QARM V2 also reads codes, crosses and its other features. Target: twice SIM's examples per second."
     )
     header = ["model", "history searched in training", "events attended", "examples a second", "QARM V2 / this"]
-    write_table("Ranker's training speed", "python -m benchmarks.ranker_speed", header, rows, note)
+    write_table("Ranker's training speed", "python -m benchmarks.ranker_speed", header, rows, note=note)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What a training step of the ranker costs as its item table grows, with sparse gradients and with dense ones.
+"""Cost of a training step of the ranker by the size of its item table, with sparse and with dense gradients.
 
-Also whether bfloat16 and torch.compile pay on this processor.
+It also measures bfloat16 and torch.compile.
 
 python -m benchmarks.ranker_tables
 """
@@ -39,12 +39,12 @@ STEPS = 20
 
 
 def measure(kind: str, items: int) -> dict[str, float]:
-    """CPU time of the median step and of the first, and the peak memory of the process."""
+    """CPU time of the median step and of the first step, and the peak memory of the process."""
     settings = load_settings()
     torch.set_num_threads(1)
     shape = shape_of(settings, {"items": items, "codes": [CODES] * 3}, MODELS["qarm"])
     with tempfile.TemporaryDirectory() as folder, PeakMemory(0.1) as memory:
-        files = generated(settings, shape, STEPS * settings.ranker.batch_size, Path(folder), items)
+        files = generated(settings, shape, STEPS * settings.ranker.batch_size, Path(folder), items=items)
         batch = settings.ranker.batch_size
         feed = Feed(files, shape.columns, batch_size=batch, shuffle_rows=10_000, seed=1, parts=PARTS)
         held = list(feed.epoch(0))
@@ -54,7 +54,9 @@ def measure(kind: str, items: int) -> dict[str, float]:
 
         def clocked(_: int) -> Iterator[Rows]:
             for batch in held:
-                moments.append(time.thread_time())  # of the training alone, not of the memory's sampling
+                moments.append(
+                    time.thread_time()
+                )  # counts only the training thread, not the thread that samples memory
                 yield batch
 
         parameters = TrainingParameters(
@@ -67,7 +69,7 @@ def measure(kind: str, items: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measures each size in a process of its own, and writes the table."""
+    """Measures each size in its own process, and writes the table."""
     if len(sys.argv) > 1:
         print(json.dumps(measure(sys.argv[1], int(sys.argv[2]))))
         return
@@ -80,12 +82,12 @@ def main() -> None:
             times = [f"{found[name]:,.0f}" for name in ("median", "first")]
             rows.append([kind, f"{items:,}", *times, f"{found['gigabytes']:.2f}"])
     note = (
-        f"The ranker at the defaults, batches of {load_settings().ranker.batch_size} generated examples with 70 events"
-        f" each, ids drawn log-uniformly; one thread, CPU time of the median of {STEPS} steps; memory of the whole"
-        " process."
+        f"The ranker with default settings on batches of {load_settings().ranker.batch_size} generated examples with 70"
+        f" events each; ids are sampled log-uniformly. CPU time on one thread, median of {STEPS} steps. Memory of the"
+        " whole process."
     )
     header = ["gradients of the item table", "rows", "ms a step", "ms the first step", "peak GiB"]
-    write_table("Ranker's tables", "python -m benchmarks.ranker_tables", header, rows, note)
+    write_table("Ranker's tables", "python -m benchmarks.ranker_tables", header, rows, note=note)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Scoring one user's many candidates: the user's side once, beside the same candidates as examples of the ranker.
+"""Scoring many candidates of one user: with the user's side computed once, and as separate examples of the ranker.
 
     python -m benchmarks.score
 
-Both sides begin with a user's events and candidates as Arrow rows, as Spark hands them to an executor, and end with
-Arrow scores. The ranker has the default shape and random weights; histories and items are generated. Times are CPU time
-of one core, which is what a Spark task has; the sides take turns, and medians count.
+Both ways start from a user's events and candidates as Arrow rows, as an executor receives them from Spark, and return
+scores as Arrow rows. The ranker has the default shape and random weights; histories and items are generated. Times are
+CPU times on one core, as in a Spark task. The two ways take turns, and the medians are reported.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from udfs.scoring import score
 
 COMMAND = "python -m benchmarks.score"
 CASES = ((100, 300), (1_000, 300), (1_000, 3_000))
-"""Candidates of a user, and events."""
+"""Pairs of a number of candidates and a number of events of a user."""
 CANDIDATES = 20_000
 ROUNDS = 5
 NOW = 400 * DAY
 MODEL, TASK = "qarm", "click"
 BATCH = 2_048
-"""Rows of a batch that ``evaluate`` scores at the defaults."""
+"""Rows in a batch that ``evaluate`` scores with the default settings."""
 
 
 def write_ranker(folder: Path) -> None:
-    """A ranker of the default shape with every weight drawn, padding aside."""
+    """Writes a ranker of the default shape with random weights; padding rows are 0."""
     torch.manual_seed(0)
     ranker = Ranker(shape_of(load_settings(), {"items": ITEMS + 2, "codes": [257] * 3}, MODELS[MODEL]))
     for name, weight in ranker.named_parameters():
@@ -56,7 +56,7 @@ def write_ranker(folder: Path) -> None:
 
 
 def user_rows(number: int, candidates: int, events: int) -> pa.Table:
-    """One user's events and candidates, all of one moment, as the job sorts them."""
+    """One user's events and candidates in the order of the job; all candidates have the same time."""
     draw = np.random.default_rng(number)
     items = np.unique(draw_items(draw, 4 * candidates))
     asked = np.sort(draw.permutation(items)[:candidates])
@@ -76,7 +76,7 @@ def user_rows(number: int, candidates: int, events: int) -> pa.Table:
 
 
 def as_examples(users: Sequence[pa.Table], folder: Path, parameters: ExampleParameters) -> pa.Table:
-    """Makes every candidate's columns, as ``build_examples`` does, and scores them as ``evaluate`` does."""
+    """Builds an example for every candidate like ``build_examples``, and scores the examples like ``evaluate``."""
     index, plan = load_search_index(folder), SplitPlan(None, 2**60, 2**60, (1.0, 1.0, 1.0))
     made = []
     for rows in users:
@@ -99,7 +99,7 @@ def as_examples(users: Sequence[pa.Table], folder: Path, parameters: ExamplePara
 
 
 def in_turns(sides: dict[str, Callable[[], pa.Table]], count: int) -> dict[str, float]:
-    """Candidates a second of CPU time, median of the rounds."""
+    """Candidates per second of CPU time for each side, median over rounds in which the sides take turns."""
     spent: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(ROUNDS):
         for name, run in sides.items():
@@ -110,7 +110,7 @@ def in_turns(sides: dict[str, Callable[[], pa.Table]], count: int) -> dict[str, 
 
 
 def measure(candidates: int, events: int, folder: Path) -> dict[str, float]:
-    """Both sides' candidates a second, and the largest difference of their scores."""
+    """Candidates per second of both ways, and the largest difference between their scores."""
     parameters = take(ExampleParameters, load_settings().examples, negatives=0, attribution_gap=0)
     users = [user_rows(number, candidates, events) for number in range(CANDIDATES // candidates)]
     run = score_candidates(str(folder), MODEL, str(folder), parameters)
@@ -126,7 +126,7 @@ def measure(candidates: int, events: int, folder: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    """Writes the table."""
+    """Measures every case and writes the table."""
     torch.set_num_threads(1)
     rows = []
     with tempfile.TemporaryDirectory(prefix="qarm-") as name:
@@ -140,14 +140,14 @@ def main() -> None:
                  f"{found['difference']:.1e}"]
             )  # fmt: skip
     note = (
-        f"Candidates a second of one core, {CANDIDATES:,} candidates of one moment a user in all, random weights at the"
-        f" default shape, generated items ({ITEMS:,}) and histories; CPU time, median of {ROUNDS} turns. Features are"
-        " part of both sides, the search of the history for every candidate too. As examples: every candidate's columns"
-        f" are made and scored by `udfs/scoring.score` in batches of {BATCH:,}, as `evaluate` does. Without Spark's own"
-        " part."
+        f"Candidates per second of CPU time on one core, median of {ROUNDS} turns, over {CANDIDATES:,} candidates; all"
+        " candidates of a user have the same time. The ranker has the default shape and random weights; items"
+        f" ({ITEMS:,}) and histories are generated. Both ways include the features and the search of the history for"
+        " every candidate. 'As examples': an example is built for every candidate, and `udfs/scoring.score` scores the"
+        f" examples in batches of {BATCH:,}, as in `evaluate`. Spark's own work is not included."
     )
     header = ["candidates a user", "events", "user's side once", "as examples", "ratio", "largest difference of scores"]
-    write_table("Scoring candidates", COMMAND, header, rows, note)
+    write_table("Scoring candidates", COMMAND, header, rows, note=note)
 
 
 if __name__ == "__main__":

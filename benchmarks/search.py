@@ -1,9 +1,9 @@
-"""The GSU: our search beside a faiss flat search, the whole function that makes examples, and what its workers share.
+"""The GSU: qarm's search compared with faiss, the whole function that builds examples, and the memory of its workers.
 
     python -m benchmarks.search
 
-Histories are drawn by popularity from items in clusters; a user has two examples an event, as with one sampled negative
-a positive. Times are CPU time of one core, which is what a Spark task has; the sides take turns, and medians count.
+Histories are sampled by popularity from clustered items. A user has two examples per event, as with one sampled
+negative per positive. Times are CPU times on one core, as in a Spark task; searches take turns, medians are reported.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from udfs.examples import SplitPlan, build_examples, load_search_index
 COMMAND = "python -m benchmarks.search"
 K = 50
 EXAMPLES = {1_000: 100_000, 10_000: 100_000, 100_000: 20_000}
-"""History length to examples."""
+"""Number of examples by length of the history."""
 ROUNDS = 3
 
 
 def in_turns(sides: dict[str, Callable[[], object]], count: int) -> dict[str, float]:
-    """Microseconds of CPU time for each of ``count`` examples, median of the rounds."""
+    """Microseconds of CPU time per example for each side, median over rounds in which the sides take turns."""
     spent: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(ROUNDS):
         for name, run in sides.items():
@@ -52,7 +52,7 @@ def in_turns(sides: dict[str, Callable[[], object]], count: int) -> dict[str, fl
 
 
 def core(length: int, vectors: NDArray[np.float32]) -> dict[str, float]:
-    """The search alone: ours to each target's own time and over all of the history, and faiss over all of it."""
+    """Times of the search alone: qarm's over visible events and over all events, and faiss's over all events."""
     users = users_of(length, EXAMPLES[length])
     data = [(vectors[u.targets], u.visible, np.full(len(u.visible), length), vectors[u.history]) for u in users]
 
@@ -79,7 +79,7 @@ def core(length: int, vectors: NDArray[np.float32]) -> dict[str, float]:
 
 
 def write_core(vectors: NDArray[np.float32]) -> None:
-    """The table of the search alone."""
+    """Writes the table of the search alone."""
     times = {length: core(length, vectors) for length in EXAMPLES}
     rows = []
     for name in times[1_000]:
@@ -92,17 +92,17 @@ def write_core(vectors: NDArray[np.float32]) -> None:
     header += ["growth to 10,000", "growth to 100,000", "this / the faster faiss, by length"]
     sizes = ", ".join(f"{examples:,} examples over {length:,} events" for length, examples in EXAMPLES.items())
     note = (
-        f"k = {K}, {DIMENSION} dimensions; {sizes}; one core, CPU time, median of {ROUNDS} turns. faiss cannot keep a"
-        " target from what came after it: it searches all of a user's history, twice what a target sees on average, and"
-        " does not break ties. It is the bare bound, the faster of one call and one index a user. Targets: at most 1.5"
-        " times the bound, and growth of at most 10 for 10 times the history. Where all is visible, our scores were"
-        " compared with faiss's: equal to 1e-5."
+        f"k = {K}, {DIMENSION} dimensions; {sizes}; one core, CPU time, median of {ROUNDS} turns. faiss cannot restrict"
+        " a target to earlier events: it searches all of a user's history, which is twice the events visible to a"
+        " target on average, and it does not break ties. The bound is the faster of two faiss searches: one call per"
+        " user, and one index per user. Targets: at most 1.5 times the bound, and at most 10 times the time for 10"
+        " times the history. With all events visible, the scores were checked to equal faiss's to 1e-5."
     )
-    write_table("Search of histories", COMMAND, header, rows, note)
+    write_table("Search of histories", COMMAND, header, rows, note=note)
 
 
 def partition(length: int, folder: Path, examples: int) -> Callable[[], int]:
-    """The Arrow function over one partition; it gives the number of examples made."""
+    """A function that builds the examples of one partition and returns their number."""
     settings = load_settings().examples
     assert settings.found_length == K
     batches = [batch_of(number, user) for number, user in enumerate(users_of(length, examples))]
@@ -112,20 +112,20 @@ def partition(length: int, folder: Path, examples: int) -> Callable[[], int]:
 
 
 def whole(length: int, folder: Path) -> dict[str, float]:
-    """The whole Arrow function over one partition: time an example, and the share of its parts."""
+    """Time per example of the whole Arrow function over one partition, and the shares of its parts."""
     run = partition(length, folder, 100_000)
     count = run()
     taken = in_turns({"all": run}, count)
     profile = cProfile.Profile(time.thread_time)
     profile.runcall(run)
     spent = {name: seconds for (_, _, name), (_, _, _, seconds, _) in pstats.Stats(profile).stats.items()}  # type: ignore[attr-defined]
-    parts = {name: spent[name] / spent["run"] for name in ("search", "fields", "_exclusive", "draw_negatives")}
+    parts = {name: spent[name] / spent["run"] for name in ("search", "fields", "exclusive", "draw_negatives")}
     parts["to_arrow"] = spent["to_arrow"] / spent["run"]
     return {**taken, "examples": count, **parts}
 
 
 def memory_of(length: int, folder: Path) -> float:
-    """Most memory of the function above its input's, MB; to be called in a process of its own."""
+    """Peak memory of the Arrow function beyond its input, in MB; must run in its own process."""
     warm, cold = (partition(n, folder, examples) for n, examples in ((100, 200), (length, 4 * length)))
     warm()
     before = psutil.Process().memory_full_info().pss
@@ -135,11 +135,11 @@ def memory_of(length: int, folder: Path) -> float:
 
 
 def write_whole(folder: Path) -> None:
-    """The table of the function that makes examples."""
+    """Writes the table of the function that builds examples."""
     lengths = (1_000, 10_000)
     found = [whole(length, folder) for length in lengths]
     rows = [["all", *(f"{f['all']:.1f}" for f in found), f"{found[1]['all'] / found[0]['all']:.1f}"]]
-    names = {"search": "search", "fields": "fields of the events", "_exclusive": "exclusive events"}
+    names = {"search": "search", "fields": "fields of the events", "exclusive": "exclusive events"}
     names |= {"draw_negatives": "negatives", "to_arrow": "to Arrow"}
     for part, name in names.items():
         shares = [f"{f['all'] * f[part]:.1f} ({f[part]:.0%})" for f in found]
@@ -149,16 +149,16 @@ def write_whole(folder: Path) -> None:
     rows.append(["peak memory, MB", *(f"{m:.0f}" for m in memory), f"{memory[1] / memory[0]:.1f}"])
     header = ["part", *(f"µs an example, history of {length:,}" for length in lengths), "growth"]
     note = (
-        f"`build_examples`' Arrow function over one partition of users with so many events each,"
-        f" {found[0]['examples']:,.0f} and {found[1]['examples']:,.0f} examples, settings as they come; one core, CPU"
-        " time, without Spark's own part. Parts by a profile of one run. Memory: above what a process"
-        " of its own held before, for one user's examples at a time."
+        "The Arrow function of `build_examples` over one partition of users whose histories have this length;"
+        f" {found[0]['examples']:,.0f} and {found[1]['examples']:,.0f} examples, default settings; one core, CPU time,"
+        " without Spark's own work. The parts are from a profile of one run. Memory: peak beyond the input in a"
+        " separate process that builds one user's examples at a time."
     )
-    write_table("Making examples", COMMAND, header, rows, note)
+    write_table("Making examples", COMMAND, header, rows, note=note)
 
 
 def _hold(folder: str, ready: Any, done: Any) -> None:
-    """A worker: maps the search index, reads all of it, and stays."""
+    """Body of a worker process: maps the search index, reads all of it, and waits."""
     sum(float(np.asarray(array).sum()) for array in vars(load_search_index(Path(folder))).values())
     ready.release()
     done.wait()
@@ -166,7 +166,7 @@ def _hold(folder: str, ready: Any, done: Any) -> None:
 
 @contextmanager
 def workers(folder: Path, count: int) -> Iterator[list[psutil.Process]]:
-    """So many processes that have read all of the search index."""
+    """Starts ``count`` processes that have read all of the search index."""
     context = multiprocessing.get_context("spawn")
     ready, done = context.Semaphore(0), context.Event()
     started = [context.Process(target=_hold, args=(str(folder), ready, done)) for _ in range(count)]
@@ -183,7 +183,7 @@ def workers(folder: Path, count: int) -> Iterator[list[psutil.Process]]:
 
 
 def write_shared(folder: Path) -> None:
-    """The table of the memory that workers share."""
+    """Writes the table of the memory that workers share."""
     size = sum(path.stat().st_size for path in folder.iterdir()) / 2**20
     rows = []
     for count in (1, 2):
@@ -192,19 +192,22 @@ def write_shared(folder: Path) -> None:
             sums = [sum(getattr(m, kind) for m in maps) / 2**20 for kind in ("rss", "pss")]
         rows.append([str(count), *(f"{number:.1f}" for number in sums)])
     header = ["workers", "resident, sum, MB", "proportional (PSS), sum, MB"]
-    note = f"Workers that map one search index of {size:.1f} MB ({ITEMS:,} items) and read all of it: its pages alone."
-    write_table("The search index in several workers", COMMAND, header, rows, note)
+    note = (
+        f"All workers map the same search index of {size:.1f} MB ({ITEMS:,} items) and read all of it. The numbers"
+        " count only the pages of the index."
+    )
+    write_table("The search index in several workers", COMMAND, header, rows, note=note)
 
 
 def main() -> None:
-    """Writes the three tables."""
+    """Measures everything and writes the three tables."""
     faiss.omp_set_num_threads(1)
     vectors = item_vectors()
-    search(vectors[:2], np.array([1, 2]), vectors[:2], 1)  # compiled on first use
+    search(vectors[:2], np.array([1, 2]), vectors[:2], 1)  # compiles the search
     write_core(vectors)
     with tempfile.TemporaryDirectory(prefix="qarm-") as name:
         write_search_index(Path(name), vectors)
-        write_shared(Path(name))  # before this process maps it too
+        write_shared(Path(name))  # must run before this process maps the index itself
         write_whole(Path(name))
 
 

@@ -1,9 +1,9 @@
-"""Torch on all cores, alone and beside other busy processes, by how OpenMP's threads wait.
+"""Speed of torch on all cores by the way OpenMP's threads wait, alone and beside other busy processes.
 
     python -m benchmarks.threads
 
-Each row is a fresh process that trains a small network for some seconds. The settings take turns, several rounds, so
-that what else the machine does falls on all of them alike.
+Each measurement is a new process that trains a small network for some seconds. The settings take turns for several
+rounds, so that other load on the machine affects all settings alike.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ LOADS = ("alone", "beside a training", "beside two busy processes")
 
 
 def steps_a_second(seconds: float) -> float:
-    """Trains a network of the ranker's head's size on all cores."""
+    """Steps per second of training a network of the size of the ranker's head, on all cores."""
     import torch
 
     torch.manual_seed(0)
@@ -57,7 +57,7 @@ def steps_a_second(seconds: float) -> float:
 
 
 def measured(setting: Mapping[str, str], load: str, seconds: float) -> float:
-    """Steps a second of a fresh process by a setting, beside a load."""
+    """Steps per second of a new process with a setting, beside a load."""
     clean = {name: value for name, value in os.environ.items() if name not in THREAD_CHOICES}
     train = [sys.executable, "-m", "benchmarks.threads", "--child", str(seconds)]
     longer = [sys.executable, "-m", "benchmarks.threads", "--child", str(3 * seconds + 20)]
@@ -103,8 +103,9 @@ def main() -> int:
         command="python -m benchmarks.threads",
         header=["OpenMP's threads wait by", *(f"steps a second, {load}" for load in LOADS)],
         rows=rows,
-        note="A small network trained on all cores: median of rounds of fresh processes, and times the default. The"
-        " setting in bold is what qarm gives every Python that it starts, unless the user chose one.",
+        note="Training of a small network on all cores: median over rounds, each in a new process; in parentheses, the"
+        " ratio to OpenMP's default. Every Python process that qarm starts uses the setting in bold, unless the user"
+        " set another one.",
     )
     return 0
 

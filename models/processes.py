@@ -1,4 +1,4 @@
-"""One process of a training: alone, or one of several that torchrun started and that tell by files how it went."""
+"""One process of a distributed training: it joins the process group and reports its result through files."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ MISTAKE = "mistake.txt"
 
 
 def as_one_of_many(work: Callable[[World], None], out: Path) -> None:
-    """Works within the process group of torchrun's environment; a mistake's words are left in a folder.
+    """Runs a function inside the process group that torchrun's environment describes.
+
+    The message of a ValueError or FloatingPointError is written to a file, so that the starting process can raise it.
 
     Args:
-        work: what this process does.
-        out: the folder.
+        work: the function to run.
+        out: folder that the error message is written to.
     """
     distributed.init_process_group("gloo")
     try:
@@ -34,15 +36,16 @@ def as_one_of_many(work: Callable[[World], None], out: Path) -> None:
 
 
 def write_record(record: Any, folder: Path) -> None:
-    """Leaves what happened, a dataclass of numbers, beside the results."""
+    """Writes a dataclass that describes the training to the folder with its results."""
     (folder / RECORD).write_text(json.dumps(asdict(record)))
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """Takes the record out of a folder.
+    """Reads the record that :func:`write_record` wrote, and deletes its file.
 
     Raises:
-        ValueError: a process stopped at a mistake of the settings or at a loss that is no number; in its words.
+        ValueError: a training process failed, because of a wrong setting or a loss that is not finite; the message is
+            that process's own.
     """
     if (folder / MISTAKE).is_file():
         raise ValueError((folder / MISTAKE).read_text())

@@ -1,4 +1,4 @@
-"""Classes that are found by being there: one file each in a package made for them."""
+"""Plug-in classes: a package holds one file per class, and every class in it is found by its name."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ T = TypeVar("T")
 
 
 def classes_in(package: str, path: Iterable[str], base: type[T]) -> dict[str, type[T]]:
-    """The classes of a package's modules that derive from a base and have a name, by that name.
+    """Finds the classes in a package's modules that derive from a base class and define ``name``.
 
-    The modules are found through the import system, so in a zip as well.
+    The modules are found through the import system, so this also works in a zip file.
 
     Args:
-        package: its dotted name.
-        path: its ``__path__``.
-        base: what the classes derive from; each says its own ``name``.
+        package: dotted name of the package.
+        path: ``__path__`` of the package.
+        base: base class of the classes to find.
+
+    Returns:
+        The classes by their ``name``.
 
     Raises:
-        ValueError: two classes of one name.
+        ValueError: two classes have the same name.
     """
     found: dict[str, type[T]] = {}
     for module in sorted(pkgutil.iter_modules(path), key=lambda module: module.name):
@@ -32,6 +35,6 @@ def classes_in(package: str, path: Iterable[str], base: type[T]) -> dict[str, ty
             if not named or value.__module__ != own.__name__:
                 continue
             if value.name in found:
-                raise ValueError(f"{package}: two classes are called {value.name}")
+                raise ValueError(f"{package}: two classes have the name {value.name}; rename one of them")
             found[value.name] = value
     return found

@@ -1,4 +1,4 @@
-"""The state of a training in one file, never half written."""
+"""Checkpoints of a training: one file, always complete, replaced atomically."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import torch
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """One file that holds the last state.
+    """The checkpoint file of a training.
 
     Attributes:
-        path: of the file; its folder is made when it is first written.
+        path: path of the file; its folder is created at the first save.
     """
 
     path: Path
 
     def load(self) -> dict[str, Any] | None:
-        """The last state, or None where there is none."""
+        """The last saved state, or None if the file does not exist."""
         if not self.path.is_file():
             return None
         state: dict[str, Any] = torch.load(self.path, weights_only=True)
         return state
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replaces the last state: whenever the process ends, one whole state is there."""
+        """Replaces the saved state atomically: a process killed at any moment leaves a complete file."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = self.path.with_suffix(".unfinished")
         torch.save(state, unfinished)

@@ -1,4 +1,4 @@
-"""The processes that train together."""
+"""Communication between the processes of one distributed training."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import distributed
 
 @dataclass(frozen=True)
 class World:
-    """This process's place among those of one training; alone where torch's process group is not set up.
+    """The group of processes that train together; by default this process alone.
 
     Attributes:
-        rank: of this process.
-        size: processes.
+        rank: rank of this process, from 0.
+        size: number of processes.
     """
 
     rank: int = 0
@@ -22,11 +22,11 @@ class World:
 
     @classmethod
     def of_process_group(cls) -> World:
-        """The world that torch's process group spans."""
+        """The world of torch's default process group."""
         return cls(distributed.get_rank(), distributed.get_world_size())
 
     def gather_rows(self, rows: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """All processes' rows, in the order of their ranks; as many rows each."""
+        """Concatenates the rows of all processes by rank; every process must give the same number of rows."""
         if self.size == 1:
             return rows
         joint = {}
@@ -37,7 +37,7 @@ class World:
         return joint
 
     def gather(self, values: torch.Tensor) -> torch.Tensor:
-        """All processes' values, in the order of their ranks; they may differ in length."""
+        """Concatenates the values of all processes by rank; their lengths may differ."""
         if self.size == 1:
             return values
         lengths = [torch.zeros(1, dtype=torch.int64) for _ in range(self.size)]
@@ -49,15 +49,15 @@ class World:
         return torch.cat([part[: int(length)] for part, length in zip(parts, lengths, strict=True)])
 
     def sum(self, values: torch.Tensor) -> torch.Tensor:
-        """The sum over processes."""
+        """The elementwise sum over processes, computed in place."""
         if self.size > 1:
             distributed.all_reduce(values)
         return values
 
     def sum_sparse(self, values: torch.Tensor) -> torch.Tensor:
-        """The sum over processes of sparse tensors whose first dimension is sparse, coalesced.
+        """The sum over processes of tensors with a sparse first dimension, coalesced.
 
-        What travels is what the processes touched.
+        Only the rows with values are sent between processes.
         """
         values = values.coalesce()
         if self.size == 1:

@@ -28,7 +28,13 @@ def questions_from_fields(most: int) -> Batches:
             names = ("title", "category", "attributes", "description", "partners")
             fields = zip(*(batch.column(name).to_pylist() for name in names), strict=True)
             made = [
-                field_questions(title, category, dict(attributes or ()), description, partners or ())[:most]
+                field_questions(
+                    title=title,
+                    category=category,
+                    attributes=dict(attributes or ()),
+                    description=description,
+                    partners=partners or (),
+                )[:most]
                 for title, category, attributes, description, partners in fields
             ]
             yield _rows(batch, made)

@@ -1,1 +1,1 @@
-"""Training data: rows of a table snapshot's Parquet files as batches of tensors, by Petastorm."""
+"""Training data: batches of tensors, read by Petastorm from the Parquet files of one table snapshot."""

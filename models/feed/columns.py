@@ -1,4 +1,4 @@
-"""Arrow columns of several numbers a row as matrices, without a Python object per number."""
+"""Converts Arrow columns with several numbers per row to matrices, without a Python object per number."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 
 def column_matrix(column: pa.Array | pa.ChunkedArray, parts: Sequence[str] = ()) -> NDArray[Any]:
-    """The matrix, shape (n, d), of a list column whose lists are of equal length, or of a STRUCT's parts.
+    """Converts a column of lists with equal lengths, or of STRUCTs, to a matrix of shape (n, d).
 
     Args:
-        column: of lists, or of structs.
-        parts: names of a STRUCT's parts, in the order of the matrix's columns.
+        column: a column of lists or of STRUCTs.
+        parts: names of the STRUCT's fields, in the order of the matrix's columns.
 
     Raises:
-        ValueError: the lists differ in length, the parts have other names or another order, or there is a null.
+        ValueError: the lists differ in length, the STRUCT's fields are not ``parts`` in this order, or a value is null.
     """
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
@@ -37,7 +37,9 @@ def column_matrix(column: pa.Array | pa.ChunkedArray, parts: Sequence[str] = ())
 def _struct_matrix(column: pa.StructArray, parts: Sequence[str]) -> NDArray[Any]:
     names = [field.name for field in column.type]
     if names != list(parts):
-        raise ValueError(f"its parts are {', '.join(names)}, not {', '.join(parts) or 'known'}; make the table anew")
+        raise ValueError(
+            f"the STRUCT's fields are {', '.join(names)}, not {', '.join(parts) or 'declared'}; build the table again"
+        )
     values = column.flatten()
     if column.null_count or any(part.null_count for part in values):
         raise ValueError("null is not allowed")

@@ -1,4 +1,4 @@
-"""Batches of tensors from the Parquet files of one table snapshot, by Petastorm."""
+"""Reads the Parquet files of one table snapshot as batches of tensors."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from models.feed.shuffling import Rows, ShufflingBuffer
 
 @dataclass(frozen=True)
 class Feed:
-    """Reads numeric columns of a fixed list of files.
+    """Reads numeric columns from a fixed list of Parquet files.
 
-    The list is one version's: a Delta folder also holds files of other versions.
+    The list names the files of one table version, because a Delta folder also holds files of other versions.
 
-    Several processes share an epoch by shards: the rows of all row groups, in the epoch's order, are laid end to end
-    and cut into as many equal parts, at most one row apart. So each row is seen once over all shards, also where there
-    are fewer row groups than shards: a row group on a cut is read by both sides, and each keeps its own rows.
+    Several processes share an epoch by shards: the rows of all row groups, in the epoch's order, are concatenated and
+    divided into ``shards`` contiguous parts, whose sizes differ by at most one row. Each row is therefore read by
+    exactly one shard, even with fewer row groups than shards: two shards that meet inside a row group both read it, and
+    each keeps its own rows.
 
     Attributes:
         files: URLs of Parquet files.
-        columns: numeric columns, fixed-length lists of such and STRUCTs of such, without nulls.
-        batch_size: rows a batch of this shard; the last one may be smaller.
+        columns: names of columns of numbers, of fixed-length lists of numbers or of STRUCTs of numbers, without nulls.
+        batch_size: rows in a batch of this shard; the last batch of an epoch may be smaller.
         shuffle_rows: rows in the shuffling buffer; 0 keeps the files' order.
-        seed: of the order.
-        shard: number of this process's share.
-        shards: processes that share the rows.
-        parts: of STRUCT columns, the names of their parts, in the order of the columns of the tensor.
+        seed: random seed of the order.
+        shard: index of this process's shard.
+        shards: number of processes that share the rows.
+        parts: for each STRUCT column, the names of its fields in the order of the tensor's columns.
     """
 
     files: Sequence[str]
@@ -47,12 +48,12 @@ class Feed:
 
     def __post_init__(self) -> None:
         if not self.files:
-            raise ValueError("a feed needs at least one file")
+            raise ValueError("a feed needs at least one Parquet file, and its table has none; build the table again")
         if not 0 <= self.shard < self.shards:
-            raise ValueError(f"there is no shard {self.shard} of {self.shards}")
+            raise ValueError(f"shard must be from 0 to {self.shards - 1}, not {self.shard}")
 
     def sharded(self, shard: int, shards: int) -> Feed:
-        """The same rows, shared with other processes."""
+        """The same feed, restricted to one of ``shards`` shards."""
         return replace(self, shard=shard, shards=shards)
 
     @cached_property
@@ -65,28 +66,25 @@ class Feed:
 
     @property
     def rows(self) -> int:
-        """Rows of all shards."""
+        """Number of rows over all shards."""
         return sum(group.stop for group in self._row_groups)
 
     @property
     def steps(self) -> int:
-        """Batches that an epoch of the largest shard has: the same number for every shard.
-
-        A shard's own epoch may end one batch earlier.
-        """
+        """Number of batches in an epoch of the largest shard; the epoch of another shard may be one batch shorter."""
         return math.ceil(math.ceil(self.rows / self.shards) / self.batch_size)
 
     def epoch(self, number: int) -> Iterator[Rows]:
-        """Every row of the shard once, in an order that depends on seed, epoch and shard alone.
+        """Reads every row of the shard once, in an order that depends only on the seed, the epoch and the shard.
 
         Args:
-            number: of the epoch.
+            number: number of the epoch.
 
         Raises:
-            ValueError: a column is not there, holds nulls or text, its lists differ in length, or its parts
-                are others.
+            ValueError: a column is missing, contains nulls or text, has lists of different lengths, or is a STRUCT with
+                other fields than ``parts``.
         """
-        seed = [self.seed % 2**32, number]  # the same for all shards: they cut one order
+        seed = [self.seed % 2**32, number]  # the same for all shards, because they divide one order
         groups = self._row_groups
         if self.shuffle_rows:
             order = np.random.default_rng(seed).permutation(len(groups))
@@ -101,7 +99,7 @@ class Feed:
 
 
 def _between(groups: Sequence[Stretch], first: int, last: int) -> list[Stretch]:
-    """What lies between two places of the row groups laid end to end."""
+    """The stretches that hold rows ``first`` to ``last - 1`` of the concatenated row groups."""
     found, at = [], 0
     for group in groups:
         start, stop = max(first - at, 0), min(last - at, group.stop)

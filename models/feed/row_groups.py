@@ -1,4 +1,4 @@
-"""Stretches of Parquet row groups as tensors, read by Petastorm in the order they are asked for."""
+"""Reads stretches of Parquet row groups as tensors, by Petastorm, in a given order."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ with warnings.catch_warnings():
 warnings.filterwarnings("ignore", category=FutureWarning, module="petastorm")
 
 Columns = Mapping[str, Sequence[str]]
-"""Names of columns, each with those of the parts that a STRUCT column has."""
+"""Names of columns, each with the names of its fields if it is a STRUCT column."""
 
 ROWS_AT_ONCE = 4096
 PIECES_AHEAD = 2
 STOP_SECONDS = 0.1
 BUFFER_BYTES = 1 << 20
-"""Of each column's file buffer: a column chunk is not read whole."""
+"""Size of each column's file buffer, so that a column chunk is not read as a whole."""
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Some consecutive rows of one row group.
+    """Consecutive rows of one row group.
 
     Attributes:
-        path: of the file, on its file system.
-        row_group: its number within the file.
+        path: path of the file on its file system.
+        row_group: index of the row group within the file.
         start: first row.
-        stop: row after the last.
+        stop: end row, exclusive.
     """
 
     path: str
@@ -60,10 +60,10 @@ class Stretch:
 
 
 class ParquetFiles:
-    """Parquet files of one table snapshot, on any file system Petastorm knows.
+    """Parquet files of one table snapshot, on any file system that Petastorm supports.
 
     Args:
-        urls: of the files, all on one file system.
+        urls: URLs of the files, all on one file system.
     """
 
     def __init__(self, urls: Sequence[str]) -> None:
@@ -71,7 +71,7 @@ class ParquetFiles:
         self.paths = [unquote(path) for path in paths]
 
     def row_groups(self) -> list[Stretch]:
-        """Every row group as a whole, in the order of the files; reads their footers."""
+        """Every whole row group, in the order of the files; reads the files' footers."""
         found = []
         for path in self.paths:
             with self._filesystem.open(path) as stream:
@@ -81,18 +81,19 @@ class ParquetFiles:
         return found
 
     def read(self, columns: Columns, stretches: Sequence[Stretch]) -> Iterator[Rows]:
-        """The rows of some stretches, in their order, a few thousand at a time.
+        """Reads the rows of stretches in the given order, a few thousand rows at a time.
 
-        A thread reads and decodes: ahead of the caller where a core is free for it, and while the caller waits where
-        torch computes on all of them, as its threads wait for the slowest of each other at every operation. Memory: at
-        most four pieces of 4,096 rows, and a file buffer per column.
+        A thread reads and decodes. If a core is free, it works ahead of the caller. If torch computes on all cores, it
+        works only while the caller waits: torch's threads wait for the slowest thread in every operation, so a busy
+        core would slow all of them. Memory: at most four pieces of 4,096 rows, and a file buffer per column.
 
         Args:
-            columns: numeric columns, lists of one length and STRUCTs of such, each with the names of its parts.
-            stretches: what is read.
+            columns: columns of numbers, fixed-length lists or STRUCTs, each with the names of its fields.
+            stretches: the rows to read.
 
         Raises:
-            ValueError: a column is not there, holds nulls or text, its lists differ in length, or its parts are others.
+            ValueError: a column is missing, contains nulls or text, has lists of different lengths, or is a STRUCT with
+                other fields.
         """
         reader = _StretchReader(self._filesystem, self.paths, columns, stretches)
         with reader:
@@ -104,26 +105,26 @@ _readers: WeakSet[_StretchReader] = WeakSet()
 
 @atexit.register
 def _stop_readers() -> None:
-    """A thread that is still in Arrow's code when Python ends would abort the process."""
+    """Stops all reader threads at exit: a thread still inside Arrow when Python ends would abort the process."""
     for reader in list(_readers):
         reader.stop()
         reader.join()
 
 
 class _StretchReader(Reader):
-    """Petastorm's reader over stretches in place of whole row groups.
+    """Petastorm's reader, reading stretches instead of whole row groups.
 
-    Its own schema leaves STRUCT columns out, so the worker is told the columns, and Petastorm none.
+    Petastorm's schema does not support STRUCT columns, so the columns are given to the worker instead of to Petastorm.
     """
 
     def __init__(
         self, filesystem: object, paths: Sequence[str], columns: Columns, stretches: Sequence[Stretch]
     ) -> None:
         self._columns, self._stretches = columns, stretches
-        # One worker: with more, the order would depend on which is faster.
+        # With more than one worker the order of the rows would depend on their speed.
         pool = _Pool(1, PIECES_AHEAD, in_turns=computes_on_all_cores())
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the columns that its schema leaves out
+            warnings.simplefilter("ignore")  # Petastorm warns of the columns that its schema does not support
             super().__init__(
                 filesystem, list(paths), worker_class=_StretchWorker, reader_pool=pool,
                 shuffle_row_groups=False, num_epochs=1, is_batched_reader=True,
@@ -145,17 +146,17 @@ class _StretchReader(Reader):
 
 
 def computes_on_all_cores() -> bool:
-    """Whether torch's threads leave no core to a reader beside them."""
+    """Whether torch computes on all CPU cores, so that none is free for a reader thread."""
     return not torch.cuda.is_available() and torch.get_num_threads() >= len(os.sched_getaffinity(0))
 
 
 class _Pool(ThreadPool):
-    """Petastorm's threads, which look a thousand times a second whether the reader has stopped: a core's twentieth.
+    """Petastorm's thread pool with blocking waits; the original polls a thousand times a second (5 % of a core).
 
     Args:
-        workers: threads.
-        ahead: results that wait for the reader.
-        in_turns: whether a worker goes on only when the reader finds nothing to take.
+        workers: number of threads.
+        ahead: largest number of results that wait for the reader.
+        in_turns: whether a worker continues only when the reader has no result left to take.
     """
 
     def __init__(self, workers: int, ahead: int, in_turns: bool) -> None:
@@ -164,14 +165,16 @@ class _Pool(ThreadPool):
         self._wanted = Semaphore(0)
 
     def get_results(self) -> Any:
-        """The next result; the worker's turn, where there is none yet."""
+        """Returns the next result; lets the worker continue if there is none yet."""
         if self._results_queue.empty():
             self._wanted.release()
         return super().get_results()
 
     def _stop_aware_put(self, data: object) -> None:
         self._until_stopped(lambda: self._put(data))
-        if self._in_turns and isinstance(data, dict):  # what is no rows, the reader takes without asking for more
+        if self._in_turns and isinstance(
+            data, dict
+        ):  # only rows make the worker wait for its turn, other messages do not
             self._until_stopped(lambda: self._wanted.acquire(timeout=STOP_SECONDS))
 
     def _put(self, data: object) -> bool:
@@ -189,7 +192,7 @@ class _Pool(ThreadPool):
 
 
 class _StretchWorker(ArrowReaderWorker):
-    """Petastorm's worker, decoding a row group piece by piece: one may be larger than memory once it is decoded."""
+    """Petastorm's worker, decoding a row group in pieces, because a decoded row group may not fit into memory."""
 
     publish_func: Callable[[object], None]
 
@@ -198,14 +201,14 @@ class _StretchWorker(ArrowReaderWorker):
         return _Results()
 
     def process(self, piece_index: int, start: int, stop: int, columns: Columns) -> None:
-        """Publishes the rows of a stretch, or the error that they end in."""
+        """Publishes the rows of a stretch, or the error that reading them raised."""
         piece = self._split_pieces[piece_index]
         at = 0
         try:
             with self._filesystem.open(piece.path) as stream:
                 file = pq.ParquetFile(stream, buffer_size=BUFFER_BYTES)
                 if missing := [name for name in columns if name not in file.schema_arrow.names]:
-                    raise ValueError(f"the files have no column {missing[0]}: {piece.path}")
+                    raise ValueError(f"column {missing[0]} is missing in {piece.path}; build the table again")
                 for batch in file.iter_batches(ROWS_AT_ONCE, [piece.row_group], list(columns), use_threads=False):
                     first, last = max(start - at, 0), min(stop - at, len(batch))
                     if first < last:
@@ -213,12 +216,14 @@ class _StretchWorker(ArrowReaderWorker):
                     at += len(batch)
                     if at >= stop:
                         break
-        except ValueError as error:  # raised, it would be written to stderr as a failure of the thread, too
+        except (
+            ValueError
+        ) as error:  # published, not raised: a raised error would also be printed as a failure of the thread
             self.publish_func(error)
 
 
 class _Results:
-    """Takes what the worker published, as it is."""
+    """Passes on the worker's results unchanged."""
 
     batched_output = True
 
@@ -247,5 +252,5 @@ def _tensor(column: pa.Array, parts: Sequence[str]) -> torch.Tensor:
     several = lists or isinstance(column, pa.StructArray)
     values = column_matrix(column, parts) if several else column.to_numpy(zero_copy_only=False)
     if values.dtype.kind not in "iufb":
-        raise ValueError(f"{column.type} is no number")
+        raise ValueError(f"{column.type} is not a numeric type")
     return torch.from_numpy(values.copy())  # Arrow's memory is not writable

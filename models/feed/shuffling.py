@@ -1,4 +1,4 @@
-"""A buffer that rows leave in another order than they came."""
+"""A buffer that shuffles rows."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ Rows = dict[str, torch.Tensor]
 
 
 class ShufflingBuffer:
-    """Rows in slots: what leaves makes room for what comes, so each row is copied once in and once out.
+    """Holds rows in slots that are reused, so that each row is copied only once in and once out.
 
-    Memory: ``least`` rows and two additions, once.
+    Memory: ``least`` rows plus those of two calls of :meth:`add`.
 
     Args:
-        least: rows that are to be there when some are taken.
-        generator: draws the order.
+        least: number of rows that the buffer holds at least when rows are taken.
+        generator: random generator that draws the order.
     """
 
     def __init__(self, least: int, generator: np.random.Generator) -> None:
@@ -27,11 +27,11 @@ class ShufflingBuffer:
 
     @property
     def size(self) -> int:
-        """Rows that are there."""
+        """Number of rows in the buffer."""
         return len(self._taken)
 
     def add(self, rows: Rows) -> None:
-        """Puts rows into free slots."""
+        """Copies rows into free slots."""
         count = len(next(iter(rows.values())))
         if count > len(self._free):
             self._grow(rows, max(self.size + count, self.least + 2 * count))

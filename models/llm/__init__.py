@@ -1,1 +1,1 @@
-"""The language model: loading, prompting, embedding, judging."""
+"""The language model: loading, prompts, alignment, embeddings and judges of item pairs."""

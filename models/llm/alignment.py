@@ -1,4 +1,7 @@
-"""Alignment (QARM V2): contrastive loss over item pairs, and next-token loss on answers that see only the embedding."""
+"""Alignment training (QARM V2): a contrastive loss over item pairs plus a next-token loss on answers.
+
+The answer's tokens can read an item only through its embedding.
+"""
 
 from __future__ import annotations
 
@@ -26,19 +29,19 @@ from schemas.language_model_sections import AlignSettings
 SMALLEST_TEMPERATURE = 0.01
 LARGEST_GRADIENT = 1.0
 TEMPERATURE_RATE = 100
-"""Times the learning rate: one number moves as far as it should in a few hundred steps."""
+"""The temperature's learning rate, as a multiple of ``align.learning_rate``."""
 
 
 @dataclass
 class AlignmentRecord:
-    """What happened during training.
+    """Losses and timing of an alignment training.
 
     Attributes:
-        contrastive: loss of every step.
-        answers: loss per answer token of every step; NaN where there was none.
-        temperature: at the end.
+        contrastive: contrastive loss of every step.
+        answers: loss per answer token of every step; NaN for a step without answer tokens.
+        temperature: temperature after the last step.
         seconds: wall time of this process.
-        resumed_at: the step that a checkpoint let it begin from.
+        resumed_at: step of the checkpoint that the training resumed from; 0 without one.
     """
 
     contrastive: list[float] = field(default_factory=list)
@@ -52,24 +55,28 @@ def align(
     encoder: ItemEncoder,
     epochs: Callable[[int], Iterable[dict[str, torch.Tensor]]],
     settings: AlignSettings,
+    *,
     checkpoints: Checkpoints | None = None,
     world: World | None = None,
 ) -> AlignmentRecord:
-    """Trains an encoder in place.
+    """Trains an item encoder in place.
 
-    Memory: weights, their gradients and AdamW's two moments, the activations of ``chunk_tokens`` and ``graph_tokens``
-    tokens, and of a batch the vectors and the logits between them. The same seed and data give the same weights, also
-    where a run was killed and goes on from its checkpoint.
+    Memory: weights, their gradients and AdamW's two moments; the activations of ``chunk_tokens`` and of
+    ``graph_tokens`` tokens; a batch's vectors and the logits between them. The same seed and data give the same
+    weights, even if the run is killed and resumes from its checkpoint.
 
     Args:
-        encoder: what is trained.
-        epochs: gives an epoch's rows by its number, see :func:`models.llm.alignment_batch.collate`.
-        settings: how; ``chunk_tokens`` and ``graph_tokens`` are what bounds memory, whatever the batch.
-        checkpoints: where training goes on from and what it leaves behind; None for neither.
-        world: the processes that share a batch; None for this one alone.
+        encoder: the encoder to train.
+        epochs: returns the rows of the epoch with the given number, see :func:`models.llm.alignment_batch.collate`.
+        settings: the ``[align]`` section; ``chunk_tokens`` and ``graph_tokens`` bound memory for any batch size.
+        checkpoints: file to resume from and to save to; None for no checkpoints.
+        world: the processes that share a batch; None for this process alone.
+
+    Returns:
+        The losses of every step.
 
     Raises:
-        FloatingPointError: a loss or gradient is no longer a number; the last checkpoint stays as it was.
+        FloatingPointError: a loss or gradient is NaN or infinite; the last checkpoint is kept.
     """
     training = _Training(encoder, settings, world or World())
     record, started = AlignmentRecord(), time.monotonic()
@@ -98,7 +105,7 @@ def align(
 
 
 class _Training:
-    """The encoder, its optimiser and the step it is at."""
+    """An encoder in training: its optimiser, learning-rate schedule and current step."""
 
     def __init__(self, encoder: ItemEncoder, settings: AlignSettings, world: World) -> None:
         p = settings
@@ -113,7 +120,7 @@ class _Training:
         self.schedule = get_cosine_schedule_with_warmup(self.optimiser, int(p.warmup_share * p.steps), p.steps)
 
     def state(self) -> dict[str, Any]:
-        """All that the next step depends on."""
+        """Everything that the next step depends on, for a checkpoint."""
         return {
             "step": self.step,
             "weights": {name: weight.detach() for name, weight in self.weights.items()},
@@ -124,7 +131,7 @@ class _Training:
 
     @torch.no_grad()
     def restore(self, state: dict[str, Any]) -> None:
-        """Goes back to a state."""
+        """Loads a state that :meth:`state` returned."""
         self.step = state["step"]
         for name, weight in self.weights.items():
             weight.copy_(state["weights"][name])
@@ -133,10 +140,10 @@ class _Training:
         self.schedule.load_state_dict(state["schedule"])
 
     def train(self, rows: dict[str, torch.Tensor]) -> tuple[float, float]:
-        """One step on this process's rows.
+        """Takes one training step on this process's rows.
 
         Returns:
-            The contrastive loss over all processes' rows, and the answers' loss per token.
+            The contrastive loss over the rows of all processes, and the loss per answer token.
         """
         p = self.settings
         joint = self.world.gather_rows({name: rows[name] for name in JOINT})
@@ -176,7 +183,7 @@ class _Training:
         return loss.item(), answers
 
     def _chunks(self, batch: AlignmentBatch, asks: bool) -> list[list[int]]:
-        """Contents of like lengths; those that are asked apart: the others would be padded to their width."""
+        """Chunks of contents with similar lengths; contents with a question get chunks of their own to save padding."""
         asked = [i for i, answer in enumerate(batch.answers) if asks and answer]
         rest = sorted(set(range(len(batch.contents))) - set(asked))
         return [
@@ -186,7 +193,7 @@ class _Training:
         ]
 
     def _encode(self, batch: AlignmentBatch, chunk: Sequence[int], asks: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        """Unit vectors of some contents, and their answers' summed loss where they are asked."""
+        """Unit vectors of a chunk of contents, and the summed loss of their answers if questions are asked."""
         p = self.settings
         contents = [batch.contents[i] for i in chunk]
         surprise = torch.zeros(())
@@ -200,9 +207,9 @@ class _Training:
         return nn.functional.normalize(raw.float(), dim=1).cpu(), surprise.cpu()
 
     def _descend(self, by_temperature: torch.Tensor) -> None:
-        """Sums the gradients over processes and takes the optimiser's step."""
+        """Sums the gradients over processes and takes an optimiser step."""
         for weight in self.weights.values():
-            if weight.grad is None:  # every process sums the same weights
+            if weight.grad is None:  # the sum over processes needs a gradient of every weight from each of them
                 weight.grad = torch.zeros_like(weight)
             self.world.sum(weight.grad)
         self.log_temperature.grad = by_temperature
@@ -217,7 +224,7 @@ class _Training:
         if not torch.isfinite(value):
             raise FloatingPointError(
                 f"align: the {what} of step {self.step + 1} is {value.item()}; lower align.learning_rate. The last"
-                " checkpoint stays"
+                " checkpoint is kept"
             )
 
 
@@ -228,4 +235,6 @@ def _endless(epochs: Callable[[int], Iterable[dict[str, torch.Tensor]]]) -> Iter
             empty = False
             yield rows
         if empty:
-            raise ValueError("there are no pairs to align on")
+            raise ValueError(
+                "align_encoder: item_pairs holds no accepted pairs to train on; mine more pairs, or set align.steps=0"
+            )

@@ -1,4 +1,4 @@
-"""Rows of the alignment feed to one batch: distinct contents, which belong together, and a question to each."""
+"""Turns rows of the alignment feed into a batch: distinct contents, their accepted pairs, and a question for each."""
 
 from __future__ import annotations
 
@@ -10,23 +10,27 @@ import torch
 from models.llm.contrastive import BatchPairs
 
 JOINT = ("content", "known", "log_frequency")
-"""Columns that every process needs of all rows; tokens stay with the process that encodes them."""
+"""Columns that every process needs from all rows; token columns stay with the process that encodes them."""
 
 COLUMNS = (*JOINT, "tokens", "question", "answer")
-"""content: hash of the content. known: hashes of its accepted partners, padded by 0. log_frequency: logarithm of how
-often it is drawn. tokens, question, answer: token ids plus 1, padded by 0."""
+"""Columns of the alignment feed.
+
+``content``: hash of the content. ``known``: hashes of the content's accepted partners, padded with 0.
+``log_frequency``: logarithm of how often the content is drawn. ``tokens``, ``question``, ``answer``: token ids plus 1,
+padded with 0.
+"""
 
 
 @dataclass(frozen=True)
 class AlignmentBatch:
-    """A batch of all processes, and this process's part of its contents.
+    """A batch that all processes share, and the contents that this process encodes.
 
     Attributes:
-        pairs: of all distinct contents.
-        own: places of the contents that this process encodes, shape (own,).
-        contents: their token ids.
-        questions: a question to each; may be empty.
-        answers: its answer; may be empty.
+        pairs: accepted pairs among the batch's distinct contents.
+        own: positions of the contents that this process encodes, shape (own,).
+        contents: token ids of each of these contents.
+        questions: token ids of each content's question; may be empty.
+        answers: token ids of each question's answer; may be empty.
     """
 
     pairs: BatchPairs
@@ -37,27 +41,27 @@ class AlignmentBatch:
 
     @property
     def size(self) -> int:
-        """Distinct contents."""
+        """Number of distinct contents in the batch, over all processes."""
         return len(self.pairs.log_frequency)
 
     def length(self, place: int, asked: bool) -> int:
-        """Tokens of one of this process's contents, its question and answer among them where they are asked."""
+        """Number of tokens of one of this process's contents, with its question and answer if ``asked``."""
         third = len(self.questions[place]) + len(self.answers[place]) if asked and self.answers[place] else 0
         return len(self.contents[place]) + third
 
     @property
     def answer_tokens(self) -> int:
-        """Answer tokens of this process's contents."""
+        """Number of answer tokens of this process's contents."""
         return sum(len(answer) for answer in self.answers)
 
 
 def collate(joint: dict[str, torch.Tensor], rows: dict[str, torch.Tensor], rank: int = 0) -> AlignmentBatch:
-    """Makes a batch; a content that comes in several rows is encoded once, by the first process that has it.
+    """Makes a batch; a content in several rows is encoded once, by the first process that has it.
 
     Args:
-        joint: ``JOINT`` columns of all processes' rows, in the order of the processes, as many rows of each.
-        rows: all ``COLUMNS`` of this process's rows.
-        rank: of this process.
+        joint: :data:`JOINT` columns of the rows of all processes, by rank, the same number of rows from each.
+        rows: all :data:`COLUMNS` of this process's rows.
+        rank: rank of this process.
     """
     share = len(rows["content"])
     distinct, place = torch.unique(joint["content"], return_inverse=True)
@@ -73,11 +77,11 @@ def collate(joint: dict[str, torch.Tensor], rows: dict[str, torch.Tensor], rank:
 
 
 def _known(distinct: torch.Tensor, partners: torch.Tensor) -> torch.Tensor:
-    """Which contents are partners, either way round.
+    """Whether two contents are an accepted pair in either direction, symmetric, shape (contents, contents).
 
     Args:
-        distinct: hashes in order, shape (contents,).
-        partners: hashes of each one's partners, shape (contents, most).
+        distinct: content hashes in ascending order, shape (contents,).
+        partners: hashes of each content's partners, padded with 0, shape (contents, most).
     """
     found = torch.searchsorted(distinct, partners).clamp_max(len(distinct) - 1)
     anchor, slot = (distinct[found] == partners).nonzero(as_tuple=True)

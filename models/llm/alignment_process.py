@@ -1,4 +1,4 @@
-"""One process of an alignment: reads its share of the feed, trains, leaves the encoder in a folder."""
+"""One process of an alignment training: it reads its share of the feed, trains, and writes the encoder to a folder."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from schemas.language_model_sections import AlignSettings
 
 @dataclass(frozen=True, kw_only=True)
 class AlignmentTask:
-    """What every process of an alignment is given.
+    """Inputs of an alignment training, the same for every process.
 
     Attributes:
-        files: of the feed, rows in the order they are trained on.
-        settings: of the alignment; a batch is shared by all processes.
+        files: Parquet files of the feed; their rows are in training order.
+        settings: the ``[align]`` section; a batch is divided among all processes.
         model: folder of the converted language model.
-        checkpoint: file of the state.
+        checkpoint: path of the checkpoint file.
         out: folder that the aligned encoder is written to.
     """
 
@@ -40,12 +40,12 @@ class AlignmentTask:
 
 
 def align_alone(task: AlignmentTask) -> None:
-    """Trains in this process, and writes the same."""
+    """Trains in this process alone, and writes the encoder and the training record to ``task.out``."""
     _align(task, World())
 
 
 def align_together(task: AlignmentTask) -> None:
-    """Trains as one of the processes that torchrun started; the first writes encoder and record."""
+    """Trains as one of the processes that torchrun started; rank 0 writes the encoder and the training record."""
     as_one_of_many(partial(_align, task), task.out)
 
 
@@ -60,10 +60,10 @@ def _align(task: AlignmentTask, world: World) -> None:
 
     def epochs(number: int) -> Iterator[dict[str, torch.Tensor]]:
         for rows in feed.epoch(number):
-            if len(rows["content"]) == settings.batch_contents:  # the rest of an epoch is no whole batch
+            if len(rows["content"]) == settings.batch_contents:  # drop an epoch's incomplete last batch
                 yield {name: column[world.rank * share :][:share] for name, column in rows.items()}
 
-    record = align(encoder, epochs, settings, Checkpoints(task.checkpoint), world)
+    record = align(encoder, epochs, settings, checkpoints=Checkpoints(task.checkpoint), world=world)
     if world.rank == 0:
         encoder.save(task.out)
         write_record(record, task.out)

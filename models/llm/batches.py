@@ -1,4 +1,4 @@
-"""Batches of token sequences: like lengths together, so that little is spent on padding."""
+"""Batches of token sequences with similar lengths, so that little work is spent on padding."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import torch
 
 
 def by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
-    """Parts sequences into batches of similar length.
+    """Divides sequences into batches of similar lengths.
 
     Args:
-        lengths: tokens of every sequence.
-        batch_tokens: most tokens of a batch, padding included; a longer sequence is a batch of its own.
+        lengths: number of tokens of every sequence.
+        batch_tokens: largest number of tokens in a batch, padding included; a longer sequence is a batch of its own.
 
     Yields:
-        Positions in ``lengths``; every position once.
+        Positions in ``lengths``, each position exactly once.
     """
     batch: list[int] = []
     for position in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
@@ -32,7 +32,7 @@ def pad(sequences: Sequence[Sequence[int]], padding: int) -> tuple[torch.Tensor,
 
     Args:
         sequences: token ids of every sequence.
-        padding: the token to pad with.
+        padding: token id to pad with.
 
     Returns:
         Token ids and attention mask, both of shape (sequences, longest) and type int64.

@@ -1,4 +1,4 @@
-"""The contrastive loss over item pairs (QARM V2 and V1: in batch), and large batches of it in small memory."""
+"""The in-batch contrastive loss over item pairs (QARM V1 and V2), and gradient caching for large batches."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 
 @dataclass(frozen=True)
 class BatchPairs:
-    """How the distinct contents of a batch belong together.
+    """The accepted pairs among the distinct contents of a batch.
 
     Attributes:
-        known: whether two contents are an accepted pair, symmetric, shape (contents, contents).
+        known: whether two contents form an accepted pair, symmetric, shape (contents, contents).
         log_frequency: logarithm of how often a content is drawn into a batch, shape (contents,).
     """
 
@@ -24,19 +24,20 @@ class BatchPairs:
 def contrastive_loss(
     vectors: torch.Tensor, pairs: BatchPairs, log_temperature: torch.Tensor, correction: float
 ) -> torch.Tensor:
-    """Cross entropy of each pair's partner among the contents of the batch, both ways round.
+    """Cross entropy of each pair's partner against the other contents of the batch, in both directions.
 
-    Every known pair within the batch counts. The anchor itself and its other partners are no negatives of it.
+    Every accepted pair within the batch counts. An anchor's negatives exclude the anchor and all its partners.
 
     Args:
-        vectors: of L2 norm 1, shape (contents, d).
-        pairs: which belong together.
+        vectors: unit vectors, shape (contents, d).
+        pairs: the accepted pairs and the contents' frequencies.
         log_temperature: logarithm of the temperature, a scalar.
-        correction: times ``log_frequency`` that is taken off a candidate's logit; 0 trains the score of a pair against
-            what its popularity explains, 1 (sampled softmax with full correction) the probability of the partner.
+        correction: factor of ``log_frequency``, which is subtracted from a candidate's logit. At 1 (full correction of
+            a sampled softmax) the scores learn the partner's probability; at 0 they learn the association of a pair
+            beyond the popularity of its items.
 
     Returns:
-        Mean over pairs and directions, a scalar; 0 where the batch holds no pair.
+        Mean over pairs and directions, a scalar; 0 if the batch holds no pair.
     """
     logits = vectors @ vectors.T / log_temperature.exp() - correction * pairs.log_frequency
     other = pairs.known | torch.eye(len(vectors), dtype=torch.bool, device=vectors.device)
@@ -48,19 +49,19 @@ def contrastive_loss(
 def gradients_of(
     loss: Callable[[torch.Tensor], torch.Tensor], vectors: torch.Tensor, others: Sequence[torch.Tensor]
 ) -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, ...]]:
-    """The loss of vectors, and what to send back into the encoder for them.
+    """The loss of some vectors, and its gradients to propagate back through their encoder.
 
-    Gradient caching (Gao et al., arXiv 2101.06983): vectors are made in chunks without a graph, the loss is taken over
-    all of them, and each chunk is made again with a graph and its cached gradient sent through it. Memory is that of
-    one chunk; the result is that of the whole batch.
+    This is the middle step of gradient caching (Gao et al., arXiv 2101.06983): the vectors are computed in chunks
+    without a graph; the loss is computed over all of them; then each chunk is computed again with a graph, and its
+    cached gradient is propagated through it. The result is that of the whole batch, with the memory of one chunk.
 
     Args:
-        loss: of the vectors.
+        loss: computes the loss from the vectors.
         vectors: shape (contents, d).
         others: further tensors that the loss depends on.
 
     Returns:
-        The loss, its gradient by the vectors, its gradients by ``others``.
+        The loss, its gradient with respect to the vectors, and its gradients with respect to ``others``.
     """
     leaves = vectors.detach().requires_grad_()
     value = loss(leaves)

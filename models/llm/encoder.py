@@ -1,4 +1,4 @@
-"""Texts to vectors: the mean of one layer's hidden states."""
+"""Text encoders: the mean of one layer's hidden states, or an aligned encoder's ``<EMB>`` states."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from models.llm.language_model import load_backbone, load_tokenizer
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderParameters:
-    """How a backbone is read.
+    """How a language model encodes texts.
 
     Attributes:
         layer: hidden state that is averaged: 0 = token embeddings, n = after the n-th layer, -1 = the last.
-        max_tokens: longer texts are cut.
-        batch_tokens: tokens of one forward pass, padding included.
+        max_tokens: largest number of tokens of a text; longer texts are truncated.
+        batch_tokens: largest number of tokens in a forward pass, padding included.
         dtype: ``float32`` or ``bfloat16``.
     """
 
@@ -34,24 +34,26 @@ class EncoderParameters:
 
 
 def hidden_state(layer: int, depth: int, setting: str = "embed.layer") -> int:
-    """The number of a hidden state, counted from the front.
+    """Index of a hidden state, counted from the first.
 
     Args:
-        layer: as in the settings, negative from the end.
-        depth: layers of the model.
-        setting: that names it.
+        layer: index as in the settings; negative indices count from the last.
+        depth: number of layers of the model.
+        setting: name of the setting that holds ``layer``, for the error message.
 
     Raises:
         ValueError: the model has no such hidden state.
     """
     place = layer if layer >= 0 else depth + 1 + layer
     if not 0 <= place <= depth:
-        raise ValueError(f"{setting}: the model has hidden states 0 to {depth}, not {layer}")
+        raise ValueError(
+            f"{setting}: the model has no hidden state {layer}; set 0 to {depth}, or -1 to {-depth - 1} from the last"
+        )
     return place
 
 
 class TextEncoder(Protocol):
-    """Makes vectors of texts."""
+    """Computes vectors of texts."""
 
     dimension: int
 
@@ -61,19 +63,19 @@ class TextEncoder(Protocol):
 
 
 def load_encoder(folder: Path, parameters: EncoderParameters) -> TextEncoder:
-    """The encoder that a folder holds: an aligned one, or a language model as it is."""
+    """Loads the encoder in a folder: an aligned encoder, or a plain language model read by :class:`Encoder`."""
     return AlignedEncoder(folder, parameters) if is_aligned(folder) else Encoder(folder, parameters)
 
 
 class Encoder:
-    """Reads a language model as an encoder.
+    """Encodes texts with a language model that was not aligned.
 
-    Layers above the one that is read are never run. Position 0 is an attention sink in causal models and stays out of
-    the mean, unless it is all there is.
+    Only the layers up to the one in ``parameters`` are run. Position 0 is an attention sink in causal models, so it is
+    left out of the mean, except in a text of one token.
 
     Args:
         folder: a converted model, see :func:`models.llm.language_model.convert`.
-        parameters: how it is read.
+        parameters: layer, lengths and dtype.
 
     Raises:
         ValueError: the model has no such layer.
@@ -98,7 +100,7 @@ class Encoder:
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embeds texts, neither centred nor normalised.
+        """Embeds texts; the vectors are neither centred nor normalised.
 
         Args:
             texts: any number of texts.
@@ -106,7 +108,7 @@ class Encoder:
         Returns:
             Shape (texts, dimension).
         """
-        return _in_batches(texts, self._tokenizer, self._parameters, self.dimension, self._means)
+        return _in_batches(texts, self._tokenizer, self._parameters, dimension=self.dimension, encode=self._means)
 
     def _means(self, tokens: Sequence[Sequence[int]]) -> torch.Tensor:
         ids, mask = pad(tokens, self._tokenizer.pad_token_id)
@@ -118,11 +120,11 @@ class Encoder:
 
 
 class AlignedEncoder:
-    """An aligned encoder: the mean of its ``<EMB>`` states, of L2 norm 1.
+    """Encodes texts with an aligned encoder, to unit vectors.
 
     Args:
-        folder: what :meth:`models.llm.item_encoder.ItemEncoder.save` wrote.
-        parameters: how it is read; an aligned encoder has no choice of layer.
+        folder: folder that :meth:`models.llm.item_encoder.ItemEncoder.save` wrote.
+        parameters: lengths and dtype; ``layer`` is ignored.
     """
 
     def __init__(self, folder: Path, parameters: EncoderParameters) -> None:
@@ -132,7 +134,7 @@ class AlignedEncoder:
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embeds texts.
+        """Embeds texts as vectors of L2 norm 1.
 
         Args:
             texts: any number of texts.
@@ -140,7 +142,9 @@ class AlignedEncoder:
         Returns:
             Shape (texts, dimension).
         """
-        return _in_batches(texts, self._encoder.tokenizer, self._parameters, self.dimension, self._unit)
+        return _in_batches(
+            texts, self._encoder.tokenizer, self._parameters, dimension=self.dimension, encode=self._unit
+        )
 
     def _unit(self, tokens: Sequence[Sequence[int]]) -> torch.Tensor:
         return torch.nn.functional.normalize(self._encoder.vectors(tokens).float(), dim=1)
@@ -150,10 +154,11 @@ def _in_batches(
     texts: Sequence[str],
     tokenizer: Any,
     parameters: EncoderParameters,
+    *,
     dimension: int,
     encode: Callable[[Sequence[Sequence[int]]], torch.Tensor],
 ) -> NDArray[np.float32]:
-    """Vectors of texts, made batch by batch of like lengths; a text without a token counts as one of padding."""
+    """Encodes texts in batches of similar lengths; a text without tokens is encoded as one padding token."""
     vectors = np.empty((len(texts), dimension), np.float32)
     if not texts:
         return vectors

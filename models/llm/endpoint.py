@@ -1,4 +1,4 @@
-"""A language model behind an OpenAI-compatible endpoint: many questions at once, within limits."""
+"""A client of an OpenAI-compatible endpoint: concurrent questions to its language model, within rate limits."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from openai import APIConnectionError, APIStatusError, AsyncOpenAI, InternalServ
 from tenacity import AsyncRetrying, RetryError, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 NO_KEY = "none"
-"""Sent where the environment holds no key: servers of one's own ask for none."""
+"""API key that is sent if the environment holds none; self-hosted servers usually need no key."""
 
 LONGEST_PAUSE = 60
 REFUSALS_OF_ALL = (401, 403, 404)
-"""Statuses that say that the key, the model or the address is wrong; any other refusal is of one question."""
+"""Status codes of a wrong key, model or URL. Any other refusal concerns a single question."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointParameters:
-    """How an endpoint is asked.
+    """Address and limits of an endpoint.
 
     Attributes:
-        url: base URL, as the ``openai`` client takes it.
-        model: the model's name there.
-        key_variable: environment variable that holds the key.
-        concurrency: requests under way at once.
-        requests_per_minute: at most so many begin in a minute, further tries among them; 0 = no limit.
-        timeout_seconds: of one try.
-        retries: further tries after a failure that may pass, with growing pauses.
-        max_tokens: of a reply.
-        item_characters: a longer item's text is cut there.
+        url: base URL, as for the ``openai`` client.
+        model: name of the model at the endpoint.
+        key_variable: environment variable that holds the API key.
+        concurrency: largest number of concurrent requests.
+        requests_per_minute: largest number of requests, retries included, that start in a minute; 0 = no limit.
+        timeout_seconds: timeout of one request.
+        retries: number of retries after a temporary failure, with exponential backoff.
+        max_tokens: largest number of tokens in a reply.
+        item_characters: largest number of characters of an item's text; longer texts are truncated.
     """
 
     url: str
@@ -48,12 +48,12 @@ class EndpointParameters:
 
 @dataclass(frozen=True)
 class Reply:
-    """One reply.
+    """The reply to one question.
 
     Attributes:
-        text: what the model wrote; None where the endpoint refused this question or every try failed.
-        tokens_read: of the question, as the endpoint counts.
-        tokens_written: of the reply.
+        text: what the model wrote; None if the endpoint refused the question or every request failed.
+        tokens_read: number of tokens in the question, as counted by the endpoint.
+        tokens_written: number of tokens in the reply, as counted by the endpoint.
     """
 
     text: str | None
@@ -62,17 +62,17 @@ class Reply:
 
 
 def ask(parameters: EndpointParameters, questions: Sequence[str]) -> list[Reply]:
-    """Asks every question in a conversation of its own.
+    """Asks each question in a separate conversation.
 
     Args:
-        parameters: how.
-        questions: any number of them.
+        parameters: address and limits of the endpoint.
+        questions: any number of questions.
 
     Returns:
-        Replies in the questions' order.
+        Replies in the order of the questions.
 
     Raises:
-        ValueError: the endpoint refuses all that it may be asked: the key, the model or the address is wrong.
+        ValueError: the key, the model or the URL is wrong.
     """
     return asyncio.run(_ask_all(parameters, questions))
 
@@ -80,7 +80,7 @@ def ask(parameters: EndpointParameters, questions: Sequence[str]) -> list[Reply]
 async def _ask_all(p: EndpointParameters, questions: Sequence[str]) -> list[Reply]:
     key = os.environ.get(p.key_variable) or NO_KEY
     turns = asyncio.Semaphore(p.concurrency)
-    # A second's worth at a time: a burst of a minute's would be refused.
+    # Limited second by second: endpoints refuse a burst of a whole minute's requests.
     rate = p.requests_per_minute / 60
     limit = AsyncLimiter(max(rate, 1), max(1 / rate, 1)) if rate else None
     async with AsyncOpenAI(base_url=p.url, api_key=key, timeout=p.timeout_seconds, max_retries=0) as client:
@@ -113,7 +113,10 @@ async def _reply(client: AsyncOpenAI, p: EndpointParameters, limit: AsyncLimiter
         return Reply(None)
     except APIStatusError as error:
         if error.status_code in REFUSALS_OF_ALL:
-            raise ValueError(f"endpoint.url: {p.url} refuses: {error.status_code} {error.message}") from None
+            raise ValueError(
+                f"endpoint.url: {p.url} refuses: {error.status_code} {error.message}; check endpoint.url,"
+                f" endpoint.model and the key in the environment variable {p.key_variable}"
+            ) from None
         return Reply(None)
     usage = done.usage
     return Reply(

@@ -1,4 +1,4 @@
-"""Texts with images to vectors, by a vision-language model."""
+"""Encodes texts with images, by a vision-language model."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from models.llm.encoder import EncoderParameters, hidden_state
 from models.llm.language_model import load_image_text_model
 
 IMAGES_A_PASS = 16
-"""What an image costs is known to its model alone: hundreds of tokens, so few go through at once."""
+"""Images in a forward pass. The number of tokens of an image depends on the model and is often hundreds."""
 
 LARGEST_SIDE = 1024
-"""Pixels; a larger picture is made smaller before the model's own processor sees it."""
+"""Largest width or height, in pixels; larger images are scaled down before the model's own processor reads them."""
 
 
 def read_image(encoded: bytes) -> Image.Image | None:
-    """The picture in encoded bytes (PNG, JPEG, …) as RGB; None where there is none that can be read."""
+    """Decodes an image (PNG, JPEG, …) to RGB; None if the bytes hold no readable image."""
     try:
         image = Image.open(io.BytesIO(encoded))
         image.thumbnail((LARGEST_SIDE, LARGEST_SIDE))
@@ -34,14 +34,14 @@ def read_image(encoded: bytes) -> Image.Image | None:
 
 
 class ImageTextEncoder:
-    """Reads a vision-language model as an encoder: the mean of one layer's states over image and text.
+    """Encodes texts and images as the mean of one layer's hidden states over the tokens of both.
 
-    Position 0 stays out of the mean, as in :class:`models.llm.encoder.Encoder`. An item without an image is read
-    by its text alone.
+    Position 0 is left out of the mean, as in :class:`models.llm.encoder.Encoder`. An item without an image is encoded
+    from its text alone.
 
     Args:
-        folder: a converted model that takes images.
-        parameters: how it is read.
+        folder: a converted vision-language model.
+        parameters: layer, lengths and dtype.
 
     Raises:
         ValueError: the model has no such layer.
@@ -58,14 +58,15 @@ class ImageTextEncoder:
     def encode(
         self, texts: Sequence[str], images: Sequence[bytes | None]
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Embeds texts with their images, neither centred nor normalised.
+        """Embeds texts with their images; the vectors are neither centred nor normalised.
 
         Args:
             texts: any number of texts.
-            images: an encoded one to each, or None.
+            images: each text's image as encoded bytes, or None.
 
         Returns:
-            Vectors, shape (texts, dimension), and where an image could not be read and the text alone was.
+            Vectors, shape (texts, dimension); and which images could not be read, so that only the text was encoded,
+            shape (texts,).
         """
         vectors, broken = np.empty((len(texts), self.dimension), np.float32), np.zeros(len(texts), np.bool_)
         cut = [self._cut(text) for text in texts]
@@ -95,7 +96,7 @@ class ImageTextEncoder:
 
     def _cut(self, text: str) -> str:
         tokenizer = self._processor.tokenizer
-        # A title that holds the image token would ask for a picture that is not there.
+        # A title that contains the image token would require an image that does not exist.
         plain = text.replace(self._processor.image_token, " ")
         ids = tokenizer(plain, truncation=True, max_length=self._parameters.max_tokens)["input_ids"]
         return str(tokenizer.decode(ids, skip_special_tokens=True))

@@ -1,4 +1,4 @@
-"""The encoder that alignment trains: a backbone, and how an item's vector is read from it."""
+"""The item encoder that alignment trains: a language model, and how an item's vector is read from its states."""
 
 from __future__ import annotations
 
@@ -27,22 +27,26 @@ EMB_FILE = "emb.safetensors"
 
 
 class ItemEncoder(nn.Module):
-    """A language model and the vectors of its ``<EMB>`` tokens, or an encoder without a head and none.
+    """Encodes items by a causal language model with ``<EMB>`` tokens, or by an encoder without a language-model head.
 
-    Of a causal model an item's vector is the mean of the last hidden states of the three ``<EMB>`` tokens behind its
-    content (QARM V2); of an encoder that has no language-model head, the mean of its tokens' states.
+    With a causal model, an item's vector is the mean of the last hidden states of three ``<EMB>`` tokens that follow
+    its content (QARM V2). With an encoder that has no language-model head, it is the mean of the states of the
+    content's tokens.
 
     Args:
         folder: a converted model.
         dtype: ``float32`` or ``bfloat16``.
-        layers: layers kept, from the first; 0 keeps all.
-        lora_rank: rank of the adapters that are trained in place of the weights; 0 trains the weights.
+        layers: number of layers to keep, from the first; 0 keeps all.
+        lora_rank: rank of the LoRA adapters that are trained instead of the weights; 0 trains the weights.
+
+    Raises:
+        ValueError: the model takes images, or has fewer than ``layers`` layers.
     """
 
     def __init__(self, folder: Path, dtype: str, layers: int = 0, lora_rank: int = 0) -> None:
         super().__init__()
         if takes_images(folder):
-            raise ValueError("align.steps: a model that takes images is read as it is; set align.steps=0")
+            raise ValueError("align.steps: a model that takes images cannot be aligned; set align.steps=0")
         self.tokenizer = load_tokenizer(folder)
         self.has_head = has_language_model_head(folder)
         model = load_language_model(folder, dtype) if self.has_head else load_backbone(folder, dtype)
@@ -53,20 +57,20 @@ class ItemEncoder(nn.Module):
             self.emb = nn.Parameter(_initial_emb(folder, model, self.tokenizer))
         for module in self.modules():
             if isinstance(module, nn.Dropout):
-                module.p = 0.0  # chunks are encoded twice, and the second pass must be the first one again
+                module.p = 0.0  # gradient caching encodes a chunk twice, and both passes must give the same vectors
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """Device of the weights."""
         return next(self.parameters()).device
 
     @property
     def dimension(self) -> int:
-        """Of an item's vector."""
+        """Dimension of an item's vector."""
         return int(self.model.config.hidden_size)
 
     def vectors(self, contents: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Raw vectors of contents given as token ids, shape (contents, dimension)."""
+        """Vectors, not normalised, of contents given as token ids; shape (contents, dimension)."""
         if not self.has_head:
             ids, mask = (part.to(self.device) for part in pad(contents, self.tokenizer.pad_token_id))
             states = self.model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
@@ -78,13 +82,14 @@ class ItemEncoder(nn.Module):
         self, contents: Sequence[Sequence[int]], questions: Sequence[Sequence[int]], answers: Sequence[Sequence[int]],
         view: float,
     ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
-        """Raw vectors, and the summed next-token loss over the answers' tokens.
+        """Vectors, not normalised, and the summed next-token loss over the tokens of the answers.
 
         Args:
-            contents: token ids.
-            questions: of each content; may be empty.
-            answers: of each content; may be empty.
-            view: how much of the content the answers see, see :func:`models.llm.segments.attention_bias`.
+            contents: token ids of each content.
+            questions: token ids of each content's question; may be empty.
+            answers: token ids of each question's answer; may be empty.
+            view: share of the attention to the content that question and answer tokens keep, see
+                :func:`models.llm.segments.attention_bias`.
         """
         batch = segments(contents, questions, answers).to(self.device)
         states = self.states(batch, view)
@@ -94,9 +99,11 @@ class ItemEncoder(nn.Module):
         return self._emb_mean(states, batch.kinds), surprise
 
     def states(self, batch: Segments, view: float = 0.0) -> torch.Tensor:
-        """Last hidden states of every token, shape (batch, width, dimension)."""
+        """Last hidden state of every token, shape (batch, width, dimension)."""
         if self.emb is None:
-            raise ValueError("an encoder without a language-model head has no segments")
+            raise ValueError(
+                "an encoder without a language-model head has no <EMB> tokens; set language_model.model to a causal one"
+            )
         base = self._base()
         inputs = base.get_input_embeddings()(batch.ids)
         place = (batch.kinds == EMB).long().cumsum(1).sub(1).clamp(0, EMB_TOKENS - 1)
@@ -116,11 +123,11 @@ class ItemEncoder(nn.Module):
         return (states.float() * own).sum(1) / EMB_TOKENS
 
     def trained(self) -> dict[str, nn.Parameter]:
-        """What training changes, by name."""
+        """The trainable parameters by name."""
         return {name: value for name, value in self.named_parameters() if value.requires_grad}
 
     def save(self, folder: Path) -> None:
-        """Writes weights (adapters merged in), tokenizer, ``<EMB>`` vectors and a card."""
+        """Writes the weights (adapters merged in), the tokenizer, the ``<EMB>`` vectors and a JSON card to a folder."""
         model = self.model.merge_and_unload() if hasattr(self.model, "merge_and_unload") else self.model
         model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
@@ -130,12 +137,12 @@ class ItemEncoder(nn.Module):
 
 
 def is_aligned(folder: Path) -> bool:
-    """Whether a folder holds what :meth:`ItemEncoder.save` wrote."""
+    """Whether a folder holds an encoder that :meth:`ItemEncoder.save` wrote."""
     return (folder / CARD).is_file()
 
 
 def _initial_emb(folder: Path, model: Any, tokenizer: Any) -> torch.Tensor:
-    """What was saved; for a model that was not aligned yet, the end-of-text token three times, told apart a little."""
+    """Saved ``<EMB>`` vectors; for a model not yet aligned, the end-of-text embedding with a little noise added."""
     if (folder / EMB_FILE).is_file():
         return load_file(folder / EMB_FILE)["emb"]
     token = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else 0
@@ -152,7 +159,7 @@ def _keep_layers(model: Any, layers: int) -> None:
     name = "layers" if hasattr(stack, "layers") else "layer"
     depth = len(getattr(stack, name))
     if layers > depth:
-        raise ValueError(f"align.layers: the model has {depth} layers, not {layers}")
+        raise ValueError(f"align.layers: the model has only {depth} layers, not {layers}; set at most {depth}, or 0")
     setattr(stack, name, getattr(stack, name)[:layers])
     model.config.num_hidden_layers = layers
 

@@ -1,4 +1,4 @@
-"""Do two items go together? What a judge is, and the name that its verdicts are kept under."""
+"""Judges of item pairs: the interface, and the name that a judge's verdicts are stored under."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ MOST_REMEMBERED = 100_000
 
 @dataclass(frozen=True)
 class Opinions:
-    """What a judge thinks of pairs.
+    """A judge's scores of item pairs.
 
     Attributes:
-        scores: higher is more related; NaN where the judge gave no answer, shape (pairs,).
-        reasons: in the judge's words, or None, as many.
-        tokens: read and written, for judges that are paid by them.
+        scores: higher is more related; NaN if the judge gave no answer, shape (pairs,).
+        reasons: the judge's reason for each pair in its own words, or None.
+        tokens: numbers of tokens read and written, for judges that are billed by token.
     """
 
     scores: NDArray[np.float64]
@@ -35,15 +35,17 @@ class Opinions:
 
 
 class Judge(ABC):
-    """Scores pairs of items by their texts. A new judge is a subclass in a file of its own in :mod:`models.llm.judges`.
+    """Scores item pairs by the items' texts.
+
+    To add a judge, add a file with a subclass to :mod:`models.llm.judges`.
 
     Attributes:
-        name: of the judge.
-        method: its value of ``judge.method``; the name where none is given.
-        meaning: what its score means, without a full stop.
+        name: name of the judge.
+        method: the value of ``judge.method`` that selects it; None if that is ``name``.
+        meaning: meaning of its score, without a full stop.
         needs_head: whether its model must have a language-model head.
         by_endpoint: whether it asks the model behind ``[endpoint]``.
-        ranks: whether a share of its scores can be told from the rest; not where they are only yes and no.
+        ranks: whether its scores are fine enough to select the best share of pairs; False for yes-or-no scores.
     """
 
     name: ClassVar[str]
@@ -55,39 +57,39 @@ class Judge(ABC):
 
     @classmethod
     def asked_by(cls) -> str:
-        """Its value of ``judge.method``."""
+        """The value of ``judge.method`` that selects this judge."""
         return cls.method or cls.name
 
     @classmethod
     def verdicts_name(cls, model: str, reading: Mapping[str, object]) -> str:
-        """What verdicts are kept under: the method, the wording of its prompts, the model, and how it is read.
+        """Name that verdicts are stored under: method, version of the prompts, model, digest of the parameters.
 
         Args:
-            model: its name; of one behind an endpoint the URL before it.
-            reading: all else that a score depends on.
+            model: name of the model; behind an endpoint, the URL followed by the name.
+            reading: all other parameters that a score depends on.
         """
         digest = hashlib.sha256(json.dumps(dict(reading), sort_keys=True).encode()).hexdigest()[:8]
         return f"{cls.asked_by()}/{PROMPT_VERSION}/{model}/{digest}"
 
     @classmethod
     def gave(cls, verdicts_name: str) -> bool:
-        """Whether verdicts kept under this name are this judge's: only an endpoint's name holds a URL."""
+        """Whether verdicts stored under a name are this judge's; only names of endpoint judges contain a URL."""
         return verdicts_name.split("/")[0] == cls.asked_by() and ("://" in verdicts_name) == cls.by_endpoint
 
     @abstractmethod
     def opinions(self, triggers: Sequence[str], targets: Sequence[str]) -> Opinions:
-        """Opinions on pairs of item texts, in their order."""
+        """Scores of pairs of item texts, in the given order."""
 
 
 class LocalJudge(Judge):
-    """A judge that reads a model on the machine that it runs on.
+    """A judge that runs a model on the local machine.
 
     Args:
         folder: a converted model.
-        parameters: how it is read.
+        parameters: lengths and dtype.
 
     Attributes:
-        reads: which of the parameters a score depends on.
+        reads: names of the parameters that a score depends on.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("max_tokens", "dtype")
@@ -99,7 +101,13 @@ class LocalJudge(Judge):
 def remembered(
     texts: Sequence[str], known: dict[str, Any], make: Callable[[Sequence[str]], NDArray[Any]]
 ) -> NDArray[Any]:
-    """A number or vector for every text, made once for each; of the last hundred thousand or so."""
+    """A number or vector per text, computed once for each distinct text and cached in ``known``.
+
+    Args:
+        texts: texts, possibly repeated.
+        known: the cache; emptied when it holds more than :data:`MOST_REMEMBERED` texts.
+        make: computes the values of some texts.
+    """
     if len(known) > MOST_REMEMBERED:
         known.clear()
     new = sorted(set(texts) - known.keys())

@@ -1,4 +1,4 @@
-"""Language models: found, converted to safetensors once, loaded."""
+"""Finds a language model, converts it once to safetensors, and loads it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Source:
     """Where a language model comes from.
 
     Attributes:
-        name: what the settings say.
+        name: value of ``language_model.model``.
         location: what transformers loads: a local folder or a Hugging Face id.
-        gguf: file name within the folder where the weights are GGUF, else None.
+        gguf: name of the GGUF file in the folder if the weights are GGUF, else None.
     """
 
     name: str
@@ -39,18 +39,18 @@ def locate(name: str) -> Source:
     """Finds a model by its name in the settings.
 
     Args:
-        name: a local folder, a Hugging Face id, or ``package:NAME`` for an installed package that holds a model.
+        name: a local folder, a Hugging Face id, or ``package:NAME`` for an installed package that contains a model.
 
     Raises:
-        FileNotFoundError: the package is not installed, or a folder holds no model.
+        FileNotFoundError: the package is not installed, or the folder contains no model.
     """
     if name.startswith("package:"):
         package = name.removeprefix("package:")
-        # Not imported: only its files are wanted, and its own dependencies need not be there.
+        # The package is not imported: only its files are needed, and its dependencies may be missing.
         spec = importlib.util.find_spec(package)
         if spec is None or not spec.submodule_search_locations:
             raise FileNotFoundError(
-                f"language_model.model: no installed package {package}; pip install it, or name a folder"
+                f"language_model.model: package {package} is not installed; pip install it, or name a folder"
             )
         folder = Path(next(iter(spec.submodule_search_locations)))
         configs = sorted(folder.rglob("config.json"), key=lambda path: len(path.parts))
@@ -59,20 +59,20 @@ def locate(name: str) -> Source:
         return _in_folder(name, Path(name))
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise FileNotFoundError(
-            f"language_model.model: {name} is no folder, no owner/name of a hub and no package:NAME"
+            f"language_model.model: {name} is not a folder; set an existing folder, a hub's owner/name or package:NAME"
         )
     return Source(name, name, None)
 
 
 def model_recipe(name: str, dtype: str) -> dict[str, object]:
-    """What a conversion is made from: equal recipes give equal files.
+    """The inputs of a conversion: equal recipes give equal files.
 
     Args:
         name: the model, see :func:`locate`.
         dtype: ``float32`` or ``bfloat16``.
 
     Returns:
-        Name, dtype and the sizes of the model's files where they are on this machine.
+        Name and dtype of the model, and the sizes of its files if they are on this machine.
 
     Raises:
         FileNotFoundError: the model cannot be found.
@@ -84,18 +84,18 @@ def model_recipe(name: str, dtype: str) -> dict[str, object]:
 
 
 def hidden_layers(folder: Path) -> int:
-    """How many layers a converted model has."""
+    """Number of layers of a converted model."""
     config = AutoConfig.from_pretrained(folder)
     return int(getattr(config, "text_config", config).num_hidden_layers)
 
 
 def has_language_model_head(folder: Path) -> bool:
-    """Whether a converted model can tell the likelihood of a text."""
+    """Whether a converted model has a language-model head, so that it gives the likelihood of a text."""
     return _has_language_model_head(AutoConfig.from_pretrained(folder))
 
 
 def takes_images(folder: Path) -> bool:
-    """Whether a converted model is of the vision-language kind."""
+    """Whether a converted model is a vision-language model."""
     return _takes_images(AutoConfig.from_pretrained(folder))
 
 
@@ -104,17 +104,19 @@ def _in_folder(name: str, folder: Path) -> Source:
         return Source(name, str(folder), None)
     gguf = sorted(folder.glob("*.gguf"))
     if not gguf:
-        raise FileNotFoundError(f"language_model.model: {folder} holds neither a config.json nor a .gguf file")
+        raise FileNotFoundError(
+            f"language_model.model: {folder} holds neither a config.json nor a .gguf file; name the model's own folder"
+        )
     return Source(name, str(folder), gguf[0].name)
 
 
 def convert(name: str, dtype: str, folder: Path) -> None:
-    """Writes a model and its tokenizer as safetensors, so that processes can share the weights by memory map.
+    """Writes a model and its tokenizer with safetensors weights, which processes share through memory mapping.
 
     Args:
         name: the model, see :func:`locate`.
         dtype: ``float32`` or ``bfloat16``.
-        folder: an existing folder to write to.
+        folder: existing folder to write to.
 
     Raises:
         FileNotFoundError: the model cannot be found or read.
@@ -128,10 +130,10 @@ def convert(name: str, dtype: str, folder: Path) -> None:
     gguf: dict[str, Any] = {"gguf_file": source.gguf} if source.gguf else {}
     try:
         tokenizer = AutoTokenizer.from_pretrained(source.location, **gguf)
-        # A GGUF file names no architecture, takes seconds to parse, and always holds a causal model.
+        # A GGUF file always holds a causal model, does not name its architecture and takes seconds to parse.
         causal = bool(gguf) or _has_language_model_head(AutoConfig.from_pretrained(source.location))
         loader = AutoModelForCausalLM if causal else AutoModel
-        weights = gguf or {"use_safetensors": True}  # never pickled weights
+        weights = gguf or {"use_safetensors": True}  # pickled weights can run code, so they are refused
         model = loader.from_pretrained(source.location, dtype=DTYPES[dtype], **weights)
     except OSError as error:
         raise FileNotFoundError(f"language_model.model: {name}: {str(error).splitlines()[0]}") from None
@@ -157,7 +159,7 @@ def _has_language_model_head(config: Any) -> bool:
 
 
 def _plain(model: Any) -> Any:
-    """The same model without the GGUF quantization it was read from, which transformers cannot save."""
+    """The same model without its GGUF quantization settings, which transformers cannot save."""
     config = model.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config
@@ -168,7 +170,7 @@ def _plain(model: Any) -> Any:
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a converted model, able to pad."""
+    """The tokenizer of a converted model, with a padding token."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -179,21 +181,24 @@ def load_language_model(folder: Path, dtype: str) -> Any:
     """A converted model with its language-model head, in evaluation mode.
 
     Raises:
-        ValueError: the model has no such head.
+        ValueError: the model has no language-model head.
     """
     config = AutoConfig.from_pretrained(folder)
     if not _has_language_model_head(config):
-        raise ValueError(f"{config.architectures} has no language-model head, which a likelihood needs")
+        raise ValueError(
+            f"language_model.model: {config.architectures} has no language-model head, which likelihoods need; set a"
+            " causal language model, or judge.method=similarity"
+        )
     return AutoModelForCausalLM.from_pretrained(folder, dtype=DTYPES[dtype], use_safetensors=True).eval()
 
 
 def load_backbone(folder: Path, dtype: str) -> Any:
-    """A converted model without a head, in evaluation mode."""
+    """A converted model without its head, in evaluation mode."""
     return AutoModel.from_pretrained(folder, dtype=DTYPES[dtype], use_safetensors=True).eval()
 
 
 def load_image_text_model(folder: Path, dtype: str) -> tuple[Any, Any]:
-    """A converted vision-language model, in evaluation mode, and its processor."""
+    """A converted vision-language model in evaluation mode, and its processor."""
     model = AutoModelForImageTextToText.from_pretrained(folder, dtype=DTYPES[dtype], use_safetensors=True)
     processor = AutoProcessor.from_pretrained(folder)
     if processor.tokenizer.pad_token is None:

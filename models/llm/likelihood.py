@@ -1,4 +1,4 @@
-"""What a causal language model finds likely: continuations of a prompt, and the word that comes next."""
+"""Likelihoods under a causal language model: of a prompt's continuation, and of its next word."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from models.llm.language_model import load_language_model, load_tokenizer
 
 
 class Likelihood:
-    """A causal language model, read for likelihoods.
+    """Computes likelihoods of texts with a causal language model.
 
     Args:
         folder: a converted model with a language-model head.
-        max_tokens: a longer prompt or continuation is cut.
-        batch_tokens: tokens of one forward pass, padding included.
+        max_tokens: largest number of tokens of a prompt or continuation; longer ones are truncated.
+        batch_tokens: largest number of tokens in a forward pass, padding included.
         dtype: ``float32`` or ``bfloat16``.
 
     Raises:
@@ -35,7 +35,7 @@ class Likelihood:
 
     @torch.inference_mode()
     def of_continuations(self, prompts: Sequence[str], continuations: Sequence[str]) -> NDArray[np.float64]:
-        """Mean log-likelihood per token of continuations after their prompts, shape (prompts,)."""
+        """Log-likelihood of each continuation given its prompt, mean over its tokens, in nats; shape (prompts,)."""
         cut = {"truncation": True, "max_length": self._max_tokens}
         heads = self.tokenizer(list(prompts), **cut)["input_ids"]
         tails = self.tokenizer([f" {text}" for text in continuations], add_special_tokens=False, **cut)["input_ids"]
@@ -43,7 +43,7 @@ class Likelihood:
         likelihoods = np.zeros(len(sequences))
         for batch in by_length([len(sequence) for sequence in sequences], self._batch_tokens):
             ids, states = self._states([sequences[i] for i in batch])
-            # The vocabulary is most of a small model's work: only the continuation's own positions need it.
+            # Logits over the vocabulary are most of a small model's work; only the continuation's tokens need them.
             asked = torch.zeros_like(ids, dtype=torch.bool)
             for row, position in enumerate(batch):
                 asked[row, len(heads[position]) - 1 : len(sequences[position]) - 1] = True
@@ -55,9 +55,9 @@ class Likelihood:
 
     @torch.inference_mode()
     def of_next_words(self, prompts: Sequence[str], words: Sequence[str]) -> NDArray[np.float64]:
-        """Log-likelihood of each word's first token right after each prompt, shape (prompts, words).
+        """Log-likelihood of each word's first token directly after each prompt, shape (prompts, words).
 
-        Prompts are not cut: their end is what asks.
+        Prompts are not truncated, because their end holds the question.
         """
         first = [self.tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in words]
         sequences = self.tokenizer(list(prompts), add_special_tokens=False)["input_ids"]

@@ -1,4 +1,4 @@
-"""Centring and principal components, from moments that can be summed over any parts of the data."""
+"""Centring and principal components, computed from moments that can be summed over partitions of the data."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from safetensors.numpy import load_file, save_file
 
 @dataclass(frozen=True)
 class Moments:
-    """Count, sum and sum of outer products of vectors.
+    """First and second moments of vectors.
 
     Attributes:
-        count: vectors seen.
-        total: shape (d,).
-        outer: shape (d, d).
+        count: number of vectors.
+        total: sum of the vectors, shape (d,).
+        outer: sum of the vectors' outer products, shape (d, d).
     """
 
     count: int
@@ -36,10 +36,10 @@ class Moments:
 
 @dataclass(frozen=True)
 class Projection:
-    """Turns raw vectors into the two embeddings of an item.
+    """Maps an encoder's raw vectors to an item's embedding and search embedding.
 
     Attributes:
-        mean: subtracted from raw vectors, shape (d,).
+        mean: vector that is subtracted from raw vectors, shape (d,).
         components: principal directions, shape (search_dim, d).
     """
 
@@ -48,35 +48,38 @@ class Projection:
 
     @classmethod
     def fit(cls, moments: Moments, search_dim: int, centred: bool = True) -> Projection:
-        """Fits mean and principal components.
+        """Fits the mean and the principal components.
 
         Args:
-            moments: of the raw vectors.
-            search_dim: components to keep.
-            centred: whether the mean is taken off; an aligned encoder's cosines are what was trained, as they are.
+            moments: moments of the raw vectors.
+            search_dim: number of components to keep.
+            centred: whether the mean is subtracted; False for an aligned encoder, whose cosines were trained without.
 
         Raises:
-            ValueError: no vectors, or more components than dimensions.
+            ValueError: there are no vectors, or more components than dimensions are asked for.
         """
         dimension = len(moments.total)
         if moments.count == 0:
-            raise ValueError("there are no vectors to fit a projection on")
+            raise ValueError("embed_items: there are no items to fit a projection on; ingest items first")
         if search_dim > dimension:
-            raise ValueError(f"embed.search_dim is {search_dim}, but the model's vectors have {dimension} dimensions")
+            raise ValueError(
+                f"embed.search_dim is {search_dim}, but the model's vectors have {dimension} dimensions; set at most"
+                f" {dimension}"
+            )
         mean = moments.total / moments.count * centred
         covariance = moments.outer / moments.count - np.outer(mean, mean)
         _, directions = np.linalg.eigh(covariance)
         components = directions[:, ::-1][:, :search_dim].T
-        # An eigenvector's sign is arbitrary; fixed, so that equal data give equal components.
+        # An eigenvector's sign is arbitrary; it is fixed here so that equal data give equal components.
         largest = np.abs(components).argmax(1)
         components = components * np.sign(components[np.arange(search_dim), largest])[:, None]
         return cls(mean.astype(np.float32), np.ascontiguousarray(components, np.float32))
 
     def apply(self, raw: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Centres and normalises.
+        """Computes both embeddings from raw vectors.
 
         Args:
-            raw: shape (n, d).
+            raw: raw vectors, shape (n, d).
 
         Returns:
             Embeddings of shape (n, d) and search embeddings of shape (n, search_dim), both of L2 norm 1.
@@ -85,17 +88,17 @@ class Projection:
         return embedding, unit(embedding @ self.components.T)
 
     def save(self, path: Path) -> None:
-        """Writes one safetensors file."""
+        """Writes the projection to one safetensors file."""
         save_file({"mean": self.mean, "components": self.components}, path)
 
     @classmethod
     def load(cls, path: Path) -> Projection:
-        """Reads what :meth:`save` wrote."""
+        """Reads a projection that :meth:`save` wrote."""
         return cls(**load_file(path))
 
 
 def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Vectors of L2 norm 1, shape (n, d). A zero vector has no direction and becomes the first axis."""
+    """Vectors scaled to L2 norm 1, shape (n, d); a zero vector becomes the first unit vector."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     scaled = vectors / np.where(norms > 1e-12, norms, 1)
     scaled[norms[:, 0] <= 1e-12, 0] = 1

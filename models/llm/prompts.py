@@ -1,4 +1,4 @@
-"""How items are put into words for the language model."""
+"""Texts and prompts that describe items to the language model."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import json
 from collections.abc import Mapping
 
 PROMPT_VERSION = "product-1"
-"""Changes whenever a wording here does: an embedding made with another wording is another embedding."""
+"""Version of the wordings in this file; change it with any wording, because embeddings and verdicts depend on them."""
 
 
 def item_text(
     title: str | None, category: str | None, attributes: Mapping[str, str | None] | None, description: str | None
 ) -> str:
-    """One line that says what an item is: title, category, attributes by name, description; blanks left out.
+    """An item's text in one line: title, category, attributes in the order of their names, description.
 
     Args:
-        title: the item's title.
-        category: its category.
-        attributes: further fields, by name.
-        description: longer text.
+        title: title of the item; blank fields are left out.
+        category: category of the item.
+        attributes: further fields of the item by name.
+        description: longer description of the item.
     """
     extra = [value for _, value in sorted((attributes or {}).items())]
     parts = [" ".join(part.split()).lower() for part in (title, category, *extra, description) if part and part.strip()]
@@ -26,7 +26,7 @@ def item_text(
 
 
 def embedding_prompt(item: str) -> str:
-    """What is embedded for an item.
+    """The prompt that is embedded for an item.
 
     Args:
         item: the item's text.
@@ -35,7 +35,7 @@ def embedding_prompt(item: str) -> str:
 
 
 def purchase_prompt(trigger: str) -> str:
-    """What comes before the target where the trigger was bought.
+    """The prompt that precedes the target's text when the trigger was bought.
 
     Args:
         trigger: the trigger item's text.
@@ -44,14 +44,14 @@ def purchase_prompt(trigger: str) -> str:
 
 
 NO_PURCHASE_PROMPT = "A customer bought something.\nThe customer also bought:"
-"""What comes before the target where nothing is known; worded as the purchase prompt, less the trigger."""
+"""The prompt that precedes the target's text when nothing is known; like the purchase prompt without the trigger."""
 
 ANY_PRODUCT = "a product"
-"""Stands in a question for an item that nothing is known of."""
+"""Replaces an item's text in a question when the answer's bias is measured."""
 
 
 def quoted(item: str) -> str:
-    """An item's text as a quotation, which can hold no mark-up: a title is data, whatever it says.
+    """An item's text as a quoted string without mark-up, so that a model reads it as data and not as instructions.
 
     Args:
         item: the item's text.
@@ -60,7 +60,7 @@ def quoted(item: str) -> str:
 
 
 def yes_no_question(trigger: str, target: str) -> str:
-    """The question of QARM V2's reasoning filter.
+    """The yes/no question of QARM V2's reasoning filter.
 
     Args:
         trigger: the trigger item's text.

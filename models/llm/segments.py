@@ -1,8 +1,8 @@
-"""The three-segment sequence of QARM V2: ``item content | <EMB> x 3 | question-answer``, and who sees what in it.
+"""The three-segment sequence of QARM V2, ``item content | <EMB> x 3 | question-answer``, and its attention mask.
 
-The ``<EMB>`` tokens see the content and earlier ``<EMB>`` tokens; the question-answer tokens see the ``<EMB>`` tokens
-and earlier question-answer tokens. What an answer needs of the content must pass through the embedding. At the start of
-training the question-answer tokens may see the content, too; that view is closed step by step.
+The ``<EMB>`` tokens attend to the content and to earlier ``<EMB>`` tokens. The question-answer tokens attend to the
+``<EMB>`` tokens and to earlier question-answer tokens, so an answer can use the content only through the embedding.
+Early in training the question-answer tokens also attend to the content; this attention is reduced to 0 step by step.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ PADDING, CONTENT, EMB, QUESTION, ANSWER = range(5)
 
 @dataclass(frozen=True)
 class Segments:
-    """A batch of sequences, each segment padded on its own.
+    """A batch of sequences; each of the three segments is padded separately.
 
     Attributes:
-        ids: token ids; where ``kinds`` is EMB they say nothing, shape (batch, width).
+        ids: token ids, unused where ``kinds`` is EMB, shape (batch, width).
         kinds: PADDING, CONTENT, EMB, QUESTION or ANSWER, shape (batch, width).
     """
 
@@ -32,11 +32,11 @@ class Segments:
 
     @property
     def positions(self) -> torch.Tensor:
-        """Places of the tokens in their sequence, padding not counted, shape (batch, width)."""
+        """Positions of the tokens in their sequence, not counting padding, shape (batch, width)."""
         return ((self.kinds != PADDING).cumsum(1) - 1).clamp_min(0)
 
     def to(self, device: torch.device) -> Segments:
-        """The same batch on a device."""
+        """The batch moved to a device."""
         return Segments(self.ids.to(device), self.kinds.to(device))
 
 
@@ -45,12 +45,12 @@ def segments(
     questions: Sequence[Sequence[int]] | None = None,
     answers: Sequence[Sequence[int]] | None = None,
 ) -> Segments:
-    """Lays sequences out.
+    """Builds a batch of three-segment sequences.
 
     Args:
         contents: token ids of every content.
-        questions: of every question; None for embedding alone.
-        answers: of every answer; an empty question and answer leave the third segment out of a row.
+        questions: token ids of every question; None to leave out the third segment.
+        answers: token ids of every answer; a row with an empty question and answer has no third segment.
     """
     parts = [_padded(contents, CONTENT)]
     emb = torch.full((len(contents), EMB_TOKENS), EMB, dtype=torch.long)
@@ -74,23 +74,25 @@ def _padded(sequences: Sequence[Sequence[int]], kind: int) -> tuple[torch.Tensor
 
 
 def attention_bias(kinds: torch.Tensor, view: float, dtype: torch.dtype) -> torch.Tensor:
-    """What is added to the attention logits.
+    """The bias that is added to the attention logits.
 
     Args:
-        kinds: of every token, shape (batch, width).
-        view: how much of the content the question-answer tokens see: 1 all of it, 0 nothing; between, its attention
-            weights count so much before they are normalised.
-        dtype: of the model.
+        kinds: kind of every token, shape (batch, width).
+        view: factor of the question-answer tokens' attention weights on the content, before normalisation: 1 for full
+            attention, 0 for none.
+        dtype: dtype of the model.
 
     Returns:
-        Shape (batch, 1, width, width): 0 where the query in a row sees the key in a column, ``log(view)`` from
-        questions and answers to the content, the dtype's lowest number where it sees nothing.
+        Shape (batch, 1, width, width), by query and key: ``log(view)`` from question-answer tokens to the content, 0
+        for other allowed attention, the dtype's lowest number for masked attention.
     """
     width = kinds.shape[1]
     lowest = torch.finfo(dtype).min
     causal = torch.ones((width, width), dtype=torch.bool, device=kinds.device).tril()
     seen = causal & (kinds != PADDING)[:, None, :]
-    seen |= torch.eye(width, dtype=torch.bool, device=kinds.device)  # padding sees itself: no row is empty
+    seen |= torch.eye(
+        width, dtype=torch.bool, device=kinds.device
+    )  # padding attends to itself, so that no row is fully masked
     through = (kinds >= QUESTION)[:, :, None] & (kinds == CONTENT)[:, None, :]
     bias = torch.zeros(seen.shape, dtype=dtype, device=kinds.device)
     bias.masked_fill_(through, math.log(view) if view > 0 else lowest)
@@ -99,12 +101,12 @@ def attention_bias(kinds: torch.Tensor, view: float, dtype: torch.dtype) -> torc
 
 
 def view_at(step: int, open_until: int, closed_from: int) -> float:
-    """How much of the content the answers see: all until one step, nothing from another, falling evenly between.
+    """The ``view`` of :func:`attention_bias` at a step: first 1, then falling linearly, at the end 0.
 
     Args:
-        step: counted from 0.
-        open_until: the last step of the full view.
-        closed_from: the first step without any.
+        step: training step, counted from 0.
+        open_until: last step at which it is 1.
+        closed_from: first step at which it is 0.
     """
     if step >= closed_from:
         return 0.0

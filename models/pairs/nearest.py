@@ -1,10 +1,10 @@
-"""What a user did before each event: the last positives, and the one of them nearest to the event's item.
+"""For each event of a user: the user's last positive events before it, and the one whose item is nearest to its item.
 
 QARM V1's rule for user-to-item pairs (arXiv 2411.11739): the trigger of a clicked target is the item of the user's last
 50 positives that lies nearest to it in the space of an ID model.
 
-Both functions take the events of many users one after the other, each user's by time. Events of one time (a basket)
-have no order among them: none is before another.
+Both functions take the events of many users, grouped by user and sorted by time. Events with equal times (a basket)
+have no order: none of them counts as before another.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 @numba.njit(cache=True, nogil=True)
 def _history(users, times, window):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Where each event's history begins and ends: the user's last ``window`` events strictly before it."""
+    """First and end position of each event's history: the user's last ``window`` events strictly before the event."""
     begin, end = np.zeros(users.shape[0], np.int64), np.zeros(users.shape[0], np.int64)
     user_start, tie_start = 0, 0
     for p in range(1, users.shape[0]):
@@ -29,7 +29,7 @@ def _history(users, times, window):  # type: ignore[no-untyped-def] # noqa: ANN0
 
 
 @numba.njit(cache=True, nogil=True)
-def nearest_before(
+def nearest_before(  # noqa: PLR0917
     users: NDArray[np.int64],
     times: NDArray[np.int64],
     items: NDArray[np.int32],
@@ -38,20 +38,20 @@ def nearest_before(
     window: int,
     first: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """For each event, where among the user's last ``window`` events strictly before it the nearest item lies.
+    """Finds, for each event, the event with the nearest item among the user's last ``window`` events strictly before.
 
     Args:
-        users: shape (n,), equal values together.
-        times: shape (n,), ascending within a user.
-        items: shape (n,).
-        contents: events of the same content as the target are passed over, shape (n,).
-        vectors: of the events' items, unit length, shape (n, d).
-        window: events looked back on.
-        first: events before this position are history only.
+        users: user of each event, equal users adjacent, shape (n,).
+        times: ascending within a user, shape (n,).
+        items: item of each event, shape (n,).
+        contents: content of each event's item, shape (n,). Events with the target's content are skipped.
+        vectors: unit vectors of the events' items, shape (n, d).
+        window: number of earlier events that are searched.
+        first: events before this position only serve as history and get no result.
 
     Returns:
-        Position of the nearest, -1 where there is none, shape (n - first,); of equally near ones the latest. Its inner
-        product with the target, same shape.
+        Position of the nearest event, or -1, shape (n - first,); the latest event wins a tie. The inner product of its
+        vector with the target's, shape (n - first,).
     """
     n = users.shape[0]
     found = np.full(n - first, -1, np.int64)
@@ -70,24 +70,24 @@ def nearest_before(
 
 
 @numba.njit(cache=True, nogil=True)
-def recent_before(
+def recent_before(  # noqa: PLR0917
     users: NDArray[np.int64],
     times: NDArray[np.int64],
     items: NDArray[np.int32],
     length: int,
     first: int,
 ) -> NDArray[np.int32]:
-    """For each event, the items of the user's last ``length`` events strictly before it, latest first, padded by -1.
+    """Lists, for each event, the items of the user's last ``length`` events strictly before it, latest first.
 
     Args:
-        users: shape (n,), equal values together.
-        times: shape (n,), ascending within a user.
-        items: shape (n,).
-        length: events looked back on.
-        first: events before this position are history only.
+        users: user of each event, equal users adjacent, shape (n,).
+        times: ascending within a user, shape (n,).
+        items: item of each event, shape (n,).
+        length: number of earlier events that are listed.
+        first: events before this position only serve as history and get no result.
 
     Returns:
-        Shape (n - first, length).
+        Items, padded with -1, shape (n - first, length).
     """
     n = users.shape[0]
     recent = np.full((n - first, length), -1, np.int32)
@@ -99,12 +99,12 @@ def recent_before(
 
 
 def carry_from(users: NDArray[np.int64], times: NDArray[np.int64], window: int) -> int:
-    """From where on a chunk's events may still be history of the next chunk's.
+    """Position from which a chunk's events must be kept, because they may be history for the next chunk.
 
     Args:
-        users: shape (n,), n at least 1.
-        times: shape (n,).
-        window: events looked back on.
+        users: user of each event, shape (n,), n at least 1.
+        times: time of each event, shape (n,).
+        window: number of earlier events that a history holds.
     """
     begin, _ = _history(users, times, window)
     return int(begin[-1])

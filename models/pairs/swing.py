@@ -4,10 +4,11 @@
 ``w_u = (|I_u| + alpha1)^-beta`` (Yang et al., arXiv 2010.05525). QARM V2 exports its
 Item2Item pairs from such a model.
 
-The kernel scores one trigger at a time and meets each of its user pairs once: users are added in order, and every item
-keeps the list of those added so far that hold it. One pass over the new user's items counts its overlap with all the
-earlier users, a second adds the shares. A trigger thus costs the sum over its user pairs of their overlap, which is
-what the formula itself has to add up, and not the length of their histories.
+The kernel scores one trigger at a time and visits each of its user pairs once. It adds the trigger's users in order,
+and every item keeps a list of the added users that hold it. A first pass over a new user's items counts the user's
+overlap with each earlier user, a second pass adds the pair's terms to the scores. The cost of a trigger is therefore
+the sum of the overlaps of its user pairs, which is the number of terms in the formula; the lengths of the users'
+histories do not matter.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, kw_only=True)
 class SwingParameters:
-    """Swing's constants.
+    """Constants of Swing and limits on its pairs.
 
     Attributes:
-        alpha1: smooths the weight of a user.
-        alpha2: smooths the overlap of two users.
-        beta: how much an active user counts for less.
+        alpha1: smoothing constant of a user's weight.
+        alpha2: smoothing constant of the overlap of two users.
+        beta: exponent that lowers the weight of users with many items; 0 weights all users equally.
         top_k: targets kept per trigger.
-        min_support: users that must hold both items of a pair.
-        significance: a pair's support less so many of its standard errors (its square root) must exceed what chance
-            would give two items so popular; 0 keeps every pair.
-        popularity_power: a score is divided by the target's popularity to this power; 0 leaves it.
+        min_support: smallest number of users that hold both items of a pair.
+        significance: a pair is kept if its support minus this many standard errors (square roots of the support) is
+            above the support expected by chance from the popularity of its items; 0 keeps every pair.
+        popularity_power: scores are divided by the target's popularity to this power; 0 leaves them unchanged.
     """
 
     alpha1: float
@@ -44,24 +45,25 @@ class SwingParameters:
 
     def __post_init__(self) -> None:
         if min(self.alpha1, self.alpha2, self.beta, self.significance, self.popularity_power) < 0:
-            raise ValueError(f"Swing needs constants that are not negative, not {self}")
+            raise ValueError(f"Swing's constants must be at least 0; set them so in [mine]: {self}")
         if min(self.top_k, self.min_support) < 1:
-            raise ValueError(f"Swing needs top_k and min_support of at least 1, not {self}")
+            raise ValueError(f"Swing's top_k and min_support must be at least 1; set them so in [mine]: {self}")
 
 
 @dataclass(frozen=True)
 class UserItems:
-    """The compact layout: users' items one after the other, and of each item what the kernel has to know.
+    """Users' items in one flat array (CSR layout), with the attributes of each item that the kernel reads.
 
     Attributes:
-        start: where each user's items begin in ``items``, shape (users + 1,).
+        start: position of each user's first item in ``items``, shape (users + 1,).
         items: item codes, distinct within a user, shape (occurrences,).
-        is_trigger: whether the item is scored, and on this user, shape (occurrences,).
-        tie_break: a hash per item; of two equal scores the smaller hash comes first, shape (items,).
-        popularity: how many of all users hold an item, shape (items,).
-        total_users: how many users there are, in this layout and elsewhere.
-        contents: a code per item; items of one code never pair, shape (items,). None: an item pairs with all others.
-        decay: weight of each occurrence by its age, shape (occurrences,). None: age does not matter.
+        is_trigger: whether this user counts when the item is scored as a trigger, shape (occurrences,).
+        tie_break: a hash per item; of two targets with equal scores the smaller hash comes first, shape (items,).
+        popularity: number of users that hold the item, over all users, shape (items,).
+        total_users: number of all users, including those outside this layout.
+        contents: a content code per item; two items with the same code form no pair, shape (items,). None: every two
+            items may form a pair.
+        decay: weight of each occurrence by its age, shape (occurrences,). None: all weights are 1.
     """
 
     start: NDArray[np.int64]
@@ -82,7 +84,7 @@ class SwingPairs:
         trigger: item codes, shape (pairs,).
         target: item codes, shape (pairs,).
         score: Swing scores, shape (pairs,).
-        support: users of both items, of those the trigger was scored on, shape (pairs,).
+        support: number of users that hold both items, among the users that the trigger was scored on, shape (pairs,).
     """
 
     trigger: NDArray[np.int32]
@@ -92,16 +94,15 @@ class SwingPairs:
 
 
 def swing(layout: UserItems, parameters: SwingParameters) -> SwingPairs:
-    """Scores every item against the triggers of a layout.
+    """Scores the targets of every trigger in a layout.
 
-    With decay, user u's part in the pair (i, j) is weighted by the product of the decays of u's two occurrences. Users
-    are added in the layout's order, so equal input gives equal bits. Memory: the input, the item lists of one trigger's
-    users (as long as their histories together, 12 bytes an occurrence), a few numbers per item, and ``top_k`` pairs per
-    trigger.
+    With decay, user u's term for the pair (i, j) is multiplied by the decays of u's two occurrences. Users are added in
+    the layout's order, so equal inputs give bitwise equal scores. Memory: the input, the item lists of one trigger's
+    users (12 bytes for each item in their histories), a few numbers per item, and ``top_k`` pairs per trigger.
 
     Args:
-        layout: users, items and triggers.
-        parameters: the constants.
+        layout: users, their items and the triggers.
+        parameters: Swing's constants.
     """
     weights = (np.diff(layout.start) + parameters.alpha1) ** -parameters.beta
     items = np.arange(len(layout.tie_break), dtype=np.int32)
@@ -125,7 +126,7 @@ def swing(layout: UserItems, parameters: SwingParameters) -> SwingPairs:
 
 @numba.njit(cache=True, nogil=True)
 def _holders(start, items, is_trigger, n_items):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """For each item, the users it is scored on, in order: a counting sort."""
+    """Users that each item is scored on as a trigger, in the layout's order, found by a counting sort."""
     begin = np.zeros(n_items + 1, np.int64)
     for p in range(items.shape[0]):
         if is_trigger[p]:
@@ -143,7 +144,7 @@ def _holders(start, items, is_trigger, n_items):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True)
-def _swing(  # type: ignore[no-untyped-def] # noqa: ANN202
+def _swing(  # type: ignore[no-untyped-def] # noqa: ANN202, PLR0917
     start, items, weights, holder_start, holders, tie_break, contents, decay, chance, factors, alpha2, top_k,  # noqa: ANN001
     min_support, significance,  # noqa: ANN001
 ):  # fmt: skip
@@ -167,7 +168,7 @@ def _swing(  # type: ignore[no-untyped-def] # noqa: ANN202
         seen = touched[: _count_holders(users, start, items, support, touched)]
         needed = 0
         for item in seen:
-            # An item that one user alone holds adds to no overlap; the trigger itself adds one to every overlap.
+            # An item held by only one user adds to no overlap; the trigger itself adds 1 to every overlap.
             n = support[item]
             begin[item] = needed
             length[item] = 0 if n > 1 and item != trigger else -1
@@ -191,8 +192,8 @@ def _swing(  # type: ignore[no-untyped-def] # noqa: ANN202
         best = _best(seen[:n_found], scores, tie_break, top_k)
         if filled + best.shape[0] > out_trigger.shape[0]:
             capacity = 2 * (filled + best.shape[0])
-            out_trigger, out_target = _grown(out_trigger, capacity), _grown(out_target, capacity)
-            out_score, out_support = _grown(out_score, capacity), _grown(out_support, capacity)
+            out_trigger, out_target = _enlarged(out_trigger, capacity), _enlarged(out_target, capacity)
+            out_score, out_support = _enlarged(out_score, capacity), _enlarged(out_support, capacity)
         for item in best:
             out_trigger[filled], out_target[filled] = trigger, item
             out_score[filled], out_support[filled] = scores[item], support[item]
@@ -204,8 +205,8 @@ def _swing(  # type: ignore[no-untyped-def] # noqa: ANN202
 
 
 @numba.njit(cache=True, nogil=True)
-def _count_holders(users, start, items, support, touched):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Counts which of the users hold each item; returns how many items were touched."""
+def _count_holders(users, start, items, support, touched):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
+    """Counts how many of the users hold each item; returns the number of distinct items found."""
     n_touched = 0
     for u in users:
         for p in range(start[u], start[u + 1]):
@@ -217,10 +218,10 @@ def _count_holders(users, start, items, support, touched):  # type: ignore[no-un
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_user_pairs(  # type: ignore[no-untyped-def] # noqa: ANN202
+def _add_user_pairs(  # type: ignore[no-untyped-def] # noqa: ANN202, PLR0917
     trigger, users, start, items, weights, decay, alpha2, wanted, begin, length, lists, list_decay, scores  # noqa: ANN001
 ):  # fmt: skip
-    """Adds one user after the other; ``lists`` holds, from ``begin[item]`` on, those added so far that hold an item."""
+    """Adds the users one by one; from ``begin[item]`` on, ``lists`` holds the added users that hold the item."""
     overlap = np.empty(users.shape[0], np.int64)
     share = np.empty(users.shape[0], np.float64)
     own = weights[users]
@@ -258,7 +259,7 @@ def _add_user_pairs(  # type: ignore[no-untyped-def] # noqa: ANN202
 
 @numba.njit(cache=True, nogil=True)
 def _best(found, scores, tie_break, top_k):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """The ``top_k`` best of the found items, best first."""
+    """The ``top_k`` found items with the highest scores, highest first."""
     if found.shape[0] > top_k:
         values = scores[found]
         worst = np.partition(values, found.shape[0] - top_k)[found.shape[0] - top_k]
@@ -268,7 +269,7 @@ def _best(found, scores, tie_break, top_k):  # type: ignore[no-untyped-def] # no
 
 
 @numba.njit(cache=True, nogil=True)
-def _grown(array, capacity):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _enlarged(array, capacity):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     larger = np.empty(capacity, array.dtype)
     larger[: array.shape[0]] = array
     return larger

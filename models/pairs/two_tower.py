@@ -1,8 +1,9 @@
-"""A two-tower model whose item space says which of a user's earlier items led to a positive.
+"""A two-tower model; its item vectors are used to find which of a user's earlier items led to a positive event.
 
-The item tower takes an item's own vector and the mean of its features' (category, attributes, title words); the user
-tower the mean of the recent positives' own vectors. Trained by softmax over the targets of the batch, each logit less
-the log of how often its item is a target, which takes popularity out of the sampling (logQ; Yi et al., RecSys 2019).
+The item tower reads the item's embedding plus the mean embedding of the item's features (category, attributes, title
+words). The user tower reads the mean embedding of the user's recent positive items. The loss is a softmax over the
+targets of the batch (in-batch negatives). The logarithm of each item's frequency as a target is subtracted from its
+logit, which corrects for popular items being sampled more often as negatives (logQ correction; Yi et al., RecSys 2019).
 QARM V2 exports its User2Item pairs from such a model.
 """
 
@@ -24,7 +25,7 @@ from tqdm import tqdm
 
 SHARED_ROW = 1
 FIRST_ROW = 2
-"""Row 0 of the item table is padding, row 1 all items without a vector of their own."""
+"""Row 0 of the item table is padding. Row 1 is shared by all items that have no row of their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,9 +33,9 @@ class TowerShape:
     """Sizes of a two-tower model.
 
     Attributes:
-        item_rows: items with a vector of their own; the item numbers below it.
-        feature_rows: rows of the feature table; features are 1 to this, 0 is padding.
-        dim: width of tables and space.
+        item_rows: number of items with a row of their own in the item table; their item numbers are below it.
+        feature_rows: number of features, numbered from 1; 0 is padding.
+        dim: width of the embedding tables and of the output vectors.
     """
 
     item_rows: int
@@ -44,13 +45,13 @@ class TowerShape:
 
 @dataclass(frozen=True, kw_only=True)
 class TowerTraining:
-    """How it is trained.
+    """Training settings of a two-tower model.
 
     Attributes:
-        steps: batches trained on; the examples are passed over as often as it takes.
-        learning_rate: Adam's, falling to 0 over the steps.
-        temperature: of the softmax.
-        seed: of the initial weights.
+        steps: number of training batches; the examples are repeated for as many epochs as needed.
+        learning_rate: Adam's initial learning rate; it falls linearly to 0 over the steps.
+        temperature: softmax temperature.
+        seed: random seed of the initial weights.
     """
 
     steps: int
@@ -60,7 +61,7 @@ class TowerTraining:
 
 
 class TwoTower(nn.Module):
-    """The two towers, over one item table."""
+    """An item tower and a user tower that share one item table."""
 
     def __init__(self, shape: TowerShape) -> None:
         super().__init__()
@@ -75,7 +76,7 @@ class TwoTower(nn.Module):
         self.user_tower = _head(shape.dim)
 
     def rows_of(self, items: Tensor) -> Tensor:
-        """Rows of the item table for item numbers; -1 is padding."""
+        """Rows of the item table for item numbers; the number -1 is padding."""
         rows = torch.where(items < self.shape.item_rows, items + FIRST_ROW, SHARED_ROW)
         return torch.where(items < 0, 0, rows)
 
@@ -84,7 +85,7 @@ class TwoTower(nn.Module):
 
         Args:
             items: item numbers, shape (n,).
-            features: shape (n, features), padded by 0.
+            features: feature numbers, padded with 0, shape (n, features).
 
         Returns:
             Shape (n, dim).
@@ -95,7 +96,7 @@ class TwoTower(nn.Module):
         """Unit vectors of users.
 
         Args:
-            recent: item numbers, padded by -1, shape (n, length).
+            recent: item numbers of each user's recent positives, padded with -1, shape (n, length).
 
         Returns:
             Shape (n, dim).
@@ -108,15 +109,17 @@ def _head(dim: int) -> nn.Module:
     return nn.Sequential(nn.Linear(dim, 2 * dim), nn.ReLU(), nn.Linear(2 * dim, dim))
 
 
-def in_batch_loss(users: Tensor, targets: Tensor, items: Tensor, log_q: Tensor, temperature: float) -> Tensor:
-    """Softmax over the batch's targets with logQ correction; a row's target taken by other rows is no negative.
+def in_batch_loss(users: Tensor, targets: Tensor, items: Tensor, log_q: Tensor, *, temperature: float) -> Tensor:
+    """Softmax loss over the batch's targets with logQ correction.
+
+    Other rows that have the same target as a row are not used as its negatives.
 
     Args:
         users: unit vectors, shape (n, dim).
         targets: unit vectors of the rows' targets, shape (n, dim).
-        items: their item numbers, shape (n,).
-        log_q: log of how often each is a target, shape (n,).
-        temperature: the logits are divided by.
+        items: item numbers of the rows' targets, shape (n,).
+        log_q: logarithm of each target's frequency as a target, shape (n,).
+        temperature: divides the logits.
 
     Returns:
         The mean loss.
@@ -131,21 +134,22 @@ def train_two_tower(
     epoch: Callable[[int], Iterable[Mapping[str, Tensor]]],
     training: TowerTraining,
 ) -> tuple[TwoTower, list[float]]:
-    """Trains a model from scratch.
+    """Trains a two-tower model from scratch.
 
-    Memory: the tables three times (weights and Adam's two moments).
+    Memory: three times the embedding tables (weights and Adam's two moments).
 
     Args:
-        shape: sizes.
-        epoch: gives an epoch's batches by its number: ``item``, ``features``, ``recent``, ``log_q``.
-        training: how.
+        shape: sizes of the model.
+        epoch: returns the batches of the epoch with the given number; a batch has the columns ``item``, ``features``,
+            ``recent`` and ``log_q``.
+        training: training settings.
 
     Returns:
         The model, and the mean loss of each tenth of the steps.
 
     Raises:
-        FloatingPointError: the loss is no longer a number.
-        ValueError: no batch has two rows.
+        FloatingPointError: the loss is NaN or infinite.
+        ValueError: no batch has at least two rows.
     """
     torch.manual_seed(training.seed)
     model = TwoTower(shape)
@@ -164,11 +168,11 @@ def train_two_tower(
     for batch in batches:
         users = model.user_vectors(batch["recent"])
         targets = model.item_vectors(batch["item"], batch["features"])
-        loss = in_batch_loss(users, targets, batch["item"], batch["log_q"], training.temperature)
+        loss = in_batch_loss(users, targets, batch["item"], batch["log_q"], temperature=training.temperature)
         losses.append(loss.item())
         if not math.isfinite(losses[-1]):
             raise FloatingPointError(
-                f"the two-tower model's loss is not a number in step {len(losses)}; lower mine.user2item.learning_rate"
+                f"the two-tower model's loss is {losses[-1]} in step {len(losses)}; lower mine.user2item.learning_rate"
             )
         for optimiser in optimisers:
             optimiser.zero_grad()
@@ -180,7 +184,7 @@ def train_two_tower(
 
 
 def _batches(epoch: Callable[[int], Iterable[Mapping[str, Tensor]]], steps: int) -> Iterator[Mapping[str, Tensor]]:
-    """So many batches, from as many epochs as it takes; a batch of one row has no negatives and is passed over."""
+    """Yields ``steps`` batches, from as many epochs as needed; skips batches of one row, which have no negatives."""
     done = 0
     for number in count():
         before = done
@@ -191,17 +195,19 @@ def _batches(epoch: Callable[[int], Iterable[Mapping[str, Tensor]]], steps: int)
             if done == steps:
                 return
         if done == before:
-            raise ValueError("the two-tower model needs at least two examples")
+            raise ValueError(
+                "the two-tower model needs at least two examples; add events, or set mine.user2item.model=none"
+            )
 
 
 def save_two_tower(model: TwoTower, folder: Path) -> None:
-    """Writes weights and shape to a folder."""
+    """Writes the model's weights and shape to a folder."""
     save_file(model.state_dict(), folder / "two_tower.safetensors")
     (folder / "two_tower.json").write_text(json.dumps(asdict(model.shape)), encoding="utf-8")
 
 
 def load_two_tower(folder: Path) -> TwoTower:
-    """Reads what :func:`save_two_tower` wrote."""
+    """Reads the model that :func:`save_two_tower` wrote."""
     model = TwoTower(TowerShape(**json.loads((folder / "two_tower.json").read_text(encoding="utf-8"))))
     model.load_state_dict(load_file(folder / "two_tower.safetensors"))
     return model.eval()

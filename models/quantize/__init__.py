@@ -1,1 +1,1 @@
-"""Embeddings to semantic IDs, and how good the codes are."""
+"""Quantizes embeddings to semantic IDs, and measures the quality of the codes."""

@@ -1,4 +1,4 @@
-"""A fitted codebook: a row of levels, each on what the levels before left over."""
+"""A fitted codebook: a sequence of levels, each of which quantizes the residual of the previous levels."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ READ = (2, FORMAT)
 
 
 class Codebook:
-    """Assigns codes to embeddings, and gives back what codes stand for.
+    """Assigns codes to embeddings, and reconstructs embeddings from codes.
 
     Args:
-        levels: first to last.
-        dimension: of the embeddings.
-        method: how it was fitted, for its card.
-        space: where the levels live, if not among the embeddings themselves (RQ-VAE).
-        card: what else its card says: what it was fitted on, quality.
-        prefix_means: what the codes before the last stand for beyond the sum of their levels, if anything.
+        levels: the levels, first to last.
+        dimension: dimension of the embeddings.
+        method: name of the method that fitted it, for its card.
+        space: latent space that the levels quantize (RQ-VAE); None if they quantize the embeddings themselves.
+        card: further entries of its card: the data that it was fitted on, its quality.
+        prefix_means: mean residual of each prefix of codes, added before the last level; None for none.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class Codebook:
         levels: Sequence[Level],
         dimension: int,
         method: str,
+        *,
         space: LatentSpace | None = None,
         card: Mapping[str, Any] | None = None,
         prefix_means: PrefixMeans | None = None,
@@ -55,7 +56,7 @@ class Codebook:
 
     @property
     def sizes(self) -> list[int]:
-        """Codes of every level."""
+        """Number of codes of every level."""
         return [level.size for level in self.levels]
 
     def assign(self, embeddings: NDArray[np.float32]) -> NDArray[np.int32]:
@@ -68,24 +69,24 @@ class Codebook:
             Shape (n, levels).
 
         Raises:
-            ValueError: another dimension than the codebook's, or values that are not finite.
+            ValueError: the embeddings have another dimension than the codebook, or contain NaN or infinity.
         """
         return self.assign_with_residuals(embeddings)[0]
 
     def assign_with_residuals(
         self, embeddings: NDArray[np.float32]
     ) -> tuple[NDArray[np.int32], NDArray[np.float32], NDArray[np.float32]]:
-        """Codes, what the last level quantized, and reconstructions.
+        """Codes, the residuals that the last level quantized, and reconstructions.
 
         Args:
             embeddings: shape (n, d).
 
         Returns:
-            Codes, shape (n, levels); the residual before the last level, shape (n, d), or of the latent space's
-            dimension where there is one; reconstructions, shape (n, d).
+            Codes, shape (n, levels); the residual before the last level, shape (n, d), or (n, latent) with a latent
+            space; reconstructions, shape (n, d).
 
         Raises:
-            ValueError: another dimension than the codebook's, or values that are not finite.
+            ValueError: the embeddings have another dimension than the codebook, or contain NaN or infinity.
         """
         if embeddings.ndim != 2 or embeddings.shape[1] != self.dimension:
             raise ValueError(
@@ -109,7 +110,7 @@ class Codebook:
         return np.stack(codes, axis=1), residual, self.space.leave(before) if self.space else before
 
     def reconstruct(self, codes: NDArray[np.int32]) -> NDArray[np.float32]:
-        """What codes of shape (n, levels) stand for, shape (n, d)."""
+        """Reconstructed embeddings, shape (n, d), from codes of shape (n, levels)."""
         n = len(codes)
         parts = [self._reconstruct_block(block) for block in same_blocks(codes)]
         return np.concatenate(parts)[:n]
@@ -123,7 +124,7 @@ class Codebook:
         return self.space.leave(before) if self.space else before
 
     def _with_prefix_mean(self, before: NDArray[np.float32], codes: list[NDArray[np.int32]]) -> NDArray[np.float32]:
-        """What the codes so far stand for, once those before the last level are known."""
+        """Adds the prefix means to a partial reconstruction, if the codes of all levels but the last are known."""
         if self.prefix_means is None or len(codes) + 1 < len(self.levels):
             return before
         return before + self.prefix_means.of(np.stack(codes, axis=1))
@@ -132,7 +133,7 @@ class Codebook:
         """Squared distances to the last level's codes, in that level's own space.
 
         Args:
-            residuals: before the last level, as :meth:`assign_with_residuals` gives them, shape (n, …).
+            residuals: residuals before the last level, as :meth:`assign_with_residuals` returns them, shape (n, …).
 
         Returns:
             Shape (n, size of the last level).
@@ -142,26 +143,26 @@ class Codebook:
         return np.concatenate(parts)[:n]
 
     def level_as_fitted(self, place: int) -> Level | None:
-        """A level under the names that it was fitted with; None where there are fewer levels."""
+        """The level at a position with its original code numbers; None if there are fewer levels."""
         if place >= len(self.levels):
             return None
         level = self.levels[place]
         return level.level if isinstance(level, RenamedLevel) else level
 
     def renamed(self, names: Sequence[NDArray[np.int32] | None]) -> Codebook:
-        """The same codebook with other names for its codes.
+        """The same codebook with renumbered codes.
 
         Args:
-            names: of every level, the name of each code; None where they stay.
+            names: for every level, the new number of each code, shape (size,); None to keep the level's numbers.
         """
         levels = [
             level if own is None else RenamedLevel(level, own) for level, own in zip(self.levels, names, strict=True)
         ]
         means = None if self.prefix_means is None else self.prefix_means.renamed(names)
-        return Codebook(levels, self.dimension, self.method, self.space, self.card, means)
+        return Codebook(levels, self.dimension, self.method, space=self.space, card=self.card, prefix_means=means)
 
     def save(self, folder: Path) -> None:
-        """Writes one safetensors file and one JSON card."""
+        """Writes the codebook to a folder, as one safetensors file and one JSON card."""
         tensors: dict[str, torch.Tensor] = {}
         for place, level in enumerate(self.levels, 1):
             tensors |= {f"level_{place}.{name}": t.contiguous() for name, t in level.tensors().items()}
@@ -177,10 +178,10 @@ class Codebook:
 
     @classmethod
     def load(cls, folder: Path) -> Codebook:
-        """Reads what :meth:`save` wrote.
+        """Reads a codebook that :meth:`save` wrote.
 
         Raises:
-            ValueError: a file is damaged, or of another format, or holds a kind of level that is not known here.
+            ValueError: a file is damaged, has another format, or contains an unknown kind of level.
         """
         try:
             card = json.loads((folder / CARD).read_text(encoding="utf-8"))
@@ -201,14 +202,14 @@ class Codebook:
         means = None
         if kept := _under(tensors, "prefix_means."):
             means = PrefixMeans(sizes[:-1], *(kept[name].numpy() for name in ("prefixes", "means", "shares")))
-        return cls(levels, dimension, method, space.eval() if space else None, card, means)
+        return cls(levels, dimension, method, space=space.eval() if space else None, card=card, prefix_means=means)
 
 
 def assert_finite(embeddings: NDArray[np.float32]) -> None:
-    """Fails where an embedding holds NaN or infinity.
+    """Checks that all embeddings are finite.
 
     Raises:
-        ValueError: with the first such row.
+        ValueError: an embedding contains NaN or infinity; the message names the first such row.
     """
     bad = ~np.isfinite(embeddings).all(axis=1)
     if bad.any():

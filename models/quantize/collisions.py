@@ -1,4 +1,4 @@
-"""Moves contents of a full SID to the nearest code that has room."""
+"""Resolves collisions: moves contents out of full SIDs to the nearest last-level code with free capacity."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 def move_to_free_codes(
     distances: NDArray[np.float32], own: NDArray[np.int32], load: NDArray[np.int64], cap: int
 ) -> NDArray[np.int32]:
-    """Gives every content the nearest code with room, the smallest distance of all first.
+    """Assigns each content to the nearest code with free capacity, greedily in the order of distances.
 
     Args:
-        distances: of contents of one prefix to the last level's codes, shape (n, size). Of two equal ones the earlier
-            content goes first, then the lower code.
-        own: the code that each content has and that is full, shape (n,).
-        load: contents that each code holds already, shape (size,).
-        cap: contents that a code may hold.
+        distances: distances of the contents of one prefix to the last level's codes, shape (n, size). Ties are broken
+            in favour of the earlier content, then of the lower code.
+        own: current code of each content, which is full, shape (n,).
+        load: number of contents that each code already has, shape (size,).
+        cap: largest number of contents of a code.
 
     Returns:
-        Codes, shape (n,); a content keeps its own where no code has room.
+        Codes, shape (n,); a content keeps its current code if no code has free capacity.
     """
     room = np.maximum(cap - load, 0)
     left = int(room.sum())

@@ -1,10 +1,10 @@
 """Finite scalar quantization (Mentzer et al., arXiv 2309.15505) with a projection to few dimensions and back.
 
-QARM V2 quantizes the second k-means residual this way: k-means follows density and lets points at the edge collapse,
-FSQ does not depend on the distribution. The paper does not say how its projection is trained. Here it is learned, of
-the residual's direction, with a mirrored decoder by the reconstruction's mean squared error; then, with the codes as
-they are, a second decoder is trained that also sees what the levels before stand for (as in QINCo, arXiv 2401.14732):
-one code means another thing under another prefix.
+QARM V2 quantizes the residual of two k-means levels by FSQ: k-means follows the density of the data and merges rare
+points, while FSQ does not depend on the distribution. The paper does not say how the projection is trained. Here it is
+trained on the residual's direction, together with a mirrored decoder, by the mean squared error of the reconstruction.
+Then the codes are frozen, and a second decoder is trained that also reads the reconstruction by the previous levels (as
+in QINCo, arXiv 2401.14732), because the meaning of a code differs between prefixes.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from models.quantize.levels import Level
 
 
 class FsqQuantizer(nn.Module):
-    """Bounds each of n dimensions, rounds it to its levels, and reads the digits as one mixed-radix code.
+    """Bounds each of n dimensions, rounds it to one of its levels, and combines the digits to a mixed-radix code.
 
-    The bound is the symmetric one (arXiv 2411.19842, section 3.2): with 2 levels the boundary lies at 0.
+    The bound is symmetric (arXiv 2411.19842, section 3.2): with 2 levels the boundary lies at 0.
 
     Args:
-        levels: values per dimension, each at least 2.
+        levels: number of values of each dimension, at least 2.
 
     Raises:
         ValueError: a dimension has fewer than 2 levels.
@@ -39,7 +39,7 @@ class FsqQuantizer(nn.Module):
     def __init__(self, levels: Sequence[int]) -> None:
         super().__init__()
         if not levels or min(levels) < 2:
-            raise ValueError(f"every FSQ dimension needs at least 2 levels, not {list(levels)}")
+            raise ValueError(f"codebook.fsq.levels: every dimension needs at least 2 levels, not {list(levels)}")
         self.register_buffer("levels", torch.tensor(levels, dtype=torch.int64), persistent=False)
         basis = torch.cumprod(torch.tensor([1, *levels[:-1]], dtype=torch.int64), 0)
         self.register_buffer("basis", basis, persistent=False)
@@ -50,7 +50,7 @@ class FsqQuantizer(nn.Module):
         return (self.levels - 1) * (z.tanh() + 1) / 2
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        """Quantizes z, shape (…, n), to values in [-1, 1]; gradients pass straight through the rounding."""
+        """Quantizes z, shape (…, n), to values in [-1, 1]; the rounding uses the straight-through gradient."""
         bounded = self.bound(z)
         digits = bounded + ((bounded + 0.5).floor() - bounded).detach()
         return digits * 2 / (self.levels - 1) - 1
@@ -64,17 +64,17 @@ class FsqQuantizer(nn.Module):
         return codes[..., None] // self.basis % self.levels
 
     def values(self, codes: torch.Tensor) -> torch.Tensor:
-        """The quantized values behind codes: shape (…) to (…, n)."""
+        """The quantized values of codes: shape (…) to (…, n)."""
         return self.digits(codes) * 2 / (self.levels - 1) - 1
 
 
 class PrefixDecoder(nn.Module):
-    """Decodes quantized values beside what the levels before stand for.
+    """Decodes quantized values together with the reconstruction by the previous levels.
 
     Args:
-        dimension: d, of the vectors.
-        values: quantized values a vector.
-        hidden: width between.
+        dimension: dimension d of the vectors.
+        values: number n of quantized values per vector.
+        hidden: width of the hidden layers.
     """
 
     mean: torch.Tensor
@@ -89,21 +89,21 @@ class PrefixDecoder(nn.Module):
         self.register_buffer("scale", torch.ones(()))
 
     def forward(self, values: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
-        """Shapes (batch, n) and (batch, d) to (batch, d)."""
+        """Decodes values, shape (batch, n), and previous reconstructions, shape (batch, d), to shape (batch, d)."""
         seen = self.before((before - self.mean) / self.scale)
         return self.join(torch.cat([self.values(values), seen], 1))
 
 
 class FsqLevel(nn.Module, Level):
-    """``d -> hidden -> n``, FSQ, and the mirrored decoder; with no hidden layer, one linear map there and one back.
+    """An FSQ level: encoder ``d -> hidden -> n``, FSQ, and the mirrored decoder; linear maps if ``hidden`` is 0.
 
     Args:
-        dimension: d, of the vectors.
-        levels: of the FSQ.
-        hidden: width between; 0 for none.
-        prefix_hidden: width of the prefix decoder; 0 for the mirrored one alone.
-        direction: whether the encoder sees a vector's direction alone: a dense group's short residuals are then told
-            apart as well as a loose one's long ones, where else all of them would lie at the middle of every digit.
+        dimension: dimension d of the vectors.
+        levels: number of values of each FSQ dimension.
+        hidden: width of the hidden layer; 0 for none.
+        prefix_hidden: width of the prefix decoder; 0 to use only the mirrored decoder.
+        direction: whether the encoder reads only a vector's direction. The short residuals of a dense group then get
+            codes as different as the long residuals of a sparse one; otherwise they would all be rounded alike.
     """
 
     kind = "fsq"
@@ -128,15 +128,15 @@ class FsqLevel(nn.Module, Level):
 
     @property
     def size(self) -> int:
-        """Codes: the product of the levels."""
+        """Number of codes: the product of the levels."""
         return self.quantizer.size
 
     def standardise(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Vectors as the network sees them: centred, one scale for all dimensions."""
+        """Centres vectors and scales all dimensions by one number, as the network reads them."""
         return (vectors - self.mean) / self.scale
 
     def latent(self, vectors: torch.Tensor) -> torch.Tensor:
-        """What is bounded and rounded, of standardised vectors: shape (batch, d) to (batch, n)."""
+        """Projects standardised vectors to the values that FSQ quantizes: shape (batch, d) to (batch, n)."""
         if self.direction:
             vectors = nn.functional.normalize(vectors, dim=-1) * math.sqrt(vectors.shape[-1])
         return self.project(self.encoder(vectors))
@@ -148,7 +148,7 @@ class FsqLevel(nn.Module, Level):
 
     @torch.inference_mode()
     def decode(self, codes: NDArray[np.int32], before: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What codes of shape (n,) add to the levels before, of shape (n, d)."""
+        """Vectors that codes, shape (n,), add to the previous levels' reconstruction ``before``, shape (n, d)."""
         values = self.quantizer.values(torch.from_numpy(codes.astype(np.int64)))
         if self.prefix_decoder is None:
             decoded = self.decoder(values)
@@ -158,7 +158,7 @@ class FsqLevel(nn.Module, Level):
 
     @torch.inference_mode()
     def distances(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Squared distance of the bounded projection to every code's digits, shape (n, d) to (n, size)."""
+        """Squared distances of the bounded projections to the digits of every code, shape (n, d) to (n, size)."""
         bounded = self.quantizer.bound(self._latent_of(vectors))
         digits = self.quantizer.digits(torch.arange(self.size)).to(bounded.dtype)
         return torch.cdist(bounded, digits, compute_mode="donot_use_mm_for_euclid_dist").square().numpy()
@@ -167,7 +167,7 @@ class FsqLevel(nn.Module, Level):
         return self.latent(self.standardise(torch.from_numpy(np.ascontiguousarray(vectors, np.float32))))
 
     def card(self) -> dict[str, Any]:
-        """Values of each dimension, and whether directions alone are seen."""
+        """The number of values of each dimension, and ``direction``."""
         return {"kind": self.kind, "levels": self.quantizer.levels.tolist(), "direction": self.direction}
 
     def tensors(self) -> dict[str, torch.Tensor]:
@@ -176,7 +176,7 @@ class FsqLevel(nn.Module, Level):
 
     @classmethod
     def restore(cls, card: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> FsqLevel:
-        """The level of these weights; levels of codebooks of format 2 saw no directions."""
+        """The level with these weights; a level in format 2 has no ``direction``, which is then False."""
         hidden, prefix = (
             len(tensors[name]) if name in tensors else 0
             for name in ("encoder.0.weight", "prefix_decoder.values.weight")
@@ -193,10 +193,10 @@ class FsqLevel(nn.Module, Level):
 
     @torch.no_grad()
     def initialise(self, vectors: torch.Tensor) -> None:
-        """Starts with every dimension's boundary in the middle of the data, so that no code is dead at first.
+        """Centres and scales the projection of a sample, so that every code is used at the start.
 
         Args:
-            vectors: a sample, shape (n, d).
+            vectors: sample, shape (n, d).
         """
         self.mean.copy_(vectors.mean(0))
         self.scale.copy_((vectors - self.mean).pow(2).mean().sqrt().clamp_min(1e-12))
@@ -207,10 +207,10 @@ class FsqLevel(nn.Module, Level):
 
     @torch.no_grad()
     def take_principal_components(self, vectors: torch.Tensor) -> None:
-        """Projects on the leading principal components, scaled to variance 1, and decodes by least squares.
+        """Projects on the leading principal components, scaled to variance 1, and fits the decoder by least squares.
 
         Args:
-            vectors: a sample, shape (n, d).
+            vectors: sample, shape (n, d).
         """
         data = self.standardise(vectors)
         last: Any = self.decoder[-1]

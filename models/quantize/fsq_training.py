@@ -19,7 +19,7 @@ from schemas.codebook_sections import FsqSettings
 INITIAL_SAMPLE = 32_768
 
 Before = Callable[[torch.Tensor], torch.Tensor]
-"""Rows of the vectors to what the levels before stand for there, shape (batch,) to (batch, d)."""
+"""Maps row numbers, shape (batch,), to the reconstructions by the previous levels, shape (batch, d)."""
 
 
 def fit_fsq(
@@ -30,15 +30,15 @@ def fit_fsq(
     before: Before | None = None,
     start: FsqLevel | None = None,
 ) -> FsqLevel:
-    """Fits the projection, then the prefix decoder.
+    """Fits the projection with its mirrored decoder, then the prefix decoder.
 
     Args:
-        vectors: what the levels before left over, shape (n, d).
-        settings: sizes, none left empty, and training: ``steps`` of the projection and as many of the prefix decoder;
-            few vectors are passed over as often as it takes.
-        seed: of weights and order.
-        before: what the levels before stand for; None where there are none, and then there is no prefix decoder.
-        start: a level to go on from, where it has the same shapes.
+        vectors: residuals of the previous levels, shape (n, d).
+        settings: the ``[codebook.fsq]`` section with ``levels`` filled in. The projection is trained for ``steps``
+            steps, and the prefix decoder for as many; a small sample is repeated for as many epochs as needed.
+        seed: random seed of the weights and of the order.
+        before: reconstructions by the previous levels; None for a first level, which has no prefix decoder.
+        start: level for a warm start; ignored if its shapes differ.
     """
     s = settings
     generator = torch.Generator().manual_seed(seed)
@@ -88,7 +88,7 @@ def fit_fsq(
 
 
 def fsq_of(codebook: Codebook | None, place: int) -> FsqLevel | None:
-    """A codebook's level at this place, where it is an FSQ level that another fit may start from."""
+    """A codebook's level at a position if it is an FSQ level, for a warm start; else None."""
     level = codebook.level_as_fitted(place) if codebook is not None else None
     return level if isinstance(level, FsqLevel) else None
 
@@ -105,7 +105,7 @@ def _train(
     batches: Iterator[torch.Tensor],
     title: str,
 ) -> None:
-    """AdamW over batches of rows."""
+    """Minimises a loss of batches of rows by AdamW with a cosine schedule."""
     optimiser = torch.optim.AdamW(weights, lr=settings.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.steps)
     for _ in tqdm(range(settings.steps), desc=title, unit="step", mininterval=1):

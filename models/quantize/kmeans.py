@@ -1,4 +1,4 @@
-"""K-means levels: the code is the nearest centroid (QARM V2, Res-KmeansFSQ; with prices, balanced)."""
+"""K-means levels: a vector's code is the nearest centroid (QARM V2, Res-KmeansFSQ); optionally balanced by prices."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from scipy.special import softmax
 from models.quantize.levels import Level
 
 BLOCK = 16_384
-"""Vectors worked on at a time, so that no step holds a second copy of all."""
+"""Vectors processed at a time, so that no step holds a second copy of all vectors."""
 
 PRICE_SAMPLE = 65_536
-"""Vectors that prices are found on."""
+"""Vectors in the sample that prices are computed on."""
 
 ROUNDS = 10
 SINKHORN_ITERATIONS = 10
 SMOOTHING = 0.3
-"""Of the transport, in mean differences between the nearest and the second nearest centroid."""
+"""Entropic regularisation of the transport, relative to the mean difference between the squared distances to the
+second nearest and the nearest centroid."""
 
 
 class KMeansLevel(Level):
-    """Centroids, each with a price that is added to its squared distance; 0 where the level is not balanced.
+    """A level of centroids; a balanced level also has prices, which are added to the squared distances.
 
     Args:
         centroids: shape (size, d).
-        prices: shape (size,), none negative; None for no prices.
+        prices: price of each centroid, at least 0, shape (size,); None for an unbalanced level.
     """
 
     kind = "kmeans"
@@ -39,18 +40,18 @@ class KMeansLevel(Level):
     def __init__(self, centroids: NDArray[np.float32], prices: NDArray[np.float32] | None = None) -> None:
         self.centroids = np.ascontiguousarray(centroids, np.float32)
         self.prices = prices
-        # A further coordinate, 0 in every vector, makes the price part of the distance: the search stays an exact one.
+        # An extra coordinate, 0 in every vector, makes the price part of the squared distance, for an exact search.
         self._searched = (
             self.centroids if prices is None else np.column_stack([self.centroids, np.sqrt(prices)]).astype(np.float32)
         )
 
     @property
     def size(self) -> int:
-        """Centroids."""
+        """Number of centroids."""
         return len(self.centroids)
 
     def encode(self, vectors: NDArray[np.float32]) -> NDArray[np.int32]:
-        """The centroid of least squared distance plus price, exactly; shape (n, d) to (n,)."""
+        """The centroid with the smallest squared distance plus price, by exact search; shape (n, d) to (n,)."""
         vectors = np.ascontiguousarray(vectors, np.float32)
         if self.prices is not None:
             vectors = np.column_stack([vectors, np.zeros(len(vectors), np.float32)])
@@ -58,11 +59,11 @@ class KMeansLevel(Level):
         return found[:, 0].astype(np.int32)
 
     def decode(self, codes: NDArray[np.int32], before: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Centroids, whatever the levels before; shape (n,) to (n, d)."""
+        """Centroids of the codes, independent of ``before``; shape (n,) to (n, d)."""
         return self.centroids[codes]
 
     def distances(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Squared distance to every centroid, plus its price; shape (n, d) to (n, size)."""
+        """Squared distance plus price of every centroid; shape (n, d) to (n, size)."""
         squared: NDArray[np.float32] = faiss.pairwise_distances(np.ascontiguousarray(vectors), self.centroids)
         return squared if self.prices is None else squared + self.prices
 
@@ -77,7 +78,7 @@ class KMeansLevel(Level):
 
     @classmethod
     def restore(cls, card: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> KMeansLevel:
-        """The level of these centroids and prices."""
+        """The level with these centroids and prices."""
         prices = tensors.get("prices")
         return cls(tensors["centroids"].numpy(), None if prices is None else prices.numpy())
 
@@ -91,18 +92,18 @@ def fit_kmeans(
     balanced: bool = False,
     start: NDArray[np.float32] | None = None,
 ) -> KMeansLevel:
-    """Lloyd's algorithm by faiss, on its GPUs where it has some.
+    """Fits a k-means level by faiss's Lloyd iterations, on GPUs if faiss has any.
 
-    Memory: the vectors, which are not copied where they are float32 and contiguous (a memory-mapped file serves), and
-    a block of them; where it is balanced, 65,536 times the centroids a few times over.
+    Memory: the vectors, which are not copied if they are float32 and contiguous (they may be memory-mapped), and a
+    block of them; with ``balanced``, also a few arrays of 65,536 by ``size`` numbers.
 
     Args:
         vectors: shape (n, d).
-        size: centroids; there are no more than vectors.
-        iterations: Lloyd iterations.
-        seed: of the initial centroids.
-        balanced: whether prices then even out how many vectors a centroid takes.
-        start: initial centroids, shape (size, d); None to draw them from the vectors.
+        size: number of centroids; lowered to the number of vectors if that is smaller.
+        iterations: number of Lloyd iterations.
+        seed: random seed of the initial centroids.
+        balanced: whether prices are then fitted that give all centroids about the same number of vectors.
+        start: initial centroids for a warm start, shape (size, d); None to draw them from the vectors.
 
     Raises:
         ValueError: there are no vectors.
@@ -121,10 +122,10 @@ def fit_kmeans(
 
 
 def _balance(vectors: NDArray[np.float32], level: KMeansLevel) -> KMeansLevel:
-    """Sets prices at which every centroid takes about equally many vectors, and moves the centroids.
+    """Alternates between fitting prices that balance the centroids and moving the centroids to their vectors' means.
 
-    The prices are the dual variables of optimal transport from the vectors to centroids of equal mass, found by
-    Sinkhorn's iterations (Cuturi 2013) on a sample; hard assignment at these prices is balanced up to the smoothing.
+    The prices are the dual variables of the optimal transport from the vectors to centroids of equal mass, computed by
+    Sinkhorn iterations (Cuturi 2013) on a sample. The hard assignment with these prices is approximately balanced.
     """
     centroids, prices = level.centroids, np.zeros(level.size, np.float32)
     if level.size == 1:
@@ -145,7 +146,7 @@ def _balance(vectors: NDArray[np.float32], level: KMeansLevel) -> KMeansLevel:
 def _equal_mass_prices(
     distances: NDArray[np.float32], prices: NDArray[np.float32], smoothing: float
 ) -> NDArray[np.float32]:
-    """Sinkhorn's iterations on the prices, from squared distances of shape (n, size)."""
+    """Updates prices by Sinkhorn iterations on squared distances of shape (n, size)."""
     size = distances.shape[1]
     for _ in range(SINKHORN_ITERATIONS):
         mass = softmax((distances + prices) / -smoothing, axis=1).mean(0) * size
@@ -154,7 +155,7 @@ def _equal_mass_prices(
 
 
 def blocks(n: int) -> Iterator[slice]:
-    """Rows 0 to n in blocks."""
+    """Divides rows 0 to n - 1 into blocks."""
     return (slice(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK))
 
 
@@ -163,7 +164,7 @@ def _encode_all(vectors: NDArray[np.float32], level: KMeansLevel) -> NDArray[np.
 
 
 def _sums(vectors: NDArray[np.float32], codes: NDArray[np.int32], size: int) -> NDArray[np.float64]:
-    """Sum of the vectors of every code, shape (size, d)."""
+    """Sum of the vectors with each code, shape (size, d)."""
     total = np.zeros((size, vectors.shape[1]))
     for rows in blocks(len(vectors)):
         part = codes[rows]

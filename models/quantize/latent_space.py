@@ -1,4 +1,4 @@
-"""A learned space that levels may live in, in place of the embeddings' own (RQ-VAE)."""
+"""A learned latent space that levels quantize instead of the embeddings (RQ-VAE)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from torch import nn
 
 
 class LatentSpace(nn.Module):
-    """The encoder to the space that is quantized, and the decoder back.
+    """An autoencoder between embeddings and the latent space.
 
     Args:
-        dimension: of the embeddings.
-        hidden: width between.
-        latent: dimension of the space.
+        dimension: dimension of the embeddings.
+        hidden: width of the hidden layers.
+        latent: dimension of the latent space.
     """
 
     def __init__(self, dimension: int, hidden: int, latent: int) -> None:
@@ -25,12 +25,12 @@ class LatentSpace(nn.Module):
 
     @torch.inference_mode()
     def enter(self, embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Embeddings, shape (n, d), to the space, shape (n, latent)."""
+        """Encodes embeddings, shape (n, d), to the latent space, shape (n, latent)."""
         inside: NDArray[np.float32] = self.encoder(torch.from_numpy(embeddings)).numpy()
         return inside
 
     @torch.inference_mode()
     def leave(self, inside: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Points of the space, shape (n, latent), to embeddings, shape (n, d)."""
+        """Decodes latent points, shape (n, latent), to embeddings, shape (n, d)."""
         embeddings: NDArray[np.float32] = self.decoder(torch.from_numpy(np.ascontiguousarray(inside))).numpy()
         return embeddings

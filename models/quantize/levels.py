@@ -1,4 +1,4 @@
-"""One level of a codebook: vectors to codes and back."""
+"""Levels of a codebook: a level maps vectors to codes and back."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ import torch
 from numpy.typing import NDArray
 
 KINDS: dict[str, type[Level]] = {}
-"""Every kind of level whose module was imported, by its name on a codebook's card."""
+"""All kinds of level in the imported modules, by the name on a codebook's card."""
 
 
 class Level(ABC):
-    """What every kind of level does; a codebook is a row of them, each on what the ones before left over.
+    """Interface of a level; each level of a codebook quantizes the residual of the previous levels.
 
     Attributes:
-        kind: its name on a codebook's card; a class that names one can be read from a saved codebook.
+        kind: name on a codebook's card; a class that sets it can be read from a saved codebook.
     """
 
     kind: ClassVar[str]
 
     def __init_subclass__(cls) -> None:
         if "kind" in vars(cls) and KINDS.setdefault(cls.kind, cls) is not cls:
-            raise ValueError(f"two kinds of level are called {cls.kind}")
+            raise ValueError(f"two kinds of level have the name {cls.kind}; rename one of them")
 
     @property
     @abstractmethod
     def size(self) -> int:
-        """Codes it can give: 0 to size - 1."""
+        """Number of codes; they are 0 to size - 1."""
 
     @abstractmethod
     def encode(self, vectors: NDArray[np.float32]) -> NDArray[np.int32]:
-        """Codes of what is left over, shape (n, d) to (n,)."""
+        """Codes of residuals, shape (n, d) to (n,)."""
 
     @abstractmethod
     def decode(self, codes: NDArray[np.int32], before: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What codes add to the levels before.
+        """Vectors that codes add to the reconstruction by the previous levels.
 
         Args:
-            codes: shape (n,).
-            before: what the levels before stand for, shape (n, d).
+            codes: codes of this level, shape (n,).
+            before: reconstruction by the previous levels, shape (n, d).
 
         Returns:
             Shape (n, d).
@@ -50,31 +50,31 @@ class Level(ABC):
 
     @abstractmethod
     def distances(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """How far every code is, squared and in the level's own space; shape (n, d) to (n, size)."""
+        """Squared distance to every code in the level's own space; shape (n, d) to (n, size)."""
 
     @abstractmethod
     def card(self) -> dict[str, Any]:
-        """What a codebook's card says of it, its ``kind`` among it: with the tensors enough to build it again."""
+        """The level's entry on a codebook's card, with its ``kind``; together with :meth:`tensors` it restores it."""
 
     @abstractmethod
     def tensors(self) -> dict[str, torch.Tensor]:
-        """What has to be kept of it."""
+        """The level's tensors, for a saved codebook."""
 
     @classmethod
     @abstractmethod
     def restore(cls, card: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Level:
-        """The level that :meth:`card` and :meth:`tensors` were of."""
+        """Restores a level from its :meth:`card` and :meth:`tensors`."""
 
 
 class RenamedLevel(Level):
-    """A level whose codes have other names, so that they agree with those of an earlier codebook.
+    """A level with renumbered codes, so that they agree with the codes of an earlier codebook.
 
     Args:
-        level: the level as it was fitted.
-        names: name of each of its codes, a permutation of 0 to size - 1, shape (size,).
+        level: the level with its original codes.
+        names: new number of each original code, a permutation of 0 to size - 1, shape (size,).
 
     Raises:
-        ValueError: the names are no permutation.
+        ValueError: ``names`` is not a permutation.
     """
 
     def __init__(self, level: Level, names: NDArray[np.int32]) -> None:
@@ -86,49 +86,50 @@ class RenamedLevel(Level):
 
     @property
     def size(self) -> int:
-        """Codes it can give."""
+        """Number of codes."""
         return self.level.size
 
     def encode(self, vectors: NDArray[np.float32]) -> NDArray[np.int32]:
-        """Names of the codes of vectors, shape (n, d) to (n,)."""
+        """Renumbered codes of residuals, shape (n, d) to (n,)."""
         return self.names[self.level.encode(vectors)]
 
     def decode(self, codes: NDArray[np.int32], before: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What names add to the levels before, shape (n,) to (n, d)."""
+        """Vectors that renumbered codes add to the previous levels, shape (n,) to (n, d)."""
         return self.level.decode(self._codes[codes], before)
 
     def distances(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """How far every name's code is, shape (n, d) to (n, size)."""
+        """Squared distance to every code, in the order of the new numbers; shape (n, d) to (n, size)."""
         return self.level.distances(vectors)[:, self._codes]
 
     def card(self) -> dict[str, Any]:
-        """The level's own."""
+        """The card of the original level."""
         return self.level.card()
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """The level's, and the names."""
+        """The tensors of the original level, and the new numbers."""
         return {**self.level.tensors(), "names": torch.from_numpy(self.names)}
 
     @classmethod
     def restore(cls, card: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> RenamedLevel:
-        """The level of the card's kind under its names."""
+        """Restores the original level and renumbers its codes."""
         own = {name: tensor for name, tensor in tensors.items() if name != "names"}
         return cls(KINDS[card["kind"]].restore(card, own), tensors["names"].numpy())
 
 
 def restored(card: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> Level:
-    """A saved level, renamed where it has names.
+    """Restores a saved level, renumbered if it was saved so.
 
     Raises:
-        ValueError: no method here has such a kind of level.
+        ValueError: the kind of level is unknown.
     """
-    # A kind of level may stand in the file of the method that fits it: all of them are imported first, and not above,
-    # as they import codebooks.
+    # A method's file may define a kind of level, so all methods are imported first. The import is not at the top,
+    # because methods import codebooks, which import this file.
     from models.quantize import methods  # noqa: F401
 
     if card["kind"] not in KINDS:
         raise ValueError(
-            f"a level of kind {card['kind']} is none of {', '.join(sorted(KINDS))}; fit the codebook again"
+            f"the codebook has a level of unknown kind {card['kind']}; the known kinds are"
+            f" {', '.join(sorted(KINDS))}; fit the codebook again"
         )
     kind = RenamedLevel if "names" in tensors else KINDS[card["kind"]]
     return kind.restore(card, tensors)

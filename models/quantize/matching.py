@@ -1,4 +1,4 @@
-"""Names for the codes of a new codebook, so that as few items as possible change theirs."""
+"""Renumbers the codes of a new codebook so that as few items as possible change their codes."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from scipy import sparse
 from scipy.sparse.csgraph import min_weight_full_bipartite_matching
 
 ELSEWHERE = 1e-3
-"""What a content counts whose SID has already changed in an earlier level."""
+"""Weight of a content whose SID already changed in an earlier level; other contents weigh 1."""
 
 NO_OVERLAP = 1e-9
 
 MOST_CODES = 65_536
-"""Of a level whose codes are matched: the time grows with the square, and is 5 s here."""
+"""Largest level whose codes are matched: the time grows quadratically, and matching so many codes takes 5 s."""
 
 
 def matched_names(
     old: NDArray[np.int32], new: NDArray[np.int32], sizes: Sequence[int]
 ) -> list[NDArray[np.int32] | None]:
-    """Names of a new codebook's codes by the assignment problem over the centroids, level by level.
+    """Matches a new codebook's codes with the old ones, level by level, as an assignment problem.
 
-    The gain of giving centroid a the old name b is the number of contents in both; of the second level and on, those
-    count whose earlier names stayed.
+    The gain of giving new code a the old number b is the number of contents that have both; from the second level on,
+    contents whose earlier codes changed have almost no weight.
 
     Args:
-        old: codes that contents had, shape (n, levels then); fewer levels or more are fine.
-        new: codes that the new codebook gives them, shape (n, levels).
-        sizes: codes of every new level.
+        old: old codes of the contents, shape (n, old levels); the number of levels may differ.
+        new: new codes of the same contents, shape (n, levels).
+        sizes: number of codes of every new level.
 
     Returns:
-        Of every level the name of each code, a permutation of 0 to size - 1; None where they stay as they are: a level
-        that was not there before, or one of more than 65,536 codes.
+        For every level the number of each new code, a permutation of 0 to size - 1; None for a level that is not
+        renumbered, because it did not exist before or has more than 65,536 codes.
     """
     stays = np.ones(len(new), bool)
     names: list[NDArray[np.int32] | None] = []
@@ -52,7 +52,7 @@ def _match(
 ) -> NDArray[np.int32]:
     known = (old >= 0) & (old < size)
     both = sparse.coo_matrix((weights[known], (new[known], old[known])), shape=(size, size)).tocsr()
-    # Every centroid may also stay without an old name: a column of its own makes a full matching always possible.
+    # An extra column per new code means "no old number", so that a full matching always exists.
     gains = sparse.hstack([both, sparse.identity(size, format="csr") * NO_OVERLAP], format="csr")
     centroids, chosen = min_weight_full_bipartite_matching(gains, maximize=True)
     names = np.full(size, -1, np.int32)

@@ -1,4 +1,4 @@
-"""What a quantizer method is: it fits a codebook, and says what it reads of the settings and what it refuses."""
+"""The interface of a quantizer method: it fits a codebook, names the settings that it reads, and checks them."""
 
 from __future__ import annotations
 
@@ -15,31 +15,34 @@ from schemas.codebook_sections import CodebookSettings
 from schemas.recipe import recipe_of
 
 LEVELS = 3
-"""Levels that the default sizes are made for: an FSQ alone gets as many codes as three levels would give SIDs."""
+"""Default number of levels. A single FSQ level gets by default as many codes as three levels have SIDs."""
 
 LARGEST_DEFAULT = 4096
 
 MOST_NEXT_BEST = 65_536
-"""Codes of the last level that ``codebook.collisions = "next_best"`` compares."""
+"""Largest last level for ``codebook.collisions = "next_best"``, which compares all of its codes."""
 
 
 def default_bits(contents: int) -> int:
-    """Bits of one level: as many codes as the smallest power of two whose square is at least the distinct contents.
+    """Default number of bits of a level: the square of its number of codes is at least the number of contents.
 
-    256 for twenty thousand, 1024 for a million, 4096 (the paper's, and the most) for ten million.
+    For example, 256 codes for 20,000 contents, 1,024 for a million, 4,096 (the paper's size, and the maximum) for ten
+    million.
     """
     return min(max(math.ceil(math.log2(max(contents, 2)) / 2), 1), int(math.log2(LARGEST_DEFAULT)))
 
 
 class Method(ABC):
-    """One way to fit a codebook. A new one is a subclass in a file of its own in :mod:`models.quantize.methods`.
+    """A method that fits a codebook.
+
+    To add a method, add a file with a subclass to :mod:`models.quantize.methods`.
 
     Attributes:
-        name: its value of ``codebook.method``.
-        description: one line.
-        reads: what it reads of the sections in ``[codebook]``: ``"fsq"`` is a whole section, ``"kmeans.sizes"`` one
-            setting. With the settings of ``[codebook]`` itself they are the recipe of a codebook.
-        settings: of the codebook.
+        name: the value of ``codebook.method`` that selects it.
+        description: description in one line.
+        reads: subsections and settings of ``[codebook]`` that it reads: ``"fsq"`` is a whole subsection,
+            ``"kmeans.sizes"`` one setting. They and the settings directly in ``[codebook]`` are a codebook's recipe.
+        settings: the ``[codebook]`` section.
     """
 
     name: ClassVar[str]
@@ -56,17 +59,17 @@ class Method(ABC):
 
     @abstractmethod
     def sizes(self, contents: int) -> list[int]:
-        """Codes of every level: what the settings say, defaults where they leave it empty.
+        """Number of codes of every level: from the settings, or the defaults for sizes left empty.
 
         Args:
-            contents: distinct contents that will have codes.
+            contents: number of distinct contents that will get codes.
         """
 
     def check(self) -> None:
-        """Refuses settings that do not go together.
+        """Checks that the settings are compatible.
 
         Raises:
-            ValueError: with the setting and the way out.
+            ValueError: two settings contradict each other.
         """
         if self.settings.collisions != "next_best":
             return
@@ -92,25 +95,25 @@ class Method(ABC):
     ) -> Codebook:
         """Fits all levels.
 
-        Memory: the embeddings once, and once more unless they may be overwritten; beside them what the method says.
+        Memory: the embeddings, a copy of them unless ``overwrite``, and the memory that the method documents.
 
         Args:
-            embeddings: L2-normalised, shape (n, d).
-            contents: distinct contents that will have codes, for the default sizes; None for n.
-            start: a codebook of the same embedding space to start from, so that codes mean what they did; levels of
-                other shapes start anew.
-            overwrite: whether ``embeddings`` may hold the last residual afterwards; a writable memory-mapped file then
-                serves for samples larger than memory.
+            embeddings: L2-normalised embeddings, shape (n, d).
+            contents: number of distinct contents that will get codes, for the default sizes; None for n.
+            start: codebook of the same embedding space for a warm start, which keeps the meaning of codes; levels with
+                other shapes start from scratch.
+            overwrite: whether ``embeddings`` may be overwritten by residuals; with a writable memory-mapped array this
+                allows samples larger than memory.
 
         Raises:
-            ValueError: no embeddings, or some that are not finite.
+            ValueError: there are no embeddings, or some contain NaN or infinity.
         """
         if len(embeddings) == 0:
-            raise ValueError("a codebook needs at least one embedding to be fitted on")
+            raise ValueError("a codebook needs at least one embedding to be fitted on; run embed_items first")
         for rows in blocks(len(embeddings)):
             assert_finite(embeddings[rows])
         return self._fit(embeddings if overwrite else embeddings.copy(), contents or len(embeddings), start)
 
     @abstractmethod
     def _fit(self, vectors: NDArray[np.float32], contents: int, start: Codebook | None) -> Codebook:
-        """Fits all levels; the vectors, shape (n, d), may be overwritten."""
+        """Fits all levels; it may overwrite the vectors, shape (n, d)."""

@@ -1,4 +1,4 @@
-"""QARM V1's VQ code: the nearest items of an item, by embedding."""
+"""Nearest items of an item by embedding (the VQ code of QARM V1)."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ LEAST_PROBES = 16
 def nearest_others(
     queries: NDArray[np.float32], embeddings: NDArray[np.float32] | faiss.Index, own: NDArray[np.int64], k: int
 ) -> NDArray[np.int64]:
-    """The k nearest embeddings by inner product, an item's own left out.
+    """The k nearest other embeddings of each query by inner product.
 
     Args:
         queries: shape (n, d).
-        embeddings: shape (m, d), searched exactly; or an index of them, searched as well as it can.
-        own: position of each query in ``embeddings``, shape (n,).
-        k: neighbours wanted.
+        embeddings: an array of shape (m, d) for an exact search, or an index of it for an approximate search.
+        own: position of each query in ``embeddings``, shape (n,); it is left out of the result.
+        k: number of neighbours.
 
     Returns:
-        Positions, nearest first, shape (n, min(k, m - 1)); -1 where an index found fewer.
+        Positions, nearest first, shape (n, min(k, m - 1)), padded with -1 if an index finds fewer.
     """
     count = embeddings.ntotal if isinstance(embeddings, faiss.Index) else len(embeddings)
     k = min(k, count - 1)
@@ -41,7 +41,7 @@ def nearest_others(
         return np.empty((len(queries), 0), np.int64)
     found = np.concatenate([_search(block, embeddings, k + 1) for block in same_blocks(queries)])[: len(queries)]
     others = found != own[:, None]
-    # Where the own row is not among the k + 1 (equal embeddings crowd it out), the last one goes instead.
+    # If equal embeddings push a query's own row out of the k + 1, the last one is dropped instead.
     others[others.all(1), -1] = False
     return found[others].reshape(len(queries), k)
 
@@ -58,13 +58,13 @@ def _search(queries: NDArray[np.float32], embeddings: NDArray[np.float32] | fais
 def write_index(embeddings: NDArray[np.float32], kind: str, path: Path) -> None:
     """Builds an approximate index of embeddings and writes it to a file.
 
-    Memory: the embeddings once beside those given, and for ``hnsw`` 256 bytes of links each. Deterministic for ``ivf``;
-    ``hnsw`` links as threads come.
+    Memory: a copy of the embeddings, and for ``hnsw`` also 256 bytes of links per embedding. ``ivf`` is deterministic;
+    ``hnsw`` depends on the timing of threads.
 
     Args:
-        embeddings: shape (m, d); a memory-mapped file serves.
-        kind: ``ivf`` (inverted lists, four times the root of the count; a sixty-fourth is searched) or ``hnsw``.
-        path: of the file.
+        embeddings: shape (m, d); may be memory-mapped.
+        kind: ``ivf`` (``4 * sqrt(m)`` inverted lists, of which a query searches 1/64) or ``hnsw``.
+        path: path of the file.
     """
     count, dimension = embeddings.shape
     index = _hnsw(dimension) if kind == "hnsw" else _trained_ivf(embeddings)
@@ -90,5 +90,5 @@ def _trained_ivf(embeddings: NDArray[np.float32]) -> faiss.Index:
 
 @cache
 def read_index(path: Path) -> faiss.Index:
-    """An index from its file, memory-mapped, once a process."""
+    """Opens an index file memory-mapped; cached per process."""
     return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)

@@ -1,9 +1,9 @@
-"""What a prefix of codes stands for beyond the sum of its centroids.
+"""Prefix means: the mean residual of the contents that share all codes before the last level.
 
-Every level's centroids are shared by all prefixes, so that a whole group of contents may lie off the sum of theirs by
-one and the same vector, and the last level's few codes would be spent on saying it again for each. Here every prefix
-with enough contents has a mean of its own, as a node of a tree-structured vector quantizer has, and the last level's
-codes tell the contents of one prefix apart.
+A level's centroids are shared by all prefixes, so the contents of one prefix may all have the same offset from the sum
+of their centroids. Without prefix means, the last level would spend its codes on this common offset. Here every prefix
+with enough contents stores its mean residual, like a node of a tree-structured vector quantizer, and the last level's
+codes describe the differences between the contents of one prefix.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from numpy.typing import NDArray
 from models.quantize.kmeans import blocks
 
 MOST_PREFIXES = 131_072
-"""Means kept, of the prefixes with the most contents."""
+"""Largest number of prefix means; the prefixes with the most contents are kept."""
 
 
 class PrefixMeans:
-    """A vector for every prefix that has one; zero for the others.
+    """The mean residual of each stored prefix; zero for every other prefix.
 
     Args:
-        sizes: codes of each of the p levels before the last.
-        prefixes: the codes of each prefix, shape (m, p), no two the same.
-        means: of what their contents lie off the sum of the centroids, shape (m, d); kept in half precision.
-        shares: what one of the contents that were fitted on counts in its prefix's mean, shape (m,).
+        sizes: number of codes of each of the p levels before the last.
+        prefixes: distinct prefixes of codes, shape (m, p).
+        means: mean residual of each prefix, shape (m, d); stored in half precision.
+        shares: weight of a single fitted content in the mean of its prefix, shape (m,).
 
     Raises:
-        ValueError: more possible prefixes than a 64-bit number tells apart.
+        ValueError: the number of possible prefixes does not fit into 64 bits.
     """
 
     def __init__(
@@ -50,17 +50,17 @@ class PrefixMeans:
         return len(self.prefixes)
 
     def of(self, codes: NDArray[np.int32]) -> NDArray[np.float32]:
-        """The vectors of codes of shape (n, p), shape (n, d)."""
+        """Prefix means, shape (n, d), of codes of shape (n, p)."""
         return self.with_shares(codes)[0]
 
     def with_shares(self, codes: NDArray[np.int32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The vectors, and what a content that was fitted on counts in its own.
+        """Prefix means, and the weight of a single fitted content in each.
 
         Args:
-            codes: shape (n, p).
+            codes: codes before the last level, shape (n, p).
 
         Returns:
-            Shapes (n, d) and (n,).
+            Means of shape (n, d) and weights of shape (n,).
         """
         vectors = np.zeros((len(codes), self.means.shape[1]), np.float32)
         shares = np.zeros(len(codes), np.float32)
@@ -72,7 +72,7 @@ class PrefixMeans:
         return vectors, shares
 
     def renamed(self, names: Sequence[NDArray[np.int32] | None]) -> PrefixMeans:
-        """The same vectors under other names of the codes; None where a level's stay."""
+        """The same means with renumbered codes; None in ``names`` keeps a level's numbers."""
         columns = [
             code if own is None else own[code]
             for own, code in zip(names[: len(self.sizes)], self.prefixes.T, strict=True)
@@ -88,19 +88,18 @@ class PrefixMeans:
 def fit_prefix_means(
     residual: NDArray[np.float32], codes: NDArray[np.int32], sizes: Sequence[int], minimum: int
 ) -> PrefixMeans:
-    """The mean of the residual over the contents of every prefix that has enough, drawn to zero.
+    """Fits the mean residual of every prefix with enough contents, shrunk toward zero.
 
-    The mean of few contents is partly their own noise. Each is drawn to zero by as many contents as make it the best
-    guess of what new contents of the prefix have in common: the variance within prefixes over that between them (an
-    empirical Bayes estimate, of one number for all prefixes).
+    The mean over few contents is partly noise. A prefix with n contents therefore gets ``sum / (n + k)``, where k is
+    the variance within prefixes divided by the variance between them (an empirical Bayes estimate, one k for all).
 
-    Memory: ``d * 8`` bytes a prefix that has a mean, and a block of the residual.
+    Memory: ``d * 8`` bytes per prefix with a mean, and a block of the residual.
 
     Args:
-        residual: what the levels before left over, shape (n, d); a memory-mapped file serves.
-        codes: of those levels, shape (n, p).
-        sizes: of those levels.
-        minimum: contents from which on a prefix has a mean of its own; one of a single content is drawn to zero most.
+        residual: residuals of the levels before the last, shape (n, d); may be memory-mapped.
+        codes: codes of these levels, shape (n, p).
+        sizes: number of codes of these levels.
+        minimum: smallest number of contents for a prefix to get a mean.
     """
     keys, place, counts = np.unique(_keys(codes, sizes), return_inverse=True, return_counts=True)
     most = np.argsort(-counts, kind="stable")[:MOST_PREFIXES]
@@ -119,22 +118,22 @@ def fit_prefix_means(
             total[to] += np.add.reduceat(taken, first)
             squares += float(np.square(taken).sum(dtype=np.float64))
     n = counts[chosen]
-    shares = 1 / (n + _drawn_by(n, total, squares))
+    shares = 1 / (n + _shrinkage(n, total, squares))
     prefixes = np.stack(np.unravel_index(keys[chosen], tuple(sizes)), 1).astype(np.int32)
     total *= shares[:, None].astype(np.float32)
     return PrefixMeans(sizes, prefixes, total, shares)
 
 
-def _drawn_by(n: NDArray[np.int64], total: NDArray[np.float32], squares: float) -> float:
-    """The variance within prefixes over that between them.
+def _shrinkage(n: NDArray[np.int64], total: NDArray[np.float32], squares: float) -> float:
+    """The variance within prefixes divided by the variance between them.
 
     Args:
-        n: contents of each prefix, shape (m,).
-        total: their sums, shape (m, d).
-        squares: sum of the squared norms of all.
+        n: number of contents of each prefix, shape (m,).
+        total: sum of the residuals of each prefix, shape (m, d).
+        squares: sum of the squared norms of all residuals.
     """
     freedom = int(n.sum()) - len(n)
-    if not freedom:  # no prefix holds two: nothing says how far their contents lie apart
+    if not freedom:  # no prefix has two contents, so the variance within prefixes is unknown
         return 1.0
     of_sums = sum(float((np.square(total[rows]).sum(1, dtype=np.float64) / n[rows]).sum()) for rows in blocks(len(n)))
     within = (squares - of_sums) / freedom
@@ -143,15 +142,15 @@ def _drawn_by(n: NDArray[np.int64], total: NDArray[np.float32], squares: float) 
 
 
 def take_others_means(means: PrefixMeans, residual: NDArray[np.float32], codes: NDArray[np.int32]) -> None:
-    """Subtracts from every content, in place, the mean of its prefix as it would be without this content.
+    """Subtracts from every residual, in place, the leave-one-out mean of its prefix.
 
-    A new content is no part of its prefix's mean, and what is fitted on the residual is to suit it: without one of
-    ``n`` contents a mean ``m`` leaves ``(r - m) / (1 - s)`` of its ``r``, where ``s`` is its share in ``m``.
+    New contents are not part of their prefix's mean, so the next level is fitted on residuals that are left by a mean
+    without the content itself: ``(r - m) / (1 - s)`` for a residual r, a mean m and the content's weight s in m.
 
     Args:
-        means: fitted on these contents.
-        residual: what the levels before left over, shape (n, d).
-        codes: of those levels, shape (n, p).
+        means: prefix means, fitted on these contents.
+        residual: residuals of the levels before the last, shape (n, d).
+        codes: codes of these levels, shape (n, p).
     """
     for rows in blocks(len(residual)):
         vectors, shares = means.with_shares(codes[rows])
@@ -159,13 +158,15 @@ def take_others_means(means: PrefixMeans, residual: NDArray[np.float32], codes: 
 
 
 def others_means(means: PrefixMeans, left: NDArray[np.float32], codes: NDArray[np.int32]) -> NDArray[np.float32]:
-    """What :func:`take_others_means` subtracted, by what it left; shapes (n, d) and (n, p) to (n, d)."""
+    """The means that :func:`take_others_means` subtracted, shape (n, d), from its results ``left``, shape (n, d)."""
     vectors, shares = means.with_shares(codes)
     return vectors - shares[:, None] * left
 
 
 def _keys(codes: NDArray[np.int32], sizes: Sequence[int]) -> NDArray[np.int64]:
-    """One number for each row of codes."""
+    """One integer per distinct row of codes."""
     if math.prod(sizes) >= 2**63:
-        raise ValueError(f"levels of {list(sizes)} codes have too many prefixes; use fewer or smaller levels")
+        raise ValueError(
+            f"codebook.kmeans.sizes: levels of {list(sizes)} codes have too many prefixes; set fewer or smaller levels"
+        )
     return np.asarray(np.ravel_multi_index(tuple(codes.T.astype(np.int64)), tuple(sizes)), np.int64)

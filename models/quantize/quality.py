@@ -1,4 +1,4 @@
-"""How good codes are, by the definitions of docs/definitions.md."""
+"""Quality measures of codes, as defined in docs/definitions.md."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COLLAPSED = 0.5
 
 
 def reconstruction_errors(embeddings: NDArray[np.float32], reconstructions: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Squared L2 distance to the reconstruction over the squared norm, of every row; shape (n,)."""
+    """Squared L2 distance to the reconstruction, divided by the squared norm of the embedding; shape (n,)."""
     distance = ((embeddings - reconstructions) ** 2).sum(1)
     return (distance / (embeddings**2).sum(1)).astype(np.float32)
 
@@ -23,12 +23,12 @@ def reconstruction_errors(embeddings: NDArray[np.float32], reconstructions: NDAr
 def hit_rates(
     embeddings: NDArray[np.float32], reconstructions: NDArray[np.float32], ks: Sequence[int]
 ) -> dict[int, float]:
-    """HR@k of codes: share of rows found among the k nearest embeddings to their own reconstruction.
+    """HR@k of codes: share of embeddings that are among the k nearest embeddings to their own reconstruction.
 
     Args:
         embeddings: shape (n, d).
-        reconstructions: of the same rows.
-        ks: cut-offs.
+        reconstructions: reconstruction of each embedding, shape (n, d).
+        ks: the values of k.
     """
     k = min(max(ks), len(embeddings))
     _, found = faiss.knn(reconstructions, np.ascontiguousarray(embeddings), k)
@@ -37,11 +37,11 @@ def hit_rates(
 
 
 def quality_of(codebook: Codebook, embeddings: NDArray[np.float32]) -> dict[str, float]:
-    """Every number that a codebook's card gives, over distinct contents.
+    """All quality measures on a codebook's card, over distinct contents.
 
     Args:
-        codebook: fitted.
-        embeddings: of distinct contents, shape (n, d).
+        codebook: a fitted codebook.
+        embeddings: embeddings of distinct contents, shape (n, d).
 
     Returns:
         ``reconstruction_error`` (mean), ``hr@1``, ``hr@10``, ``collision_rate``, ``unique_rate``, ``items_per_sid``;
@@ -60,27 +60,27 @@ def quality_of(codebook: Codebook, embeddings: NDArray[np.float32]) -> dict[str,
 
 
 def collapsed_levels(quality: Mapping[str, float], sizes: Sequence[int], contents: int) -> list[int]:
-    """Levels, from 1, whose codes carry less than half the bits that they could over so many contents.
+    """Numbers, from 1, of levels whose entropy is below half its possible maximum for the number of contents.
 
     Args:
-        quality: of :func:`quality_of`.
-        sizes: codes of every level.
-        contents: that it was fitted on.
+        quality: result of :func:`quality_of`.
+        sizes: number of codes of every level.
+        contents: number of contents that the codebook was fitted on.
     """
     most = [math.log2(max(min(size, contents), 1)) for size in sizes]
     return [i for i, bits in enumerate(most, 1) if quality[f"entropy_bits.level_{i}"] < COLLAPSED * bits]
 
 
 def collision_numbers(bucket_sizes: NDArray[np.int64], bucket_counts: NDArray[np.int64]) -> dict[str, float]:
-    """Collision rate, unique rate and mean bucket size.
+    """Collision rate, unique rate and mean number of items per SID.
 
     Args:
-        bucket_sizes: distinct numbers of items that share one SID.
-        bucket_counts: how many SIDs have that many items.
+        bucket_sizes: distinct values of the number of items that share one SID.
+        bucket_counts: number of SIDs with each of these numbers of items.
 
     Returns:
-        ``collision_rate``: items sharing their SID with another / items. ``unique_rate``: distinct SIDs / items.
-        ``items_per_sid``: mean over items of the size of their SID's bucket.
+        ``collision_rate``: items that share their SID with another item / items. ``unique_rate``: distinct SIDs /
+        items. ``items_per_sid``: mean over items of the number of items with the same SID.
     """
     items = int((bucket_sizes * bucket_counts).sum())
     alone = int(bucket_counts[bucket_sizes == 1].sum())
@@ -92,6 +92,6 @@ def collision_numbers(bucket_sizes: NDArray[np.int64], bucket_counts: NDArray[np
 
 
 def entropy(counts: NDArray[np.int64]) -> float:
-    """Shannon entropy, in bits, of how often each code is used."""
+    """Shannon entropy, in bits, of the distribution of codes, from the number of uses of each code."""
     shares = counts[counts > 0] / counts.sum()
     return float(-(shares * np.log2(shares)).sum())

@@ -1,4 +1,4 @@
-"""Levels of nearest centroids, each fitted on what the ones before left over."""
+"""Fits k-means levels one after the other, each on the residual of the previous levels."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def fit_residual_kmeans(
     seed: int,
     start: Codebook | None = None,
 ) -> tuple[list[KMeansLevel], NDArray[np.int32]]:
-    """Fits one level after the other, and takes each one's centroids away from the vectors, in place.
+    """Fits levels one after the other, and subtracts each level's centroids from the vectors in place.
 
     Args:
-        residual: the vectors, shape (n, d); what all levels leave over afterwards.
-        sizes: centroids of every level.
-        settings: iterations, and whether the levels are balanced.
-        seed: of the first level's initial centroids; a further one's is higher by one.
-        start: a codebook whose centroids each level of the same shape starts from.
+        residual: the vectors, shape (n, d); afterwards the residual of all levels.
+        sizes: number of centroids of every level.
+        settings: the ``[codebook.kmeans]`` section.
+        seed: random seed of the first level's initial centroids; increased by one for each further level.
+        start: codebook for a warm start; a level uses its centroids if the shapes are equal.
 
     Returns:
         The levels, and the vectors' codes, shape (n, levels).

@@ -1,7 +1,7 @@
-"""Work on rows in blocks of one shape.
+"""Divides rows into blocks of one fixed shape.
 
-A matrix product of another shape may differ in its last bit, and a vector at the boundary of two codes with it: what a
-row gets would depend on the rows that happen to come with it.
+The last bit of a matrix product may depend on the matrix's shape, which can change the code of a vector that lies on
+the boundary of two codes. With blocks of one shape, a row's result does not depend on the other rows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ ROWS = 1024
 
 
 def same_blocks(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Blocks of 1024 rows, the last one padded with zeros; one block of zeros where there are no rows."""
+    """Blocks of 1024 rows, the last one padded with zeros; without rows, one block of zeros."""
     for start in range(0, max(len(rows), 1), ROWS):
         block = rows[start : start + ROWS]
         if len(block) < ROWS:

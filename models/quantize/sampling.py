@@ -1,4 +1,4 @@
-"""Batches of rows in random order."""
+"""Random batches of rows."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import torch
 
 
 def random_batches(n: int, size: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
-    """Positions of rows, every row once before any comes again, without end.
+    """Endless batches of row numbers; each epoch contains every row once, in a new random order.
 
     Args:
-        n: rows.
-        size: rows a batch; the last one of a pass may be smaller.
-        generator: of the order.
+        n: number of rows.
+        size: rows per batch; the last batch of an epoch may be smaller.
+        generator: random generator of the order.
     """
     while True:
         yield from torch.randperm(n, generator=generator).split(size)

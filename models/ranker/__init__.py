@@ -1,1 +1,1 @@
-"""The GSU/ESU ranker, its search, its training and its metrics."""
+"""The GSU/ESU ranker: its examples, network, training, serving and baselines."""

@@ -1,4 +1,4 @@
-"""What the ranker is held against: baselines, each declared in a file of its own in :mod:`models.ranker.baselines`."""
+"""Baselines that the ranker is compared with; each is declared in a file in :mod:`models.ranker.baselines`."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 RANKER = "qarm"
-"""The ranker's own name, in its files and beside its baselines'."""
+"""Name of the ranker in file names and in the names of metrics."""
 
 BOTH = ("recent", "found")
 """The histories that the ranker attends to."""
 
 ITS_OWN: Mapping[str, Any] = {"histories": BOTH}
-"""What of the ranker's shape the settings do not decide."""
+"""Fields of the ranker's shape that do not come from the settings."""
 
 
 class Baseline:
-    """Something that scores the same examples as the ranker.
+    """A baseline, which scores the same examples as the ranker.
 
     Attributes:
-        name: in the names of metrics, ``<task>.auc.<name>``.
-        title: in tables for people.
-        meaning: what it is, without a full stop.
-        nightly: whether every night measures it; the benchmarks measure all.
+        name: name in metrics, ``<task>.auc.<name>``.
+        title: title in tables.
+        meaning: description, without a full stop.
+        nightly: whether the nightly run measures it; the benchmarks measure all baselines.
     """
 
     name: ClassVar[str]
@@ -32,13 +32,13 @@ class Baseline:
 
 
 class TrainedBaseline(Baseline):
-    """A model of the ranker's harness with parts left out or searched in another way, trained as the ranker is.
+    """A variant of the ranker with fewer parts or another search, trained with the same code and settings.
 
     Attributes:
-        examples: the ``examples.search`` that made the histories it reads in the benchmarks.
-        histories: that it attends to.
+        examples: value of ``examples.search`` for the examples that it reads in the benchmarks.
+        histories: histories that it attends to.
         search: see :class:`models.ranker.network.shape.RankerShape`.
-        use: switches that are on where the settings turn them on, too.
+        use: switches that it turns on if the settings turn them on as well.
     """
 
     examples: ClassVar[str]
@@ -48,12 +48,12 @@ class TrainedBaseline(Baseline):
 
     @classmethod
     def fixed(cls) -> dict[str, Any]:
-        """What of the ranker's shape it does not take from the settings."""
+        """Fields of its shape that do not come from the settings."""
         return {"histories": cls.histories, "search": cls.search, "use": cls.use}
 
 
 class ColumnBaseline(Baseline):
-    """A number of the example that is a score as it is.
+    """A baseline whose score is a column of the example, without training.
 
     Attributes:
         column: ``train_events`` (positive events on the target in the train period), or a column of

@@ -102,7 +102,7 @@ def test_hostile_embeddings_and_settings(night: Night) -> None:
             night.run("codebook.method=vq", "codebook.kmeans.sizes=[4]", "codebook.collisions=next_best", fit=fit)
     with pytest.raises(UserError, match="vq has one level"):
         night.run("codebook.method=vq", "codebook.kmeans.sizes=[4, 4]")
-    with pytest.raises(UserError, match=r"codebook\.method: no method toys; the methods are fsq, res_kmeans"):
+    with pytest.raises(UserError, match=r"codebook\.method: there is no method toys; set one of fsq, res_kmeans"):
         night.run("codebook.method=toys")
 
 

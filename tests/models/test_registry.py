@@ -27,7 +27,7 @@ def test_a_class_is_found_where_it_stands(tmp_path: Path, monkeypatch: pytest.Mo
         found = classes_in("tools", [str(package)], base)
         assert {name: kind.__name__ for name, kind in found.items()} == {"hammer": "Hammer", "saw": "Saw"}
         (package / "twice.py").write_text(TWICE)
-        with pytest.raises(ValueError, match="tools: two classes are called saw"):
+        with pytest.raises(ValueError, match="tools: two classes have the name saw"):
             classes_in("tools", [str(package)], base)
     finally:
         for name in [name for name in sys.modules if name.partition(".")[0] in ("tools", "base_of_tools")]:

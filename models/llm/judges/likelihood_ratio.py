@@ -1,4 +1,4 @@
-"""A judge by likelihoods: does having bought one item make the other likelier?"""
+"""A judge that compares the target's likelihood with and without the purchase of the trigger."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from models.llm.prompts import NO_PURCHASE_PROMPT, purchase_prompt
 class LikelihoodRatioJudge(LocalJudge):
     """``log p(target | bought trigger) - log p(target)``, per token of the target.
 
-    Stands in for the paper's yes/no question (QARM V2, section on the reasoning filter), which a small model cannot
-    answer.
+    It replaces the paper's yes/no question (QARM V2, section on the reasoning filter), which a small model cannot
+    answer reliably.
 
     Args:
         folder: a converted model with a language-model head.
-        parameters: how it reads.
+        parameters: lengths and dtype.
 
     Raises:
         ValueError: the model has no language-model head.
@@ -38,7 +38,7 @@ class LikelihoodRatioJudge(LocalJudge):
         self._unconditional: dict[str, float] = {}
 
     def opinions(self, triggers: Sequence[str], targets: Sequence[str]) -> Opinions:
-        """Scores in nats per target token; each target's unconditional term is computed once."""
+        """Scores in nats per target token; the unconditional likelihood of each distinct target is computed once."""
 
         def unconditional(texts: Sequence[str]) -> NDArray[np.float64]:
             return self._likelihood.of_continuations([NO_PURCHASE_PROMPT] * len(texts), texts)

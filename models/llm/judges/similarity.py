@@ -1,4 +1,4 @@
-"""A judge by embeddings: how near are both texts?"""
+"""A judge that compares the embeddings of both items' texts."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from models.llm.prompts import embedding_prompt
 
 
 class SimilarityJudge(LocalJudge):
-    """Cosine of the items' embeddings.
+    """Cosine similarity of the embeddings of both items' texts.
 
     Args:
         folder: a converted model.
-        parameters: how it reads.
+        parameters: layer, lengths and dtype.
     """
 
     name = "similarity"
@@ -30,7 +30,7 @@ class SimilarityJudge(LocalJudge):
         self._vectors: dict[str, NDArray[np.float32]] = {}
 
     def opinions(self, triggers: Sequence[str], targets: Sequence[str]) -> Opinions:
-        """Scores from -1 to 1; each text is embedded once."""
+        """Scores from -1 to 1; each distinct text is embedded once."""
         left, right = (remembered(side, self._vectors, self._embed) for side in (triggers, targets))
         return Opinions((left * right).sum(1).astype(np.float64), [None] * len(triggers))
 

@@ -15,14 +15,15 @@ from models.llm.prompts import ANY_PRODUCT, yes_no_question
 
 
 class YesNoJudge(LocalJudge):
-    """The paper's question, answered by the log-probability of Yes less that of No.
+    """The paper's question, scored by the log-probability of Yes minus that of No.
 
-    From it the pull that each item has beside any product is taken away: a model leans to one answer, more so after
-    some titles, and a title that tells it what to answer tells it so whatever the other item is.
+    A model is biased towards one answer, and the bias depends on the titles; a title may even contain an instruction to
+    answer Yes. The score is therefore corrected by each item's bias, which is its score beside the words "a product" in
+    place of the other item.
 
     Args:
         folder: a converted model with a language-model head.
-        parameters: how it reads.
+        parameters: lengths and dtype.
 
     Raises:
         ValueError: the model has no language-model head.
@@ -40,7 +41,7 @@ class YesNoJudge(LocalJudge):
         self._as_target: dict[str, float] = {}
 
     def opinions(self, triggers: Sequence[str], targets: Sequence[str]) -> Opinions:
-        """Scores in nats; 0 is what two items have that only pull for themselves."""
+        """Scores in nats, corrected by half the sum of both items' biases; above 0 the items are judged related."""
         pull = remembered(triggers, self._as_trigger, lambda texts: self._ask(texts, [ANY_PRODUCT] * len(texts)))
         pull += remembered(targets, self._as_target, lambda texts: self._ask([ANY_PRODUCT] * len(texts), texts))
         return Opinions(self._ask(triggers, targets) - pull / 2, [None] * len(triggers))
@@ -58,7 +59,7 @@ class YesNoJudge(LocalJudge):
         return np.asarray(answers[:, 0] - answers[:, 1])
 
     def _cut(self, text: str) -> str:
-        """The text at its longest, without the words that the model's own format is made of."""
+        """The text without the model's special tokens, truncated to ``max_tokens``."""
         tokenizer = self._likelihood.tokenizer
         for special in tokenizer.all_special_tokens:
             text = text.replace(special, " ")

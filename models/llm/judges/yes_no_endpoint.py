@@ -1,4 +1,4 @@
-"""A judge that asks the model behind an endpoint the paper's yes/no question."""
+"""A judge that asks the paper's yes/no question to the model behind an endpoint."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from models.llm.prompts import yes_no_question
 
 
 class EndpointJudge(Judge):
-    """The paper's yes/no question to a model behind an endpoint; its reason is kept.
+    """Asks the paper's yes/no question to the model behind an endpoint, and keeps the model's reason.
 
     Args:
-        parameters: how it is asked.
+        parameters: address and limits of the endpoint.
     """
 
     name = "yes_no_endpoint"
@@ -29,7 +29,7 @@ class EndpointJudge(Judge):
         self._parameters = parameters
 
     def opinions(self, triggers: Sequence[str], targets: Sequence[str]) -> Opinions:
-        """Scores: 1 for Yes, -1 for No, NaN where there was no answer; a reason "" is a reply without words."""
+        """Scores: 1 for Yes, -1 for No, NaN without an answer. The reason "" means that the reply was empty."""
         cut = self._parameters.item_characters
         replies = ask(
             self._parameters,
@@ -44,14 +44,14 @@ class EndpointJudge(Judge):
 
 
 def answer_of(reply: str) -> tuple[float, str | None]:
-    """Reads a reply to the yes/no question.
+    """Parses a reply to the yes/no question.
 
     Args:
         reply: what the model wrote; its last ``<answer>`` counts.
 
     Returns:
-        1 for Yes, -1 for No, NaN where neither stands there; and the words before the answer, None where there are
-        none. A reply without an answer is all words.
+        The score: 1 for Yes, -1 for No, NaN without an answer. The reason: the text before the answer, None if there is
+        no such text; without an answer, the whole reply.
     """
     found = list(re.finditer(r"<answer>\s*(yes|no)\b[^<]*</answer>", reply, re.IGNORECASE))
     if not found:

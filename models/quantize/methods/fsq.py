@@ -1,4 +1,4 @@
-"""One FSQ level, on the embeddings themselves."""
+"""A single FSQ level that quantizes the embeddings."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ MOST_BITS = 30
 
 
 class Fsq(Method):
-    """An FSQ level alone, which has no codes before it."""
+    """A codebook of one FSQ level."""
 
     name = "fsq"
     description = "one FSQ level, on the embeddings themselves"
     reads = ("fsq",)
 
     def sizes(self, contents: int) -> list[int]:
-        """Codes of the one level."""
+        """Number of codes of the single level."""
         return [math.prod(self._dimensions(contents))]
 
     def _dimensions(self, contents: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Residual k-means: levels of nearest centroids, each on what the ones before left over."""
+"""Residual k-means: each level quantizes the residual of the previous levels to the nearest centroid."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from models.quantize.residual_kmeans import fit_residual_kmeans
 
 
 class ResKMeans(Method):
-    """As many levels of nearest centroids as ``codebook.kmeans.sizes`` names."""
+    """A codebook of k-means levels, one for each entry of ``codebook.kmeans.sizes``."""
 
     name = "res_kmeans"
     description = "k-means levels, each on the residual of the ones before"
     reads = ("kmeans",)
     levels: ClassVar[int] = LEVELS
-    """Where the settings name no sizes."""
+    """Number of levels if the settings name no sizes."""
 
     def sizes(self, contents: int) -> list[int]:
-        """Codes of every level."""
+        """Number of codes of every level."""
         return self.settings.kmeans.sizes or [2 ** default_bits(contents)] * self.levels
 
     def _fit(self, vectors: NDArray[np.float32], contents: int, start: Codebook | None) -> Codebook:

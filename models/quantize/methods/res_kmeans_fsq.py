@@ -1,4 +1,4 @@
-"""Res-KmeansFSQ (QARM V2): residual k-means, then FSQ on what is left."""
+"""Res-KmeansFSQ (QARM V2): residual k-means, then FSQ on the last residual."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from models.quantize.residual_kmeans import fit_residual_kmeans
 
 
 class ResKMeansFsq(Method):
-    """K-means levels, the means of their prefixes, and an FSQ level that is told of both.
+    """K-means levels, a mean residual per prefix, and an FSQ level whose decoder reads both.
 
-    Memory of a fit: a few blocks of 16,384 vectors, and the means of at most 131,072 prefixes. The mirrored decoder,
-    which does not know the prefix, has no means.
+    There are no prefix means with ``codebook.fsq.decoder`` other than ``prefix``, because such a decoder does not read
+    the prefix. Memory of a fit: a few blocks of 16,384 vectors, and the means of at most 131,072 prefixes.
     """
 
     name = "res_kmeans_fsq"
@@ -28,7 +28,7 @@ class ResKMeansFsq(Method):
     reads = ("kmeans", "fsq")
 
     def sizes(self, contents: int) -> list[int]:
-        """Codes of every level, the FSQ level last."""
+        """Number of codes of every level, the FSQ level last."""
         return [*self._centroids(contents), math.prod(self._dimensions(contents))]
 
     def _centroids(self, contents: int) -> list[int]:
@@ -57,15 +57,15 @@ class ResKMeansFsq(Method):
 def _before(
     levels: list[KMeansLevel], codes: NDArray[np.int32], means: PrefixMeans | None, residual: NDArray[np.float32]
 ) -> Before:
-    """What the centroids and the mean of their prefix stand for at a row."""
+    """Maps rows to their reconstruction: the sum of their centroids and of the mean of their prefix."""
 
     def before(rows: torch.Tensor) -> torch.Tensor:
         chosen = rows.numpy()
-        stood = np.zeros((len(chosen), residual.shape[1]), np.float32)
+        reconstruction = np.zeros((len(chosen), residual.shape[1]), np.float32)
         for level, code in zip(levels, codes[chosen].T, strict=True):
-            stood += level.centroids[code]
+            reconstruction += level.centroids[code]
         if means is not None:
-            stood += others_means(means, residual[chosen], codes[chosen])
-        return torch.from_numpy(stood)
+            reconstruction += others_means(means, residual[chosen], codes[chosen])
+        return torch.from_numpy(reconstruction)
 
     return before

@@ -1,4 +1,4 @@
-"""RQ-VAE (Lee et al., arXiv 2203.01941), the baseline others use, trained by the vector-quantize-pytorch package."""
+"""RQ-VAE (Lee et al., arXiv 2203.01941), a common baseline, trained by the vector-quantize-pytorch package."""
 
 from __future__ import annotations
 
@@ -21,37 +21,39 @@ COMMITMENT = 0.25
 
 
 class RqVae(Method):
-    """Levels of nearest centroids in a space that an encoder and a decoder learn with them."""
+    """A codebook of nearest-centroid levels in the latent space of an autoencoder that is trained with them."""
 
     name = "rq_vae"
     description = "residual codebooks in the latent space of an autoencoder (RQ-VAE)"
     reads = ("kmeans.sizes", "rq_vae")
 
     def sizes(self, contents: int) -> list[int]:
-        """Codes of every level; three levels by default."""
+        """Number of codes of every level; three levels by default."""
         return self.settings.kmeans.sizes or [2 ** default_bits(contents)] * LEVELS
 
     def _fit(self, vectors: NDArray[np.float32], contents: int, start: Codebook | None) -> Codebook:
         space, levels = fit_rq_vae(vectors, self.sizes(contents), self.settings.rq_vae, self.settings.seed)
-        return Codebook(levels, vectors.shape[1], self.name, space)
+        return Codebook(levels, vectors.shape[1], self.name, space=space)
 
 
 def fit_rq_vae(
     embeddings: NDArray[np.float32], sizes: Sequence[int], settings: RqVaeSettings, seed: int
 ) -> tuple[LatentSpace, list[KMeansLevel]]:
-    """Trains encoder, residual codebooks (moving averages, started by k-means, dead codes replaced) and decoder.
+    """Trains encoder, decoder and residual codebooks.
+
+    The centroids are initialised by k-means and updated by moving averages; unused codes are replaced.
 
     Args:
         embeddings: shape (n, d).
-        sizes: codes of every level.
-        settings: sizes and training.
-        seed: of weights and order.
+        sizes: number of codes of every level.
+        settings: the ``[codebook.rq_vae]`` section.
+        seed: random seed of the weights and of the order.
 
     Returns:
-        The space, and in it one level of nearest centroids for each size.
+        The latent space, and one level of centroids in it for each size.
 
     Raises:
-        ValueError: the package is not installed, or the first batch is smaller than a level.
+        ValueError: the package is not installed, or there are fewer embeddings than codes in a level.
     """
     try:
         from vector_quantize_pytorch import ResidualVQ
@@ -59,7 +61,10 @@ def fit_rq_vae(
         raise ValueError("codebook.method = rq_vae needs a package: pip install vector-quantize-pytorch") from None
     s = settings
     if len(embeddings) < max(sizes):
-        raise ValueError(f"rq_vae with levels of {max(sizes)} codes needs as many contents, not {len(embeddings)}")
+        raise ValueError(
+            f"codebook.kmeans.sizes: rq_vae needs at least as many contents as codes in a level, {max(sizes)},"
+            f" not {len(embeddings)}; set smaller sizes"
+        )
     data = torch.from_numpy(np.ascontiguousarray(embeddings, np.float32))
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):

@@ -1,4 +1,4 @@
-"""The baselines, one file each: a new file with a :class:`models.ranker.baseline.Baseline` is a new baseline."""
+"""The baselines, one file each; a new file with a :class:`models.ranker.baseline.Baseline` adds a baseline."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from models.ranker.baseline import Baseline, ColumnBaseline, TrainedBaseline
 from models.registry import classes_in
 
 BASELINES: Mapping[str, type[Baseline]] = classes_in(__name__, __path__, Baseline)
-"""By name."""
+"""All baselines by name."""
 
 TRAINED = {name: found for name, found in BASELINES.items() if issubclass(found, TrainedBaseline)}
 COLUMNS = {name: found for name, found in BASELINES.items() if issubclass(found, ColumnBaseline)}

@@ -6,7 +6,7 @@ from models.ranker.baseline import TrainedBaseline
 
 
 class Eta(TrainedBaseline):
-    """Ids, counts, and age, action and place of the events, as every baseline of this kind reads."""
+    """Reads ids, counts, and the age, action and position of the events, like every trained baseline."""
 
     name = "eta"
     title = "ETA"

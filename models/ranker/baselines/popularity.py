@@ -1,4 +1,4 @@
-"""How many positive events the target had in the train period."""
+"""Popularity: the number of positive events on the target in the train period."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from models.ranker.baseline import ColumnBaseline
 
 
 class Popularity(ColumnBaseline):
-    """The same score for every user."""
+    """Gives a target the same score for every user."""
 
     name = "popularity"
     title = "popularity"

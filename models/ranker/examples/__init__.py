@@ -1,1 +1,1 @@
-"""Ranking examples: a user's history searched and counted for every target (numpy, numba)."""
+"""Ranking examples: for every target, a search of the user's history and features of it (numpy and numba)."""

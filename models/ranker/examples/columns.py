@@ -1,4 +1,4 @@
-"""What the ranker reads of a target beside its histories' events."""
+"""Computes the features of targets, which the ranker reads in addition to the events of their histories."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from schemas.features import FEATURES
 
 
 def target_columns(of: Context) -> dict[str, NDArray[Any]]:
-    """Features by name, a row a target: all that are declared but those counted over all users on the cluster."""
+    """Features by name, one row per target, except those that Spark counts over all users."""
     functions = feature_functions()
     names = [feature.name for feature in FEATURES if feature.count is None]
     return {name: np.ascontiguousarray(functions[name](of)) for name in names}

@@ -1,4 +1,4 @@
-"""What every feature of one user's targets is computed from."""
+"""The inputs of all features of one user's targets."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from models.ranker.examples.targets import ExampleParameters, Targets
 
 @dataclass(frozen=True)
 class Context:
-    """One user's targets and past. What several features need is made when it is first asked for, and kept.
+    """One user's targets and past; values that several features share are computed at first use and cached.
 
     Attributes:
-        targets: what is ranked, n of them.
-        past: the user's h positive events; each target sees those strictly before its time.
-        index: what is known of the items.
-        parameters: the search and its length.
+        targets: the n targets to rank.
+        past: the user's h positive events; those strictly before a target's time are visible to it.
+        index: attributes of all items.
+        parameters: parameters of the search.
     """
 
     targets: Targets
@@ -34,22 +34,25 @@ class Context:
 
     @cached_property
     def visible(self) -> NDArray[np.int64]:
-        """How many of the oldest events each target may see, shape (n,)."""
+        """Number of events visible to each target, which are the oldest ones, shape (n,)."""
         return np.searchsorted(self.past.times, self.targets.times, side="left")
 
     @cached_property
     def found(self) -> Found:
-        """What the search finds."""
+        """Result of the search for every target."""
         return find(self.targets.rows, self.visible, self.past.rows, self.index, parameters=self.parameters)
 
     @cached_property
     def same_item(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Visible events on the target, and the position of the last, -1 for none; each of shape (n,)."""
+        """Number of visible events on the target's item, and position of the last or -1; each of shape (n,)."""
         return times_before(self.targets.rows, self.visible, self.past.rows)
 
     @cached_property
     def same_codes(self) -> list[tuple[NDArray[np.int32], NDArray[np.int32]]]:
-        """The same of events that share the target's first code, its first two, and so on; one for every level."""
+        """Visible events that share leading codes with the target, for 1, 2 and 3 codes.
+
+        Each entry holds the number of these events and the position of the last or -1, each of shape (n,).
+        """
         of_target, of_event = self.index.codes[self.targets.rows], self.past.codes
         return [
             times_before(leading_keys(of_target, levels), self.visible, leading_keys(of_event, levels))
@@ -58,14 +61,14 @@ class Context:
 
     @cached_property
     def behaviour_fits(self) -> list[tuple[int, NDArray[np.int64]]]:
-        """Fits of behaviour vectors, each with the targets, if any, that it is the newest one fitted before."""
+        """The number of each fit of behaviour vectors, with the targets whose newest usable fit it is."""
         fits = np.searchsorted(self.index.behaviour_until, self.targets.times, side="right") - 1
         return [(number, np.flatnonzero(fits == number)) for number in np.unique(fits[fits >= 0]).tolist()]
 
     def gap_since(self, positions: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Bucket of the time between each target and an event, 0 for none; shape (n,).
+        """Bucket of the time between each target and one event, 0 for no event; shape (n,).
 
         Args:
-            positions: of an event for each target, -1 for none, shape (n,).
+            positions: position of an event for each target, or -1, shape (n,).
         """
         return buckets(self.targets.times, self.past.times, positions[:, None], GAPS)[:, 0]

@@ -1,7 +1,7 @@
-"""How many distinct items of a target's kind a user took, in all and lately.
+"""Numbers of distinct items that a user took, by how much they share with the target, in all and recently.
 
-Who bought one milk a hundred times will hardly take another; who took thirty yoghurts may take the next. Counts of
-events cannot tell the two apart, so here every item counts once, at its first time.
+A user who bought one kind of milk a hundred times will hardly buy another, while a user who bought thirty different
+yoghurts may buy a new one. Numbers of events do not show this difference, so each item counts once, at its first event.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from models.ranker.examples.registry import feature
 from models.ranker.examples.search_index import SearchIndex
 
 LATELY = 100
-"""Distinct items that count as the latest; so many latest events are looked through for first times."""
+"""Number of latest distinct items that count as recent; for the kind ``all``, the number of latest events instead."""
 
 
 @feature
 def distinct_items(of: Context) -> NDArray[np.int32]:
-    """Items of every kind, then the latest of them: all, of the target's category, its sid_1, its sid_1 and sid_2.
+    """Distinct items in all, then distinct recent items, each for four kinds of item.
 
-    0 of the kinds that a target has no category or code for. Of all items, the latest are first times in the latest
-    events.
+    The kinds are: all items, items of the target's category, with its sid_1, and with its sid_1 and sid_2. The number
+    is 0 if the target has no category or code. Recent items are among the last :data:`LATELY` distinct items; in the
+    kind of all items, they are the items whose first event is among the last :data:`LATELY` events.
     """
     history, visible = of.past.rows, of.visible
     first = np.sort(np.unique(history, return_index=True)[1])
@@ -38,7 +39,7 @@ def distinct_items(of: Context) -> NDArray[np.int32]:
 
 
 def _kinds(rows: NDArray[np.int64], index: SearchIndex) -> list[NDArray[np.int64]]:
-    """A key of every kind but all, -1 where an item has none; each of shape (n,)."""
+    """Keys of each kind except ``all``, -1 for an item without one; each of shape (n,)."""
     category, codes = index.category[rows], index.codes[rows]
-    unsigned = category & np.iinfo(np.int64).max  # a hash may be negative, a key may not
+    unsigned = category & np.iinfo(np.int64).max  # hashes may be negative, keys may not
     return [np.where(category == 0, -1, unsigned), leading_keys(codes, 1), leading_keys(codes, 2)]

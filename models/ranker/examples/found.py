@@ -1,4 +1,4 @@
-"""The events of a user's past that the search finds for every target."""
+"""Searches a user's past for the events that matter for each target."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from models.ranker.examples.targets import ExampleParameters
 from models.ranker.examples.top_k import TIERS
 
 MOST_SIMILAR = 50
-"""Events whose similarity is kept for each target, however events are found."""
+"""Number of highest similarities that are kept for each target, for any kind of search."""
 
 
 class Found(NamedTuple):
-    """What a search says of every target.
+    """Result of the search for every target.
 
     Attributes:
-        positions: of the events found, -1 where there are no more, shape (n, found_length).
-        scores: similarity of the search embeddings of found event and target, however it was found, 0 for padding,
-            shape (n, found_length).
-        tiers: events before by the tier of their similarity to the target, shape (n, TIERS).
-        best: the highest similarities to events before, best first, 0 where there are no more, shape (n,
+        positions: positions of the found events, padded with -1, shape (n, found_length).
+        scores: similarity of each found event to the target by search embeddings, for any kind of search; 0 for
+            padding, shape (n, found_length).
+        tiers: number of visible events in each tier of similarity to the target, shape (n, TIERS).
+        best: highest similarities of visible events to the target, highest first, padded with 0, shape (n,
             MOST_SIMILAR).
     """
 
@@ -42,14 +42,14 @@ def find(
     *,
     parameters: ExampleParameters,
 ) -> Found:
-    """Searches a user's past for every target, in one call.
+    """Searches a user's past for all targets in one call.
 
     Args:
-        targets: item rows, shape (n,).
-        visible: how many of the oldest events each target may see, shape (n,).
+        targets: item rows of the targets, shape (n,).
+        visible: number of events visible to each target, which are the oldest ones, shape (n,).
         history: item rows of the user's events, oldest first, shape (h,).
-        index: embeddings, codes and categories.
-        parameters: the search and its length.
+        index: attributes of all items.
+        parameters: kind and length of the search.
     """
     of_target, of_event = index.search_embeddings[targets], index.search_embeddings[history]
     tiers = np.zeros((len(targets), TIERS), np.int32)
@@ -72,14 +72,14 @@ def exclusive(
     *,
     index: SearchIndex,
 ) -> NDArray[np.int32]:
-    """How many of the found events the searches by category and by item would not find, shape (n,).
+    """Number of found events that neither a search by category nor a search by item would find, shape (n,).
 
     Args:
-        positions: of :class:`Found`.
-        targets: item rows, shape (n,).
-        visible: how many of the oldest events each target may see, shape (n,).
+        positions: ``positions`` of a :class:`Found`.
+        targets: item rows of the targets, shape (n,).
+        visible: number of events visible to each target, which are the oldest ones, shape (n,).
         history: item rows of the user's events, oldest first, shape (h,).
-        index: with the categories.
+        index: attributes of all items.
     """
     alone = positions >= 0
     for by in ("category", "item"):
@@ -89,7 +89,7 @@ def exclusive(
 
 
 def _keys(by: str, rows: NDArray[np.int64], index: SearchIndex) -> NDArray[np.int64]:
-    """What events are found by, shape (rows, levels)."""
+    """Keys that a search compares, shape (rows, levels)."""
     if by == "category":
         return index.category[rows, None]
     if by == "sid":

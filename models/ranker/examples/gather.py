@@ -1,4 +1,4 @@
-"""What history events carry, gathered by position, in one compiled pass each."""
+"""Gathers fields of history events by position, each in one compiled pass."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 
 def gather(values: NDArray[np.int32], positions: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The values at the positions, 0 at -1; shape of ``positions``.
+    """Values at given positions, 0 for position -1; shape (n, k).
 
     Args:
-        values: of one user's events, shape (h,).
-        positions: shape (n, k).
+        values: a value of each of one user's events, shape (h,).
+        positions: positions of events, -1 for padding, shape (n, k).
     """
     out = np.zeros(positions.shape, np.int32)
     _gather(np.ascontiguousarray(values, np.int32), positions, out)
@@ -22,13 +22,16 @@ def gather(values: NDArray[np.int32], positions: NDArray[np.int32]) -> NDArray[n
 def buckets(
     upper: NDArray[np.int64], values: NDArray[np.int64], positions: NDArray[np.int32], borders: NDArray[np.int64]
 ) -> NDArray[np.int32]:
-    """One more than the borders that ``upper`` less the value at the position reaches, 0 at -1; shape of ``positions``.
+    """Bucket of ``upper`` minus the value at each position, shape (n, k).
+
+    Bucket 0 is padding, bucket 1 holds differences below the first border, bucket 2 those from the first border up to
+    the second, and so on.
 
     Args:
-        upper: of every row, shape (n,).
-        values: of one user's events, shape (h,).
-        positions: shape (n, k).
-        borders: ascending, shape (b,).
+        upper: a number for every row, shape (n,).
+        values: a value of each of one user's events, shape (h,).
+        positions: positions of events, -1 for padding, shape (n, k).
+        borders: starts of the second and later buckets, ascending, shape (b,).
     """
     out = np.zeros(positions.shape, np.int32)
     _buckets(upper, values, positions, borders, out)
@@ -44,7 +47,7 @@ def _gather(values, positions, out):  # type: ignore[no-untyped-def] # noqa: ANN
 
 
 @numba.njit(cache=True, nogil=True)
-def _buckets(upper, values, positions, borders, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _buckets(upper, values, positions, borders, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     for row in range(positions.shape[0]):
         for i in range(positions.shape[1]):
             if positions[row, i] >= 0:

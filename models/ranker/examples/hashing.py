@@ -1,4 +1,4 @@
-"""Random numbers that depend on nothing but the row they are for."""
+"""Hash-based random numbers, which depend only on the key of a row."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 
 def scramble(keys: NDArray[np.uint64], salt: int) -> NDArray[np.uint64]:
-    """One 64-bit hash per key, by splitmix64: the same whatever the order and partition of the rows.
+    """One 64-bit hash per key by splitmix64, independent of the order and partition of the rows.
 
     Args:
         keys: 64-bit hashes, shape (n,).
-        salt: gives another hash for the same key.
+        salt: number that selects one of many independent hashes of the same key.
     """
     with np.errstate(over="ignore"):
         z = keys + np.uint64((0x9E3779B97F4A7C15 * (salt + 1)) % 2**64)

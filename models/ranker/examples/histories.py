@@ -1,4 +1,4 @@
-"""The examples of one user's targets: features, the last events before each, and those that the search finds."""
+"""The examples of one user's targets: features, the last events before each target, and the events that were found."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ from models.ranker.examples.targets import ExampleParameters, Targets, UserEvent
 
 @dataclass(frozen=True)
 class Histories:
-    """What is known of targets; 0 pads the fields of events.
+    """Features and histories of targets; the fields of events are padded with 0.
 
     Attributes:
-        columns: of :func:`models.ranker.examples.columns.target_columns`.
-        recent: field to shape (n, recent_length).
-        found: field to shape (n, found_length).
-        found_score: see :class:`models.ranker.examples.found.Found`, shape (n, found_length).
-        recent_length, found_length: real events, shape (n,).
-        exclusive: found events that the user's latest events of the same category or the same item do not hold, shape
-            (n,).
+        columns: result of :func:`models.ranker.examples.columns.target_columns`.
+        recent: fields of the last events by name, each of shape (n, recent_length).
+        found: fields of the found events by name, each of shape (n, found_length).
+        found_score: similarity of each found event, shape (n, found_length).
+        recent_length, found_length: numbers of events without padding, shape (n,).
+        exclusive: number of found events that a search by category or by item would not find, shape (n,).
     """
 
     columns: dict[str, NDArray[Any]]
@@ -41,13 +40,13 @@ class Histories:
 
 
 def histories_of(events: UserEvents, targets: Targets, index: SearchIndex, parameters: ExampleParameters) -> Histories:
-    """Features and history of every target, from positive events strictly before its time.
+    """Computes features and histories of every target from the positive events strictly before its time.
 
     Args:
         events: the user's events.
-        targets: the user's targets, negatives included.
-        index: what is known of the items.
-        parameters: lengths.
+        targets: the user's targets, with negatives.
+        index: attributes of all items.
+        parameters: parameters of the search, and lengths.
     """
     positive = np.flatnonzero(events.positive)
     labels = events.labels[positive] @ (1 << np.arange(events.labels.shape[1]))
@@ -67,10 +66,10 @@ def histories_of(events: UserEvents, targets: Targets, index: SearchIndex, param
 
 
 def latest(visible: NDArray[np.int64], length: int) -> NDArray[np.int32]:
-    """Positions of the last events of every target, latest first, -1 where there are no more; shape (n, length).
+    """Positions of the last visible events of every target, latest first, padded with -1; shape (n, length).
 
     Args:
-        visible: how many of the oldest events each target may see, shape (n,).
-        length: events wanted.
+        visible: number of events visible to each target, which are the oldest ones, shape (n,).
+        length: number of events.
     """
     return np.maximum(visible[:, None] - 1 - np.arange(length), -1).astype(np.int32)

@@ -1,4 +1,4 @@
-"""How often a target's key, as its item or its leading codes, is among a user's events, whatever their number."""
+"""Counts a user's events with the same key as a target, for example the same item or the same leading codes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 def times_before(
     targets: NDArray[np.int64], visible: NDArray[np.int64], history: NDArray[np.int64]
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """How often each target's key is among its visible events, and the position of the last time.
+    """Number of visible events with each target's key, and the position of the last of them.
 
     Args:
-        targets: key of every target, negative where it has none, shape (n,).
-        visible: how many of the oldest events each target may see, shape (n,).
+        targets: key of every target, negative for none, shape (n,).
+        visible: number of events visible to each target, which are the oldest ones, shape (n,).
         history: keys of one user's events, oldest first, shape (h,).
 
     Returns:
-        Counts and positions, -1 where there is none, each of shape (n,).
+        Numbers of events, shape (n,); positions of the last event, -1 for none, shape (n,).
     """
     keys, of_event = np.unique(history, return_inverse=True)
     span = len(history) + 1
@@ -33,11 +33,11 @@ def times_before(
 
 
 def leading_keys(codes: NDArray[np.int32], levels: int) -> NDArray[np.int64]:
-    """One number for the leading codes of an item, -1 where it has no such codes; shape (n,).
+    """One integer per distinct combination of leading codes, -1 for an item without codes; shape (n,).
 
     Args:
-        codes: semantic IDs + 1, 0 where there is none, shape (n, 3).
-        levels: how many of them count.
+        codes: semantic-ID codes + 1, 0 for none, shape (n, 3).
+        levels: number of leading codes.
     """
     leading = codes[:, :levels].astype(np.int64)
     key = np.zeros(len(codes), np.int64)

@@ -1,4 +1,4 @@
-"""How a target is tied to a user's past by mined pairs: items taken before that trigger it, and how strongly."""
+"""Features from mined pairs whose target is the ranked item and whose trigger is in the user's past."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from models.ranker.examples.registry import feature
 from schemas.names import PAIR_SOURCES
 
 MEASURES = 3
-"""Of each source: triggers taken before, the best of their scores, the sum."""
+"""Measures per source: the number of pairs, their highest score, the sum of their scores."""
 
 
 @feature
 def mined_pairs(of: Context) -> NDArray[np.float32]:
-    """Triggers of the target among the items taken before; an item taken several times counts once."""
+    """The :data:`MEASURES` per source of pairs from an item that the user took before; each trigger counts once."""
     triggers = of.index.triggers
     items = (len(triggers.start) - 1) // len(PAIR_SOURCES)
     taken, first = np.unique(of.past.rows, return_index=True)
     out = np.zeros((len(of.targets.rows), len(PAIR_SOURCES) * MEASURES), np.float32)
     for source in range(len(PAIR_SOURCES)):
         measures = out[:, source * MEASURES : (source + 1) * MEASURES]
-        _tie(source * items + of.targets.rows, of.visible, taken, first, *triggers, measures)
+        _pair_measures(source * items + of.targets.rows, of.visible, taken, first, *triggers, measures)
     return out
 
 
 @numba.njit(cache=True, nogil=True)
-def _tie(places, visible, taken, first, start, rows, scores, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _pair_measures(places, visible, taken, first, start, rows, scores, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     for n in range(len(places)):
         for pair in range(start[places[n]], start[places[n] + 1]):
             at = np.searchsorted(taken, rows[pair])

@@ -1,4 +1,4 @@
-"""A user's past: the positive events that targets are searched in, and what each of them carries."""
+"""A user's past: the positive events that are searched for each target, and their fields."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from models.ranker.examples.targets import DOUBLING, HOUR
 from schemas.names import SID_COLUMNS
 
 GAPS = HOUR * DOUBLING
-"""Where the buckets of a time gap begin, microseconds."""
+"""Starts of the second and later buckets of a time gap, in microseconds."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Past:
     Attributes:
         rows: item rows, shape (h,).
         times: microseconds since 1970, shape (h,).
-        actions: 1 + one bit for every task that an event was positive for, shape (h,).
-        items: the item's index in the ranker's item table, shape (h,).
-        codes: semantic IDs + 1, shape (h, 3).
+        actions: 1 + the sum of one bit for every task that the event is positive for, shape (h,).
+        items: row of the item in the ranker's item table, shape (h,).
+        codes: semantic-ID codes of the item + 1, 0 for none, shape (h, 3).
     """
 
     rows: NDArray[np.int64]
@@ -38,18 +38,18 @@ class Past:
     def of(
         cls, rows: NDArray[np.int64], times: NDArray[np.int64], labels: NDArray[np.int64], index: SearchIndex
     ) -> Past:
-        """Positive events with what the search index knows of their items; ``labels`` has one bit a task."""
+        """Adds attributes from the search index to positive events; ``labels`` has one bit per task."""
         return cls(rows, times, (1 + labels).astype(np.int32), index.item_index[rows], index.codes[rows])
 
     def fields(
         self, positions: NDArray[np.int32], now: NDArray[np.int64], visible: NDArray[np.int64]
     ) -> dict[str, NDArray[np.int32]]:
-        """What the events at some positions carry, 0 at -1; field to shape (n, k).
+        """Fields of the events at given positions, 0 for position -1; field name to an array of shape (n, k).
 
         Args:
-            positions: shape (n, k).
-            now: the time of every row, shape (n,).
-            visible: how many of the oldest events every row may see, shape (n,).
+            positions: positions of events, -1 for padding, shape (n, k).
+            now: time of every row's target, shape (n,).
+            visible: number of events visible to every row's target, which are the oldest ones, shape (n,).
         """
         return {
             "item": gather(self.items, positions),

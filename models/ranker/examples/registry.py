@@ -1,4 +1,4 @@
-"""Which function computes which feature: every one under this package that is marked as a feature."""
+"""The functions that compute features, registered by a decorator."""
 
 from __future__ import annotations
 
@@ -18,24 +18,27 @@ _functions: dict[str, FeatureFunction] = {}
 
 
 def feature(function: FeatureFunction) -> FeatureFunction:
-    """Marks a function as what computes the feature of its name, declared in :mod:`schemas.features`.
+    """Registers the function that computes the feature of the same name, declared in :mod:`schemas.features`.
 
-    It is given one user's :class:`Context`, and returns a row a target: shape (n,), or (n, width or parts). A row may
-    depend on its own target and the events visible to it alone, to the bit.
+    The function gets one user's :class:`Context` and returns one row per target: shape (n,), or (n, width or number of
+    parts). A row must depend only on its own target and on the events visible to that target, bitwise.
 
     Raises:
-        ValueError: another function has this name.
+        ValueError: another registered function has this name.
     """
     name = function.__name__
     if name in _functions:
-        raise ValueError(f"feature {name} is computed by two functions, in {_functions[name].__module__} too")
+        raise ValueError(
+            f"feature {name} is computed by two functions, in {function.__module__} and"
+            f" {_functions[name].__module__}; remove one"
+        )
     _functions[name] = function
     return function
 
 
 @cache
 def feature_functions() -> Mapping[str, FeatureFunction]:
-    """All of them, by the feature's name; looks through this package's modules."""
+    """All registered functions by the feature's name; imports the modules of this package."""
     for module in pkgutil.iter_modules(models.ranker.examples.__path__, "models.ranker.examples."):
         import_module(module.name)
     return _functions

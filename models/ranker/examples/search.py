@@ -1,7 +1,7 @@
-"""The general search unit (GSU): the few history events that matter for a target.
+"""The general search unit (GSU), which selects the few events of a history that matter for a target.
 
-QARM V2 searches by the inner product of PCA-reduced embeddings, without training, so it is computed in batch. SIM's
-hard search takes the events of the target's category; semantic IDs can stand in for the category.
+QARM V2 searches by the inner product of PCA-reduced embeddings. The search needs no training, so it runs in batch when
+the examples are built. SIM's hard search selects events of the target's category, or of its semantic ID.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ def search(
     *,
     similar: NDArray[np.int32] | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The k best history events of every target, best first.
+    """The k visible events of every target with the highest inner products, highest first.
 
-    Of two equal scores the later event comes first. Events are not deduplicated: QARM V2 found that this lowers AUC.
-    A target's result depends on its own vector and the events it may see, to the bit: not on other targets, later
-    events, or how the targets are dealt to calls. Runs on one core. Memory: see
+    Of two events with equal scores the later comes first. Events are not deduplicated, because QARM V2 found that this
+    lowers AUC. A target's result depends bitwise only on its own vector and on the events visible to it, not on other
+    targets, on later events or on the split of targets into calls. Runs on one core. Memory: see
     :func:`models.ranker.examples.top_k.top_k`.
 
     Args:
-        targets: target embeddings, shape (n, d).
-        visible: how many of the oldest events each target may see, shape (n,).
+        targets: embeddings of the targets, shape (n, d).
+        visible: number of events visible to each target, which are the oldest ones, shape (n,).
         history: embeddings of one user's events, oldest first, shape (h, d).
-        k: events wanted.
-        similar: where the visible events of every target are counted by their score, see
-            :func:`models.ranker.examples.top_k.tier_of`; shape (n, TIERS). None: they are not.
+        k: number of events to find.
+        similar: array that receives the number of visible events per tier of score, see
+            :func:`models.ranker.examples.top_k.tier_of`, shape (n, TIERS); None to skip this.
 
     Returns:
-        Positions in ``history`` of shape (n, k), -1 where there are no more, and their scores, 0 there.
+        Positions in ``history``, padded with -1, shape (n, k); their scores, padded with 0, shape (n, k).
     """
     positions = np.full((len(targets), k), -1, np.int32)
     scores = np.zeros((len(targets), k), np.float32)
@@ -47,7 +47,7 @@ def search(
     if most == 0:
         return positions, scores
     history = np.ascontiguousarray(history)
-    # Targets that see about as much lie together, so that what they do not see is not scored.
+    # Targets with similar numbers of visible events are processed together, so that few invisible events are scored.
     order = np.argsort(visible, kind="stable")
     for start in range(0, len(targets), TARGETS):
         rows = order[start : start + TARGETS]
@@ -61,17 +61,17 @@ def search(
 def search_by_key(
     targets: NDArray[np.int64], visible: NDArray[np.int64], history: NDArray[np.int64], k: int
 ) -> NDArray[np.int32]:
-    """The k latest history events of every target's key; of a key with levels, those that share more come first.
+    """The k latest visible events that share leading levels of every target's key, ordered by shared levels first.
 
     Args:
-        targets: key of every target, one column a level, 0 where it has none, shape (n, levels). Without levels every
-            event counts: the k latest.
-        visible: how many of the oldest events each target may see, shape (n,).
+        targets: key of every target, one column per level, 0 for none, shape (n, levels). With 0 levels, the result is
+            the k latest events.
+        visible: number of events visible to each target, which are the oldest ones, shape (n,).
         history: keys of one user's events, oldest first, shape (h, levels).
-        k: events wanted.
+        k: number of events to find.
 
     Returns:
-        Positions in ``history`` of shape (n, k), -1 where there are no more.
+        Positions in ``history``, padded with -1, shape (n, k).
     """
     positions = np.full((len(targets), k), -1, np.int32)
     _latest_of_key(targets, visible, history, positions)
@@ -81,19 +81,19 @@ def search_by_key(
 def among_latest(
     positions: NDArray[np.int32], targets: NDArray[np.int64], visible: NDArray[np.int64], history: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Which of k positions a search for the k latest events of the target's key would find too, without searching.
+    """Whether a search for the k latest events with the target's key would find each given event; shape (n, k).
 
     Args:
-        positions: in ``history``, of visible events, -1 for padding, shape (n, k).
-        targets: key of every target, 0 where it has none, shape (n,).
-        visible: how many of the oldest events each target may see, shape (n,).
+        positions: positions of visible events in ``history``, -1 for padding, shape (n, k).
+        targets: key of every target, 0 for none, shape (n,).
+        visible: number of events visible to each target, which are the oldest ones, shape (n,).
         history: keys of one user's events, oldest first, shape (h,).
     """
     keys, group = np.unique(history, return_inverse=True)
     places = group * (len(history) + 1) + np.arange(len(history))  # by key, then oldest first
     order = np.argsort(places)
     starts = np.searchsorted(group[order], np.arange(len(keys)))
-    number = np.empty(len(history), np.int64)  # of events of the same key before
+    number = np.empty(len(history), np.int64)  # earlier events with the same key
     number[order] = np.arange(len(history)) - starts[group[order]]
     wanted = np.searchsorted(keys, targets)
     known = (targets != 0) & (np.append(keys, 0)[wanted] == targets)
@@ -107,12 +107,12 @@ def among_latest(
 def similarities(
     targets: NDArray[np.float32], history: NDArray[np.float32], positions: NDArray[np.int32]
 ) -> NDArray[np.float32]:
-    """Inner product of every target with its events, shape (n, k); 0 for padding.
+    """Inner products of every target with its events, 0 for padding; shape (n, k).
 
     Args:
-        targets: target embeddings, shape (n, d).
+        targets: embeddings of the targets, shape (n, d).
         history: embeddings of one user's events, shape (h, d).
-        positions: in ``history``, -1 for padding, shape (n, k).
+        positions: positions of events in ``history``, -1 for padding, shape (n, k).
     """
     scores = np.zeros(positions.shape, np.float32)
     if len(history):
@@ -123,7 +123,7 @@ def similarities(
 
 
 @numba.njit(cache=True, nogil=True)
-def _mark_latest(positions, wanted, seen, group, number, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _mark_latest(positions, wanted, seen, group, number, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     k = positions.shape[1]
     for row in range(positions.shape[0]):
         for i in range(k):

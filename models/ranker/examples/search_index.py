@@ -1,4 +1,4 @@
-"""The search index: what is known of every item when a user's history is searched for a target."""
+"""The search index: attributes of all items, read when a user's history is searched and features are computed."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ from models.ranker.examples.triggers import Triggers
 
 @dataclass(frozen=True)
 class SearchIndex:
-    """What is known of every item, as build_examples publishes it: arrays whose rows are items, memory-mapped.
+    """Attributes of all items, which build_examples publishes: memory-mapped arrays with one row per item.
 
     Attributes:
-        search_embeddings: for the GSU, shape (items, d); may be memory-mapped.
-        text_embeddings: of the model before alignment, shape (items, d); (0, d) where they are the search embeddings.
-        codes: semantic IDs + 1, 0 where an item has none, shape (items, 3).
+        search_embeddings: embeddings for the GSU, shape (items, d).
+        text_embeddings: embeddings of the unaligned model, shape (items, d); shape (0, d) if the search embeddings are
+            unaligned themselves.
+        codes: semantic-ID codes + 1, 0 for none, shape (items, 3).
         item_index: row of the ranker's item table, see :data:`models.ranker.examples.targets.UNKNOWN`, shape (items,).
-        drawing: running sum over the items of what negatives are drawn by in each window, see
-            :func:`models.ranker.examples.targets.drawing_sums`.
-        drawing_from: first microsecond of each window since 1970, shape (windows,).
-        category: a hash of the category, 0 where an item has none, shape (items,).
-        neighbours: index of the items that stand for its content and the nearest others, 0 for none, shape (items, k).
+        drawing: cumulative sums of the items' sampling weights for negatives in each window, shape (windows, items);
+            see :func:`models.ranker.examples.targets.drawing_sums`.
+        drawing_from: start of each window, microseconds since 1970, shape (windows,).
+        category: hash of the category, 0 for none, shape (items,).
+        neighbours: rows of the ranker's item table for the item's content and its nearest items, padded with 0, shape
+            (items, k).
         pair_start, pair_trigger, pair_score: see :class:`models.ranker.examples.triggers.Triggers`.
-        behaviour_coarse, behaviour_fine: vectors by who takes what, of every fit, oldest first: of length 1, or 0 where
-            an item was not taken before; shape (fits, items, d), d small and larger.
-        behaviour_audience: mean taste of those who took an item, by the fine vectors of every fit, see
+        behaviour_coarse, behaviour_fine: behaviour vectors of every fit, oldest fit first: unit vectors, or 0 for an
+            item without events before the fit; shape (fits, items, d), with a smaller d for coarse vectors.
+        behaviour_audience: mean taste of the users who took each item, by the fine vectors of every fit, see
             :mod:`models.ranker.examples.taste`; shape (fits, items, d).
-        behaviour_mean: the mean user of every fit, by the fine vectors, shape (fits, d).
-        behaviour_until: microseconds since 1970 that each fit's log ends before, shape (fits,).
+        behaviour_mean: mean user vector of every fit, by the fine vectors, shape (fits, d).
+        behaviour_until: end of the log that each fit used, exclusive, microseconds since 1970, shape (fits,).
     """
 
     search_embeddings: NDArray[np.float32]
@@ -52,5 +54,5 @@ class SearchIndex:
 
     @property
     def triggers(self) -> Triggers:
-        """The triggers of every item."""
+        """The triggers of all items, from mined pairs."""
         return Triggers(self.pair_start, self.pair_trigger, self.pair_score)

@@ -1,4 +1,4 @@
-"""How like a target is to all of a user's past, in a few numbers: by its text, and by who takes what."""
+"""Features that measure the similarity of a target to a user's whole past, by embeddings and behaviour vectors."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ from models.ranker.examples.search import search
 
 TOPS = (1, 5, MOST_SIMILAR)
 MEASURES = len(TOPS) + 1
-"""The best similarity, the mean of the 5 and of the 50 best, the mean of all."""
+"""Number of measures: the highest similarity, the means of the 5 and of the 50 highest, the mean of all."""
 
 
 def similarity_measures(
     targets: NDArray[np.float32], visible: NDArray[np.int64], history: NDArray[np.float32], best: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """The :data:`MEASURES` of every target, 0 where it sees no event; shape (n, MEASURES).
+    """The :data:`MEASURES` of every target, 0 for a target without visible events; shape (n, MEASURES).
 
     Args:
-        targets: vectors, shape (n, d).
-        visible: how many of the oldest events each target may see, shape (n,).
+        targets: vectors of the targets, shape (n, d).
+        visible: number of events visible to each target, which are the oldest ones, shape (n,).
         history: vectors of one user's events, oldest first, shape (h, d).
-        best: the highest inner products of every target with the events it sees, best first, 0 where there are no more,
-            shape (n, MOST_SIMILAR).
+        best: highest inner products of every target with its visible events, highest first, padded with 0, shape (n,
+            MOST_SIMILAR).
     """
-    # The mean of inner products is that with the mean; running sums are of earlier events alone, so later ones change
-    # nothing.
+    # The mean inner product is the inner product with the mean. Cumulative sums make it depend on visible events only.
     sums = np.zeros((len(history) + 1, history.shape[1]))
     np.cumsum(history, axis=0, dtype=np.float64, out=sums[1:])
     of_all = (targets * sums[visible]).sum(1) / np.maximum(visible, 1)
@@ -39,13 +38,13 @@ def similarity_measures(
 def searched_measures(
     targets: NDArray[np.float32], visible: NDArray[np.int64], history: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """:func:`similarity_measures`, with the search for the best."""
+    """Searches for the highest similarities and computes :func:`similarity_measures`."""
     return similarity_measures(targets, visible, history, search(targets, visible, history, MOST_SIMILAR)[1])
 
 
 @feature
 def similarity(of: Context) -> NDArray[np.float32]:
-    """The :data:`MEASURES` by the search's embeddings, then by the text embeddings."""
+    """The :data:`MEASURES` by search embeddings, then by text embeddings."""
     targets, history, index = of.targets.rows, of.past.rows, of.index
     vectors = index.search_embeddings
     by_search = similarity_measures(vectors[targets], of.visible, vectors[history], of.found.best)
@@ -57,9 +56,9 @@ def similarity(of: Context) -> NDArray[np.float32]:
 
 @feature
 def behaviour(of: Context) -> NDArray[np.float32]:
-    """The :data:`MEASURES` by coarse, then by fine behaviour vectors; by the newest that were fitted before the target.
+    """The :data:`MEASURES` by coarse, then by fine behaviour vectors, from the newest fit before the target.
 
-    0 where no vectors are old enough.
+    All are 0 if there is no such fit.
     """
     targets, history, index = of.targets.rows, of.past.rows, of.index
     out = np.zeros((len(targets), 2 * MEASURES), np.float32)

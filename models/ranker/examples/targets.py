@@ -1,4 +1,4 @@
-"""Ranking examples of one user: its events, what is to be ranked, and sampled negatives."""
+"""Targets of one user's ranking examples, from the user's events and by negative sampling."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ Search = Literal["embedding", "category", "sid", "recent"]
 
 HOUR = 3_600_000_000
 UNKNOWN, FIRST = 1, 2
-"""Rows of the ranker's item table: 0 is padding, 1 the unknown item, from 2 on the items."""
+"""Rows of the ranker's item table: row 0 is padding, row 1 the unknown item, items start at row 2."""
 DOUBLING = 2 ** np.arange(1, BUCKETS - 1, dtype=np.int64) - 1
-"""Where the buckets after the first begin."""
+"""Starts of the second and later buckets of a number; each start is about twice the previous one."""
 
 NEGATIVE = 1
-"""Salt that makes a negative's key from its positive's."""
+"""Salt of the hash that derives a negative's key from its positive's key."""
 ROUNDS = 8
-"""Draws a negative gets before it is given up, where the user's positives keep coming up."""
+"""Largest number of draws per negative; a draw is rejected if it is one of the user's positive items."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExampleParameters:
-    """Lengths and sampling.
+    """Lengths of histories, kind of search, and sampling of negatives.
 
     Attributes:
-        recent_length: events in the recent history.
-        found_length: the GSU's k.
-        search: how the GSU finds: by ``embedding`` (QARM V2), ``category`` (SIM's hard search), ``sid`` (the same sid_1
-            and sid_2, then the same sid_1), or the most ``recent``.
-        negatives: sampled negatives per positive; 0 where the log has impressions.
-        attribution_gap: microseconds; a user's events on one item no further apart than this are one example.
+        recent_length: number of events in the recent history.
+        found_length: number of events that the GSU finds.
+        search: kind of search of the GSU: ``embedding`` (QARM V2), ``category`` (SIM's hard search), ``sid`` (events
+            with the same sid_1 and sid_2, then with the same sid_1), or ``recent`` (the latest events).
+        negatives: number of sampled negatives per positive; 0 if the log has impressions.
+        attribution_gap: largest time between two events of one example, microseconds.
     """
 
     recent_length: int
@@ -53,9 +53,9 @@ class UserEvents:
     Attributes:
         rows: item rows, shape (events,).
         times: microseconds since 1970, shape (events,).
-        labels: which tasks each event is positive for, shape (events, tasks).
-        impressions: whether it is an impression, shape (events,).
-        keys: a hash per event of user, item and time, shape (events,).
+        labels: whether each event is positive for each task, shape (events, tasks).
+        impressions: whether each event is an impression, shape (events,).
+        keys: hash of each event's user, item and time, shape (events,).
     """
 
     rows: NDArray[np.int64]
@@ -66,19 +66,19 @@ class UserEvents:
 
     @cached_property
     def positive(self) -> NDArray[np.bool_]:
-        """Events that are positive for any task."""
+        """Whether each event is positive for any task, shape (events,)."""
         return self.labels.any(axis=1)
 
 
 @dataclass(frozen=True)
 class Targets:
-    """What is to be ranked.
+    """The targets of one user's examples.
 
     Attributes:
         rows: item rows, shape (n,).
         times: microseconds since 1970, shape (n,).
-        labels: shape (n, tasks).
-        keys: a hash per target, shape (n,).
+        labels: whether each target is positive for each task, shape (n, tasks).
+        keys: hash of each target, shape (n,).
     """
 
     rows: NDArray[np.int64]
@@ -88,11 +88,11 @@ class Targets:
 
 
 def targets_of(events: UserEvents, attribution_gap: int) -> Targets:
-    """The user's own examples: an impression and the positives that follow it on the same item are one.
+    """Targets from the user's events: an impression and the positives that follow it on the same item are one target.
 
     Args:
         events: the user's events.
-        attribution_gap: microseconds between two events of one example, at most.
+        attribution_gap: largest time between two successive events of one target, microseconds.
     """
     eligible = np.flatnonzero(events.positive | events.impressions)
     order = eligible[np.lexsort((events.times[eligible], events.rows[eligible]))]
@@ -105,11 +105,11 @@ def targets_of(events: UserEvents, attribution_gap: int) -> Targets:
 
 
 def drawing_sums(popularity: NDArray[np.int32], power: float) -> NDArray[np.float64]:
-    """Running sums that negatives are drawn by: an item's part is its popularity to a power.
+    """Cumulative sums of sampling weights; an item's sampling weight is its popularity to a power.
 
     Args:
-        popularity: positive events on each item in each window, shape (items, windows).
-        power: 1 draws by popularity, 0 evenly among the items that were taken at all.
+        popularity: number of positive events on each item in each window, shape (items, windows).
+        power: exponent; 1 samples by popularity, 0 uniformly among the items with events.
 
     Returns:
         Shape (windows, items).
@@ -126,20 +126,20 @@ def draw_negatives(
     *,
     per_positive: int,
 ) -> Targets:
-    """Draws items the user never took, at the time of each positive, by popularity in the positive's own window.
+    """Samples negatives: items that the user never took, at the time of each positive, by popularity in its window.
 
-    Drawn by another window's popularity, an item that is new in this one could only ever be a positive here, and one
-    that is gone only a negative: being unknown, or long not taken, would give the answer away.
+    Popularity is that of the positive's own window. With popularity from another window, a new item would only occur as
+    a positive and a discontinued item only as a negative, so an item's age alone would reveal the label.
 
-    Every draw depends on its own target's key alone. A draw that hits one of the user's positives is drawn anew, and
-    given up after eight rounds.
+    A draw depends only on its positive's key. A draw that is one of the user's positive items is repeated, at most
+    :data:`ROUNDS` times in all; then the negative is left out.
 
     Args:
         positives: the user's positive targets.
-        window: of each positive, shape (n,).
+        window: window of each positive, shape (n,).
         owned: item rows of all of the user's positives, ascending.
-        drawing: of :func:`drawing_sums`, shape (windows, items).
-        per_positive: negatives wanted for each.
+        drawing: result of :func:`drawing_sums`, shape (windows, items).
+        per_positive: number of negatives per positive.
     """
     source = np.repeat(np.arange(len(positives.rows)), per_positive)
     copy = np.tile(np.arange(per_positive), len(positives.rows))

@@ -1,9 +1,10 @@
-"""How a user's taste goes with a target and with those who take it.
+"""Features that compare a user's taste with a target and with the target's audience.
 
-A mean over a long history hides what the user lately turned to, and what all users have in common hides both. So a
-taste is a direction away from the mean user's, and there are two of it, lately and in all. A target is met twice: by
-its own behaviour vector, and by its audience, the mean taste of the users who took it, which knows of a target's users
-what its vector, fitted to tell items apart, does not.
+A user's taste is the mean behaviour vector of the user's events minus the mean over all users, scaled to length 1; the
+subtraction removes what all users have in common. One taste is computed from the whole history and one from the last
+events, because a mean over a long history hides a recent change. Each taste is compared with the target's own behaviour
+vector and with the target's audience, which is the mean taste of the users who took the target. The audience describes
+these users, while the behaviour vector is fitted to distinguish items.
 """
 
 from __future__ import annotations
@@ -16,18 +17,18 @@ from models.ranker.examples.registry import feature
 from models.ranker.examples.shrinkage import unit
 
 LATELY = 100
-"""Events that a late taste is of."""
+"""Number of last events that the recent taste is computed from."""
 
 
 def tastes(sums: NDArray[np.float64], mean: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Directions of users away from the mean user; 0 for a user without vectors.
+    """Tastes: unit vectors of the differences between each user's direction and the mean user.
 
     Args:
-        sums: sum of the behaviour vectors of what each user took, shape (n, d).
-        mean: of all users' sums, each brought to length 1, shape (d,).
+        sums: sum of the behaviour vectors of each user's events, shape (n, d).
+        mean: mean of all users' sums after scaling each sum to length 1, shape (d,).
 
     Returns:
-        Of length 1 or 0, shape (n, d).
+        Unit vectors, or 0 for a user without behaviour vectors, shape (n, d).
     """
     length = np.linalg.norm(sums, axis=1, keepdims=True)
     directions = sums / np.where(length > 0, length, 1)
@@ -36,10 +37,10 @@ def tastes(sums: NDArray[np.float64], mean: NDArray[np.float32]) -> NDArray[np.f
 
 @feature
 def taste(of: Context) -> NDArray[np.float32]:
-    """The whole history's taste with the target's audience and with its vector, then the late taste with both.
+    """Inner products of the whole history's taste with the target's audience and vector, then of the recent taste.
 
-    By the newest fine behaviour vectors that were fitted before the target; 0 where no vectors are old enough or the
-    user has none.
+    They use the fine behaviour vectors of the newest fit before the target. All are 0 if there is no such fit, or if
+    none of the user's events has a behaviour vector.
     """
     out = np.zeros((len(of.targets.rows), 4), np.float32)
     history, index = of.past.rows, of.index
@@ -47,7 +48,7 @@ def taste(of: Context) -> NDArray[np.float32]:
         vectors, mean = index.behaviour_fine[number], index.behaviour_mean[number]
         targets = of.targets.rows[rows]
         of_target = index.behaviour_audience[number][targets], vectors[targets]
-        # Running sums are of earlier events alone, so later ones change nothing.
+        # Cumulative sums make a target's taste depend on visible events only.
         sums = np.zeros((len(history) + 1, vectors.shape[1]))
         np.cumsum(vectors[history], axis=0, dtype=np.float64, out=sums[1:])
         seen = of.visible[rows]

@@ -1,8 +1,9 @@
-"""The k highest inner products of many targets with the events that each may see, compiled.
+"""The k highest inner products of many targets with their visible events, compiled by numba.
 
-A matrix product of BLAS adds in an order that depends on the shapes: equal events then score unequal, and an event that
-comes after a target changes what is found for it. Here every inner product is summed in the order of the dimensions,
-so a score depends on its two vectors alone, and nothing is held but a tile of scores and each target's best so far.
+A BLAS matrix product sums in an order that depends on the matrices' shapes, so equal events could get unequal scores,
+and an event after a target could change the target's result. Here every inner product is summed in the order of the
+dimensions, so a score depends only on its two vectors. Only one tile of scores and the best events so far of each
+target are held in memory.
 """
 
 from __future__ import annotations
@@ -16,26 +17,26 @@ from numpy.typing import NDArray
 from schemas.features import SIMILARITY_TIERS
 
 TARGETS = 512
-"""Targets that share a tile of events while it is in the cache."""
+"""Number of targets that are scored with a tile of events while the tile is in the cache."""
 EVENTS = 512
-"""Events of a tile."""
+"""Number of events in a tile."""
 UNROLL = 8
-"""Dimensions are summed so many at a time; vectors are padded to a multiple of them."""
+"""Number of dimensions summed per loop iteration; vectors are padded to a multiple of it."""
 ROWS = 4
-"""Targets that are scored at once."""
+"""Number of targets scored at once."""
 CHUNK = 32
-"""Scores that are compared with the threshold at once."""
+"""Number of scores compared with the threshold at once."""
 TIERS = SIMILARITY_TIERS
-U = np.uint64  # an unsigned index is not checked for being negative, so the loops become vector instructions
+U = np.uint64  # unsigned indices need no check for negative values, so that the loops compile to vector instructions
 
 
 class Best(NamedTuple):
     """The best events of every target.
 
     Attributes:
-        positions: -1 where there are no more, shape (n, k).
-        scores: 0 where there are no more, shape (n, k).
-        similar: visible events by the tier of their score, shape (n, TIERS); of width 0 where they are not counted.
+        positions: positions of the events, padded with -1, shape (n, k).
+        scores: scores of the events, padded with 0, shape (n, k).
+        similar: number of visible events in each tier of score, shape (n, TIERS), or (n, 0) if not counted.
     """
 
     positions: NDArray[np.int32]
@@ -51,23 +52,23 @@ def top_k(
     *,
     counts: bool = False,
 ) -> Best:
-    """Positions and scores of the k best events of each target, best first; of equal ones the later first.
+    """Finds the k best events of each target, best first; of events with equal scores the later comes first.
 
-    Memory: beside the result, a copy of 512 targets, a tile of 512 events, and ``2 * k + 512`` scores with their
-    positions for each of the 512.
+    Memory besides the result: a copy of 512 targets, a tile of 512 events, and ``2 * k + 512`` scores and positions for
+    each of the 512 targets.
 
     Args:
-        targets: shape (n, d); ``n`` at most :data:`TARGETS`.
-        visible: how many of the oldest events each target may see, ascending, shape (n,).
-        history: oldest first, shape (h, d).
-        k: at most ``h``, at least 1.
-        counts: whether events are counted by the tier of their score.
+        targets: vectors of the targets, shape (n, d), with n at most :data:`TARGETS`.
+        visible: number of events visible to each target, which are the oldest ones, ascending, shape (n,).
+        history: vectors of the events, oldest first, shape (h, d).
+        k: number of events to find, from 1 to h.
+        counts: whether visible events are counted by the tier of their score.
     """
     n, d = targets.shape
     rows, width = -(-n // ROWS) * ROWS, -(-d // UNROLL) * UNROLL
     padded = np.zeros((rows, width), np.float32)
     padded[:n, :d] = targets
-    # Rows that pad the last group see what the last target sees, and are thrown away.
+    # Padding rows of the last group get the last target's visible events; their results are dropped.
     sees = np.full(rows, visible[-1], np.int64)
     sees[:n] = visible
     positions = np.full((rows, k), -1, np.int32)
@@ -78,7 +79,7 @@ def top_k(
 
 
 @numba.njit(cache=True, nogil=True)
-def _search(targets, visible, history, out_positions, out_scores, similar):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _search(targets, visible, history, out_positions, out_scores, similar):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     rows, width = targets.shape
     d, k = history.shape[1], out_positions.shape[1]
     flat = targets.reshape(rows * width)
@@ -89,7 +90,7 @@ def _search(targets, visible, history, out_positions, out_scores, similar):  # t
     threshold = np.full(rows, -np.inf, np.float32)
     tile = np.zeros(width * EVENTS, np.float32)
     scores = np.empty((ROWS, EVENTS), np.float32)
-    # From the latest tile to the oldest: of equal scores the later event is met first.
+    # Tiles are processed from the latest to the oldest, so that of equal scores the later event comes first.
     for first in range((last - 1) // EVENTS * EVENTS, -1, -EVENTS):
         for event in range(first, min(first + EVENTS, last)):
             for j in range(d):
@@ -123,15 +124,15 @@ def _search(targets, visible, history, out_positions, out_scores, similar):  # t
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def tier_of(score):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
-    """The range of a similarity: 0 up to 0, then steps of a fourteenth up to 1, and 15 for the same content."""
+    """Tier of a similarity: tier 0 up to 0, tiers 1 to 14 in steps of 1/14 up to 1, tier 15 for the same content."""
     if score >= np.float32(0.9999):
         return TIERS - 1
     return 0 if score <= 0 else 1 + min(int(score * np.float32(TIERS - 2)), TIERS - 3)
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract"})
-def _score(targets, group, d, tile, width, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Scores of four targets with a tile's first ``width`` events; fused multiply-adds, in the order of dimensions."""
+def _score(targets, group, d, tile, width, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
+    """Scores four targets with a tile's first ``width`` events by fused multiply-adds in the order of dimensions."""
     e1, e2, e3 = U(EVENTS), U(2 * EVENTS), U(3 * EVENTS)
     e4, e5, e6, e7 = U(4 * EVENTS), U(5 * EVENTS), U(6 * EVENTS), U(7 * EVENTS)
     out[:] = 0
@@ -161,8 +162,8 @@ def _eight(x, i):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
 
 
 @numba.njit(cache=True, nogil=True)
-def _take(scores, seen, first, threshold, held_scores, held_positions, held):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Appends the events above the threshold, latest first; how many are held then."""
+def _take(scores, seen, first, threshold, held_scores, held_positions, held):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
+    """Appends a tile's events above the threshold, latest first; returns the number of events held."""
     place = U(held)
     for start in range((seen - 1) // CHUNK * CHUNK, -1, -CHUNK):
         count = min(CHUNK, seen - start)
@@ -178,14 +179,17 @@ def _take(scores, seen, first, threshold, held_scores, held_positions, held):  #
 
 @numba.njit(cache=True, nogil=True)
 def _kth(scores, k):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """A border that at most k scores are above, and that with those equal to it at least k reach, by halving."""
+    """Finds the k-th highest score, or a border with exactly k scores above it, by bisection.
+
+    Returns the border and the number of scores above it.
+    """
     low, high = _range(scores)
     above = _above(scores, low)
     if above <= k:
         return low, above
     while True:  # more than k are above low, fewer than k above high
         middle = low + (high - low) * np.float32(0.5)
-        if not low < middle < high:  # no number between them: the k-th best is high
+        if not low < middle < high:  # there is no float between low and high, so the k-th highest score is high
             return high, _above(scores, high)
         above = _above(scores, middle)
         if above > k:
@@ -198,7 +202,7 @@ def _kth(scores, k):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
 
 @numba.njit(cache=True, nogil=True)
 def _cut(scores, positions, count, k):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Keeps the k best of more, of equal ones the first, in their order; a border that no other is above."""
+    """Keeps the k best scores in their order, the first ones of equal scores; returns the smallest score to beat."""
     border, above = _kth(scores[:count], k)
     ties, kept = k - above, U(0)
     for i in range(count):
@@ -229,7 +233,7 @@ def _range(scores):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
 
 @numba.njit(cache=True, nogil=True)
 def _sort(scores, positions, out_scores, out_positions):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Writes each score to the place that the number of better ones gives it; of equal ones the first is better."""
+    """Sorts scores in descending order by counting the better scores of each; equal scores keep their order."""
     for i in range(len(scores)):
         score, place = scores[i], _above(scores, scores[i])
         for before in range(i):

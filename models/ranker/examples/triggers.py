@@ -1,4 +1,4 @@
-"""Mined pairs as the search index holds them: the triggers of every item by source."""
+"""Mined pairs in the search index: the triggers of every item by source."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from schemas.names import PAIR_SOURCES
 
 
 class Triggers(NamedTuple):
-    """The triggers of every item by source, end to end.
+    """The triggers of every item by source, concatenated (CSR layout).
 
     Attributes:
-        start: where the triggers of item ``i`` by source ``s`` begin, at ``s * items + i``; shape
+        start: entry ``s * items + i`` is the position of the first trigger of item ``i`` by source ``s``, shape
             (sources * items + 1,).
         rows: item rows of the triggers, shape (pairs,).
-        scores: of the pairs, shape (pairs,).
+        scores: scores of the pairs, shape (pairs,).
     """
 
     start: NDArray[np.int64]
@@ -33,13 +33,13 @@ def triggers_by_target(
     *,
     items: int,
 ) -> Triggers:
-    """Lays pairs out by source and target, the triggers of one ascending.
+    """Groups pairs by source and target; the triggers of a target are in ascending order.
 
     Args:
-        source: place in :data:`schemas.names.PAIR_SOURCES`, shape (pairs,).
-        target: item rows, shape (pairs,).
-        trigger: item rows, shape (pairs,).
-        score: shape (pairs,).
+        source: position of each pair's source in :data:`schemas.names.PAIR_SOURCES`, shape (pairs,).
+        target: item row of each pair's target, shape (pairs,).
+        trigger: item row of each pair's trigger, shape (pairs,).
+        score: score of each pair, shape (pairs,).
         items: number of items.
     """
     place = source * items + target

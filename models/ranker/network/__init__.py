@@ -1,1 +1,1 @@
-"""The ranker's network: tables, attention over the histories, heads of the tasks."""
+"""The ranker's network: embedding tables, attention over the histories, and a head with one output per task."""

@@ -13,29 +13,29 @@ Marks = Sequence[tuple[torch.Tensor, torch.Tensor]]
 class TargetAttention(nn.Module):
     """Multi-head attention of one target over its history.
 
-    A learned event that is always there takes the attention of a target without history, so no row is all padding.
+    A learned extra event is always present, so that a target without history also has something to attend to.
 
-    Each head's logit of an event is ``a + g2 r + g3 a r`` where a is that of query and key and r the similarity that
-    the search gave it (MUSE's mix, its first weight within the query); the weights begin at 0.
+    Each head's logit of an event is ``a + g2 r + g3 a r``, where a is the logit of query and key and r the similarity
+    from the search (MUSE's mix; its first weight is part of the query). The weights g2 and g3 are initialised with 0.
 
-    With one target a row, keys and values need never be made: ``q . (W_k e) = (W_k^T q) . e`` and ``sum a (W_v e) =
-    W_v (sum a e)``, which costs heads * length * width in place of length * width^2. What marks an event (its age, its
-    place) is a row of a small table that is added to it: the products are then made with the table and picked, and the
-    weights summed by row, which costs heads in place of width an event.
+    With one target per row, keys and values are never computed: ``q . (W_k e) = (W_k^T q) . e`` and ``sum a (W_v e) =
+    W_v (sum a e)``, which costs heads * length * width instead of length * width^2. The marks of an event (age,
+    position, action) are rows of small tables, which are added to its vector. Products are computed with the tables and
+    looked up per event, and attention weights are summed per table row, which costs heads instead of width per event.
 
     Args:
-        width: of target and events; a multiple of ``heads``.
-        heads: attention heads.
-        mixes: whether similarities count.
+        width: width of target and events; a multiple of ``heads``.
+        heads: number of attention heads.
+        mixes: whether the logits use the similarities.
 
     Raises:
-        ValueError: the width does not divide by the heads.
+        ValueError: the width is not a multiple of ``heads``.
     """
 
     def __init__(self, width: int, heads: int, mixes: bool) -> None:
         super().__init__()
         if width % heads:
-            raise ValueError(f"ranker.heads: {heads} does not divide the width of {width}")
+            raise ValueError(f"ranker.heads: {heads} does not divide the width of {width}; set a divisor of {width}")
         self.heads = heads
         self.query = nn.Linear(width, width)
         self.key = nn.Linear(width, width)
@@ -53,14 +53,14 @@ class TargetAttention(nn.Module):
         *,
         marks: Marks = (),
     ) -> torch.Tensor:
-        """Attends.
+        """Computes the attention output.
 
         Args:
             target: shape (batch, width).
             events: shape (batch, length, width).
             there: False for padding, shape (batch, length).
-            scores: similarities, shape (batch, length); None where they do not count.
-            marks: tables of shape (rows, width), and each event's row of them, shape (batch, length).
+            scores: similarities of the events, shape (batch, length); None to ignore them.
+            marks: pairs of a table, shape (rows, width), and each event's row in it, shape (batch, length).
 
         Returns:
             Shape (batch, width).
@@ -71,7 +71,7 @@ class TargetAttention(nn.Module):
         if self.mix is not None and scores is not None:
             alone, together = self.mix[:, None, :, None]
             logits = logits + alone * scores[:, None] + together * scores[:, None] * logits
-        # -inf, not 0: a padding event must not beat real events with negative logits.
+        # -inf and not 0, because real events may have negative logits.
         logits = logits.masked_fill(~there[:, None], float("-inf"))
         weights = torch.cat([none, logits], dim=-1).softmax(-1)
         none, weights = weights[..., :1], weights[..., 1:]
@@ -82,16 +82,16 @@ class TargetAttention(nn.Module):
         return self.output_of(mixed)
 
     def output_of(self, mixed: torch.Tensor) -> torch.Tensor:
-        """The output, shape (batch, width), of each head's mean event, shape (batch, heads, width)."""
+        """Output, shape (batch, width), from each head's weighted mean of events, shape (batch, heads, width)."""
         values = torch.einsum("bhw,hdw->bhd", mixed, self._of_heads(self.value.weight)).flatten(1)
         return self.output(values + self.value.bias)
 
     def logits(self, target: torch.Tensor, events: torch.Tensor, marks: Marks = ()) -> torch.Tensor:
-        """The logits of query and key alone, shape (batch, heads, length); see :meth:`forward`."""
+        """Logits from query and key, without similarities, shape (batch, heads, length); see :meth:`forward`."""
         return self._products(*self.fold(target), events, marks)
 
     def fold(self, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What an event is multiplied by and what is added to give its logit, (batch, heads, width) and (.., 1)."""
+        """Factor, shape (batch, heads, width), and bias, shape (batch, heads, 1), that give the logit of an event."""
         query = self.query(target).view(len(target), self.heads, -1) / (target.shape[-1] / self.heads) ** 0.5
         folded = torch.einsum("bhd,hdw->bhw", query, self._of_heads(self.key.weight))
         return folded, (query * self.key.bias.view(self.heads, -1)).sum(-1, keepdim=True)
@@ -105,7 +105,7 @@ class TargetAttention(nn.Module):
         return products
 
     def _of_heads(self, weight: torch.Tensor) -> torch.Tensor:
-        """A projection's weight by heads, shape (heads, width of a head, width)."""
+        """A projection's weight divided into heads, shape (heads, width of a head, width)."""
         return weight.view(self.heads, -1, weight.shape[-1])
 
 

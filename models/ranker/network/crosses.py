@@ -1,4 +1,4 @@
-"""What target and event have in common, beside what attention learns: their leading codes."""
+"""Crosses: the number of leading semantic-ID codes that a target and an event share."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ LEVELS = len(SID_COLUMNS)
 
 
 def shared_levels(target: Sequence[torch.Tensor], events: Sequence[torch.Tensor]) -> torch.Tensor:
-    """How many leading codes an event shares with the target, 0 to 3 (QARM V1's target-aware crosses).
+    """Number of leading codes that each event shares with the target, 0 to 3 (QARM V1's target-aware crosses).
 
     Args:
-        target: a code a level, 0 where there is none, each of shape (batch,).
-        events: the same of the events, each of shape (batch, length).
+        target: the targets' codes of each level, 0 for none, each of shape (batch,).
+        events: the events' codes of each level, 0 for none, each of shape (batch, length).
 
     Returns:
         Shape (batch, length).

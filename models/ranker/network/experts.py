@@ -1,4 +1,4 @@
-"""Heads of several tasks on one input: a shared network, or a mixture of experts (MMoE, PLE)."""
+"""The head of a multi-task ranker: a shared network, or a mixture of experts (MMoE, PLE)."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ Kind = Literal["shared", "mmoe", "ple"]
 
 
 class Heads(nn.Module):
-    """One logit per task.
+    """Computes one logit per task.
 
-    ``shared``: one network for all tasks. ``mmoe``: experts mixed by a gate of each task (Ma et al., KDD 2018).
-    ``ple``: besides the shared experts every task has its own, and its gate mixes both (Tang et al., RecSys 2020, one
-    level: CGC).
+    ``shared``: one network for all tasks. ``mmoe``: experts that each task mixes by its own gate (Ma et al., KDD 2018).
+    ``ple``: every task also has its own experts, and its gate mixes them with the shared ones (Tang et al., RecSys
+    2020, one level: CGC).
 
     Args:
         inputs: width of the input.
-        hidden: widths of an expert; the last but one layer where there are several is a task's own tower.
+        hidden: widths of the layers; if there are several, the last layer is a separate tower per task, and the others
+            form an expert.
         tasks: number of tasks.
-        kind: of mixture.
-        experts: shared experts, and with ``ple`` each task's own; without meaning for ``shared``.
-        dropout: behind every layer.
+        kind: kind of mixture.
+        experts: number of shared experts, and with ``ple`` also of each task's own experts; ignored for ``shared``.
+        dropout: dropout rate after every layer.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Heads(nn.Module):
         )
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Logits.
+        """Computes the logits.
 
         Args:
             features: shape (batch, inputs).
@@ -71,8 +72,8 @@ def layers(inputs: int, widths: Sequence[int], dropout: float) -> nn.Sequential:
 
     Args:
         inputs: width of the input.
-        widths: of the layers; none gives the identity.
-        dropout: behind every layer.
+        widths: widths of the layers; an empty sequence gives the identity.
+        dropout: dropout rate after every layer.
     """
     steps: list[nn.Module] = []
     for width in widths:

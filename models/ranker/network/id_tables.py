@@ -1,20 +1,20 @@
-"""Tables of ids: dense gradients for small ones, sparse gradients for large ones."""
+"""Embedding tables of ids: small tables have dense gradients, large tables sparse gradients."""
 
 from __future__ import annotations
 
 from torch import nn
 
 SPARSE_ROWS = 65_536
-"""From so many rows on gradients are sparse: below, touching every row costs less than sorting those of the batch
+"""Smallest table with sparse gradients. For smaller tables, updating all rows costs less than sorting the batch's rows
 (docs/benchmarks.md)."""
 
 
 def id_table(rows: int, width: int) -> nn.Embedding:
-    """A table of ids whose row 0 is padding.
+    """An embedding table of ids; row 0 is padding.
 
     Args:
-        rows: padding included.
-        width: of a row.
+        rows: number of rows, padding included.
+        width: width of a row.
     """
     table = nn.Embedding(rows, width, padding_idx=0, sparse=rows >= SPARSE_ROWS)
     nn.init.normal_(table.weight, std=0.05)

@@ -1,4 +1,4 @@
-"""The GSU/ESU ranker (QARM V2, section on GSU and ESU) and, with other switches, the models it is held against."""
+"""The GSU/ESU ranker (QARM V2, section on GSU and ESU); with other switches, the network of the trained baselines."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ CONTEXT_DIM = 4
 
 
 class Ranker(nn.Module):
-    """Scores a target for a user from its searched history.
+    """Scores a target for a user from the recent history and the events found by the search.
 
-    Target, events and neighbours share the tables: item id and three semantic-ID levels, learned with the ranker.
-    Events are marked by their age, action, position and, with crosses, how many codes they share with the target.
-    Attention outputs, the target, their products and the context go through the heads.
+    Target, events and neighbours share the embedding tables of item ids and of the three semantic-ID levels. Embeddings
+    of an event's age, action, position and, with crosses, number of codes shared with the target are added to the
+    event. The head reads the target, the attention outputs, their products with the target, and the context.
 
     Args:
-        shape: tables, histories and widths.
+        shape: tables, histories, switches and widths.
     """
 
     search: SoftSearch | HashSearch | None
@@ -67,7 +67,7 @@ class Ranker(nn.Module):
         self.head = Heads(inputs, p.hidden, len(p.tasks), p.mixture, experts=p.experts, dropout=p.dropout)
 
     def forward(self, batch: Batch) -> torch.Tensor:
-        """Logits of a batch; of a task that follows another, given the other.
+        """Logits of a batch; the logit of a task that follows another task is conditional on that task.
 
         Args:
             batch: the columns of :attr:`RankerShape.columns`.
@@ -78,7 +78,7 @@ class Ranker(nn.Module):
         return self._logits(batch)[0]
 
     def _logits(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The logits, and those of the search alone where it learns."""
+        """The logits, and the logits of the search's auxiliary loss, or None if the search has none."""
         target, codes = self.target(batch)
         of_search = None
         if self.shape.search != "done":
@@ -87,18 +87,18 @@ class Ranker(nn.Module):
         return self.head_logits(batch, target, seen), of_search
 
     def target(self, batch: Batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """The targets, shape (batch, width), and their codes, none where the ranker knows none."""
+        """Vectors of the targets, shape (batch, width), and their codes, empty if the ranker does not use codes."""
         codes = [batch[name] for name in SID_COLUMNS] if self.shape.uses("codes") else []
         known = batch["item_events"] >= self.shape.id_events
         return self._embed(torch.where(known, batch["item_index"], UNKNOWN), codes), codes
 
     def head_logits(self, batch: Batch, target: torch.Tensor, seen: Sequence[torch.Tensor]) -> torch.Tensor:
-        """The heads' logits, shape (batch, tasks).
+        """The head's logits, shape (batch, tasks).
 
         Args:
-            batch: the features of the targets.
-            target: shape (batch, width).
-            seen: what each history says of the target, each of shape (batch, width).
+            batch: features of the targets.
+            target: vectors of the targets, shape (batch, width).
+            seen: attention output of each history, each of shape (batch, width).
         """
         parts = [target]
         if self.shape.uses("neighbours"):
@@ -109,9 +109,9 @@ class Ranker(nn.Module):
         return self.head(torch.cat([*parts, *self._context(batch)], dim=-1))
 
     def _searched(self, batch: Batch, target: torch.Tensor) -> tuple[Batch, torch.Tensor | None]:
-        """The batch with the found history cut to what the ranker's own search prefers, and the search's logits."""
+        """The batch with only the events that the learned search selects, and the search's auxiliary logits."""
         there = batch["found_gap"] > 0
-        learns = isinstance(self.search, SoftSearch)  # the others' relevance has no gradient
+        learns = isinstance(self.search, SoftSearch)  # only the soft search is trained by its relevance
         with torch.set_grad_enabled(learns and torch.is_grad_enabled()):
             events = self.events("found", batch)
             if self.search is None:
@@ -131,20 +131,20 @@ class Ranker(nn.Module):
         return {name for name in self.shape.columns if name.startswith("found_")}
 
     def events(self, history: str, batch: Batch) -> torch.Tensor:
-        """The items of a history, shape (batch, length, width)."""
+        """Vectors of a history's items, shape (batch, length, width)."""
         return self._embed(batch[f"{history}_item"], self.codes(history, batch))
 
     def codes(self, history: str, batch: Batch) -> list[torch.Tensor]:
-        """The codes of a history's events, none where the ranker knows none."""
+        """Codes of a history's events, by level; empty if the ranker does not use codes."""
         return [batch[f"{history}_{name}"] for name in SID_COLUMNS] if self.shape.uses("codes") else []
 
     def marks(self, history: str, batch: Batch) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """What is known of the events beside their items."""
+        """Marks of a history's events (age, action, position), as tables and rows for the attention."""
         tables = cast(Mapping[str, nn.Embedding], self.of_event)
         return [(table.weight, batch[f"{history}_{name}"]) for name, table in tables.items()]
 
     def _read(self, history: str, batch: Batch, target: torch.Tensor, codes: Sequence[torch.Tensor]) -> torch.Tensor:
-        """What one history says of the target, shape (batch, width)."""
+        """Attention output of the targets over one history, shape (batch, width)."""
         there = batch[f"{history}_gap"] > 0
         marks = self.marks(history, batch)
         if self.shape.uses("crosses"):
@@ -157,7 +157,7 @@ class Ranker(nn.Module):
         return [*parts, self.numbers(self._numbers(batch))]
 
     def _numbers(self, batch: Batch) -> torch.Tensor:
-        """What the head reads as numbers, shape (batch, numbers)."""
+        """The numeric inputs of the head, shape (batch, numbers)."""
         parts = []
         for feature in self.read:
             values = batch[feature.name].float()
@@ -168,11 +168,11 @@ class Ranker(nn.Module):
         return torch.where(self.as_logarithms, numbers.log1p(), numbers)
 
     def measure_numbers(self, batches: Iterable[Batch], world: World) -> None:
-        """Measures the bins of the numbers that the head reads, where they did not come with the weights.
+        """Computes the bins of the head's numeric inputs that were not loaded with the weights.
 
         Args:
-            batches: of this process.
-            world: the processes that train together; their rows count as one set.
+            batches: this process's batches.
+            world: the processes that train together; the bins are computed from the rows of all.
         """
         self.numbers.measure((self._numbers(batch) for batch in batches), world)
 
@@ -181,7 +181,7 @@ class Ranker(nn.Module):
         return torch.cat([self.item(items), *tables], dim=-1)
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Mean binary cross entropy over examples and tasks, and that of a search that learns."""
+        """Mean binary cross entropy over examples and tasks, plus the auxiliary loss of a soft search."""
         logits, of_search = self._logits(batch)
         loss = self._cross_entropy(logits, batch)
         return loss if of_search is None else loss + self._cross_entropy(of_search, batch)
@@ -192,7 +192,7 @@ class Ranker(nn.Module):
         return -(labels * yes + (1 - labels) * no).mean()
 
     def probabilities(self, batch: Batch) -> torch.Tensor:
-        """Probability of every task, over all examples also where it follows another; shape (batch, tasks)."""
+        """Unconditional probability of every task, also of tasks that follow another; shape (batch, tasks)."""
         return log_probabilities(self(batch), self.shape.tasks, self.shape.follows)[0].exp()
 
     def labels(self, batch: Batch) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""A trained ranker as files: one safetensors file, one JSON card."""
+"""Saves a ranker as one safetensors file and one JSON card, and loads it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models.ranker.network.shape import RankerShape
 from schemas.features import declarations_digest
 
 FORMAT = sha256(repr((declarations_digest(), [field.name for field in fields(RankerShape)])).encode()).hexdigest()[:12]
-"""Of what a ranker reads and is shaped by: a ranker of another format is not read."""
+"""Digest of the features and of the shape's fields; rankers saved with another digest are not loaded."""
 
 
 def save_ranker(ranker: Ranker, folder: Path, name: str) -> None:
@@ -24,7 +24,7 @@ def save_ranker(ranker: Ranker, folder: Path, name: str) -> None:
 
 
 def load_ranker(folder: Path, name: str) -> Ranker:
-    """Reads what :func:`save_ranker` wrote, in evaluation mode."""
+    """Loads a ranker that :func:`save_ranker` wrote, in evaluation mode."""
     shape = RankerShape(**json.loads((folder / f"{name}.json").read_text(encoding="utf-8")))
     ranker = Ranker(shape)
     ranker.load_state_dict(load_file(folder / f"{name}.safetensors"))

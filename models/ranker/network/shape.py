@@ -1,4 +1,4 @@
-"""What a ranker is made of: its tables and widths, and the parts that are on."""
+"""The shape of a ranker: sizes of its tables and layers, and the switches that are on."""
 
 from __future__ import annotations
 
@@ -20,27 +20,28 @@ class RankerShape:
     """The shape of a ranker.
 
     Attributes:
-        tasks: one output each.
-        items: rows of the item table, padding and unknown included.
-        codes: rows of the three semantic-ID tables, padding included.
-        histories: which histories it attends to, of ``recent`` and ``found``.
+        tasks: names of the tasks, one output each.
+        items: number of rows of the item table, with padding and the unknown item.
+        codes: numbers of rows of the three semantic-ID tables, with padding.
+        histories: the histories that it attends to: ``recent``, ``found`` or both.
         use: names of the :data:`schemas.features.SWITCHES` that are on.
-        id_events: positive events of all users on a target, on earlier days, from which on its own row of the item
-            table is read; below it is an unknown item, as it would have been on that day.
+        id_events: smallest number of positive events of all users on a target, on earlier days, for the target's own
+            row of the item table to be used; with fewer events the target is embedded as the unknown item.
         item_dim: width of the item table.
         sid_dim: width of each semantic-ID table.
-        hidden: widths of the head; the last but one layer where there are several is each task's own.
-        heads: attention heads.
-        dropout: in the head.
+        hidden: widths of the head's layers, see :class:`models.ranker.network.experts.Heads`.
+        heads: number of attention heads.
+        dropout: dropout rate in the head.
         mixture: how tasks share the head, see :class:`models.ranker.network.experts.Heads`.
-        experts: of the mixture.
-        follows: the task that a task comes after, see :func:`models.ranker.network.tasks.log_probabilities`.
-        search: ``done`` where the found history is what a search found; else the ranker searches it for ``search_k``
-            events: ``soft`` (SIM), ``twin`` or ``eta``.
-        search_k: events that the ranker's own search keeps.
+        experts: number of experts of the mixture.
+        follows: for each task that follows another task, that other task, see
+            :func:`models.ranker.network.tasks.log_probabilities`.
+        search: ``done`` if the found history is the result of a search when the examples were built. Otherwise the
+            ranker itself searches the found history: ``soft`` (SIM), ``twin`` or ``eta``.
+        search_k: number of events that the ranker's own search keeps.
 
     Raises:
-        ValueError: there is no such switch.
+        ValueError: a name in ``use`` is not a switch.
     """
 
     tasks: Sequence[str]
@@ -62,10 +63,10 @@ class RankerShape:
 
     def __post_init__(self) -> None:
         if unknown := set(self.use) - set(NEEDS):
-            raise ValueError(f"ranker.use.{min(unknown)} is no switch of a ranker")
+            raise ValueError(f"ranker.use.{min(unknown)}: there is no such switch; remove it")
 
     def uses(self, name: str | None) -> bool:
-        """Whether a switch is on, and the one that it needs; None is always on."""
+        """Whether a switch and the switch that it needs are on; True for None."""
         return name is None or (name in self.use and self.uses(NEEDS[name]))
 
     @property
@@ -75,7 +76,7 @@ class RankerShape:
 
     @property
     def features(self) -> list[Feature]:
-        """Features of the target that it reads, in the order they are declared."""
+        """Features of the target that the ranker reads, in the order of their declaration."""
         return [feature for feature in FEATURES if self.uses(feature.switch)]
 
     @property
@@ -85,6 +86,6 @@ class RankerShape:
         labels = [f"label_{task}" for task in self.tasks]
         sequences = [f"{history}_{field}" for history in self.histories for field in fields]
         scores = ["found_score"] if self.reads_scores else []
-        # item_events: whether the item was known on the example's day.
+        # item_events is read to decide whether the target's row of the item table is used.
         of_target = [feature.name for feature in self.features]
         return list(dict.fromkeys([*labels, *of_target, "item_events", *scores, *sequences]))

@@ -1,4 +1,4 @@
-"""Tasks that follow one another, trained over the entire space (ESMM, Ma et al., SIGIR 2018)."""
+"""Tasks that follow another task, trained over all examples (entire space; ESMM, Ma et al., SIGIR 2018)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from torch.nn.functional import logsigmoid
 def log_probabilities(
     logits: torch.Tensor, tasks: Sequence[str], follows: Mapping[str, str]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probability of every task over all examples, and that of its opposite.
+    """Log-probabilities that every task is positive and negative, over all examples.
 
-    A task that follows another has ``p(task) = p(other) p(task | other)``; its own logit is that of the second factor.
-    So the conversion after a click (CVR) is learned from all impressions, through click and conversion (CTCVR).
+    A task that follows another has ``p(task) = p(other) p(task | other)``; its logit is that of ``p(task | other)``.
+    The conversion rate after a click (CVR) is thereby learned from all impressions, through the probability of click
+    and conversion (CTCVR).
 
     Args:
         logits: shape (batch, tasks).
-        tasks: their names.
-        follows: the task that a task comes after; chains must end.
+        tasks: names of the tasks.
+        follows: for each task that follows another task, that other task; without cycles.
 
     Returns:
         ``log p`` and ``log(1 - p)``, each of shape (batch, tasks).

@@ -1,1 +1,1 @@
-"""Scoring many candidates of one user, with what is the user's computed once."""
+"""Scoring many candidates of one user; everything that depends only on the user is computed once."""

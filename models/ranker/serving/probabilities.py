@@ -1,11 +1,11 @@
-"""Scores of one user's many candidates at one moment: what is the user's is computed once (MaRI, arXiv 2602.23105).
+"""Scores many candidates of one user at one moment; user-side work is done once (MaRI, arXiv 2602.23105).
 
-A training batch repeats the user's history in every row. Here an event is embedded and marked once, whatever number of
-candidates found it, and attention reads it by its place. Same weights, same sums but for their order: the logits are
-equal to 1e-5.
+A training batch repeats the user's history in every row. Here each event is embedded once, however many candidates
+found it, and attention reads the events by index. Only the order of the sums differs from training, so the logits agree
+to 1e-5.
 
-Of the head's first layer only hour, weekday and length of the history are the user's, 12 of some 500 inputs at the
-defaults: splitting it as ``broadcast(x_user W_u)`` would save a fortieth of it, and is left.
+The head's first layer is not split into a user part and a candidate part: with the defaults only 12 of about 500 inputs
+depend on the user alone (hour, weekday, length of the history), so the split would save a fortieth of the layer's work.
 """
 
 from __future__ import annotations
@@ -24,20 +24,22 @@ from models.ranker.serving.user_attention import Crosses, attend
 from schemas.features import OF_USER
 
 BLOCK_EVENTS = 65_536
-"""Events of the candidates that a ranker with a search of its own scores at once."""
+"""Largest number of candidates' events in a block, for a ranker with a learned search."""
 
 
 def probabilities(ranker: Ranker, user: Batch, candidates: Batch) -> torch.Tensor:
-    """Probability of every task, see :meth:`models.ranker.network.ranker.Ranker.probabilities`; shape (n, tasks).
+    """Probability of every task for each candidate, shape (n, tasks).
+
+    The probabilities are those of :meth:`models.ranker.network.ranker.Ranker.probabilities`.
 
     Args:
-        ranker: in evaluation mode. One that searches the found events itself scores training batches, see
+        ranker: a ranker in evaluation mode. A ranker with a learned search gets batches in the format of training, see
             :func:`tiled`.
-        user: :data:`schemas.features.OF_USER`, each of shape (1,). ``event_<field>``, events of the user's history at
-            this moment, each of shape (1 + events,): the first is padding, all 0. ``recent``, places of the last ones,
-            latest first, shape (at most the recent length,).
-        candidates: the ranker's columns of the target, each with n rows, and ``found``, places of the events that the
-            search found for each, 0 for padding, shape (n, found length).
+        user: the user's columns. The columns :data:`schemas.features.OF_USER`, each of shape (1,). The fields
+            ``event_<field>`` of the user's events, each of shape (1 + events,), with padding (0) first. ``recent``:
+            indices of the last events, latest first, shape (at most the recent length,).
+        candidates: the candidates' columns that the ranker reads, each with n rows; and ``found``, indices of the
+            events that the search found for each candidate, padded with 0, shape (n, found length).
     """
     if ranker.shape.search == "done":
         logits = _logits(ranker, user, candidates)
@@ -48,7 +50,7 @@ def probabilities(ranker: Ranker, user: Batch, candidates: Batch) -> torch.Tenso
 
 
 def tiled(shape: RankerShape, user: Batch, candidates: Batch) -> dict[str, torch.Tensor]:
-    """The same as a training batch: the user's columns repeated for every candidate, without labels."""
+    """Builds a batch in the format of training, without labels: the user's columns are repeated per candidate."""
     rows = len(candidates["item_index"])
     batch = {}
     for name in shape.columns:
@@ -74,7 +76,7 @@ def _blocks(candidates: Batch, rows: int) -> Iterator[Batch]:
 
 
 def _logits(ranker: Ranker, user: Batch, candidates: Batch) -> torch.Tensor:
-    """The ranker's logits, shape (n, tasks)."""
+    """The ranker's logits of every candidate, shape (n, tasks)."""
     events = ranker.events("event", user)
     for table, rows in ranker.marks("event", user):
         events = events + embedding(rows, table)

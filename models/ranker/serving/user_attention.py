@@ -1,7 +1,7 @@
-"""Target attention of many candidates over the events of one user, compiled.
+"""Target attention of many candidates over the events of one user, compiled by numba.
 
-The same as :class:`models.ranker.network.attention.TargetAttention`, whose weights it is given, but events are read
-from the user's one table by their place: nothing of a candidate's events is gathered, compared or kept.
+It computes the same as :class:`models.ranker.network.attention.TargetAttention` with the same weights, but reads events
+by index from one table of the user's events, so no copy of the events is made per candidate.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ F32 = np.float32
 
 
 class Crosses(NamedTuple):
-    """What tells how many leading codes a target and an event share, and the mark that such an event has.
+    """Inputs of the crosses: codes of candidates and events, and the embedding of the number of shared codes.
 
     Attributes:
         targets: codes of the candidates, shape (n, 3).
         events: codes of the user's events, shape (1 + events, 3).
-        table: mark of each number of shared codes, shape (4, width).
+        table: embedding of each number of shared leading codes, shape (4, width).
     """
 
     targets: torch.Tensor
@@ -41,15 +41,16 @@ def attend(
     scores: torch.Tensor | None,
     crosses: Crosses | None,
 ) -> torch.Tensor:
-    """What one history says of every candidate.
+    """Attention output of every candidate over one history.
 
     Args:
-        attention: its weights.
-        target: the candidates, shape (n, width).
-        events: the user's events with their marks, shape (1 + events, width).
-        places: of a candidate's events, 0 for padding, shape (n, length); or (1, length), the same for all.
-        scores: similarities, shape (n, length); None where they do not count.
-        crosses: None where shared codes do not count.
+        attention: module that holds the weights.
+        target: vectors of the candidates, shape (n, width).
+        events: vectors of the user's events, embeddings of their marks added, shape (1 + events, width).
+        places: indices of each candidate's events, 0 for padding, shape (n, length); or (1, length) if all candidates
+            have the same events.
+        scores: similarities of the events, shape (n, length); None if the ranker does not read them.
+        crosses: None if the ranker does not use shared codes.
 
     Returns:
         Shape (n, width).
@@ -77,9 +78,9 @@ def _arrays(*tensors: torch.Tensor) -> list[NDArray[np.generic]]:
     return [tensor.detach().contiguous().numpy() for tensor in tensors]
 
 
-# Sums may be taken in any order, but in the same one for every candidate.
+# fastmath may reorder the sums, but the order is the same for every candidate.
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
-def _attend(folded, bias, none, nothing, events, places, scores, mix, by_level, codes, of_events, table, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _attend(folded, bias, none, nothing, events, places, scores, mix, by_level, codes, of_events, table, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     n, heads, width = folded.shape
     length, levels = places.shape[1], len(table)
     logits = np.empty((heads, length), np.float32)
@@ -127,7 +128,7 @@ def _attend(folded, bias, none, nothing, events, places, scores, mix, by_level, 
 
 @numba.njit(cache=True, nogil=True)
 def _shared(codes, target, of_events, event):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """See :func:`models.ranker.network.crosses.shared_levels`."""
+    """The number of :func:`models.ranker.network.crosses.shared_levels`, for one target and one event."""
     level = 0
     while level < codes.shape[1] and of_events[event, level] > 0 and of_events[event, level] == codes[target, level]:
         level += 1

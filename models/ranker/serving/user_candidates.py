@@ -1,4 +1,4 @@
-"""One user's candidates for :mod:`models.ranker.serving.probabilities`: moment by moment, every event once."""
+"""Scores one user's candidates, moment by moment, by :mod:`models.ranker.serving.probabilities`."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from schemas.features import OF_USER
 
 
 def score_user(ranker: Ranker, of: Context, counts: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
-    """Probability of every task for one user's candidates, as the ranker gives it to examples with the same targets.
+    """Probability of every task for one user's candidates, equal to the ranker's output on examples of them.
 
-    All candidates are searched for in one call. The same candidates give the same scores to the bit.
+    The history is searched for all candidates in one call. The same candidates give bitwise equal scores.
 
     Args:
-        ranker: in evaluation mode.
-        of: the user's past and the candidates, by time; with the search index that the ranker was trained with, and the
-            search and lengths.
-        counts: the features that are counted over all users, shape (n,).
+        ranker: a ranker in evaluation mode.
+        of: the user's past, the candidates sorted by time, the search index that the ranker was trained with, and the
+            parameters of the search.
+        counts: the features that are counted over all users, by name, each of shape (n,).
 
     Returns:
         Shape (n, tasks).
@@ -40,27 +40,27 @@ def score_user(ranker: Ranker, of: Context, counts: Mapping[str, NDArray[Any]]) 
 
 
 def moments(times: NDArray[np.int64]) -> list[int]:
-    """Where every moment's candidates begin, and where the last one's end.
+    """Start of each moment's candidates, followed by the number of candidates.
 
     Args:
-        times: ascending, shape (n,).
+        times: time of each candidate, ascending, shape (n,).
     """
     return [0, *(np.flatnonzero(np.diff(times)) + 1).tolist(), len(times)]
 
 
 def at_moment(of: Context, columns: Mapping[str, NDArray[Any]], rows: slice) -> tuple[Batch, Batch]:
-    """The user's side and the candidates' at one moment, see :func:`models.ranker.serving.probabilities.probabilities`.
+    """The arguments ``user`` and ``candidates`` of :func:`models.ranker.serving.probabilities.probabilities`.
 
     Args:
-        of: all of the user's candidates.
-        columns: what the ranker reads of all of them.
-        rows: the moment's candidates.
+        of: the user's past and all of the user's candidates.
+        columns: the columns that the ranker reads, with a row for each of these candidates.
+        rows: the candidates of one moment.
     """
     first = slice(rows.start, rows.start + 1)
     visible = of.visible[first]
     recent = latest(visible, of.parameters.recent_length)[0]
     found, recent = of.found.positions[rows], recent[recent >= 0]
-    used = np.zeros(1 + visible[0], np.bool_)  # the first stands for padding, which is position -1
+    used = np.zeros(1 + visible[0], np.bool_)  # the first entry is padding, position -1
     used[0] = used[1 + recent] = used[1 + found] = True
     places = np.cumsum(used, dtype=np.int32) - 1
     positions = (np.flatnonzero(used) - 1).astype(np.int32)

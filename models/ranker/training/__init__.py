@@ -1,1 +1,1 @@
-"""Training of a ranker, and the metrics it is judged by."""
+"""Training of a ranker, and its metrics."""

@@ -1,4 +1,4 @@
-"""AUC, GAUC and UAUC. Ties count half."""
+"""AUC, and AUC within groups, for GAUC and UAUC; a tied pair counts one half."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 def auc(labels: NDArray[Any], scores: NDArray[Any]) -> float:
-    """Area under the ROC curve; NaN where a class is missing.
+    """Area under the ROC curve; NaN if all labels are equal.
 
     Args:
         labels: 0 or 1, shape (n,).
@@ -22,12 +22,12 @@ def auc(labels: NDArray[Any], scores: NDArray[Any]) -> float:
 
 @dataclass(frozen=True)
 class GroupAuc:
-    """AUC within groups.
+    """AUC of every group.
 
     Attributes:
-        group: the groups, ascending, shape (groups,).
-        auc: NaN where a class is missing, shape (groups,).
-        count: rows, shape (groups,).
+        group: group ids, ascending, shape (groups,).
+        auc: AUC of each group, NaN if all its labels are equal, shape (groups,).
+        count: number of rows of each group, shape (groups,).
     """
 
     group: NDArray[np.int64]
@@ -36,12 +36,12 @@ class GroupAuc:
 
 
 def auc_per_group(groups: NDArray[np.int64], labels: NDArray[Any], scores: NDArray[Any]) -> GroupAuc:
-    """AUC within every group, by the sum of the positives' mid-ranks.
+    """AUC within every group, computed from the sum of the positives' mid-ranks.
 
     Args:
         groups: group of every row, shape (n,).
         labels: 0 or 1, shape (n,).
-        scores: shape (n,).
+        scores: higher is more likely 1, shape (n,).
     """
     order = np.lexsort((scores, groups))
     groups, labels, scores = groups[order], labels[order].astype(np.float64), scores[order]

@@ -1,4 +1,4 @@
-"""Optimisers of a ranker: large tables by the rows that a batch touches, the rest as a whole."""
+"""Optimisers of a ranker: sparse updates for large embedding tables, dense updates for all other weights."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ from models.world import World
 
 
 def sparse_tables(model: nn.Module) -> list[nn.Parameter]:
-    """The weights whose gradients are sparse."""
+    """The embedding weights with sparse gradients."""
     tables = (m for m in model.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag) and m.sparse)
     return [weight for table in tables for weight in table.parameters(recurse=False)]
 
 
 class Optimisers:
-    """SparseAdam for tables with sparse gradients, AdamW for all else, decayed to a tenth by a cosine.
+    """SparseAdam for tables with sparse gradients and AdamW for other weights, with a cosine decay to a tenth.
 
-    SparseAdam moves and decays the moments of the rows in the batch alone: the cost of a step is that of the rows it
-    touches, whatever the table's size. It has no weight decay. Its two moments take twice the table's memory once all
-    rows have been touched.
+    SparseAdam updates only the rows in the batch, and only their moments, so the cost of a step does not depend on the
+    size of the table. It has no weight decay. Its two moments take twice the table's memory.
 
     Args:
-        model: whose weights are trained.
-        learning_rate: of both.
-        weight_decay: AdamW's.
-        steps: that the decay takes.
+        model: the model to train.
+        learning_rate: initial learning rate of both optimisers.
+        weight_decay: weight decay of AdamW.
+        steps: number of steps of the cosine decay.
     """
 
     def __init__(self, model: nn.Module, learning_rate: float, weight_decay: float, steps: int) -> None:
@@ -47,15 +46,15 @@ class Optimisers:
         ]
 
     def zero_grad(self) -> None:
-        """Forgets the gradients."""
+        """Clears the gradients."""
         for optimiser in self._optimisers:
             optimiser.zero_grad()
 
     def sum_gradients(self, world: World) -> None:
-        """Sums gradients over processes: dense ones as one vector, of sparse ones the rows that were touched."""
+        """Sums gradients over processes: dense gradients as one vector, sparse gradients by their rows."""
         dense = [weight for weight in self.weights if id(weight) not in self._sparse]
         for weight in self.weights:
-            if weight.grad is None and world.size > 1:  # every process sums the same weights
+            if weight.grad is None and world.size > 1:  # the sum needs a gradient of every weight from each process
                 weight.grad = torch.zeros_like(weight) if id(weight) not in self._sparse else _nothing(weight)
             if weight.grad is not None and weight.grad.is_sparse:
                 weight.grad = world.sum_sparse(weight.grad)
@@ -66,34 +65,34 @@ class Optimisers:
                 part.copy_(values.view_as(part))
 
     def step(self) -> None:
-        """Takes the step of the gradients."""
+        """Updates the weights and the learning rates."""
         for optimiser, schedule in zip(self._optimisers, self._schedules, strict=True):
             optimiser.step()
             schedule.step()
 
     def state(self) -> list[dict[str, Any]]:
-        """What the next step depends on, beside the weights."""
+        """Everything that the next step depends on, besides the weights."""
         both = zip(self._optimisers, self._schedules, strict=True)
         return [
             {"optimiser": optimiser.state_dict(), "schedule": schedule.state_dict()} for optimiser, schedule in both
         ]
 
     def restore(self, state: list[dict[str, Any]]) -> None:
-        """Goes back to a state."""
+        """Loads a state that :meth:`state` returned."""
         for optimiser, schedule, own in zip(self._optimisers, self._schedules, state, strict=True):
             optimiser.load_state_dict(own["optimiser"])
             schedule.load_state_dict(own["schedule"])
 
 
 def clip_gradients(weights: Iterable[nn.Parameter], largest: float) -> torch.Tensor:
-    """Scales all gradients down together where their norm exceeds the largest; sparse ones must be coalesced.
+    """Clips the joint norm of all gradients; sparse gradients must be coalesced.
 
     Args:
-        weights: whose gradients count.
-        largest: norm; 0 clips nothing.
+        weights: weights with gradients.
+        largest: largest norm; 0 clips nothing.
 
     Returns:
-        The norm before.
+        The norm before clipping.
     """
     gradients = [weight.grad for weight in weights if weight.grad is not None]
     values = [gradient._values() if gradient.is_sparse else gradient for gradient in gradients]

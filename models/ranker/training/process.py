@@ -1,4 +1,4 @@
-"""One process of a ranker's training: reads its share of the examples, trains; the first leaves the ranker."""
+"""One process of a ranker's training: it reads its share of the examples and trains; rank 0 writes the ranker."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from models.world import World
 
 @dataclass(frozen=True)
 class RankerTask:
-    """What every process of a training is given.
+    """Inputs of a ranker's training, the same for every process.
 
     Attributes:
-        name: of the ranker.
-        shape: of it.
-        parameters: of the training.
-        train: the train split; its batches are those of one process.
-        valid: the validation split.
-        start: weights that training begins from; None for random ones.
-        checkpoint: file of the state.
+        name: name of the ranker.
+        shape: shape of the ranker.
+        parameters: training parameters.
+        train: feed of the train split; ``batch_size`` is that of one process.
+        valid: feed of the validation split.
+        start: file with initial weights, for a warm start; None for random weights.
+        checkpoint: path of the checkpoint file.
         out: folder that the ranker is written to.
     """
 
@@ -45,7 +45,7 @@ class RankerTask:
 
 
 def train_alone(task: RankerTask) -> None:
-    """Trains in this process."""
+    """Trains in this process alone."""
     _train(task, World())
 
 

@@ -1,4 +1,4 @@
-"""Training of a ranker: binary cross entropy, early stopping on the validation AUC, the best weights kept."""
+"""Training of a ranker: binary cross entropy, early stopping on the validation AUC, and the best weights are kept."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from models.training_state import Checkpoints
 from models.world import World
 
 MEASURED_BATCHES = 32
-"""Batches that the bins of the head's numbers are measured on."""
+"""Number of batches that determine the bins of the head's numeric inputs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,16 +30,16 @@ class TrainingParameters:
     """How a ranker is trained.
 
     Attributes:
-        learning_rate: of the first step, decayed to a tenth over ``max_epochs`` by a cosine.
-        weight_decay: AdamW's; tables with sparse gradients have none.
-        max_epochs: passes over the train split, at most.
-        patience: epochs without a better validation AUC before training stops.
-        validations_per_epoch: how often the AUC is measured.
-        largest_gradient: norm that gradients are clipped to, all weights together; 0 clips nothing.
-        bfloat16: whether the ranker computes in bfloat16 beside float32 weights.
-        compile: whether torch compiles the ranker.
-        checkpoint_steps: steps between checkpoints.
-        seed: of dropout.
+        learning_rate: initial learning rate; a cosine schedule lowers it to a tenth over ``max_epochs``.
+        weight_decay: weight decay of AdamW; tables with sparse gradients have none.
+        max_epochs: largest number of epochs.
+        patience: number of epochs without a better validation AUC after which training stops.
+        validations_per_epoch: number of times per epoch that the validation AUC is measured.
+        largest_gradient: largest joint norm of all gradients; 0 clips nothing.
+        bfloat16: whether the ranker computes in bfloat16; its weights stay float32.
+        compile: whether the ranker's loss is compiled by ``torch.compile``.
+        checkpoint_steps: number of steps between checkpoints.
+        seed: random seed of dropout.
     """
 
     learning_rate: float
@@ -56,14 +56,15 @@ class TrainingParameters:
 
 @dataclass
 class TrainingRecord:
-    """What happened during training.
+    """The training curve and timing of a ranker's training.
 
     Attributes:
-        points: one per validation: ``step``, ``loss`` (mean since the last one), ``auc`` (validation, mean of tasks).
-        best_step: the step whose weights were kept.
-        best_auc: their validation AUC.
+        points: one entry per validation: ``step``, ``loss`` (mean since the previous validation) and ``auc``
+            (validation AUC, mean over tasks).
+        best_step: step of the best validation AUC, whose weights are kept.
+        best_auc: best validation AUC.
         seconds: wall time of this process.
-        resumed_at: the step that a checkpoint let it begin from.
+        resumed_at: step of the checkpoint that the training resumed from; 0 without one.
     """
 
     points: list[dict[str, float]] = field(default_factory=list)
@@ -84,32 +85,31 @@ def train_ranker(
     checkpoints: Checkpoints | None = None,
     world: World | None = None,
 ) -> TrainingRecord:
-    """Trains in place; the ranker ends with the weights of the best validation AUC.
+    """Trains a ranker in place; at the end it has the weights of the best validation AUC.
 
-    The same seed and data give the same weights to the bit, also where a run was killed and goes on from its
-    checkpoint. Several processes take a step together, each on its own rows, and the loss is the mean over all of
-    their rows: one that has no rows left in an epoch takes part with none, so that every row counts once and no
-    process waits for another.
+    The same seed and data give bitwise equal weights, even if the run is killed and resumes from its checkpoint.
+    Several processes take each step together, each on its own rows, and the loss is the mean over all of their rows. A
+    process without rows left in an epoch takes part with zero rows, so that every row counts once and no process waits.
 
-    Memory: the weights, the best weights, and the optimisers' two moments: four times the tables; the validation
-    split's labels and scores; at first :data:`MEASURED_BATCHES` batches.
+    Memory: four times the tables (weights, best weights and the optimisers' two moments), the labels and scores of the
+    validation split, and at the start :data:`MEASURED_BATCHES` batches.
 
     Args:
-        ranker: to be trained.
-        train: gives an epoch's batches of this process by its number.
-        valid: gives this process's validation batches.
-        steps_per_epoch: batches of one epoch; with several processes, those of the one that has most.
-        parameters: how.
-        name: shown with the progress.
-        checkpoints: where training goes on from and what it leaves behind; None for neither.
-        world: the processes that train together; None for this one alone.
+        ranker: the ranker to train.
+        train: returns this process's batches of the epoch with the given number.
+        valid: returns this process's validation batches.
+        steps_per_epoch: number of batches in an epoch; with several processes, that of the process with the most.
+        parameters: training parameters.
+        name: name in the progress bar and in messages.
+        checkpoints: file to resume from and to save to; None for no checkpoints.
+        world: the processes that train together; None for this process alone.
 
     Returns:
         The training curve.
 
     Raises:
-        FloatingPointError: loss or gradient are no longer numbers; the last checkpoint stays as it was.
-        ValueError: an epoch has more batches than was said, or all processes together have none.
+        FloatingPointError: a loss or gradient is NaN or infinite; the last checkpoint is kept.
+        ValueError: an epoch has more than ``steps_per_epoch`` batches, or no process has rows for a step.
     """
     training = _Training(ranker, steps_per_epoch, parameters, name=name, world=world or World())
     record, started = training.record, time.monotonic()
@@ -137,7 +137,7 @@ def train_ranker(
 
 
 class _Training:
-    """A ranker, its optimisers, the step it is at and what was best so far."""
+    """A ranker in training: its optimisers, current step and best weights so far."""
 
     def __init__(self, ranker: Ranker, steps_per_epoch: int, p: TrainingParameters, *, name: str, world: World) -> None:
         self.ranker, self.parameters, self.name, self.world = ranker, p, name, world
@@ -150,7 +150,7 @@ class _Training:
         self.loss = torch.compile(ranker.loss) if p.compile else ranker.loss
 
     def state(self) -> dict[str, Any]:
-        """All that the next step depends on."""
+        """Everything that the next step depends on, for a checkpoint."""
         return {
             "step": self.step,
             "weights": self.ranker.state_dict(),
@@ -161,7 +161,7 @@ class _Training:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Goes back to a state."""
+        """Loads a state that :meth:`state` returned."""
         self.step, self.best, self.losses = state["step"], state["best"], list(state["losses"])
         self.ranker.load_state_dict(state["weights"])
         self.optimisers.restore(state["optimisers"])
@@ -169,7 +169,7 @@ class _Training:
             setattr(self.record, name, value)
 
     def measure_numbers(self, batches: Iterator[Batch | None]) -> Iterator[Batch | None]:
-        """Measures the bins of the head's numbers on the first rows; gives all batches, those rows included."""
+        """Computes the bins of the head's numeric inputs from the first batches; then yields all batches."""
         first = deque(itertools.islice(batches, min(MEASURED_BATCHES, self.steps_per_epoch)))
         self.ranker.measure_numbers((batch for batch in first if batch is not None), self.world)
         self.best = copy.deepcopy(self.ranker.state_dict())
@@ -178,20 +178,20 @@ class _Training:
         yield from batches
 
     def train(self, batch: Batch | None) -> float:
-        """One step; None where this process has no rows left.
+        """Takes one training step; the batch is None if this process has no rows left in the epoch.
 
         Returns:
-            The loss over all processes' rows.
+            The mean loss over the rows of all processes.
         """
         p, world = self.parameters, self.world
-        # Dropout's draws depend on the step alone: a training that goes on draws what it would have drawn.
+        # Dropout depends only on the seed and the step, so that a resumed training gives the same weights.
         torch.manual_seed((p.seed * 1_000_003 + self.step) * world.size + world.rank)
         self.ranker.train()
         self.optimisers.zero_grad()
         rows = 0 if batch is None else _rows(batch)
         total = world.total(rows)
         if not total:
-            raise ValueError(f"{self.name}: step {self.step + 1} has no rows")
+            raise ValueError(f"{self.name}: step {self.step + 1} has no rows; run build_examples again")
         own = 0.0
         if batch is not None:
             with torch.autocast("cpu", torch.bfloat16, enabled=p.bfloat16):
@@ -209,15 +209,15 @@ class _Training:
 
     @property
     def validates(self) -> bool:
-        """Whether the validation AUC is due: within an epoch at even distances, and at its end."""
+        """Whether a validation is due: at equal distances within an epoch, and at its end."""
         of_epoch = self.step % self.steps_per_epoch
         return of_epoch % self.interval == 0
 
     def validate(self, batches: Iterable[Batch]) -> bool:
-        """Measures the validation AUC and keeps the weights where it is the best.
+        """Measures the validation AUC, and keeps the weights if it is the best so far.
 
         Returns:
-            Whether the best one is too long ago.
+            Whether to stop, because the best AUC is at least ``patience`` epochs old.
         """
         record = self.record
         found = validation_auc(self.ranker, batches, self.world)
@@ -233,14 +233,14 @@ class _Training:
         if not math.isfinite(value):
             raise FloatingPointError(
                 f"{self.name}: the {what} of step {self.step + 1} is {value}; lower ranker.learning_rate. The last"
-                " checkpoint stays"
+                " checkpoint is kept"
             )
 
 
 def _batches(
     train: Callable[[int], Iterable[Batch]], done: int, steps_per_epoch: int, epochs: int
 ) -> Iterator[Batch | None]:
-    """As many batches in every epoch, None where there are fewer; those before a resumed step are passed over."""
+    """Yields ``steps_per_epoch`` batches per epoch, None once the rows are used up; skips the steps already done."""
     for epoch in range(done // steps_per_epoch, epochs):
         batches = iter(train(epoch))
         begun = done % steps_per_epoch if epoch == done // steps_per_epoch else 0
@@ -248,7 +248,7 @@ def _batches(
         for _ in range(begun, steps_per_epoch):
             yield next(batches, None)
         if next(batches, None) is not None:
-            raise ValueError(f"epoch {epoch} has more than {steps_per_epoch} batches")
+            raise ValueError(f"epoch {epoch} has more batches than steps_per_epoch, {steps_per_epoch}")
 
 
 def _rows(batch: Batch) -> int:
@@ -257,12 +257,12 @@ def _rows(batch: Batch) -> int:
 
 @torch.inference_mode()
 def validation_auc(ranker: Ranker, batches: Iterable[Batch], world: World | None = None) -> float:
-    """AUC over all of the batches, mean of the tasks that have both classes.
+    """AUC over all batches, mean over the tasks that have both classes.
 
     Args:
-        ranker: that scores.
-        batches: of this process.
-        world: whose processes each have some of the batches; None for this one alone.
+        ranker: the ranker to validate.
+        batches: this process's batches.
+        world: the processes that share the batches; None for this process alone.
     """
     ranker.eval()
     none = torch.zeros((0, 2, len(ranker.shape.tasks)))

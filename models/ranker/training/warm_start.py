@@ -1,4 +1,4 @@
-"""Last night's weights for tonight's ranker: tables row by row, all else as it is."""
+"""Warm start: initialises a ranker with the previous ranker's weights, matching the item table row by row."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ TABLE_SIZES = ("items", "codes")
 
 
 def differences(shape: RankerShape, other: RankerShape) -> list[str]:
-    """Fields in which two shapes differ, the tables' sizes aside."""
+    """Names of the fields in which two shapes differ, other than the sizes of the tables."""
     one, two = (json.loads(json.dumps(asdict(s))) for s in (shape, other))
     return [name for name in one if name not in TABLE_SIZES and one[name] != two[name]]
 
 
 def matched_rows(items: pa.Array, before: pa.Array) -> NDArray[np.int64]:
-    """The row of last night's item table for every row of tonight's; new items begin as the unknown one.
+    """For every row of the new item table, the row of the old table to copy; new items copy the unknown item's row.
 
     Args:
-        items: tonight's item ids, in the order of their rows.
-        before: last night's.
+        items: item ids of the new table, in the order of its rows.
+        before: item ids of the old table, in the order of its rows.
     """
     places = pc.fill_null(pc.index_in(items, value_set=before), UNKNOWN - FIRST).to_numpy(zero_copy_only=False)
     return np.concatenate([[0, UNKNOWN], places.astype(np.int64) + FIRST])
@@ -37,14 +37,13 @@ def matched_rows(items: pa.Array, before: pa.Array) -> NDArray[np.int64]:
 
 @torch.no_grad()
 def take_over(ranker: Ranker, last: Ranker, item_rows: NDArray[np.int64] | None, same_codes: bool) -> None:
-    """Gives a ranker the weights of one of the same shape but for the tables' sizes.
+    """Copies the weights of the previous ranker, which may differ only in the sizes of its tables.
 
     Args:
-        ranker: takes them.
-        last: whose they are.
-        item_rows: row of its item table for every row of the ranker's; None where none is the same: the table begins
-            anew.
-        same_codes: whether the codes mean what they meant; else their tables begin anew.
+        ranker: the new ranker.
+        last: the previous ranker.
+        item_rows: result of :func:`matched_rows`; None keeps the new item table's random weights.
+        same_codes: whether the codes kept their meaning; False keeps the new code tables' random weights.
     """
     weights, old = ranker.state_dict(), last.state_dict()
     for name, weight in weights.items():

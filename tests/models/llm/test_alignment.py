@@ -215,9 +215,9 @@ def test_a_killed_training_goes_on_to_the_same_weights(tiny: Path, tmp_path: Pat
             yield batch
 
     with pytest.raises(Killed):
-        align(ItemEncoder(tiny, "float32"), until_the_fifth, SETTINGS, checkpoints)
+        align(ItemEncoder(tiny, "float32"), until_the_fifth, SETTINGS, checkpoints=checkpoints)
     resumed = ItemEncoder(tiny, "float32")
-    record = align(resumed, epochs, SETTINGS, checkpoints)
+    record = align(resumed, epochs, SETTINGS, checkpoints=checkpoints)
     assert record.resumed_at == 4
     assert [*record.contrastive, *record.answers] == losses
     assert_same(whole, resumed, exact=True)
@@ -234,7 +234,7 @@ def test_a_loss_that_is_no_number_stops_and_leaves_the_checkpoint(tiny: Path, tm
             yield batch
 
     with pytest.raises(FloatingPointError, match=r"step 3 is .*lower align\.learning_rate"):
-        align(encoder, poisoned, SETTINGS, checkpoints)
+        align(encoder, poisoned, SETTINGS, checkpoints=checkpoints)
     state = checkpoints.load()
     assert state is not None
     assert state["step"] == 2
@@ -286,5 +286,5 @@ def test_an_encoder_without_a_head_aligns_by_pairs_alone(minilm: Path) -> None:
     record = align(encoder, epochs, changed(steps=3, learning_rate=1e-4))
     assert np.isnan(record.answers).all()
     assert record.contrastive[-1] < record.contrastive[0]
-    with pytest.raises(ValueError, match=r"align\.layers: the model has 6 layers, not 9"):
+    with pytest.raises(ValueError, match=r"align\.layers: the model has only 6 layers, not 9"):
         ItemEncoder(minilm, "float32", layers=9)

@@ -58,7 +58,7 @@ def test_encoder_does_not_depend_on_the_batch(minilm: Path) -> None:
 
 
 def test_encoder_refuses_a_layer_that_is_not_there(minilm: Path) -> None:
-    with pytest.raises(ValueError, match=r"embed\.layer: the model has hidden states 0 to 6, not 9"):
+    with pytest.raises(ValueError, match=r"embed\.layer: the model has no hidden state 9; set 0 to 6"):
         Encoder(minilm, parameters(9))
 
 

@@ -68,7 +68,7 @@ def test_a_judge_says_what_it_is(name: str) -> None:
         assert local_judge(name) is judge
         assert set(judge.reads) <= {field.name for field in fields(EncoderParameters)}
     else:
-        with pytest.raises(KeyError, match="reads no local model"):
+        with pytest.raises(KeyError, match="does not run a local model"):
             local_judge(name)
 
 
@@ -77,7 +77,7 @@ def test_an_endpoint_answers_what_it_can_and_no_more() -> None:
     assert judge_of("yes_no", has_endpoint=False) is YesNoJudge
     assert judge_of("similarity", has_endpoint=True) is SimilarityJudge
     methods = "likelihood_ratio, similarity, yes_no"
-    with pytest.raises(ValueError, match=f"judge.method: no method coin; the methods are {methods}$"):
+    with pytest.raises(ValueError, match=f"judge.method: there is no method coin; set one of {methods}$"):
         judge_of("coin", has_endpoint=True)
 
 

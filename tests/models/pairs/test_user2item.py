@@ -72,7 +72,7 @@ def test_loss_is_softmax_with_log_q_and_same_targets_are_no_negatives() -> None:
     logits = (users @ targets.T / 0.2 - log_q).double()
     negatives = [[0, 1, 3], [0, 1, 2, 3], [1, 2, 3], [0, 1, 2, 3]]
     expected = np.mean([float(torch.logsumexp(logits[i, n], 0) - logits[i, i]) for i, n in enumerate(negatives)])
-    assert in_batch_loss(users, targets, items, log_q, 0.2).item() == pytest.approx(expected, rel=1e-5)
+    assert in_batch_loss(users, targets, items, log_q, temperature=0.2).item() == pytest.approx(expected, rel=1e-5)
 
 
 def batches(seed: int) -> Iterator[dict[str, torch.Tensor]]:

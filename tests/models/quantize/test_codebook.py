@@ -38,7 +38,9 @@ def test_a_kind_of_level_that_no_method_has_is_named(tmp_path: Path) -> None:
     fitted(clustered(), "method=vq", "kmeans.sizes=[4]").save(tmp_path)
     card = (tmp_path / CARD).read_text()
     (tmp_path / CARD).write_text(card.replace('"kmeans"', '"planes"'))
-    with pytest.raises(ValueError, match="a level of kind planes is none of fsq, kmeans; fit the codebook again"):
+    with pytest.raises(
+        ValueError, match="a level of unknown kind planes; the known kinds are fsq, kmeans; fit the codebook again"
+    ):
         Codebook.load(tmp_path)
 
 
@@ -135,7 +137,7 @@ def test_hostile_embeddings_are_named() -> None:
         book.assign(clustered(d=8))
     with pytest.raises(ValueError, match="at least one embedding"):
         fitted(clustered()[:0])
-    with pytest.raises(ValueError, match="rq_vae with levels of 8 codes needs as many contents, not 3"):
+    with pytest.raises(ValueError, match="rq_vae needs at least as many contents as codes in a level, 8, not 3"):
         fitted(clustered(3), *FAMILY[6])
     assert book.assign(clustered()[:0]).shape == (0, 3)
 

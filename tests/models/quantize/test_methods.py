@@ -40,7 +40,7 @@ def of(method: str, *assignments: str) -> tuple[str, ...]:
 
 def test_every_method_stands_here() -> None:
     assert list(METHODS) == EVERY
-    with pytest.raises(ValueError, match=f"codebook.method: no method toys; the methods are {', '.join(EVERY)}$"):
+    with pytest.raises(ValueError, match=f"codebook.method: there is no method toys; set one of {', '.join(EVERY)}$"):
         method_of(small("method=toys"))
 
 

@@ -40,7 +40,9 @@ def test_a_second_function_of_a_name_is_refused() -> None:
     def hour(of: Context) -> np.ndarray:
         return of.targets.times
 
-    with pytest.raises(ValueError, match=r"feature hour is computed by two functions, in models.*\.target too"):
+    with pytest.raises(
+        ValueError, match=r"feature hour is computed by two functions, in .* and models.*\.target; remove one"
+    ):
         feature(hour)
 
 

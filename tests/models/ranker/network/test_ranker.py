@@ -97,7 +97,7 @@ def test_a_ranker_reads_what_its_switches_say_and_no_more() -> None:
 
 def test_crosses_need_codes_and_what_is_no_switch_is_refused() -> None:
     assert not [name for name in replace(SHAPE, use=without("codes")).columns if name.startswith(("shared", "sid"))]
-    with pytest.raises(ValueError, match=r"ranker\.use\.taist is no switch"):
+    with pytest.raises(ValueError, match=r"ranker\.use\.taist: there is no such switch"):
         replace(SHAPE, use=["taist"])
 
 

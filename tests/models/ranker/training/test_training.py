@@ -88,7 +88,7 @@ def test_training_stops_early_where_nothing_improves() -> None:
 
 
 def test_an_epoch_with_more_batches_than_was_said_is_an_error() -> None:
-    with pytest.raises(ValueError, match="epoch 0 has more than 4 batches"):
+    with pytest.raises(ValueError, match="epoch 0 has more batches than steps_per_epoch, 4"):
         train_ranker(made(), epochs, valid, 4, parameters=PARAMETERS, name="test")
 
 
