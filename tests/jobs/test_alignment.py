@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from jobs import align_encoder, embed_items, write_questions
@@ -34,9 +36,11 @@ SMALL = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def lake(make_lake: Callable[..., Lake], tiny: Path) -> Lake:
-    made = make_lake()
+@pytest.fixture(scope="module")
+def paired(spark: SparkSession, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """Items, their pairs and a log; its tests write to copies."""
+    settings = load_settings((), [*SMALL, f'language_model.model="{tiny}"'])
+    made = Lake(spark, settings, str(tmp_path_factory.mktemp("paired") / "warehouse"))
     write_items(made, TITLES)
     rows = [(a, b, 1.0 + int(b[1])) for a in TITLES for b in TITLES if a[0] == b[0] and a != b]
     days = made.spark.range(1, 11).select(
@@ -46,8 +50,44 @@ def lake(make_lake: Callable[..., Lake], tiny: Path) -> Lake:
     )  # fmt: skip
     made.warehouse.overwrite(INTERACTIONS, days.withColumn("event_date", F.to_date("event_time")))
     made.warehouse.overwrite(ITEM_PAIRS, pairs(made.spark, rows).select(*ITEM_PAIRS.names))
-    made.settings = load_settings((), [*SMALL, f'language_model.model="{tiny}"'])
     return made
+
+
+def copy_of(lake: Lake, folder: Path) -> Lake:
+    shutil.copytree(lake.location, folder)
+    return Lake(lake.spark, lake.settings, str(folder))
+
+
+@pytest.fixture(scope="module")
+def once_asked(paired: Lake, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    lake = copy_of(paired, tmp_path_factory.mktemp("asked") / "warehouse")
+    run(lake, write_questions.JOB)
+    return lake
+
+
+@pytest.fixture(scope="module")
+def once_aligned(once_asked: Lake, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    lake = copy_of(once_asked, tmp_path_factory.mktemp("aligned") / "warehouse")
+    run(lake, align_encoder.JOB)
+    return lake
+
+
+@pytest.fixture
+def lake(paired: Lake, tmp_path: Path) -> Lake:
+    """Without questions."""
+    return copy_of(paired, tmp_path / "copy")
+
+
+@pytest.fixture
+def asked(once_asked: Lake, tmp_path: Path) -> Lake:
+    """With questions."""
+    return copy_of(once_asked, tmp_path / "copy")
+
+
+@pytest.fixture
+def aligned(once_aligned: Lake, tmp_path: Path) -> Lake:
+    """With questions and an aligned model."""
+    return copy_of(once_aligned, tmp_path / "copy")
 
 
 def run(lake: Lake, job: Job, *assignments: str) -> dict[str, float]:
@@ -97,22 +137,16 @@ def test_an_endpoint_writes_questions(lake: Lake) -> None:
         run(lake, write_questions.JOB, "questions.writer=endpoint")
 
 
-@pytest.fixture
-def asked(lake: Lake) -> Lake:
-    run(lake, write_questions.JOB)
-    return lake
-
-
-def test_an_aligned_model_embeds_until_it_is_asked_for_again(asked: Lake) -> None:
-    metrics = run(asked, align_encoder.JOB)
+def test_an_aligned_model_embeds_until_it_is_asked_for_again(aligned: Lake) -> None:
+    metrics = aligned.ledger.last_done()["align_encoder"].metrics
     assert metrics["align.steps"] == 6
     assert np.isfinite(metrics["align.answers_loss"])
-    first = asked.artifacts.require("aligned_model", "align_encoder")
+    first = aligned.artifacts.require("aligned_model", "align_encoder")
     losses = first.card["losses"]["contrastive"]
     assert losses[-1] < losses[0]
-    run(asked, embed_items.JOB)
-    rows = asked.warehouse.read("item_embeddings").toPandas().set_index("item_id")
-    encoder = ItemEncoder(asked.artifacts.fetch(first), "float32")
+    run(aligned, embed_items.JOB)
+    rows = aligned.warehouse.read("item_embeddings").toPandas().set_index("item_id")
+    encoder = ItemEncoder(aligned.artifacts.fetch(first), "float32")
     ids = encoder.tokenizer([f"Product: {TITLES['a1']}"])["input_ids"]
     vector = encoder.vectors(ids).detach().numpy()[0]
     np.testing.assert_allclose(rows.loc["a1", "embedding"], vector / np.linalg.norm(vector), atol=1e-5)
@@ -121,28 +155,27 @@ def test_an_aligned_model_embeds_until_it_is_asked_for_again(asked: Lake) -> Non
     assert plain.shape == (len(rows), 4)
     np.testing.assert_allclose(np.linalg.norm(plain, axis=1), 1, atol=1e-5)
     assert not np.allclose(plain, np.stack(rows["search_embedding"]), atol=0.01), "that of the model before alignment"
-    assert "align.steps" not in run(asked, align_encoder.JOB), "it stands"
-    assert asked.artifacts.require("aligned_model", "align_encoder").version == first.version
-    again = run(asked, align_encoder.JOB, "align.realign=true")
-    second = asked.artifacts.require("aligned_model", "align_encoder")
+    assert "align.steps" not in run(aligned, align_encoder.JOB), "it stands"
+    assert aligned.artifacts.require("aligned_model", "align_encoder").version == first.version
+    again = run(aligned, align_encoder.JOB, "align.realign=true")
+    second = aligned.artifacts.require("aligned_model", "align_encoder")
     assert again["align.steps"] == 6
     assert second.version != first.version
     assert second.digest == first.digest, "the same pairs and settings give the same weights to the bit"
     # A cold item: text alone, no event and no pair. It is embedded the night it comes.
-    write_items(asked, {**TITLES, "cold": "apple number 9"})
-    assert run(asked, embed_items.JOB)["embed.contents"] == 1
-    cold = asked.warehouse.read("item_embeddings").where("item_id = 'cold'").collect()[0]
+    write_items(aligned, {**TITLES, "cold": "apple number 9"})
+    assert run(aligned, embed_items.JOB)["embed.contents"] == 1
+    cold = aligned.warehouse.read("item_embeddings").where("item_id = 'cold'").collect()[0]
     assert np.linalg.norm(cold["embedding"]) == pytest.approx(1, abs=1e-3)
 
 
-def test_pairs_of_the_future_are_unlearned(asked: Lake) -> None:
-    run(asked, align_encoder.JOB)
-    first = asked.artifacts.require("aligned_model", "align_encoder")
+def test_pairs_of_the_future_are_unlearned(aligned: Lake) -> None:
+    first = aligned.artifacts.require("aligned_model", "align_encoder")
     assert first.card["fitted_until"] == "2024-01-09"
-    assert "align.steps" not in run(asked, align_encoder.JOB), "a later end of the train period asks for nothing"
+    assert "align.steps" not in run(aligned, align_encoder.JOB), "a later end of the train period asks for nothing"
     earlier = ["split.valid_share=0.3", "split.test_share=0.3"]
-    assert run(asked, align_encoder.JOB, *earlier)["align.steps"] == 6
-    second = asked.artifacts.require("aligned_model", "align_encoder")
+    assert run(aligned, align_encoder.JOB, *earlier)["align.steps"] == 6
+    second = aligned.artifacts.require("aligned_model", "align_encoder")
     assert second.card["fitted_until"] < first.card["fitted_until"]
 
 
@@ -154,9 +187,8 @@ def test_a_loss_that_is_no_number_is_told_in_one_line(asked: Lake) -> None:
     assert asked.artifacts.latest("aligned_model") is None
 
 
-def test_a_killed_alignment_goes_on(asked: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(asked, align_encoder.JOB)
-    whole = asked.artifacts.require("aligned_model", "align_encoder")
+def test_a_killed_alignment_goes_on(aligned: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = aligned.artifacts.require("aligned_model", "align_encoder")
     real = Checkpoints.save
 
     def killed(self: Checkpoints, state: dict[str, Any]) -> None:
@@ -167,17 +199,16 @@ def test_a_killed_alignment_goes_on(asked: Lake, monkeypatch: pytest.MonkeyPatch
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoints, "save", killed)
         with pytest.raises(KeyboardInterrupt):
-            run(asked, align_encoder.JOB, "align.realign=true")
-    assert run(asked, align_encoder.JOB, "align.realign=true")["align.resumed_at"] == 4
-    assert asked.artifacts.require("aligned_model", "align_encoder").digest == whole.digest
-    assert not list(Path(asked.location, "_training").glob("*"))
+            run(aligned, align_encoder.JOB, "align.realign=true")
+    assert run(aligned, align_encoder.JOB, "align.realign=true")["align.resumed_at"] == 4
+    assert aligned.artifacts.require("aligned_model", "align_encoder").digest == whole.digest
+    assert not list(Path(aligned.location, "_training").glob("*"))
 
 
-def test_two_processes_under_sparks_distributor_are_one(asked: Lake) -> None:
-    run(asked, align_encoder.JOB)
-    one = asked.artifacts.require("aligned_model", "align_encoder").card["losses"]
-    run(asked, align_encoder.JOB, "align.processes=2", "align.realign=true")
-    two = asked.artifacts.require("aligned_model", "align_encoder").card["losses"]
+def test_two_processes_under_sparks_distributor_are_one(aligned: Lake) -> None:
+    one = aligned.artifacts.require("aligned_model", "align_encoder").card["losses"]
+    run(aligned, align_encoder.JOB, "align.processes=2", "align.realign=true")
+    two = aligned.artifacts.require("aligned_model", "align_encoder").card["losses"]
     np.testing.assert_allclose(two["contrastive"], one["contrastive"], rtol=1e-4)
     np.testing.assert_allclose(two["answers"], one["answers"], rtol=1e-4)
 

@@ -18,7 +18,7 @@ from schemas.settings import load_settings
 
 SETTINGS = load_settings(
     (),
-    ["examples.behaviour.coarse_dim=2", "examples.behaviour.fine_dim=4", "examples.behaviour.iterations=6"],
+    ["examples.behaviour.coarse_dim=2", "examples.behaviour.fine_dim=4", "examples.behaviour.iterations=3"],
 ).examples.behaviour
 DAY = date(2025, 3, 1)
 

@@ -24,7 +24,7 @@ def test_codes_do_not_depend_on_partitioning(
     spark: SparkSession, make_lake: Callable[..., Lake], tmp_path: Path
 ) -> None:
     tables = []
-    for partitions, rows, shuffles in ((1, 10_000, 4), (7, 50, 11)):
+    for partitions, rows, shuffles in ((1, 10_000, 2), (5, 50, 7)):
         conf = {
             "spark.sql.execution.arrow.maxRecordsPerBatch": str(rows),
             "spark.sql.shuffle.partitions": str(shuffles),

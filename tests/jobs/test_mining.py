@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 
 import numpy as np
@@ -23,6 +25,17 @@ from tests.models.pairs.test_swing import brute_force, swing_parameters
 
 UNTIL = date(1970, 3, 1)
 PLAIN = {"min_user_items": 2, "significance": 0, "exclude_same_content": "false"}
+
+
+@contextmanager
+def shuffle_partitions(spark: SparkSession, count: int) -> Iterator[None]:
+    name = "spark.sql.shuffle.partitions"
+    before = spark.conf.get(name)
+    spark.conf.set(name, count)
+    try:
+        yield
+    finally:
+        spark.conf.set(name, before)
 
 
 def mine_settings(**changes: object) -> MineSettings:
@@ -104,11 +117,8 @@ def test_pairs_are_bit_identical_whatever_the_buckets_and_partitions(
 ) -> None:
     settings = mine_settings(top_k=4, max_item_users=6, max_user_items=5)
     one = mine(positives, catalogue, settings, buckets=1)
-    spark.conf.set("spark.sql.shuffle.partitions", "3")
-    try:
+    with shuffle_partitions(spark, 3):
         assert one == mine(positives.repartition(7), catalogue, settings, buckets=11)
-    finally:
-        spark.conf.set("spark.sql.shuffle.partitions", "4")
     assert max(sum(a == t for a, _ in one) for t in {a for a, _ in one}) == 4
 
 
@@ -271,12 +281,9 @@ def test_pairs_lie_within_planted_clusters(spark: SparkSession, planted: str) ->
         f"{run.lake.warehouse.root}/_staging"
     )
     first = sorted(map(tuple, pairs.collect()), key=str)
-    spark.conf.set("spark.sql.shuffle.partitions", "7")
-    try:
+    with shuffle_partitions(spark, 7):
         _, again = run_job(spark, planted, "mine.user2item.steps=300")
         assert sorted(map(tuple, again.collect()), key=str) == first
-    finally:
-        spark.conf.set("spark.sql.shuffle.partitions", "4")
 
 
 def test_events_after_the_train_period_change_no_pair(spark: SparkSession, planted: str) -> None:

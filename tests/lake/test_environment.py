@@ -24,14 +24,16 @@ def test_no_installed_distribution_provides_a_room() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_ingest_runs_from_a_folder_with_modules_of_our_names_and_of_pythons(tmp_path: Path) -> None:
+def test_ingest_runs_from_a_folder_with_modules_of_our_names_and_of_pythons(
+    tmp_path: Path, own_spark: list[str]
+) -> None:
     folder = strange_folder(tmp_path / "caller")
     (folder / "log.csv").write_text(
         "user_id,item_id,event_time\n" + "".join(f"u{n},i{n % 3},2025-03-0{1 + n}T10:00:00\n" for n in range(6))
     )
     (folder / "items.csv").write_text("item_id,title\n" + "".join(f"i{n},thing {n}\n" for n in range(3)))
     done = subprocess.run(
-        [str(ROOT / "spark-submit.sh"), "ingest", "--interactions", "log.csv", "--items", "items.csv"],
+        [str(ROOT / "spark-submit.sh"), "ingest", "--interactions", "log.csv", "--items", "items.csv", *own_spark],
         env={**os.environ, "QARM_PYTHON": sys.executable, "PYTHONPATH": ""},
         cwd=folder, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from models.training_state import Checkpoints
 from models.world import World
 from schemas.language_model_sections import AlignSettings
 from schemas.settings import load_settings
+from tests.processes import forked
 
 CONTENTS, QUESTIONS, ANSWERS = [[11, 12, 13, 14], [21, 22]], [[31, 32], [41]], [[51, 52], [61, 62, 63]]
 
@@ -253,7 +253,7 @@ def _one_of_two(rank: int, folder: Path, port: int, out: Path) -> None:
 
 def test_two_processes_are_one_on_the_joint_batch(tiny: Path, tmp_path: Path) -> None:
     whole, losses = trained(tiny, SETTINGS)
-    context = multiprocessing.get_context("spawn")
+    context = forked()
     port = 20_000 + int.from_bytes(str(tmp_path).encode()[-8:], "big") % 20_000
     processes = [context.Process(target=_one_of_two, args=(rank, tiny, port, tmp_path / "out.pt")) for rank in range(2)]
     for process in processes:

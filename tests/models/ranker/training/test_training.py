@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
@@ -20,6 +19,7 @@ from models.ranker.training.optimiser import Optimisers, clip_gradients, sparse_
 from models.ranker.training.training import TrainingParameters, train_ranker, validation_auc
 from models.training_state import Checkpoints
 from models.world import World
+from tests.processes import forked
 from tests.ranker_batches import SHAPE, batch
 
 PARAMETERS = TrainingParameters(
@@ -235,7 +235,7 @@ def _one_of_two(rank: int, port: int, sparse: bool, out: Path) -> None:
 def test_two_processes_are_one_on_the_joint_batch(tmp_path: Path, sparse: bool) -> None:
     whole = made(sparse=sparse)
     expected = train_ranker(whole, epochs, valid, 5, parameters=PARAMETERS, name="test")
-    context = multiprocessing.get_context("spawn")
+    context = forked()
     port = 20_000 + int.from_bytes(str(tmp_path).encode()[-8:], "big") % 20_000
     processes = [context.Process(target=_one_of_two, args=(rank, port, sparse, tmp_path)) for rank in range(2)]
     for process in processes:

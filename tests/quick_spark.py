@@ -1,0 +1,18 @@
+"""Spark settings for a few hundred rows: what a JVM spends on compiling code and on keeping records of queries."""
+
+from __future__ import annotations
+
+JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=256m"
+"""The optimising compiler took a quarter of the JVM's time in tests, and G1 marked the heap beside it."""
+
+QUICK = {
+    "spark.driver.extraJavaOptions": JVM,
+    # Expressions are interpreted: a query of a few rows takes longer to compile than to run. The cluster compiles them.
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.python.daemon.module": "tests.worker_daemon",
+}
+"""Of the session that the tests share."""
+
+QUICK_CLUSTER = {"spark.driver.extraJavaOptions": JVM, "spark.executor.extraJavaOptions": JVM}
+"""Of the cluster's."""
