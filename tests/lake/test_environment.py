@@ -32,8 +32,9 @@ def test_ingest_runs_from_a_folder_with_modules_of_our_names_and_of_pythons(
         "user_id,item_id,event_time\n" + "".join(f"u{n},i{n % 3},2025-03-0{1 + n}T10:00:00\n" for n in range(6))
     )
     (folder / "items.csv").write_text("item_id,title\n" + "".join(f"i{n},thing {n}\n" for n in range(3)))
+    inputs = ["--interactions", "log.csv", "--items", "items.csv"]
     done = subprocess.run(
-        [str(ROOT / "spark-submit.sh"), "ingest", "--interactions", "log.csv", "--items", "items.csv", *own_spark],
+        [str(ROOT / "spark-submit.sh"), "ingest", *inputs, *own_spark],
         env={**os.environ, "QARM_PYTHON": sys.executable, "PYTHONPATH": ""},
         cwd=folder, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
