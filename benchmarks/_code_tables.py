@@ -85,7 +85,7 @@ def write_nights(nights: Sequence[Mapping[str, Any]]) -> None:
     rows = [
         [
             str(row["collisions"]), str(row["night"]), f"{row['items']:,}", f"{row['new']:,}", f"{row['changed']:,}",
-            f"{row['unchanged_moved']:,}", f"{row['moved']:,}", f"{row['told']:,}", f"{row['collision_rate']:.4f}",
+            f"{row['unchanged_moved']:,}", f"{row['moved']:,}", f"{row['reported']:,}", f"{row['collision_rate']:.4f}",
             f"{row['seconds']:.0f}",
         ]
         for row in nights

@@ -76,8 +76,8 @@ def _ten_nights(lake: Lake, vectors: np.ndarray, encoder: str, collisions: str) 
         after = _sids(lake)
         moved = set(before.index[after[before.index] != before])
         version = lake.warehouse.version(SEMANTIC_IDS.name)
-        told = lake.warehouse.read(SID_CHANGES.name).where(f"table_version = {version} AND reason <> 'new item'")
-        named = {row["item_id"] for row in told.select("item_id").collect()}
+        reported = lake.warehouse.read(SID_CHANGES.name).where(f"table_version = {version} AND reason <> 'new item'")
+        named = {row["item_id"] for row in reported.select("item_id").collect()}
         if named != moved:
             raise AssertionError(f"{len(moved)} items moved, but sid_changes reports {len(named)}")
         if not moved <= set(changed):
@@ -85,7 +85,7 @@ def _ten_nights(lake: Lake, vectors: np.ndarray, encoder: str, collisions: str) 
         rows.append(
             {
                 "collisions": collisions, "night": night, "items": len(items), "new": len(new), "changed": len(changed),
-                "unchanged_moved": len(moved - set(changed)), "moved": len(moved), "told": len(named),
+                "unchanged_moved": len(moved - set(changed)), "moved": len(moved), "reported": len(named),
                 "collision_rate": metrics["codes.collision_rate/distinct_contents"], "seconds": seconds,
             }
         )  # fmt: skip
