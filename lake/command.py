@@ -101,10 +101,7 @@ class _Assign(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any) -> None:
         own = self._option
-        try:
-            value = own.to_toml(str(values)) if own.assigns is None else own.assigns
-        except UserError as error:
-            parser.exit(2, f"{parser.prog}: {error}\n")
+        value = own.to_toml(str(values)) if own.assigns is None else own.assigns
         setattr(namespace, self.dest, [*getattr(namespace, self.dest), f"{own.setting}={value}"])
 
 
@@ -138,8 +135,8 @@ def main(entry: Job | Command, arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
     log.setLevel(logging.INFO)
     command = command_of(entry) if isinstance(entry, Job) else entry
-    parsed = parser_of(command.name, command.description, command.options).parse_args(arguments)
     try:
+        parsed = parser_of(command.name, command.description, command.options).parse_args(arguments)
         settings = load_settings(parsed.config, parsed.set)
         command.check(settings)
         lake = Lake(start_session(f"qarm {command.name}", settings.spark), settings, parsed.warehouse)

@@ -50,6 +50,7 @@ def test_an_index_of_an_earlier_version_is_refused(run: Run, tmp_path: Path) -> 
     (tmp_path / "old" / ITEM_ROWS).write_bytes(b"")
     old = run.lake.artifacts.publish("search_index", tmp_path / "old", {"recipe": {}})
     rankers = run.lake.artifacts.publish("ranker", tmp_path / "old", {"recipe": {"search_index": old.version}})
+    run.job = score.JOB
     with pytest.raises(
         UserError, match=r"was made by an earlier qarm, without behaviour_audience\.npy; run build_examples"
     ):
