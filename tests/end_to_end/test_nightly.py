@@ -358,6 +358,6 @@ def test_sql_sees_tables_and_views(world: World, capsys: pytest.CaptureFixture[s
         a["all"] > 0 and b["best"] > 0
         for a, b in world.read("ranker_examples")[["distinct_items", "similarity"]].to_numpy()
     ]
-    assert re.search(rf"known\|\n.*\n\|{sum(known)} ", out)
+    assert re.search(rf"known\|\n.*\n\|{sum(known)} *\|", out)
     assert main(sql.COMMAND, ["--warehouse", str(world.warehouse), "-e", "SELECT nothing FROM nowhere"]) == 2
     assert "nowhere" in capsys.readouterr().err
