@@ -10,6 +10,11 @@ QUICK = {
     # Expressions are interpreted: a query of a few rows takes longer to compile than to run. The cluster compiles them.
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    # One plan a query, its text short, no statistics of the columns: none of it pays for a few rows.
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.ui.explainMode": "simple",
+    "spark.sql.maxPlanStringLength": "100",
+    "spark.databricks.delta.stats.collect": "false",
     "spark.python.daemon.module": "tests.worker_daemon",
 }
 """Of the session that the tests share."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,19 +25,13 @@ from models.ranker.training.metrics import auc, auc_per_group
 from schemas.settings import load_settings
 from tests import generate
 from tests.generate import cluster_of
-
-LARGE = 1 << 20
-"""Bytes; of a warehouse of these tests, the weights of models are larger."""
+from tests.warehouses import copy_folder
 
 
 @dataclass
 class Night:
     closing: dict
     log: str
-
-
-def _link_if_large(source: str, target: str) -> object:
-    return os.link(source, target) if Path(source).stat().st_size > LARGE else shutil.copy2(source, target)
 
 
 @dataclass
@@ -58,9 +50,9 @@ class World:
         return float(rows["value"].iloc[-1])
 
     def copy(self, name: str) -> World:
-        """A warehouse to write to, as this one is now; its large files, which no job changes in place, are links."""
+        """A world whose warehouse is as this one's is now, to write to."""
         copy = World(self.folder, self.folder / name, self.inputs, self.capsys_run)
-        shutil.copytree(self.warehouse, copy.warehouse, copy_function=_link_if_large)
+        copy_folder(self.warehouse, copy.warehouse)
         return copy
 
     def settings(self) -> list[str]:
@@ -366,6 +358,6 @@ def test_sql_sees_tables_and_views(world: World, capsys: pytest.CaptureFixture[s
         a["all"] > 0 and b["best"] > 0
         for a, b in world.read("ranker_examples")[["distinct_items", "similarity"]].to_numpy()
     ]
-    assert re.search(rf"known\|\n.*\n\|{sum(known)} ", out)
+    assert re.search(rf"known\|\n.*\n\|{sum(known)} *\|", out)
     assert main(sql.COMMAND, ["--warehouse", str(world.warehouse), "-e", "SELECT nothing FROM nowhere"]) == 2
     assert "nowhere" in capsys.readouterr().err

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from schemas.settings import load_settings
 from schemas.tables import INTERACTIONS, ITEM_PAIRS, ITEMS
 from tests.chat_server import chat_server
 from tests.jobs.test_verdicts import pairs, write_items
+from tests.warehouses import copy_of
 
 TITLES = {f"{kind[0]}{i}": f"{kind} number {i}" for kind in ("apple", "bolt", "candle") for i in range(6)}
 SMALL = [
@@ -51,11 +51,6 @@ def paired(spark: SparkSession, tiny: Path, tmp_path_factory: pytest.TempPathFac
     made.warehouse.overwrite(INTERACTIONS, days.withColumn("event_date", F.to_date("event_time")))
     made.warehouse.overwrite(ITEM_PAIRS, pairs(made.spark, rows).select(*ITEM_PAIRS.names))
     return made
-
-
-def copy_of(lake: Lake, folder: Path) -> Lake:
-    shutil.copytree(lake.location, folder)
-    return Lake(lake.spark, lake.settings, str(folder))
 
 
 @pytest.fixture(scope="module")

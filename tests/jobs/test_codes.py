@@ -28,7 +28,7 @@ def test_codes_do_not_depend_on_partitioning(
         conf = {
             "spark.sql.execution.arrow.maxRecordsPerBatch": str(rows),
             "spark.sql.shuffle.partitions": str(shuffles),
-            "spark.sql.adaptive.coalescePartitions.enabled": str(rows > 50).lower(),
+            "spark.sql.adaptive.enabled": str(rows > 50).lower(),
         }
         before = {name: spark.conf.get(name) for name in conf}
         for name, value in conf.items():

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from pyspark.sql import SparkSession
 from safetensors.torch import load_file
 
 from jobs import evaluate, train_ranker
@@ -23,6 +24,7 @@ from schemas.examples import ranker_examples
 from schemas.features import PARTS
 from schemas.settings import load_settings
 from tests.ranker_batches import batch
+from tests.warehouses import copy_of
 from udfs.arrays import feature_column
 
 SMALL = [
@@ -59,12 +61,33 @@ def publish_index(lake: Lake, folder: Path, ids: list[str], codebook: str) -> No
     )  # fmt: skip
 
 
-@pytest.fixture
-def lake(make_lake: Callable[..., Lake], tmp_path: Path) -> Lake:
-    made = make_lake()
+@pytest.fixture(scope="module")
+def untrained(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """Examples and a search index; its tests write to copies."""
+    folder = tmp_path_factory.mktemp("untrained")
+    made = Lake(spark, load_settings(), str(folder / "warehouse"))
     write_examples(made)
-    publish_index(made, tmp_path / "index", [f"i{i}" for i in range(18)], "codebook-1")
+    publish_index(made, folder / "index", [f"i{i}" for i in range(18)], "codebook-1")
     return made
+
+
+@pytest.fixture(scope="module")
+def once_trained(untrained: Lake, tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    made = copy_of(untrained, tmp_path_factory.mktemp("trained") / "warehouse")
+    run(made)
+    return made
+
+
+@pytest.fixture
+def lake(untrained: Lake, tmp_path: Path) -> Lake:
+    """Without rankers."""
+    return copy_of(untrained, tmp_path / "copy")
+
+
+@pytest.fixture
+def with_rankers(once_trained: Lake, tmp_path: Path) -> Lake:
+    """After a first training."""
+    return copy_of(once_trained, tmp_path / "copy")
 
 
 def run(lake: Lake, *assignments: str) -> dict[str, float]:
@@ -77,10 +100,10 @@ def trained(lake: Lake) -> dict[str, dict[str, torch.Tensor]]:
     return {name: load_file(folder / f"{name}.safetensors") for name in train_ranker.MODELS}
 
 
-def test_a_killed_job_goes_on_and_two_processes_do_as_one(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    metrics = run(lake)
+def test_a_killed_job_goes_on_and_two_processes_do_as_one(with_rankers: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = with_rankers
     whole = trained(lake)
-    assert metrics["ranker.resumed_at/qarm"] == 0
+    assert lake.ledger.last_done()["train_ranker"].metrics["ranker.resumed_at/qarm"] == 0
     step = training._Training.train
 
     def killed(self: training._Training, rows: object) -> float:
@@ -110,8 +133,8 @@ def test_a_killed_job_goes_on_and_two_processes_do_as_one(lake: Lake, monkeypatc
             torch.testing.assert_close(value, alone[name][key], rtol=1e-4, atol=1e-5)
 
 
-def test_last_nights_weights_are_found_by_item_id(lake: Lake, tmp_path: Path) -> None:
-    run(lake)
+def test_last_nights_weights_are_found_by_item_id(with_rankers: Lake, tmp_path: Path) -> None:
+    lake = with_rankers
     before = trained(lake)["qarm"]
     ids = ["new", *(f"i{i}" for i in reversed(range(18)))]
     publish_index(lake, tmp_path / "second", ids, "codebook-1")
@@ -131,9 +154,8 @@ def test_last_nights_weights_are_found_by_item_id(lake: Lake, tmp_path: Path) ->
     assert run(lake, *still, "ranker.hidden=[4]")["ranker.warm_start/qarm"] == 0
 
 
-def test_rankers_of_an_earlier_version_are_not_read(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    quick = "ranker.max_epochs=1"
-    run(lake, quick)
+def test_rankers_of_an_earlier_version_are_not_read(with_rankers: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake, quick = with_rankers, "ranker.max_epochs=1"
     with monkeypatch.context() as patch:
         patch.setattr(rankers, "FORMAT", "another")
         assert run(lake, quick, "ranker.warm_start=true")["ranker.warm_start/qarm"] == 0

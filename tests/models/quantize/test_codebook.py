@@ -94,7 +94,7 @@ def test_overwriting_fits_the_same_codebook() -> None:
 
 def test_each_level_brings_the_reconstruction_nearer() -> None:
     vectors = clustered()
-    book = fitted(vectors, "fsq.steps=700")
+    book = fitted(vectors, "fsq.steps=140", "fsq.learning_rate=5e-3")
     codes = book.assign(vectors)
     one, two = (Codebook(book.levels[:n], 16, "res_kmeans").reconstruct(codes[:, :n]) for n in (1, 2))
     errors = [reconstruction_errors(vectors, r).mean() for r in (one, two, book.reconstruct(codes))]

@@ -77,8 +77,8 @@ def test_fsq_training_beats_its_start_and_does_not_collapse() -> None:
 
 
 def test_the_prefix_decoder_leaves_codes_alone_and_reconstructs_better() -> None:
-    vectors = clustered(2000)
-    changed = ("prefix_minimum=0", "levels=[2, 2]", "steps=1900", "learning_rate=3e-3", "hidden=64")
+    vectors = clustered(1000)
+    changed = ("prefix_minimum=0", "levels=[2, 2]", "steps=250", "learning_rate=1e-2", "hidden=64")
     mirrored, prefix = (
         fitted(vectors, *(f"fsq.{change}" for change in (*changed, f"decoder={d}"))) for d in ("mirrored", "prefix")
     )

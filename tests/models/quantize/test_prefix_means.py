@@ -18,9 +18,9 @@ from tests.models.quantize.codebooks import fitted, grouped
 
 
 def test_prefix_means_give_new_contents_better_codes() -> None:
-    sizes = ("kmeans.sizes=[16, 16]", "fsq.levels=[2, 2, 2, 2]", "fsq.steps=600", "fsq.hidden=64")
-    books = [fitted(grouped(4000, 5), *sizes, f"fsq.prefix_minimum={m}") for m in (0, 3)]
-    without, means = (quality_of(book, grouped(2000, 6)) for book in books)
+    sizes = ("kmeans.sizes=[16, 16]", "fsq.levels=[2, 2, 2, 2]", "fsq.steps=150", "fsq.hidden=32")
+    books = [fitted(grouped(1500, 5), *sizes, "fsq.learning_rate=3e-3", f"fsq.prefix_minimum={m}") for m in (0, 3)]
+    without, means = (quality_of(book, grouped(800, 6)) for book in books)
     assert books[0].prefix_means is None
     assert means["reconstruction_error"] < 0.8 * without["reconstruction_error"]
     assert means["collision_rate"] < 0.9 * without["collision_rate"]
