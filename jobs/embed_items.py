@@ -139,9 +139,7 @@ def steps(run: Run) -> None:
         recipe |= {"plain_model": plain.digest, "plain_layer": settings.layer}
     encoder = run.reuse("encoder", recipe)
     items = run.read(ITEMS.name)
-    current = run.find(ITEM_EMBEDDINGS.name)
-    if current is not None and current.columns != ITEM_EMBEDDINGS.names:  # written by an earlier qarm
-        current = None
+    current = run.find_with_columns(ITEM_EMBEDDINGS)
     with_image = takes_images(run.lake.artifacts.fetch(model))
     contents = contents_to_embed(items, current, encoder.version if encoder else None, with_image)
     parameters = take(EncoderParameters, settings, max_tokens=llm.max_tokens, dtype=llm.dtype)

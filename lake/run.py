@@ -98,6 +98,15 @@ class Run:
         self._declared(table, self.job.may_read)
         return self.read(table) if self.lake.warehouse.exists(table) else None
 
+    def find_with_columns(self, contract: Contract) -> DataFrame | None:
+        """A table as :meth:`find` gives it; None also if an earlier qarm wrote it with other columns.
+
+        Raises:
+            UndeclaredError: the job does not declare it.
+        """
+        rows = self.find(contract.name)
+        return rows if rows is not None and rows.columns == contract.names else None
+
     def read_back(self, table: str) -> DataFrame:
         """A table in the version that this run wrote last."""
         return self.lake.warehouse.read(table, int(self.outputs[table]))

@@ -108,11 +108,6 @@ class Warehouse:
             reader = reader.option("versionAsOf", version)
         return reader.table(f"{self.location}.{name}") if self.in_catalog else reader.load(f"{self.root}/{name}")
 
-    def read_if_of(self, contract: Contract) -> DataFrame | None:
-        """The newest version of a table; None if there is no table or an earlier qarm wrote it with other columns."""
-        rows = self.read(contract.name) if self.exists(contract.name) else None
-        return rows if rows is not None and rows.columns == contract.names else None
-
     def changes(self, name: str, since: int) -> DataFrame:
         """The change data feed of a table, from a version to the newest.
 

@@ -22,7 +22,7 @@ class ContractError(QarmError):
     """Rows break the contract of their table; nothing was written."""
 
 
-class UndeclaredError(QarmError):
+class UndeclaredError(Exception):
     """A job read or wrote a table or artifact that its declaration does not name; the code has to be corrected."""
 
 

@@ -8,7 +8,8 @@ from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lake.run import Lake
+from lake.declaration import Job
+from lake.run import Lake, Run
 from lake.warehouse import Warehouse
 from schemas.contract import Column, Contract, Part
 from schemas.errors import ContractError, QarmError, UserError
@@ -107,8 +108,9 @@ def test_other_columns_replace_the_table_and_keep_its_past(make_lake: Callable[.
     old = warehouse.overwrite(PRICES, rows(spark, ("a", 1.0, 1)))
     wider = Contract("prices", "", (*PRICES.columns, Column("shop", "STRING", "Where", nullable=False)), key=("sku",))
     new = rows(spark, ("b", 2.0, 2)).selectExpr("*", "'here' AS shop")
-    assert warehouse.read_if_of(PRICES).collect() == warehouse.read("prices").collect()  # type: ignore[union-attr]
-    assert warehouse.read_if_of(wider) is None, "of other columns"
+    run = Run(make_lake(), Job(name="test", steps=lambda _: None, reads=("prices",)), "run-1")
+    assert run.find_with_columns(PRICES).collect() == warehouse.read("prices").collect()  # type: ignore[union-attr]
+    assert run.find_with_columns(wider) is None, "of other columns"
     warehouse.overwrite(wider, new)
     assert [tuple(row) for row in warehouse.read("prices").collect()] == [("b", 2.0, 2, "here")]
     assert content(warehouse, old) == {("a", 1.0, 1)}
@@ -174,6 +176,7 @@ def test_deletion_vectors_are_refused(make_lake: Callable[..., Lake], spark: Spa
 def test_what_is_not_there_is_named(make_lake: Callable[..., Lake]) -> None:
     with pytest.raises(UserError, match=r"table prices does not exist in .*warehouse"):
         make_lake().warehouse.read("prices")
-    assert make_lake().warehouse.read_if_of(PRICES) is None
+    run = Run(make_lake(), Job(name="test", steps=lambda _: None, reads=("prices",)), "run-1")
+    assert run.find_with_columns(PRICES) is None
     with pytest.raises(UserError, match="no such catalog schema"):
         make_lake(location="spark_catalog.nowhere")
