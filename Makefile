@@ -11,6 +11,8 @@ WAREHOUSE ?= warehouse
 # make demo HOUSEHOLDS=0 takes all 2,469 households
 HOUSEHOLDS ?=
 BENCHMARKS := threads encoder_layers mine_pairs codes align_encoder search feed ranker_tables ranker_speed score ranker
+# Two processes, a file of tests to one of them: much of a test with Spark is one thread of the driver's.
+TWO_PROCESSES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 DEMO_SET := $(if $(HOUSEHOLDS),--set demo.households=$(HOUSEHOLDS))
 
 .PHONY: setup java demo test test-fast lint format bench clean
@@ -36,10 +38,10 @@ demo: setup
 	@echo "tables: ./spark-submit.sh sql -e \"SELECT sid, count(*) FROM semantic_ids GROUP BY sid ORDER BY 2 DESC LIMIT 5\"" >&2
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TWO_PROCESSES)
 
 test-fast: $(STAMP)
-	$(BIN)/python -m pytest -m "not spark"
+	$(BIN)/python -m pytest -m "not spark" $(TWO_PROCESSES)
 
 lint: setup
 	$(BIN)/ruff check .
