@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=256m"
-"""The optimising compiler took a quarter of the JVM's time in tests, and G1 marked the heap beside it."""
+JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=256m -Xss8m"
+"""The optimising compiler took a quarter of the JVM's time in tests, and G1 marked the heap beside it. Frames that are
+not optimised are larger: MLlib's ALS, whose tasks carry the plans of all iterations, needs a deeper stack."""
 
 QUICK = {
     "spark.driver.extraJavaOptions": JVM,

@@ -25,7 +25,7 @@ def test_refit_is_a_new_version_with_as_many_old_names_as_can_be(
     night.write()
     small = [part for setting in SMALL for part in ("--set", setting)]
     command = ["--warehouse", night.lake.location, "--refit", *small]
-    assert fit_codebook.main(fit_codebook.JOB, command, fit_codebook.options) == 0
+    assert fit_codebook.main(fit_codebook.JOB, command) == 0
     metrics = json.loads(capsys.readouterr().out.splitlines()[-1])["metrics"]
     night.run(fit=False)
     after = night.sids()
