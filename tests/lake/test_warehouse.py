@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import deltalake
 import pytest
@@ -13,6 +13,7 @@ from lake.run import Lake, Run
 from lake.warehouse import Warehouse
 from schemas.contract import Column, Contract, Part
 from schemas.errors import ContractError, QarmError, UserError
+from tests.quick_spark import QUICK
 
 PRICES = Contract(
     name="prices",
@@ -58,6 +59,15 @@ def test_versions_comments_and_merge(warehouse: Warehouse, spark: SparkSession) 
     assert comments == {"sku": "The thing", "price": "What it costs", "since": "Since when"}
 
 
+@pytest.fixture
+def _statistics(spark: SparkSession) -> Iterator[None]:
+    """Delta knows by its statistics, which tests do without, that a file holds no rows."""
+    spark.conf.set("spark.databricks.delta.stats.collect", "true")
+    yield
+    spark.conf.set("spark.databricks.delta.stats.collect", QUICK["spark.databricks.delta.stats.collect"])
+
+
+@pytest.mark.usefixtures("_statistics")
 def test_adding_no_rows_writes_nothing_and_is_no_error(make_lake: Callable[..., Lake], spark: SparkSession) -> None:
     warehouse = make_lake().warehouse
     first = warehouse.append(PRICES, rows(spark, ("a", 1.0, 1)))
