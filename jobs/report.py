@@ -79,6 +79,11 @@ def nightly_baselines() -> list[str]:
     return [name for name, baseline in BASELINES.items() if baseline.nightly]
 
 
+def title_of(model: str) -> str:
+    """The name of a trained model on the page."""
+    return BASELINES[model].title if model in BASELINES else "ranker"
+
+
 def comparison(values: dict[tuple[str, str], list[float | None]], tasks: list[str]) -> list[dict[str, Any]]:
     """Metrics of the ranker and of its baselines, one row per task, slice and metric."""
     table = []
@@ -203,7 +208,7 @@ def steps(run: Run) -> None:
                 for task in tasks
             ],
             "runs": what_changed(runs),
-            "training": Markup(training_curves({name: curve["points"] for name, curve in curves.items()})),
+            "training": Markup(training_curves({title_of(name): curve["points"] for name, curve in curves.items()})),
             "verdicts": verdict_figure(pairs),
             **judge_in_words(pairs),
             "alignment": alignment_figure(run),
