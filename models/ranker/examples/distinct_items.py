@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.ranker.examples.context import Context
-from models.ranker.examples.keys import leading_keys, times_before
+from models.ranker.examples.keys import category_keys, leading_keys, times_before
 from models.ranker.examples.registry import feature
 from models.ranker.examples.search_index import SearchIndex
 
@@ -39,7 +39,6 @@ def distinct_items(of: Context) -> NDArray[np.int32]:
 
 
 def _kinds(rows: NDArray[np.int64], index: SearchIndex) -> list[NDArray[np.int64]]:
-    """Keys of each kind except ``all``, -1 for an item without one; each of shape (n,)."""
-    category, codes = index.category[rows], index.codes[rows]
-    unsigned = category & np.iinfo(np.int64).max  # hashes may be negative, keys may not
-    return [np.where(category == 0, -1, unsigned), leading_keys(codes, 1), leading_keys(codes, 2)]
+    """A key of every kind but all, -1 where an item has none; each of shape (n,)."""
+    codes = index.codes[rows]
+    return [category_keys(index.category[rows]), leading_keys(codes, 1), leading_keys(codes, 2)]

@@ -44,3 +44,13 @@ def leading_keys(codes: NDArray[np.int32], levels: int) -> NDArray[np.int64]:
     for level in range(levels):
         key = key * (1 << 21) + leading[:, level]
     return np.where((leading > 0).all(1), key, -1)
+
+
+def category_keys(category: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A key of each item's category, -1 where it has none; shape (n,).
+
+    Args:
+        category: a hash of the category, 0 where an item has none, shape (n,).
+    """
+    unsigned = category & np.iinfo(np.int64).max  # a hash may be negative, a key may not
+    return np.where(category == 0, -1, unsigned)
