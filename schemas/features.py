@@ -36,6 +36,10 @@ SWITCHES = (
         comment="number of distinct items that the user took: all, and of the target's category and codes",
     ),
     Switch(
+        name="intervals",
+        comment="days since the user's last event of the target's category: number, and in the user's usual intervals",
+    ),
+    Switch(
         name="pairs",
         default=False,
         comment="scores of item_pairs from the history to the target; the labels leak into them if split.fit_share"
@@ -215,6 +219,18 @@ FEATURES: tuple[Feature, ...] = (
             *_distinct("", ""),
             ("late_all", "Number of distinct items that the user took for the first time within the last 100 events"),
             *_distinct("late_", ", among the last 100 items that were new to the user")[1:],
+        ),
+    ),
+    Feature(
+        name="category_interval", type="FLOAT", reads=Reads.LOG1P, switch="intervals", tells_presence=True,
+        comment="How long ago the user's last event of the target's category was; 0 where there is none",
+        parts=(
+            ("days", "Days since the user's last event of the target's category"),
+            (
+                "of_usual",
+                "Days since the user's last event of the target's category / mean days between the user's events of the"
+                " category; events of one moment count once",
+            ),
         ),
     ),
     Feature(
