@@ -10,4 +10,4 @@ if [ ! -x "$python" ]; then
 fi
 # The caller's folder may hold modules of our names or of Python's own: it is on no path.
 export PYTHONSAFEPATH=1
-PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}" exec "$python" -m lake.submit "$@"
+PYTHONPATH="$here${PYTHONPATH:+:$PYTHONPATH}" exec "$python" -m lake.launch "$@"

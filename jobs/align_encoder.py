@@ -206,8 +206,8 @@ def steps(run: Run) -> None:
             current.version, current.card["fitted_until"], until,
         )  # fmt: skip
     rows = feed_rows(run, run.lake.artifacts.ship(model))
-    with staged(run, "alignment", rows) as files, run.step("train"):
-        _train_and_publish(run, model, recipe, files=files, until=until)
+    with staged(run, "alignment", rows) as written, run.step("train"):
+        _train_and_publish(run, model, recipe, files=written.files, until=until)
 
 
 def _train_and_publish(run: Run, model: Artifact, recipe: dict[str, object], *, files: list[str], until: str) -> None:

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from jobs.intake.summary import intake_table
 from jobs.page.codes import bucket_examples, changes_by_night, code_figures, moved_items, refit_state
 from jobs.page.figures import alignment_losses, training_curves, verdict_scores
 from lake.command import main
@@ -60,6 +61,12 @@ def what_changed(runs: DataFrame) -> list[dict[str, Any]]:
             }
         )
     return sorted(table, key=lambda row: row["ended_at"])
+
+
+def newest_intake(runs: DataFrame) -> list[tuple[str, str]]:
+    """What the newest successful run of ingest took and rejected, see :func:`jobs.intake.summary.intake_table`."""
+    newest = runs.where("job = 'ingest' AND status = 'done'").orderBy(F.col("ended_at").desc()).limit(1).collect()
+    return intake_table(newest[0]["metrics"]) if newest else []
 
 
 def _differences(now: Any, before: Any) -> list[str]:
@@ -207,6 +214,7 @@ def steps(run: Run) -> None:
                 )
                 for task in tasks
             ],
+            "intake": newest_intake(runs),
             "runs": what_changed(runs),
             "training": Markup(training_curves({title_of(name): curve["points"] for name, curve in curves.items()})),
             "verdicts": verdict_figure(pairs),

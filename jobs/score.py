@@ -17,7 +17,7 @@ from jobs.training.rankers import use_rankers
 from lake.artifacts import Artifact
 from lake.command import main
 from lake.declaration import Job, Option
-from lake.inputs import input_options
+from lake.inputs.options import format_option, rename_option
 from lake.run import Run
 from models.ranker.baseline import RANKER
 from models.ranker.examples.search_index import SearchIndex
@@ -178,7 +178,8 @@ JOB = Job(
             metavar="TIME",
             setting="score.as_of",
         ),
-        *input_options("score"),
+        format_option("--format", "score.files.format", "the candidates"),
+        rename_option("score"),
     ),
 )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
 import shutil
@@ -19,6 +18,7 @@ from filelock import FileLock
 from pyspark.sql import SparkSession
 
 from lake.hadoop import HadoopFiles
+from lake.surroundings import user_name
 from schemas.errors import QarmError, UserError
 
 MANIFEST = "MANIFEST.json"
@@ -166,7 +166,7 @@ class Artifacts:
             local = Path(url2pathname(urlparse(artifact.url).path))
             _verify(local, artifact)
             return local
-        cache = Path(tempfile.gettempdir()) / f"qarm-artifacts-{getpass.getuser()}"
+        cache = Path(tempfile.gettempdir()) / f"qarm-artifacts-{user_name()}"
         cache.mkdir(mode=0o700, exist_ok=True)
         target = cache / f"{artifact.version}-{hashlib.sha256(artifact.url.encode()).hexdigest()[:8]}"
         with FileLock(f"{target}.lock"):

@@ -44,8 +44,8 @@ class HadoopFiles:
         self._conf: Any = spark._jsc.hadoopConfiguration()
 
     def _open(self, url: str) -> tuple[Any, Any]:
-        path = self._jvm.org.apache.hadoop.fs.Path(url)
         try:
+            path = self._jvm.org.apache.hadoop.fs.Path(url)
             return path.getFileSystem(self._conf), path
         except Py4JJavaError as error:
             raise UserError(f"{url}: {_reason(error)}") from None
@@ -67,6 +67,47 @@ class HadoopFiles:
             return bool(system.exists(path))
         except Py4JJavaError as error:
             raise UserError(f"{url}: {_reason(error)}") from None
+
+    def status(self, url: str) -> FileStatus | None:
+        """A file or folder; None if it does not exist.
+
+        Raises:
+            UserError: the URL is not valid, or its file system cannot be reached.
+        """
+        try:
+            system, path = self._open(url)
+            return _status(system.getFileStatus(path)) if system.exists(path) else None
+        except Py4JJavaError as error:
+            raise UserError(f"{url}: {_reason(error)}") from None
+
+    def head(self, url: str, count: int) -> bytes:
+        """The first bytes of a file, decompressed if its extension names a compression.
+
+        Args:
+            url: the file.
+            count: most bytes that are read.
+        """
+        system, path = self._open(url)
+        codec = self._jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(self._conf).getCodec(path)
+        stream = system.open(path)
+        try:
+            return bytes((codec.createInputStream(stream) if codec else stream).readNBytes(count))
+        finally:
+            stream.close()
+
+    def parquet_schema(self, url: str) -> Any:
+        """The schema of a Parquet file, as an object of Parquet's Java library.
+
+        Raises:
+            Py4JJavaError: the file is no complete Parquet file.
+        """
+        _, path = self._open(url)
+        parquet = self._jvm.org.apache.parquet.hadoop
+        reader = parquet.ParquetFileReader.open(parquet.util.HadoopInputFile.fromPath(path, self._conf))
+        try:
+            return reader.getFooter().getFileMetaData().getSchema()
+        finally:
+            reader.close()
 
     def walk(self, url: str) -> list[FileStatus]:
         """All files of a folder and its subfolders, sorted by path; for a file, the file itself."""

@@ -10,6 +10,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from lake.environment import defaults, prepare
+from lake.surroundings import check_surroundings
 from schemas.errors import UserError
 from schemas.sections import SparkSettings
 
@@ -39,6 +40,14 @@ def spark_conf(settings: SparkSettings) -> dict[str, str]:
         "spark.driver.maxResultSize": "0",
         # Persisted frames are read two or three times; compressing them took half of the JVM's time, Swing not counted.
         "spark.sql.inMemoryColumnarStorage.compressed": "false",
+        # What input files say is read as it stands: nanoseconds, which Spark refuses, as numbers; a folder day=01 as
+        # the text 01; the last of a map's equal keys; and all encodings that Java knows.
+        "spark.sql.legacy.parquet.nanosAsLong": "true",
+        "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+        "spark.sql.mapKeyDedupPolicy": "LAST_WIN",
+        "spark.sql.legacy.javaCharsets": "true",
+        "spark.sql.caseSensitive": "false",
+        "spark.sql.ansi.enabled": "true",
         "spark.ui.showConsoleProgress": "true",
         "spark.log.level": "ERROR",
         **{f"spark.executorEnv.{name}": value for name, value in defaults().items()},
@@ -68,8 +77,9 @@ def start_session(name: str, settings: SparkSettings) -> SparkSession:
         settings: the ``[spark]`` section.
 
     Raises:
-        UserError: see :func:`spark_conf`.
+        UserError: see :func:`spark_conf` and :func:`lake.surroundings.check_surroundings`.
     """
+    check_surroundings()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     prepare()
     builder = SparkSession.builder.appName(name)

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
 
 from lake.run import Run
 
 
+@dataclass(frozen=True)
+class Staged:
+    """Rows that were written for readers outside Spark.
+
+    Attributes:
+        rows: the rows, for Spark.
+        files: URLs of their files with escaped characters, in the order of the partitions.
+    """
+
+    rows: DataFrame
+    files: list[str]
+
+
 @contextmanager
-def staged(run: Run, name: str, rows: DataFrame) -> Iterator[list[str]]:
+def staged(run: Run, name: str, rows: DataFrame) -> Iterator[Staged]:
     """Writes rows as Parquet under ``<warehouse>/_staging`` and removes the files at the end.
 
     Args:
@@ -20,11 +34,12 @@ def staged(run: Run, name: str, rows: DataFrame) -> Iterator[list[str]]:
         rows: the rows; partitions and order are kept.
 
     Yields:
-        URLs of the files, in the order of the partitions.
+        The written rows.
     """
     url = f"{run.lake.warehouse.root}/_staging/{run.run_id}-{run.job.name}-{name}"
     try:
         rows.write.mode("overwrite").parquet(url)
-        yield sorted(run.spark.read.schema(rows.schema).parquet(url).inputFiles())
+        written = run.spark.read.schema(rows.schema).parquet(url)
+        yield Staged(written, sorted(written.inputFiles()))
     finally:
         run.lake.files.delete(url)

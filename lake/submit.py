@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 import hashlib
 import os
 import shlex
@@ -17,6 +16,7 @@ import pyspark
 
 from lake.environment import prepare
 from lake.session import LAUNCHED, spark_conf
+from lake.surroundings import user_name
 from schemas.errors import UserError
 from schemas.files import ROOT
 from schemas.sections import SparkSettings
@@ -145,7 +145,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         entry = entry_of(arguments[0])
         given, job_options = split_options(arguments[1:])
-        folder = Path(tempfile.gettempdir()) / f"qarm-packages-{getpass.getuser()}"
+        folder = Path(tempfile.gettempdir()) / f"qarm-packages-{user_name()}"
         folder.mkdir(mode=0o700, exist_ok=True)
         options = spark_options(given, _settings_of(job_options), pack(folder))
     except UserError as error:
@@ -160,7 +160,3 @@ def main(arguments: Sequence[str]) -> int:
         return os.execv(submit, [submit, *options, str(RUN_JOB), entry.stem, *job_options])
     os.environ["PYSPARK_SUBMIT_ARGS"] = shlex.join([*options, "pyspark-shell"])
     return os.execv(sys.executable, [sys.executable, "-m", f"jobs.{entry.stem}", *job_options])
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Sequence
 from functools import reduce
 
+# Importing this module makes Python raise Delta's errors as such.
+import delta.exceptions.captured  # noqa: F401
 from delta.exceptions import (
     ConcurrentAppendException,
     ConcurrentDeleteDeleteException,
     ConcurrentDeleteReadException,
     ConcurrentTransactionException,
     ConcurrentWriteException,
+    DeltaConcurrentModificationException,
+    MetadataChangedException,
+    ProtocolChangedException,
 )
 from delta.tables import DeltaTable
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import (
+    before_sleep_log,
+    retry,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_random_exponential,
+)
 
 from lake.conformance import assert_unique, conform, same_columns
 from lake.hadoop import HadoopFiles
 from schemas.contract import Contract, sql_literal
 from schemas.errors import ContractError, QarmError, UserError
+
+log = logging.getLogger("qarm")
 
 CATALOG_SCHEMA = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
 
@@ -33,14 +47,19 @@ CONFLICTS = (
     ConcurrentDeleteReadException,
     ConcurrentTransactionException,
     ConcurrentWriteException,
+    DeltaConcurrentModificationException,
+    MetadataChangedException,
+    ProtocolChangedException,
 )
 
 retry_on_conflict = retry(
     retry=retry_if_exception_type(CONFLICTS),
-    stop=stop_after_attempt(5),
+    stop=stop_after_attempt(10),
     wait=wait_random_exponential(multiplier=0.5, max=20),
+    before_sleep=before_sleep_log(log, logging.INFO),
     reraise=True,
 )
+"""Repeats a write that failed because another writer committed to the table meanwhile; nothing was written then."""
 
 LAST_COMMIT = "spark.databricks.delta.lastCommitVersionInSession"
 
@@ -139,6 +158,7 @@ class Warehouse:
             )
         return sorted(self.read(name, version).where(where).inputFiles())
 
+    @retry_on_conflict
     def create(self, contract: Contract) -> None:
         """Creates a table with comments and constraints, unless it exists."""
         if self.exists(contract.name):
@@ -194,6 +214,7 @@ class Warehouse:
         """
         return self._save(contract, rows, "append")
 
+    @retry_on_conflict
     def _save(self, contract: Contract, rows: DataFrame, mode: str) -> int:
         checked = conform(rows, contract)
         if mode == "overwrite":
@@ -231,9 +252,9 @@ class Warehouse:
         """
         checked = conform(rows, contract)
         assert_unique(checked, contract)
+        # Also the first rows are merged: another writer may have created the table since this one looked.
+        self.create(contract)
         current = self.version(contract.name)
-        if current is None:
-            return self.append(contract, checked)
         changes = self._changes(contract, checked, compare).persist()
         try:
             if changes.isEmpty():

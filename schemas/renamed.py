@@ -15,6 +15,7 @@ MOVED = {
 
 RENAMED = {
     **{f"{section}_{name}": f"{section}.{name}" for section, names in MOVED.items() for name in names},
+    "score.format": "score.files.format",
     "ranker.use_tried": "ranker.use.distinct_items",
     "examples.behaviour.lending": "examples.behaviour.shrinkage",
 }

@@ -28,12 +28,41 @@ class SparkSettings(Section):
     conf: dict[str, str]
 
 
+Format = Literal["", "parquet", "csv", "json", "delta"]
+
+OneCharacter = Annotated[str, Field(min_length=1, max_length=1)]
+
+
+class FileSettings(Section):
+    """How the files of an input are read; an empty text stands for what the files tell."""
+
+    format: Format
+    separator: Annotated[str, Field(max_length=1)]
+    quote: OneCharacter
+    escape: Annotated[str, Field(max_length=1)]
+    encoding: str
+    header: bool
+    columns: list[str]
+    nulls: list[str]
+    time_format: str
+
+    @model_validator(mode="after")
+    def _names_columns_without_header(self) -> FileSettings:
+        if not self.header and not self.columns:
+            raise ValueError("header = false needs columns, the names of the columns in the files' order")
+        if self.header and self.columns:
+            raise ValueError("columns are for files without header; set header = false, or rename columns by rename")
+        return self
+
+
 class IngestSettings(Section):
     """Where the input files are and how they are read."""
 
     interactions: str
     items: str
-    format: Literal["", "parquet", "csv", "json", "delta"]
+    format: Format
+    interactions_files: FileSettings
+    items_files: FileSettings
     rename: dict[str, str]
     default_action: Annotated[str, Field(min_length=1)]
     earliest: datetime

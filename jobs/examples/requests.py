@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
-from lake.inputs import as_id, as_time, read_input, rename_columns, require_columns
+from lake.inputs.files import Place
+from lake.inputs.part import Part
+from lake.inputs.reading import Source, read_input
+from lake.inputs.values import as_id, as_time, lossy_id
 from schemas.errors import UserError
 from schemas.ranking_sections import ScoreSettings
 
@@ -26,28 +31,49 @@ def read_candidates(spark: SparkSession, settings: ScoreSettings) -> DataFrame:
     Raises:
         UserError: no input is given, it cannot be read, or a column is missing.
     """
-    path = settings.candidates
-    if not path:
+    if not settings.candidates:
         raise UserError("--candidates PATH is missing; give it, or set score.candidates")
-    rows = read_input(spark, path, "--candidates", settings.format)
-    for theirs, ours in settings.rename.items():
-        if theirs not in rows.columns:
-            raise UserError(f"--rename {theirs}={ours}: the input {path} has no column {theirs}")
-    rows = rename_columns(rows, settings.rename)
-    require_columns(rows, ["user_id", "item_id"], "--candidates", path)
-    types = {field.name: field.dataType for field in rows.schema.fields}
-    named = next((name for name in TIMES if name in types), None)
-    given = F.col(named) if named else F.lit(None).cast("timestamp")
-    user, item = (as_id(F.col(name), types[name]) for name in ("user_id", "item_id"))
-    time = as_time(given, types[named]) if named else given
-    complaint = (
-        F.when(user.isNull(), "null_user_id")
-        .when(item.isNull(), "null_item_id")
-        .when(given.isNotNull() & time.isNull(), "unreadable_time")
+    place = Place(
+        option="--candidates",
+        path=settings.candidates,
+        form=settings.files.format,
+        form_option="--format",
+        settings=settings.files,
+        section="score.files",
     )
-    return rows.select(
-        user.alias("user_id"), item.alias("item_id"), time.alias("as_of"), complaint.alias("complaint")
-    )  # fmt: skip
+    needed = ("user_id", "item_id")
+    source = Source(
+        place=place, rename=settings.rename, needed=needed, known=(*needed, *TIMES), ids=needed, times=TIMES
+    )
+    given = read_input(spark, source)
+    for theirs, ours in settings.rename.items():
+        if theirs not in given.columns:
+            raise UserError(f"--rename {theirs}={ours}: the input {settings.candidates} has no column {theirs}")
+    return reduce(DataFrame.unionByName, (_shape(part, settings.files.time_format) for part in given.parts))
+
+
+def _shape(part: Part, time_format: str) -> DataFrame:
+    user, item = (part.find(name) for name in ("user_id", "item_id"))
+    assert user is not None, "lake.inputs.reading has checked that user_id is there"
+    assert item is not None, "lake.inputs.reading has checked that item_id is there"
+    times = [field for name in TIMES if (field := part.find(name)) is not None]
+    none = F.lit(None).cast("timestamp")
+    time = F.coalesce(none, *(as_time(field.column, field.kind, time_format) for field in times[:1]))
+    is_given = times[0].column.isNotNull() if times else F.lit(False)
+    complaint = (
+        F.when(part.malformed.isNotNull(), "malformed_row")
+        .when(lossy_id(user.column, user.kind), "rounded_user_id")
+        .when(lossy_id(item.column, item.kind), "rounded_item_id")
+        .when(as_id(user.column, user.kind).isNull(), "null_user_id")
+        .when(as_id(item.column, item.kind).isNull(), "null_item_id")
+        .when(is_given & time.isNull(), "unreadable_time")
+    )
+    return part.rows.select(
+        as_id(user.column, user.kind).alias("user_id"),
+        as_id(item.column, item.kind).alias("item_id"),
+        time.alias("as_of"),
+        complaint.alias("complaint"),
+    )
 
 
 def with_events(candidates: DataFrame, events: DataFrame, most: int) -> DataFrame:

@@ -98,14 +98,14 @@ def two_tower_vectors(run: Run, events: DataFrame, features: DataFrame, count: i
     """
     settings = run.settings.mine.user2item
     examples = tower_examples(events, features, count, settings)
-    with staged(run, "two_tower", examples) as files, tempfile.TemporaryDirectory(prefix="qarm-") as folder:
-        rows = run.spark.read.parquet(*files).count()
+    with staged(run, "two_tower", examples) as written, tempfile.TemporaryDirectory(prefix="qarm-") as folder:
+        rows = written.rows.count()
         if rows < 2:
             raise UserError(
                 f"mine.user2item.examples: only {rows} of the sampled positives have an earlier positive, which is too"
                 " few to train on; raise it, or set mine.user2item.model=none"
             )
-        feed = take(Feed, settings, files=files, columns=["item", "features", "recent", "log_q"])
+        feed = take(Feed, settings, files=written.files, columns=["item", "features", "recent", "log_q"])
         shape = take(TowerShape, settings, item_rows=min(settings.item_rows, count))
         model, losses = train_two_tower(shape, feed.epoch, take(TowerTraining, settings))
         save_two_tower(model, Path(folder))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
 import tempfile
@@ -14,6 +13,7 @@ import torch
 from pyspark.ml.torch.distributor import TorchDistributor
 
 from lake.run import Run
+from lake.surroundings import user_name
 from models.processes import MISTAKE, read_record
 from schemas.errors import UserError
 
@@ -76,7 +76,7 @@ def checkpoint_folder(run: Run, named: str) -> Path:
     here = run.lake.files.local_path(root)
     if here is not None and not named:
         return here / "_training"
-    base = Path(named) if named else Path(tempfile.gettempdir()) / f"qarm-training-{getpass.getuser()}"
+    base = Path(named) if named else Path(tempfile.gettempdir()) / f"qarm-training-{user_name()}"
     return base / hashlib.sha256(root.encode()).hexdigest()[:16]
 
 

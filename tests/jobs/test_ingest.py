@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
@@ -11,11 +11,18 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs import ingest, mine_pairs
+from jobs.intake.inputs import read_inputs, shape_inputs
+from jobs.intake.interactions import shape_interactions
+from jobs.intake.items import shape_items, with_content_hash
 from lake.command import main
 from lake.execution import run_job
-from lake.inputs import read_input, rename_columns
+from lake.inputs.part import with_our_names
+from lake.inputs.typed import part_of
 from lake.run import Lake
 from schemas.settings import Settings, load_settings
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+HASHES = ["2373dbbe803ad09b", "1fc312fdafde56c3"]
 
 ITEMS = pd.DataFrame(
     {
@@ -30,7 +37,7 @@ LOG = pd.DataFrame(
         "user_id": ["u1", "u1", "u2", None, "u2", "u2", "u1", "u2"],
         "item_id": ["a", "a", "b", "a", None, "zzz", "b", "c"],
         "event_time": ["2025-01-01 10:00"] * 2 + ["2025-01-02T00:00:00Z"] + ["2025-01-01"] * 3 + ["1901-01-01", "soon"],
-        "weight": [1.0, 3.0, -1.0, 1.0, 1.0, 1.0, 1.0, 1.0],
+        "weight": [1.0, 3.0, None, 1.0, 1.0, 1.0, 1.0, 1.0],
     }
 )  # fmt: skip
 
@@ -68,6 +75,7 @@ def test_every_other_row_is_kept_with_its_reason(ingested: Lake) -> None:
     assert reasons["unreadable_time"]["event_time"] == "soon"
     metrics = {(r["name"], r["slice"]): r["value"] for r in ingested.warehouse.read("metrics").collect()}
     assert metrics["ingest.interactions", "all"] + metrics["ingest.duplicates_folded", "all"] + len(rows) == len(LOG)
+    assert metrics["ingest.rows", "interactions"] == len(LOG)
 
 
 def test_items_take_unknown_columns_as_attributes(ingested: Lake) -> None:
@@ -96,44 +104,31 @@ def test_later_nights_change_what_differs_and_delete_nothing(make_lake: Callable
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv", "json", "delta"])
-def test_every_format_gives_the_same_rows(form: str, spark: SparkSession, settings: Settings, tmp_path: Path) -> None:
+def test_every_format_that_spark_writes_gives_the_same_rows(form: str, spark: SparkSession, tmp_path: Path) -> None:
     log = spark.createDataFrame([("u1", "a", "2025-01-01 10:00:00")], "shopper STRING, sku STRING, at STRING")
-    log.write.format(form).options(header=True).save(f"{tmp_path}/log.{form}")
-    rename = {"shopper": "user_id", "sku": "item_id", "at": "event_time"}
-    named = "delta" if form == "delta" else ""
-    read = read_input(spark, f"{tmp_path}/log.{form}", "--interactions", named)
-    rows = ingest.shape_interactions(rename_columns(read, rename), settings.ingest, settings.ranking)
-    assert [tuple(r) for r in rows.selectExpr("user_id", "item_id", "string(event_time)", "action").collect()] == [
+    items = spark.createDataFrame([("a", "Apple")], "sku STRING, title STRING")
+    paths = []
+    for name, frame in (("interactions", log), ("items", items)):
+        frame.write.format(form).options(header=True).save(f"{tmp_path}/{name}.{form}")
+        paths.append(f'ingest.{name}="{tmp_path}/{name}.{form}"')
+    rename = 'ingest.rename={ shopper = "user_id", sku = "item_id", at = "event_time" }'
+    settings = load_settings((), [*paths, rename])
+    events, _ = shape_inputs(*read_inputs(spark, settings.ingest), settings, NOW)
+    assert [tuple(r) for r in events.selectExpr("user_id", "item_id", "string(event_time)", "action").collect()] == [
         ("u1", "a", "2025-01-01 10:00:00", "click")
     ]
 
 
-def test_labels_become_actions_and_numbers_become_times_and_ids(spark: SparkSession, settings: Settings) -> None:
+def test_a_label_becomes_the_first_positive_action(spark: SparkSession, settings: Settings) -> None:
     log = spark.createDataFrame(
         [(7.0, 1, 1735725600, 1), (7.0, 2, 1735725600000, 0)], "user_id DOUBLE, item_id INT, event_time LONG, label INT"
     )
     ranking = settings.ranking.model_copy(update={"tasks": {"buy": ["purchase"]}})
-    rows = ingest.shape_interactions(log, settings.ingest, ranking).collect()
+    rows = shape_interactions(part_of(log, "log"), settings.ingest, ranking, NOW).collect()
     assert [(r["user_id"], r["item_id"], str(r["event_time"]), r["action"]) for r in rows] == [
         ("7", "1", "2025-01-01 10:00:00", "purchase"),
         ("7", "2", "2025-01-01 10:00:00", "impression"),
     ]
-
-
-def test_numbers_texts_and_labels_of_any_kind_are_read_or_refused(spark: SparkSession, settings: Settings) -> None:
-    times = ["1735725600" + zeros for zeros in ("", "000", "000000", "000000000")] + [
-        "2025-01-01T10:00:00Z",
-        "NaN",
-        "x",
-    ]
-    labels = ["1", "0", "yes", "1", "1", "1", "1"]
-    given = [(1.5, "a", time, label) for time, label in zip(times, labels, strict=True)]
-    log = spark.createDataFrame(given, "user_id DOUBLE, item_id STRING, event_time STRING, label STRING")
-    rows = ingest.shape_interactions(log, settings.ingest, settings.ranking)
-    texts = [tuple(r) for r in rows.selectExpr("user_id", "string(event_time)", "action").collect()]
-    ten = "2025-01-01 10:00:00"
-    assert texts[:5] == [("1.5", ten, a) for a in ("click", "impression", None, "click", "click")]
-    assert [time for _, time, _ in texts[5:]] == [None, None]
 
 
 def test_attributes_survive_null_maps_and_equal_names(spark: SparkSession) -> None:
@@ -141,15 +136,25 @@ def test_attributes_survive_null_maps_and_equal_names(spark: SparkSession) -> No
         [("a", "A", None, "x"), ("b", "B", {"brand": "old", "size": "1"}, "y")],
         "item_id STRING, title STRING, attributes MAP<STRING,STRING>, brand STRING",
     )
-    rows = {r["item_id"]: r["attributes"] for r in ingest.shape_items(items, datetime(2025, 1, 1)).collect()}
+    rows = {r["item_id"]: r["attributes"] for r in shape_items(part_of(items, "items"), NOW).collect()}
     assert rows == {"a": {"brand": "x"}, "b": {"size": "1", "brand": "y"}}
 
 
+def test_contents_have_the_hashes_that_earlier_versions_gave_them(spark: SparkSession) -> None:
+    """Another hash would embed and code every content of a warehouse anew."""
+    items = spark.createDataFrame(
+        [("a", "Apple", "fruit", None, "1"), ("b", "Bread", None, "fresh", None)],
+        "item_id STRING, title STRING, category STRING, description STRING, size STRING",
+    )
+    rows = with_content_hash(shape_items(part_of(items, "items"), NOW)).collect()
+    assert [row["content_hash"][:16] for row in rows] == HASHES
+
+
 def test_a_rename_is_for_the_input_that_lacks_our_name(spark: SparkSession) -> None:
-    log = spark.createDataFrame([("e1", "i1")], "id STRING, item_id STRING")
-    items = spark.createDataFrame([("i1", "A")], "id STRING, title STRING")
-    assert rename_columns(log, {"id": "item_id"}).columns == ["id", "item_id"]
-    assert rename_columns(items, {"id": "item_id"}).columns == ["item_id", "title"]
+    log = part_of(spark.createDataFrame([("e1", "i1")], "id STRING, item_id STRING"), "log")
+    items = part_of(spark.createDataFrame([("i1", "A")], "id STRING, title STRING"), "items")
+    assert with_our_names(log, ("item_id",), {"id": "item_id"}).names == ["id", "item_id"]
+    assert with_our_names(items, ("item_id",), {"id": "item_id"}).names == ["item_id", "title"]
 
 
 def fails(capsys: pytest.CaptureFixture[str], warehouse: Path | str, *arguments: str) -> str:
@@ -205,8 +210,9 @@ def test_mistakes_on_the_command_line_are_one_line(
     )
     assert "--rename nonsense: expected theirs=ours" in fails(capsys, tmp_path / "wh", *inputs, "--rename", "nonsense")
     assert "mine.topk is not a setting" in fails(capsys, tmp_path / "wh", *inputs, "--set", "mine.topk=1")
+    (tmp_path / "log").write_text("text")
     assert "the extension names no known format" in fails(
-        capsys, tmp_path / "wh", "--interactions", str(tmp_path), *inputs[2:]
+        capsys, tmp_path / "wh", "--interactions", f"{tmp_path}/log", *inputs[2:]
     )
     (tmp_path / "file").touch()
     assert "cannot be written" in fails(capsys, tmp_path / "file" / "wh", *inputs)

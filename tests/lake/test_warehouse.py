@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import deltalake
 import pytest
@@ -190,3 +192,27 @@ def test_what_is_not_there_is_named(make_lake: Callable[..., Lake]) -> None:
     assert run.find_with_columns(PRICES) is None
     with pytest.raises(UserError, match="no such catalog schema"):
         make_lake(location="spark_catalog.nowhere")
+
+
+def test_two_writers_lose_nothing(
+    spark: SparkSession, make_lake: Callable[..., Lake], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Both merge into one table at once, the first time while neither of them finds it."""
+    caplog.set_level("INFO", logger="qarm")
+    location = make_lake().location
+    writers = [Warehouse(session, location) for session in (spark.newSession(), spark.newSession())]
+    start = Barrier(len(writers))
+
+    def write(number: int, turn: int) -> None:
+        own = [(f"{number}-{turn}", 1.0, turn), ("shared", 1.0, 0)]
+        start.wait()
+        writers[number].merge(PRICES, rows(writers[number].spark, *own), ["price"])
+
+    turns = 0
+    with ThreadPoolExecutor(len(writers)) as pool:
+        while turns < 3 or ("Retrying" not in caplog.text and turns < 20):
+            list(pool.map(write, range(len(writers)), [turns] * len(writers)))
+            turns += 1
+    assert "Retrying" in caplog.text, "no write met another one"
+    expected = sorted(["shared", *(f"{number}-{turn}" for number in range(2) for turn in range(turns))])
+    assert sorted(row["sku"] for row in Warehouse(spark, location).read("prices").collect()) == expected

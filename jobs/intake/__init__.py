@@ -1,0 +1,1 @@
+"""What ingest does with the rows of its two inputs."""

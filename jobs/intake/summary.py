@@ -1,0 +1,90 @@
+"""What ingest took, folded, rejected and did not read, as a short table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lake.inputs.part import Part, lookalike
+
+MOST = 8
+"""Reasons, actions or columns named in one line of the table."""
+
+
+def intake_table(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
+    """The lines of the table: what, and the numbers.
+
+    Args:
+        metrics: numbers of one run of ingest, by ``name`` or ``name/slice``.
+
+    Returns:
+        Pairs of texts; empty if the run was of an earlier qarm, which did not count rows.
+    """
+    if "ingest.rows/interactions" not in metrics:
+        return []
+    table = [(source, _rows(metrics, source)) for source in ("interactions", "items")]
+    actions = _slices(metrics, "ingest.events_by_action")
+    total = sum(actions.values())
+    shares = [f"{name} {count:,.0f} ({count / total:.1%})" for name, count in _largest_first(actions)]
+    table.append(("actions", _some(shares)))
+    if without := metrics.get("ingest.without_action", 0):
+        table.append(("without an action", f"{without:,.0f} rows took ingest.default_action"))
+    log_items, unknown = (metrics.get(f"ingest.{name}", 0) for name in ("items_of_log", "items_not_in_catalogue"))
+    if log_items:
+        table.append(
+            ("not in the catalogue", f"{unknown:,.0f} of the log's {log_items:,.0f} items ({unknown / log_items:.1%})")
+        )
+    for source in ("interactions", "items"):
+        slices = _slices(metrics, f"ingest.unread_column/{source}")
+        if slices:
+            table.append((f"not read, {source}", _some(sorted(slices))))
+    return table
+
+
+def intake_text(metrics: Mapping[str, float]) -> str:
+    """The table as text."""
+    return "\n".join(f"{what:<26}{numbers}" for what, numbers in intake_table(metrics))
+
+
+def unread_columns(parts: Sequence[Part], known: Sequence[str], are_attributes: bool) -> list[str]:
+    """Columns of an input that are not read, with the name of ours that one of them probably means.
+
+    Args:
+        parts: the input, with our names.
+        known: columns that are read.
+        are_attributes: whether other columns are attributes, so that only those are told that look like ours.
+    """
+    there = {name for part in parts for name in part.names}
+    missing = [name for name in known if name not in there]
+    unread = sorted(name for name in there if name not in known and name.strip())
+    hints = {name: lookalike(name, missing) for name in unread}
+    texts = [f"{name} (is it {own}? --rename {name}={own})" if own else name for name, own in hints.items()]
+    return [text for name, text in zip(hints, texts, strict=True) if hints[name] or not are_attributes]
+
+
+def _rows(metrics: Mapping[str, float], source: str) -> str:
+    folded = metrics.get("ingest.duplicates_folded" if source == "interactions" else "ingest.items_folded", 0)
+    taken = metrics.get(f"ingest.{source}", 0) - (folded if source == "items" else 0)
+    rejected = {
+        key.removeprefix("ingest.rejected.").rsplit("/", 1)[0]: count
+        for key, count in metrics.items()
+        if key.startswith("ingest.rejected.") and key.endswith(f"/{source}") and count
+    }
+    reasons = _some([f"{count:,.0f} {reason}" for reason, count in _largest_first(rejected)])
+    return (
+        f"{metrics[f'ingest.rows/{source}']:,.0f} rows: {taken:,.0f} taken,"
+        f" {folded:,.0f} folded as duplicates, {sum(rejected.values()):,.0f} rejected"
+        + (f" ({reasons})" if reasons else "")
+    )
+
+
+def _slices(metrics: Mapping[str, float], name: str) -> dict[str, float]:
+    return {key.removeprefix(f"{name}/"): value for key, value in metrics.items() if key.startswith(f"{name}/")}
+
+
+def _largest_first(counts: Mapping[str, float]) -> list[tuple[str, float]]:
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
+def _some(texts: list[str]) -> str:
+    more = f" and {len(texts) - MOST} more" if len(texts) > MOST else ""
+    return ", ".join(texts[:MOST]) + more

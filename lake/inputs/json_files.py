@@ -1,0 +1,134 @@
+"""Reads JSON, as lines or as an array: every value as the text that the file holds, whatever its type."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Collection, Sequence
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StringType
+
+from lake.inputs.dialect import decoded, encoding_of
+from lake.inputs.files import HEAD, InputFile, InputFiles
+from lake.inputs.part import MALFORMED, Field, Part
+from lake.inputs.text_lines import FILE, LINE, java_name, line_facts, read_lines
+
+OBJECT = "_qarm_object"
+"""Column of a row's keys and texts, MAP<STRING,STRING>."""
+
+ALL = "_qarm_all"
+"""Column of all objects of an array."""
+
+SAMPLE_LINES = 100
+
+
+def read_json(spark: SparkSession, files: InputFiles, wanted: Collection[str]) -> tuple[list[Part], list[str]]:
+    """Reads JSON files: one object per line, or one array of objects per file.
+
+    Args:
+        spark: the session.
+        files: the input.
+        wanted: keys that are read although no file has them at its beginning.
+
+    Returns:
+        The parts, and what was told from the files in words.
+
+    Raises:
+        UserError: a file holds neither form, an array is not valid JSON, or bytes are not in the encoding.
+    """
+    arrays = [file for file in files.files if _begins(files, file).startswith("[")]
+    lines = [file for file in files.files if file not in arrays]
+    for file in files.files:
+        _refuse_other_forms(files, file, is_array=file in arrays)
+    parts = []
+    if lines:
+        parts.append(_part(files, _of_lines(spark, files, lines), lines, wanted))
+    if arrays:
+        parts.append(_part(files, _of_arrays(spark, files, arrays), arrays, wanted))
+    return parts, [*(["JSON lines"] if lines else []), *(["arrays of JSON objects"] if arrays else [])]
+
+
+def _begins(files: InputFiles, file: InputFile) -> str:
+    return decoded(file.head, encoding_of(file.head, files.place.settings.encoding)).lstrip()
+
+
+def _refuse_other_forms(files: InputFiles, file: InputFile, is_array: bool) -> None:
+    if encoding_of(file.head, files.place.settings.encoding).startswith("utf-16"):
+        raise files.error("is in UTF-16, which JSON does not allow; convert it to UTF-8", file.path)
+    if not is_array and not any(_is_object(line) for line in _begins(files, file).splitlines()[:SAMPLE_LINES]):
+        raise files.error("holds neither one JSON object per line nor an array of objects; export it so", file.path)
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        # A line may be longer than the beginning that was read.
+        return line.startswith('{"') and len(line) > HEAD // 2
+
+
+def _texts(spark: SparkSession, files: InputFiles, chosen: Sequence[InputFile], whole: bool) -> DataFrame:
+    """The lines of files, or their whole texts, in the column LINE."""
+    paths, named = [file.path for file in chosen], files.place.settings.encoding
+    if named and codecs.lookup(named).name != "utf-8":
+        charset = java_name(spark, files, codecs.lookup(named).name)
+        return read_lines(spark, files, paths, whole).withColumn(LINE, F.decode(F.col(LINE).cast("binary"), charset))
+    undecodable = line_facts(spark, files, paths, '"').undecodable
+    if undecodable is not None:
+        path, count = undecodable
+        section = files.place.section
+        raise files.error(f"{count} lines are not in UTF-8; set {section}.encoding, e.g. to latin-1 or cp1252", path)
+    return read_lines(spark, files, paths, whole)
+
+
+def _of_lines(spark: SparkSession, files: InputFiles, chosen: Sequence[InputFile]) -> DataFrame:
+    lines = _texts(spark, files, chosen, whole=False).where(F.trim(LINE) != "")
+    held = lines.withColumn(OBJECT, _texts_of(F.from_json(LINE, "map<string,variant>")))
+    return held.withColumn(MALFORMED, F.when(F.col(OBJECT).isNull(), F.col(LINE)))
+
+
+def _of_arrays(spark: SparkSession, files: InputFiles, chosen: Sequence[InputFile]) -> DataFrame:
+    text = F.regexp_replace(LINE, "^\ufeff", "")
+    texts = _texts(spark, files, chosen, whole=True)
+    objects = texts.withColumn(ALL, F.from_json(text, "array<map<string,variant>>")).drop(LINE)
+    bad = objects.where(F.col(ALL).isNull()).select(FILE).first()
+    if bad is not None:
+        raise files.error("is no valid JSON array of objects; is it cut off?", bad[0])
+    each = objects.withColumn(OBJECT, F.explode(ALL)).drop(ALL).withColumn(OBJECT, _texts_of(F.col(OBJECT)))
+    each = each.withColumn(LINE, F.to_json(OBJECT))
+    return each.withColumn(MALFORMED, F.when(F.col(OBJECT).isNull(), "null"))
+
+
+def _texts_of(variants: Column) -> Column:
+    """The values of an object as texts. As variants, numbers of up to 38 digits are exact; texts would be doubles."""
+    return F.transform_values(variants, lambda _, value: value.cast("string"))
+
+
+def _part(files: InputFiles, rows: DataFrame, chosen: Sequence[InputFile], wanted: Collection[str]) -> Part:
+    own = {LINE, OBJECT, MALFORMED, FILE}
+    folders = [f.name for f in rows.schema.fields if f.name not in own]
+    if folders:
+        pairs = [x for name in folders for x in (F.lit(name), F.col(f"`{name}`").cast("string"))]
+        rows = rows.withColumn(OBJECT, F.map_concat(OBJECT, F.create_map(*pairs)))
+    seen = dict.fromkeys([*(name for file in chosen for name in _keys(_begins(files, file))), *folders])
+    fields = tuple(
+        Field(name, F.try_element_at(F.col(OBJECT), F.lit(name)), StringType(), name in seen)
+        for name in dict.fromkeys((*seen, *wanted))
+    )
+    return Part(rows, fields, F.col(LINE), chosen[0].path, F.col(OBJECT))
+
+
+def _keys(text: str) -> list[str]:
+    """The keys of the objects at the beginning of a file, in order."""
+    decoder, keys, place = json.JSONDecoder(), dict[str, None](), 0
+    while (place := text.find("{", place)) >= 0:
+        try:
+            value, place = decoder.raw_decode(text, place)
+            keys.update(dict.fromkeys(value))
+        except ValueError:
+            place = text.find("\n", place)
+            if place < 0:
+                break
+    return list(keys)

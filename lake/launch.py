@@ -1,0 +1,25 @@
+"""What spark-submit.sh starts: checks the machine, then builds and starts the command line."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from lake.surroundings import check_surroundings
+from schemas.errors import UserError
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs :func:`lake.submit.main`, which imports pyspark, after the check that it is the right one."""
+    try:
+        check_surroundings()
+    except UserError as error:
+        print(f"spark-submit.sh: {error}", file=sys.stderr)
+        return 2
+    from lake.submit import main as submit
+
+    return submit(arguments)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,66 @@
+"""What is said where the machine lacks what Spark needs."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lake.surroundings import check_surroundings, user_name
+from schemas.errors import UserError
+from schemas.files import ROOT
+
+
+def submitted(**environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs spark-submit.sh with other environment variables."""
+    command = [str(ROOT / "spark-submit.sh"), "ingest"]
+    given = {**os.environ, "QARM_PYTHON": sys.executable, "PYTHONPATH": "", **environment}
+    return subprocess.run(command, env=given, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_a_java_that_is_not_there_is_one_line() -> None:
+    done = submitted(JAVA_HOME="/nowhere")
+    assert done.returncode == 2
+    told = "JAVA_HOME is /nowhere, but /nowhere/bin/java is no program; set it to a Java 17 or 21, or unset it"
+    assert done.stderr.splitlines() == [f"spark-submit.sh: {told}"]
+
+
+def test_another_spark_on_the_path_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "pyspark").mkdir()
+    (tmp_path / "pyspark" / "__init__.py").write_text("raise SystemExit('another pyspark was imported')")
+    java = tmp_path / "java"
+    (java / "bin").mkdir(parents=True)
+    (java / "bin" / "java").touch(mode=0o755)
+    done = submitted(PYTHONPATH=str(tmp_path), JAVA_HOME=str(java), SPARK_HOME=str(tmp_path))
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert f"PYTHONPATH leads to another pyspark, {tmp_path}/pyspark" in done.stderr
+
+
+@pytest.mark.parametrize("version", ["11.0.20", "1.8.0_392"])
+def test_a_java_that_is_too_old_is_named(version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "java").touch(mode=0o755)
+    (tmp_path / "release").write_text(f'IMPLEMENTOR="x"\nJAVA_VERSION="{version}"\n')
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    with pytest.raises(UserError, match=r"which is Java (11|8); set it to a Java 17 or 21"):
+        check_surroundings()
+
+
+def test_no_java_at_all_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JAVA_HOME")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="there is no Java; install Java 17 or 21"):
+        check_surroundings()
+
+
+def test_a_user_without_a_name_has_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nameless() -> str:
+        raise KeyError("getpwuid(): uid not found")
+
+    monkeypatch.setattr(getpass, "getuser", nameless)
+    assert user_name() == f"user-{os.getuid()}"
