@@ -21,12 +21,15 @@ from jobs.pairs.user2item import (
 )
 from lake.command import main
 from lake.declaration import Job
-from lake.periods import split_periods
+from lake.periods import Periods, split_periods
 from lake.run import Run
 from schemas.errors import UserError
 from schemas.tables import INTERACTIONS, ITEM_PAIRS, ITEMS
 
 log = logging.getLogger("qarm")
+
+ACTIONS_NAMED = 10
+"""Actions of the log that a message names."""
 
 PAIR_COLUMNS = ("trigger", "target", "score", "support")
 
@@ -104,6 +107,23 @@ def measure_pairs(run: Run, pairs: DataFrame, source: str, item_count: int) -> N
         run.measure("pairs.share_by_popularity", held / count, f"{source}/{decile}")
 
 
+def _without_histories(run: Run, interactions: DataFrame, periods: Periods) -> UserError:
+    """Why no user has a history: none of the log's actions is positive, or all users have too few items."""
+    positive = run.settings.ranking.positive_actions
+    if interactions.where(F.col("action").isin(positive)).isEmpty():
+        by_count = interactions.groupBy("action").count().orderBy(F.desc("count"), "action")
+        counts = by_count.limit(ACTIONS_NAMED).collect()
+        there = ", ".join(f"{row['action']} ({row['count']:,})" for row in counts)
+        return UserError(
+            f"ranking.tasks: no event has one of the positive actions {', '.join(positive)}; the log's actions are"
+            f" {there}; name some of them, e.g. --set 'ranking.tasks={{ order = [\"{counts[0]['action']}\"] }}'"
+        )
+    return UserError(
+        f"mine.min_user_items: no user has {run.settings.mine.min_user_items} distinct positive items before"
+        f" {periods.fit_until}; lower it, or check ranking.tasks and mine.window_days"
+    )
+
+
 def steps(run: Run) -> None:
     """Caps histories, numbers items, mines item-to-item and user-to-item pairs, and writes them with item ids.
 
@@ -119,10 +139,7 @@ def steps(run: Run) -> None:
     with run.step("cap histories"):
         histories = capped_histories(positives, mine).persist()
         if histories.isEmpty():
-            raise UserError(
-                f"mine.min_user_items: no user has {mine.min_user_items} distinct positive items before"
-                f" {periods.fit_until}; lower it, or check ranking.tasks and mine.window_days"
-            )
+            raise _without_histories(run, interactions, periods)
         codes = item_codes(histories, keyed_items).persist()
         count = codes.count()
     sources = {"item2item": mine_item2item(run, histories, codes, count=count, until=periods.fit_until)}

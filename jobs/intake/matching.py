@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -32,10 +32,11 @@ def matched(events: DataFrame, items: DataFrame, earlier: DataFrame | None) -> t
     Returns:
         The events, and the items with their content_hash.
     """
-    user, log_item, item = _points((events, "user_id"), (events, "item_id"), (items, "item_id"))
-    if user.removable:
+    of_log = _points(events, ("user_id", "item_id"))
+    if of_log["user_id"].removable:
         events = events.withColumn("user_id", _without_point("user_id"))
-    if _Points(log_item.points + item.points, log_item.others + item.others).removable:
+    whole = of_log["item_id"].others == 0
+    if whole and (of_log["item_id"] + _points(items, ("item_id",))["item_id"]).removable:
         events, items = (frame.withColumn("item_id", _without_point("item_id")) for frame in (events, items))
     titled = with_content_hash(items)
     ids = titled.where("complaint IS NULL").select("item_id")
@@ -56,18 +57,18 @@ class _Points:
     def removable(self) -> bool:
         return self.points > 0 and self.others == 0
 
+    def __add__(self, other: _Points) -> _Points:
+        return _Points(self.points + other.points, self.others + other.others)
 
-def _points(*columns: tuple[DataFrame, str]) -> list[_Points]:
+
+def _points(frame: DataFrame, names: Sequence[str]) -> dict[str, _Points]:
     usable = F.col("complaint").isNull()
-    counts = [
-        frame.agg(
-            F.count_if(usable & F.col(name).rlike(POINT)).alias(f"points_{n}"),
-            F.count_if(usable & ~F.col(name).rlike(WHOLE)).alias(f"others_{n}"),
-        )
-        for n, (frame, name) in enumerate(columns)
-    ]
-    row = reduce(DataFrame.crossJoin, counts).collect()[0]
-    return [_Points(row[f"points_{n}"], row[f"others_{n}"]) for n in range(len(columns))]
+    counts = {
+        **{f"points_{name}": F.count_if(usable & F.col(name).rlike(POINT)) for name in names},
+        **{f"others_{name}": F.count_if(usable & ~F.col(name).rlike(WHOLE)) for name in names},
+    }
+    row = frame.agg(*(count.alias(name) for name, count in counts.items())).collect()[0]
+    return {name: _Points(row[f"points_{name}"], row[f"others_{name}"]) for name in names}
 
 
 def _without_point(name: str) -> Column:

@@ -43,13 +43,18 @@ class CsvReader:
         spark: the session.
         files: the input.
         header: the header of the files.
-        paths: the files.
+        group: the files.
     """
 
     spark: SparkSession
     files: InputFiles
     header: Header
-    paths: tuple[str, ...]
+    group: tuple[InputFile, ...]
+
+    @property
+    def paths(self) -> list[str]:
+        """Paths of the files."""
+        return [file.path for file in self.group]
 
     @property
     def columns(self) -> list[str]:
@@ -103,11 +108,11 @@ def read_csv(spark: SparkSession, files: InputFiles, wanted: Collection[str]) ->
     Raises:
         UserError: the bytes of a file are not in the encoding, or the settings do not fit a file.
     """
-    groups: dict[Header, list[str]] = {}
+    groups: dict[Header, list[InputFile]] = {}
     for file in files.files:
         header = _header_of(files, file, {name.casefold() for name in wanted})
-        groups.setdefault(header, []).append(file.path)
-    readers = [_checked(CsvReader(spark, files, header, tuple(paths))) for header, paths in groups.items()]
+        groups.setdefault(header, []).append(file)
+    readers = [_checked(CsvReader(spark, files, header, tuple(group))) for header, group in groups.items()]
     told = sorted({reader.header.dialect.described() for reader, _ in readers})
     return [_part(reader, in_lines) for reader, in_lines in readers], told
 
@@ -132,7 +137,7 @@ def _checked(reader: CsvReader) -> tuple[CsvReader, bool]:
     files, header = reader.files, reader.header
     if not header.in_one_line or header.dialect.encoding.startswith("utf-16"):
         return reader, False
-    facts = line_facts(reader.spark, files, reader.paths, header.dialect.quote)
+    facts = line_facts(reader.spark, files, reader.group, header.dialect.quote)
     if header.dialect.encoding == UTF_8 and facts.undecodable is not None:
         path, count = facts.undecodable
         raise files.error(

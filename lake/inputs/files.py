@@ -78,6 +78,11 @@ class InputFile:
     head: bytes
 
     @property
+    def is_whole(self) -> bool:
+        """Whether the head is the whole file."""
+        return len(self.head) < HEAD
+
+    @property
     def name(self) -> str:
         """Last part of the path."""
         return self.path.rsplit("/", 1)[-1]

@@ -75,7 +75,7 @@ def _texts(spark: SparkSession, files: InputFiles, chosen: Sequence[InputFile], 
     if named and codecs.lookup(named).name != "utf-8":
         charset = java_name(spark, files, codecs.lookup(named).name)
         return read_lines(spark, files, paths, whole).withColumn(LINE, F.decode(F.col(LINE).cast("binary"), charset))
-    undecodable = line_facts(spark, files, paths, '"').undecodable
+    undecodable = line_facts(spark, files, chosen, '"').undecodable
     if undecodable is not None:
         path, count = undecodable
         section = files.place.section

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
 
-from lake.inputs.files import InputFiles
+from lake.inputs.files import InputFile, InputFiles
 from schemas.errors import UserError
 
 LINE = "value"
@@ -79,15 +80,19 @@ class LineFacts:
     open_lines: dict[str, bool]
 
 
-def line_facts(spark: SparkSession, files: InputFiles, paths: Sequence[str], quote: str) -> LineFacts:
-    """Finds what :class:`LineFacts` says in one pass. Driver memory: four lines per file.
+def line_facts(spark: SparkSession, files: InputFiles, group: Sequence[InputFile], quote: str) -> LineFacts:
+    """Finds what :class:`LineFacts` says; small files were read already, large ones are read in one pass.
+
+    Driver memory: four lines per file.
 
     Args:
         spark: the session.
         files: the input.
-        paths: some of its files.
+        group: some of its files.
         quote: the character around quoted fields.
     """
+    if all(file.is_whole for file in group):
+        return _facts_of_heads(group, quote)
     line, escaped = F.col(LINE), F.lit("\\" + quote)
     valid = F.is_valid_utf8(line)
     doubtful = F.when(valid & F.contains(line, escaped), line)
@@ -98,7 +103,7 @@ def line_facts(spark: SparkSession, files: InputFiles, paths: Sequence[str], quo
         F.last(doubtful, ignorenulls=True),
     )
     rows = (
-        read_lines(spark, files, paths)
+        read_lines(spark, files, [file.path for file in group])
         .groupBy(FILE)
         .agg(
             F.count_if(~valid).alias("undecodable"),
@@ -113,6 +118,26 @@ def line_facts(spark: SparkSession, files: InputFiles, paths: Sequence[str], quo
         tuple(sorted({line for row in rows for line in row["in_doubt"]})),
         {quote: any(row["doubled"] for row in rows), "\\": any(row["backslash"] for row in rows)},
     )
+
+
+def _facts_of_heads(group: Sequence[InputFile], quote: str) -> LineFacts:
+    escaped = f"\\{quote}".encode()
+    lines = [(file.path, line) for file in group for line in file.head.replace(b"\r", b"\n").split(b"\n")]
+    bad = Counter(path for path, line in lines if not _is_utf_8(line))
+    doubtful = sorted({line.decode() for _, line in lines if escaped in line and _is_utf_8(line)})
+    open_lines = {
+        quote: any(line.count(quote.encode()) % 2 for _, line in lines),
+        "\\": any(line.replace(escaped, b"").count(quote.encode()) % 2 for _, line in lines),
+    }
+    return LineFacts(next(iter(bad.items()), None), tuple(doubtful), open_lines)
+
+
+def _is_utf_8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _is_open(line: Column, quote: str) -> Column:

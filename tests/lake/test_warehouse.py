@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
@@ -200,7 +201,11 @@ def test_two_writers_lose_nothing(
     """Both merge into one table at once, the first time while neither of them finds it."""
     caplog.set_level("INFO", logger="qarm")
     location = make_lake().location
-    writers = [Warehouse(session, location) for session in (spark.newSession(), spark.newSession())]
+    sessions = (spark.newSession(), spark.newSession())
+    few = ("spark.sql.shuffle.partitions", "spark.databricks.delta.snapshotPartitions")
+    for session, name in itertools.product(sessions, few):
+        session.conf.set(name, "2")
+    writers = [Warehouse(session, location) for session in sessions]
     start = Barrier(len(writers))
 
     def write(number: int, turn: int) -> None:

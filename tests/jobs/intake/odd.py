@@ -209,14 +209,16 @@ def check(spark: SparkSession, case: Odd) -> None:
 def taken(spark: SparkSession, settings: Settings) -> tuple[list[Row], list[Row]]:
     """All rows of the log and of the catalogue, those that are malformed with their places."""
     log, catalogue = read_inputs(spark, settings.ingest)
-    events, items = shape_inputs(log, catalogue, settings, NOW)
-    with catalogue.reading(), log.reading():
-        judged, titled = matched(events, items, None)
-        columns = ["user_id", "item_id", "unix_micros(event_time) AS time", "action", "weight", "complaint"]
-        rows = (
-            judged.selectExpr(*columns).collect(),
-            titled.select("item_id", "title", "attributes", "image", "complaint").collect(),
-        )
+    events, items = (frame.persist() for frame in shape_inputs(log, catalogue, settings, NOW))
+    of_log = ["user_id", "item_id", "unix_micros(event_time) AS time", "action", "weight", "complaint"]
+    of_items = ["item_id", "title", "attributes", "image", "complaint"]
+    try:
+        with catalogue.reading(), log.reading():
+            judged, titled = matched(events, items, None)
+            rows = judged.selectExpr(*of_log).collect(), titled.select(*of_items).collect()
+    finally:
+        for frame in (events, items):
+            frame.unpersist()
     for given, found in zip((log, catalogue), rows, strict=True):
         malformed = sum(row["complaint"] == MALFORMED for row in found)
         if malformed:

@@ -298,6 +298,18 @@ def very_long_field(files: Files) -> Odd:
 
 
 @odd
+def bytes_beyond_the_first_64_kilobytes(files: Files) -> Odd:
+    items = csv_text(ITEMS.assign(description="word " * 20_000)).encode() + "p9,Caf\u00e9,c,1,d\n".encode("latin-1")
+    return files.odd(None, files.data("items.csv", items), refused=r"items\.csv: 1 lines are not in UTF-8")
+
+
+@odd
+def breaks_beyond_the_first_64_kilobytes(files: Files) -> Odd:
+    items = files.csv("items.csv", HARD_ITEMS.assign(description=["word " * 20_000, "two\nlines", "", "x\n\ny"]))
+    return files.odd(None, items, titles=HARD_TITLES)
+
+
+@odd
 def only_a_header(files: Files) -> Odd:
     return files.odd(files.csv("log.csv", iso(LOG)[:0]), events=LOG[:0], rows=4)
 
