@@ -29,25 +29,27 @@ from schemas.tables import INTERACTIONS, ITEMS, REJECTED_ROWS
 MOST_ACTIONS = 50
 """Actions that are counted by name."""
 
+Counts = Mapping[str | None, int]
+"""Rows by the reason for their rejection; None for those that are accepted."""
 
-def rejected(rows: DataFrame, parts: Input, source: str, run_id: str) -> DataFrame:
+
+def rejected(rows: DataFrame, given: Input, counts: Counts, *, source: str, run_id: str) -> DataFrame:
     """Rows with a reason for rejection, as rows of ``rejected_rows``; malformed ones with their place.
 
     Args:
         rows: rows of an input with ``complaint`` and ``row``.
-        parts: the input, in which malformed rows are looked up.
+        given: the input, in which malformed rows are looked up.
+        counts: rows by reason.
         source: interactions or items.
         run_id: id of the run.
     """
-    given = F.lit(source).alias("source")
-    plain = rows.where("complaint IS NOT NULL").select(
-        given, F.col("complaint").alias("reason"), "row", F.lit(run_id).alias("run_id")
-    )
-    if rows.where(F.col("complaint") == MALFORMED).isEmpty():
-        return plain
-    placed = reduce(DataFrame.unionByName, (malformed_rows(part) for part in parts.parts if part.may_be_malformed))
-    malformed = placed.select(given, F.lit(MALFORMED).alias("reason"), "row", F.lit(run_id).alias("run_id"))
-    return plain.where(F.col("reason") != MALFORMED).unionByName(malformed)
+    named = {"source": F.lit(source), "run_id": F.lit(run_id)}
+    found = rows.where(F.col("complaint").isNotNull() & (F.col("complaint") != MALFORMED))
+    found = found.select(F.col("complaint").alias("reason"), "row")
+    if MALFORMED in counts:
+        placed = reduce(DataFrame.unionByName, (malformed_rows(part) for part in given.parts if part.may_be_malformed))
+        found = found.unionByName(placed.select(F.lit(MALFORMED).alias("reason"), "row"))
+    return found.withColumns(named).select(*REJECTED_ROWS.names)
 
 
 def steps(run: Run) -> None:
@@ -62,7 +64,8 @@ def steps(run: Run) -> None:
         _refuse_unusable_items(items, settings.items)
     with run.step("read interactions"), log.reading():
         interactions, titled = matched(events, items, run.find(ITEMS.name))
-        counts = _refuse_unusable_log(run, interactions, titled, settings.interactions)
+        counts = _refuse_unusable_log(run, interactions, titled)
+    item_counts: Counts = dict(titled.groupBy("complaint").count().collect())
     accepted_items = fold_items(titled.where("complaint IS NULL"))
     folded = fold_duplicates(interactions.where("complaint IS NULL")).select(*INTERACTIONS.names).persist()
 
@@ -70,18 +73,15 @@ def steps(run: Run) -> None:
         run.merge(ITEMS, accepted_items, compare=["content_hash"], keep=["first_seen"])
     with run.step("write interactions"):
         run.merge(INTERACTIONS, folded.repartition("event_date"), compare=["weight"])
-    refused = rejected(items, catalogue, "items", run.run_id).unionByName(
-        rejected(interactions, log, "interactions", run.run_id)
-    )
     with run.step("write rejected rows"):
+        refused = rejected(titled, catalogue, item_counts, source="items", run_id=run.run_id).unionByName(
+            rejected(interactions, log, counts, source="interactions", run_id=run.run_id)
+        )
         run.append(REJECTED_ROWS, refused.coalesce(1))
-    _measure(run, titled, interactions, counts)
-    run.measure("ingest.interactions", taken := folded.count())
-    run.measure("ingest.duplicates_folded", counts[None] - taken)
-    for action, count in (
-        folded.groupBy("action").count().orderBy(F.desc("count"), "action").limit(MOST_ACTIONS).collect()
-    ):
-        run.measure("ingest.events_by_action", count, action)
+    with run.step("count"):
+        _measure_rows(run, counts, item_counts)
+        _measure_interactions(run, interactions, folded, counts)
+        run.measure("ingest.items_folded", item_counts[None] - accepted_items.count())
     for source, given, module in (("interactions", log, of_log), ("items", catalogue, of_items)):
         for column in unread_columns(given.parts, module.READ, are_attributes=source == "items"):
             run.measure("ingest.unread_column", 1, f"{source}/{column}")
@@ -106,8 +106,13 @@ def _refuse_unusable_items(items: DataFrame, path: str) -> None:
         )
 
 
-def _refuse_unusable_log(run: Run, interactions: DataFrame, items: DataFrame, path: str) -> Mapping[str | None, int]:
-    counts: dict[str | None, int] = dict(interactions.groupBy("complaint").count().collect())
+def _refuse_unusable_log(run: Run, interactions: DataFrame, items: DataFrame) -> Counts:
+    path = run.settings.ingest.interactions
+    by_reason = interactions.groupBy("complaint").agg(
+        F.count("*"), F.min("user_id"), F.max("user_id"), F.count_if("without_action")
+    )
+    rows = {row[0]: row[1:] for row in by_reason.collect()}
+    counts = {reason: row[0] for reason, row in rows.items()}
     if not counts:
         raise UserError(f"--interactions {path}: the input has no rows")
     if None not in counts:
@@ -118,35 +123,39 @@ def _refuse_unusable_log(run: Run, interactions: DataFrame, items: DataFrame, pa
             ours = items.agg(F.min("item_id")).collect()[0][0]
             message += f"; an item_id of the log is {theirs!r}, one of the catalogue {ours!r}"
         raise UserError(message)
-    users = interactions.where("complaint IS NULL").select("user_id")
-    if (before := run.find(INTERACTIONS.name)) is not None:
-        users = users.union(before.select("user_id"))
-    first, last = users.agg(F.min("user_id"), F.max("user_id")).collect()[0]
-    if first == last:
+    _, first, last, without_action = rows[None]
+    before = run.find(INTERACTIONS.name)
+    if first == last and (before is None or before.where(F.col("user_id") != first).isEmpty()):
         raise UserError(
             f"--interactions {path}: all events are of user {first}; pairs and rankings need at least two users"
         )
+    run.measure("ingest.without_action", without_action)
     return counts
 
 
-def _measure(run: Run, items: DataFrame, interactions: DataFrame, counts: Mapping[str | None, int]) -> None:
-    """Counts rows of both inputs, reasons for rejection, and items of the log without a row in the catalogue."""
-    item_counts: dict[str | None, int] = dict(items.groupBy("complaint").count().collect())
-    accepted = items.where("complaint IS NULL")
+def _measure_rows(run: Run, counts: Counts, item_counts: Counts) -> None:
     run.measure("ingest.items", item_counts[None])
-    run.measure("ingest.items_folded", item_counts[None] - accepted.select("item_id").distinct().count())
     for source, reasons in (("interactions", counts), ("items", item_counts)):
         run.measure("ingest.rows", sum(reasons.values()), source)
         for reason, count in reasons.items():
             if reason is not None:
                 run.measure(f"ingest.rejected.{reason}", count, source)
-    of_log = interactions.where(F.col("complaint").isNull() | (F.col("complaint") == UNKNOWN))
-    by_item = of_log.groupBy("item_id").agg(F.max("complaint").alias("complaint"))
-    all_items, unknown = by_item.agg(F.count("*"), F.count("complaint")).collect()[0]
-    run.measure("ingest.items_of_log", all_items)
+
+
+def _measure_interactions(run: Run, interactions: DataFrame, folded: DataFrame, counts: Counts) -> None:
+    """Counts events by action, and items of the log without a row in the catalogue."""
+    run.measure("ingest.interactions", taken := folded.count())
+    run.measure("ingest.duplicates_folded", counts[None] - taken)
+    by_count = folded.groupBy("action").count().orderBy(F.desc("count"), "action")
+    for action, count in by_count.limit(MOST_ACTIONS).collect():
+        run.measure("ingest.events_by_action", count, action)
+    unknown = 0
+    if UNKNOWN in counts:
+        strangers = interactions.where(F.col("complaint") == UNKNOWN).select("item_id").distinct()
+        unknown = strangers.count()
+    known = folded.select("item_id").distinct().count()
+    run.measure("ingest.items_of_log", known + unknown)
     run.measure("ingest.items_not_in_catalogue", unknown)
-    without = interactions.where(F.col("complaint").isNull() & F.col("without_action")).count()
-    run.measure("ingest.without_action", without)
 
 
 def source_files(settings: Settings) -> list[str]:
