@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Callable, Sequence
 from functools import reduce
+from typing import Any
 
 # Importing this module makes Python raise Delta's errors as such.
 import delta.exceptions.captured  # noqa: F401
@@ -107,8 +108,15 @@ class Warehouse:
         """The newest version of a table; None if the table does not exist."""
         if not self.exists(name):
             return None
-        newest = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(name)} LIMIT 1").collect()[0]
-        return int(newest["version"])
+        if self.in_catalog:
+            newest = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(name)} LIMIT 1").collect()[0]
+            return int(newest["version"])
+        # Listing the log's folder is enough; DESCRIBE HISTORY runs a Spark job that opens every commit of the table.
+        jvm: Any = self.spark._jvm
+        session: Any = self.spark._jsparkSession
+        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(session, f"{self.root}/{name}")
+        nothing = jvm.scala.Option.empty()
+        return int(log.update(False, nothing, nothing).version())
 
     def read(self, name: str, version: int | None = None) -> DataFrame:
         """A table in one version.

@@ -56,8 +56,9 @@ def record_changes(run: Run) -> None:
     if int(run.outputs[SEMANTIC_IDS.name]) <= recorded:
         return
     changes = changes_of(run.lake.warehouse.changes(SEMANTIC_IDS.name, recorded + 1)).persist()
-    for row in changes.groupBy("reason").count().collect():
+    counts = changes.groupBy("reason").count().collect()
+    for row in counts:
         run.measure("codes.changed", row["count"], row["reason"])
-    if not changes.isEmpty():
+    if counts:
         run.append(SID_CHANGES, changes)
     changes.unpersist()

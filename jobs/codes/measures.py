@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -20,29 +19,37 @@ COLLISION_FLOOR = 0.01
 def measure_codes(run: Run, assigned: DataFrame, codebook: Artifact) -> None:
     """Measures collisions of items and of distinct contents, use and entropy of each level, reconstruction error.
 
-    Driver memory: one row per number of contents that share a SID.
+    Driver memory: one row per pair of numbers: of items and of contents that share a SID.
     """
-    items = assigned.where(F.col("codebook_version") == codebook.version).persist()
-    codes = items.dropDuplicates(["content_hash"]).withColumn("codes", all_codes()).persist()
-    for name, rows in (("items", items), ("distinct_contents", codes)):
-        sizes = rows.groupBy("sid").count().groupBy("count").agg(F.count("*").alias("sids")).collect()
-        numbers = collision_numbers(np.array([r["count"] for r in sizes]), np.array([r["sids"] for r in sizes]))
-        for metric, value in numbers.items():
+    items = assigned.where(F.col("codebook_version") == codebook.version)
+    own = F.min_by(F.struct("sid", "reconstruction_error", all_codes().alias("codes")), "item_id")
+    contents = items.groupBy("content_hash").agg(F.count("*").alias("copies"), own.alias("own"))
+    contents = contents.select("content_hash", "copies", "own.*").persist()
+    by_sid = contents.groupBy("sid").agg(
+        F.sum("copies").alias("items"),
+        F.count("*").alias("distinct_contents"),
+        F.sum(F.when(F.col("copies") > 1, F.col("copies")).otherwise(0)).alias("identical"),
+        F.sum("reconstruction_error").alias("error"),
+    )
+    sums = (F.sum(name).alias(name) for name in ("identical", "error"))
+    sizes = by_sid.groupBy("items", "distinct_contents").agg(F.count("*").alias("sids"), *sums).toPandas()
+    for name in ("items", "distinct_contents"):
+        for metric, value in collision_numbers(sizes[name].to_numpy(), sizes["sids"].to_numpy()).items():
             run.measure(f"codes.{metric}", value, name)
-    alike = items.groupBy("content_hash").count().where("count > 1").agg(F.sum("count")).collect()[0][0]
-    run.measure("codes.identical_contents", alike or 0, "items")
-    mean_error = codes.agg(F.avg("reconstruction_error")).collect()[0][0]
-    run.measure("codes.reconstruction_error", mean_error, "distinct_contents")
+    run.measure("codes.identical_contents", sizes["identical"].sum(), "items")
+    count = (sizes["distinct_contents"] * sizes["sids"]).sum()
+    run.measure("codes.reconstruction_error", sizes["error"].sum() / count, "distinct_contents")
+    levels = codebook.card["sizes"]
     n = F.sum("count")
     bits = F.log2(n) - F.sum(F.col("count") * F.log2("count")) / n
-    for place, size in enumerate(codebook.card["sizes"]):
-        level = codes.groupBy(F.get("codes", F.lit(place))).count()
-        used, entropy_bits = level.agg(F.count("*"), bits).collect()[0]
-        run.measure("codes.used", used, f"sid_{place + 1}")
-        run.measure("codes.used_share", used / size, f"sid_{place + 1}")
-        run.measure("codes.entropy_bits", entropy_bits, f"sid_{place + 1}")
-    for frame in (codes, items):
-        frame.unpersist()
+    codes = contents.select(F.posexplode(F.slice("codes", 1, len(levels))).alias("level", "code"))
+    used = codes.groupBy("level", "code").count().groupBy("level").agg(F.count("*").alias("used"), bits.alias("bits"))
+    for row in used.orderBy("level").collect():
+        slice = f"sid_{row['level'] + 1}"
+        run.measure("codes.used", row["used"], slice)
+        run.measure("codes.used_share", row["used"] / levels[row["level"]], slice)
+        run.measure("codes.entropy_bits", row["bits"], slice)
+    contents.unpersist()
 
 
 def measure_hits(run: Run, contents: DataFrame, codes: DataFrame, codebook: Codebook, *, most: int) -> None:

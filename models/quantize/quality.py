@@ -75,8 +75,8 @@ def collision_numbers(bucket_sizes: NDArray[np.int64], bucket_counts: NDArray[np
     """Collision rate, unique rate and mean number of items per SID.
 
     Args:
-        bucket_sizes: distinct values of the number of items that share one SID.
-        bucket_counts: number of SIDs with each of these numbers of items.
+        bucket_sizes: numbers of items that share one SID; a number may occur twice.
+        bucket_counts: number of SIDs that each entry of ``bucket_sizes`` stands for.
 
     Returns:
         ``collision_rate``: items that share their SID with another item / items. ``unique_rate``: distinct SIDs /

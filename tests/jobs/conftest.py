@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,26 +14,29 @@ from tests.jobs.nights import Night, unpublished
 
 
 @pytest.fixture(scope="session")
-def first_night(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Night:
-    """One night at the defaults, for others to go on from."""
+def embedded(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Night:
+    """Embeddings without codes, to read only."""
 
     def make(location: str) -> Lake:
         return Lake(spark, load_settings(), location)
 
-    made = unpublished(make, tmp_path_factory.mktemp("first"))
+    return unpublished(make, tmp_path_factory.mktemp("embedded"))
+
+
+@pytest.fixture(scope="session")
+def first_night(embedded: Night, tmp_path_factory: pytest.TempPathFactory) -> Night:
+    """One night at the defaults, for others to go on from."""
+    folder = tmp_path_factory.mktemp("first") / "warehouse"
+    made = embedded.copy(Lake(embedded.lake.spark, load_settings(), str(folder)), folder)
     made.metrics = made.run()
     return made
 
 
 @pytest.fixture
 def night(first_night: Night, make_lake: Callable[..., Lake], tmp_path: Path) -> Night:
-    shutil.copytree(Path(first_night.lake.location), tmp_path / "copy")
-    other = copy.copy(first_night)
-    other.lake = make_lake(location=str(tmp_path / "copy"))
-    other.vectors = dict(first_night.vectors)
-    return other
+    return first_night.copy(make_lake(location=str(tmp_path / "copy")), tmp_path / "copy")
 
 
 @pytest.fixture
-def new(make_lake: Callable[..., Lake], tmp_path: Path) -> Night:
-    return unpublished(make_lake, tmp_path)
+def new(embedded: Night, make_lake: Callable[..., Lake], tmp_path: Path) -> Night:
+    return embedded.copy(make_lake(location=str(tmp_path / "copy")), tmp_path / "copy")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from lake.run import Lake
 from schemas.settings import load_settings
 from schemas.tables import ITEM_EMBEDDINGS
 from tests.generate import clustered
+from tests.warehouses import copy_folder
 
 SMALL = [
     "codebook.kmeans.sizes=[6, 4]",
@@ -50,13 +52,24 @@ class Night:
         frame = self.lake.spark.createDataFrame(rows, schema).repartition(partitions)
         self.lake.warehouse.overwrite(ITEM_EMBEDDINGS, frame)
 
-    def run(self, *assignments: str, fit: bool = True) -> dict[str, float]:
+    def run(self, *assignments: str, fit: bool = True, assign: bool = True) -> dict[str, float]:
         lake = Lake(self.lake.spark, load_settings((), [*SMALL, *assignments]), self.lake.location)
-        jobs = (fit_codebook.JOB, assign_semantic_ids.JOB) if fit else (assign_semantic_ids.JOB,)
         metrics: dict[str, float] = {}
-        for job in jobs:
+        for job in [fit_codebook.JOB] * fit + [assign_semantic_ids.JOB] * assign:
             metrics |= run_job(lake, job, new_run_id()).metrics
         return metrics
+
+    def copy(self, lake: Lake, folder: Path) -> Night:
+        """A night whose warehouse is as this one's is now, to write to.
+
+        Args:
+            lake: the copied warehouse, in the folder.
+            folder: a folder that does not exist yet.
+        """
+        copy_folder(self.lake.location, folder)
+        other = copy.copy(self)
+        other.lake, other.vectors, other.metrics = lake, dict(self.vectors), dict(self.metrics)
+        return other
 
     def sids(self) -> pd.DataFrame:
         return self.lake.warehouse.read("semantic_ids").toPandas().set_index("item_id").sort_index()
@@ -74,11 +87,11 @@ class Night:
         return self.lake.artifacts.require("codebook", "fit_codebook")
 
 
-def unpublished(make_lake: Callable[..., Lake], folder: Path) -> Night:
+def unpublished(make_lake: Callable[..., Lake], folder: Path, *, dimension: int = 16, partitions: int = 3) -> Night:
     made = Night(make_lake(location=str(folder / "warehouse")), folder / "encoder")
-    for i, vector in enumerate(clustered(CONTENTS)):
+    for i, vector in enumerate(clustered(CONTENTS, dimension)):
         made.put(f"i{i:03d}", vector)
-    made.write()
+    made.write(partitions)
     return made
 
 

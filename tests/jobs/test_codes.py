@@ -16,7 +16,6 @@ from pyspark.sql import SparkSession
 from lake.run import Lake
 from models.quantize.codebook import Codebook
 from schemas.errors import ContractError, QarmError, UserError
-from tests.generate import clustered
 from tests.jobs.nights import CONTENTS, Night, unpublished
 
 
@@ -33,10 +32,7 @@ def test_codes_do_not_depend_on_partitioning(
         before = {name: spark.conf.get(name) for name in conf}
         for name, value in conf.items():
             spark.conf.set(name, value)
-        one = unpublished(make_lake, tmp_path / str(partitions))
-        for i, vector in enumerate(clustered(CONTENTS, d=64)):
-            one.put(f"i{i:03d}", vector)
-        one.write(partitions)
+        one = unpublished(make_lake, tmp_path / str(partitions), dimension=64, partitions=partitions)
         one.run("codebook.collisions=next_best")
         table = one.sids()[["sid", "reconstruction_error", "neighbours"]]
         tables.append(table.assign(neighbours=table["neighbours"].map(list)))

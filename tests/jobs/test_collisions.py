@@ -94,7 +94,7 @@ def test_next_best_fills_no_sid_beyond_its_cap(new: Night) -> None:
     before = table
     new.put("late", vectors[0])
     new.write()
-    new.run(*sizes, "codebook.collisions=next_best", "codebook.contents_per_sid=2")
+    new.run(*sizes, "codebook.collisions=next_best", "codebook.contents_per_sid=2", fit=False)
     after = new.sids()
     assert (after.loc[before.index, "sid"] == before["sid"]).all()
     assert after.groupby("sid").size().max() == 2

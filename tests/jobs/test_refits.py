@@ -18,7 +18,7 @@ def test_refit_is_a_new_version_with_as_many_old_names_as_can_be(
     night: Night, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first, before = night.codebook, night.sids()
-    night.run()
+    night.run(assign=False)
     assert night.codebook.version == first.version, "nothing new: nothing refitted"
     for i, vector in enumerate(clustered(60, seed=4)):
         night.put(f"n{i:02d}", vector)
@@ -51,7 +51,7 @@ def test_another_method_and_back_again(night: Night) -> None:
     first, before = night.codebook.version, night.sids()
     night.put("i000", clustered(1, seed=5)[0], "another text")
     night.write()
-    night.run("codebook.collisions=suffix")
+    night.run("codebook.collisions=suffix", fit=False)
     published = night.sids()
     other = ["codebook.method=vq", "codebook.kmeans.sizes=[12]"]
     night.run(*other)
@@ -75,7 +75,7 @@ def test_a_setting_of_a_later_qarm_replaces_no_codebook(night: Night, tmp_path: 
     night.run()
     assert night.codebook.version == older.version != current.version
     assert (night.sids()["sid"] == before).all()
-    night.run("codebook.fsq.steps=110")
+    night.run("codebook.fsq.steps=110", assign=False)
     assert night.codebook.version not in (older.version, current.version), "of what it names, all still counts"
 
 
@@ -91,19 +91,19 @@ def test_a_refit_is_due_where_new_contents_do_not_fit(night: Night) -> None:
     assert metrics["codes.new_error"] > 1.25 * metrics["codes.baseline_error"]
     assert metrics[f"codes.refit_due/{first}"] == 0, "too few new contents to say"
     assert night.run(fit=False)[f"codes.refit_due/{first}"] == 1
-    night.run()
+    night.run(assign=False)
     assert night.codebook.version == first, "never refitted unasked"
-    night.run("codebook.refit=when_due")
+    metrics = night.run("codebook.refit=when_due")
     second = night.codebook.version
     assert second != first
-    metrics = night.run("codebook.refit=when_due")
-    assert night.codebook.version == second, "no longer due"
     assert metrics["codes.new_contents"] == 0
+    night.run("codebook.refit=when_due", assign=False)
+    assert night.codebook.version == second, "no longer due"
 
 
 def test_changes_lost_by_a_failed_run_are_recorded_by_the_next(night: Night) -> None:
     night.lake.spark.sql(f"DELETE FROM {night.lake.warehouse.identifier('sid_changes')}")
     night.put("i000", clustered(1, seed=5)[0], "another text")
     night.write()
-    night.run()
+    night.run(fit=False)
     assert (night.changes()["reason"] == "new item").sum() == CONTENTS
