@@ -66,7 +66,7 @@ def steps(run: Run) -> None:
         interactions, titled = matched(events, items, run.find(ITEMS.name))
         counts = _refuse_unusable_log(run, interactions, titled)
     item_counts: Counts = dict(titled.groupBy("complaint").count().collect())
-    accepted_items = fold_items(titled.where("complaint IS NULL"))
+    accepted_items = fold_items(titled.where("complaint IS NULL")).persist()
     folded = fold_duplicates(interactions.where("complaint IS NULL")).select(*INTERACTIONS.names).persist()
 
     with run.step("write items"):
@@ -86,7 +86,7 @@ def steps(run: Run) -> None:
         for column in unread_columns(given.parts, module.READ, are_attributes=source == "items"):
             run.measure("ingest.unread_column", 1, f"{source}/{column}")
     print(intake_text(run.headline), file=sys.stderr)
-    for frame in (items, events, folded):
+    for frame in (items, events, accepted_items, folded):
         frame.unpersist()
 
 

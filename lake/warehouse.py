@@ -42,7 +42,13 @@ log = logging.getLogger("qarm")
 
 CATALOG_SCHEMA = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
 
+
+class _HalfCreatedError(QarmError):
+    """Another writer is creating a table, whose first commit is not there yet."""
+
+
 CONFLICTS = (
+    _HalfCreatedError,
     ConcurrentAppendException,
     ConcurrentDeleteDeleteException,
     ConcurrentDeleteReadException,
@@ -181,6 +187,8 @@ class Warehouse:
             f"CREATE TABLE IF NOT EXISTS {self.identifier(contract.name)} ({columns}) USING delta {partitions}"
             f" COMMENT {sql_literal(contract.comment)} TBLPROPERTIES ({listed})"
         )
+        if not self.exists(contract.name):
+            raise _HalfCreatedError(f"table {contract.name}: another writer did not finish creating it")
 
     def _replace(self, contract: Contract) -> None:
         """Replaces a table by an empty one with the columns of the contract.
@@ -263,7 +271,13 @@ class Warehouse:
         # Also the first rows are merged: another writer may have created the table since this one looked.
         self.create(contract)
         current = self.version(contract.name)
-        changes = self._changes(contract, checked, compare).persist()
+        if self.read(contract.name, current).isEmpty():
+            try:
+                self._merge_rows(contract, checked, keep, only_new=True)  # in one pass
+                return self._committed(contract.name)
+            except CONFLICTS:
+                current = self.version(contract.name)
+        changes = self._changes(contract, checked, compare, version=current).persist()
         try:
             if changes.isEmpty():
                 return current
@@ -272,8 +286,10 @@ class Warehouse:
             changes.unpersist()
         return self._committed(contract.name)
 
-    def _changes(self, contract: Contract, rows: DataFrame, compare: Sequence[str]) -> DataFrame:
-        old = self.read(contract.name).select(
+    def _changes(
+        self, contract: Contract, rows: DataFrame, compare: Sequence[str], *, version: int | None
+    ) -> DataFrame:
+        old = self.read(contract.name, version).select(
             *contract.key, *(F.col(name).alias(f"_old_{name}") for name in compare), F.lit(True).alias("_known")
         )
         differs = reduce(lambda a, b: a | b, (~F.col(n).eqNullSafe(F.col(f"_old_{n}")) for n in compare), F.lit(False))
@@ -285,14 +301,18 @@ class Warehouse:
 
     @retry_on_conflict
     def _merge_changes(self, contract: Contract, changes: DataFrame, keep: Sequence[str]) -> None:
+        self._merge_rows(contract, changes, keep, only_new=False)
+
+    def _merge_rows(self, contract: Contract, changes: DataFrame, keep: Sequence[str], *, only_new: bool) -> None:
         view = f"_changes_of_{contract.name}"
         changes.createOrReplaceTempView(view)
         on_key = " AND ".join(f"old.{name} = new.{name}" for name in contract.key)
         updates = ", ".join(f"{n} = new.{n}" for n in contract.names if n not in {*contract.key, *keep})
         statement = (
             f"MERGE INTO {self.identifier(contract.name)} AS old USING {view} AS new ON {on_key}"
-            f" WHEN MATCHED THEN UPDATE SET {updates} WHEN NOT MATCHED THEN INSERT *"
+            f"{'' if only_new else f' WHEN MATCHED THEN UPDATE SET {updates}'} WHEN NOT MATCHED THEN INSERT *"
         )
+        self.spark.conf.unset(LAST_COMMIT)
         _keeping_contract(contract, lambda: self.spark.sql(statement))
         self.spark.catalog.dropTempView(view)
 

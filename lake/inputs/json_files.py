@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import codecs
 import json
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StringType
+from pyspark.sql.types import StringType, StructField, StructType, VariantType
 
 from lake.inputs.dialect import decoded, encoding_of
 from lake.inputs.files import HEAD, InputFile, InputFiles
-from lake.inputs.part import MALFORMED, Field, Part
+from lake.inputs.part import MALFORMED, Field, Part, folded
 from lake.inputs.text_lines import FILE, LINE, java_name, line_facts, read_lines
 
 OBJECT = "_qarm_object"
-"""Column of a row's keys and texts, MAP<STRING,STRING>."""
+"""Column of the keys of a row that are looked for, as a STRUCT."""
 
 ALL = "_qarm_all"
 """Column of all objects of an array."""
@@ -84,40 +85,48 @@ def _texts(spark: SparkSession, files: InputFiles, chosen: Sequence[InputFile], 
 
 
 def _of_lines(spark: SparkSession, files: InputFiles, chosen: Sequence[InputFile]) -> DataFrame:
-    lines = _texts(spark, files, chosen, whole=False).where(F.trim(LINE) != "")
-    held = lines.withColumn(OBJECT, _texts_of(F.from_json(LINE, "map<string,variant>")))
-    return held.withColumn(MALFORMED, F.when(F.col(OBJECT).isNull(), F.col(LINE)))
+    return _texts(spark, files, chosen, whole=False).where(F.trim(LINE) != "")
 
 
 def _of_arrays(spark: SparkSession, files: InputFiles, chosen: Sequence[InputFile]) -> DataFrame:
+    """The objects of arrays, each as a text in the column LINE."""
     text = F.regexp_replace(LINE, "^\ufeff", "")
-    texts = _texts(spark, files, chosen, whole=True)
-    objects = texts.withColumn(ALL, F.from_json(text, "array<map<string,variant>>")).drop(LINE)
+    objects = _texts(spark, files, chosen, whole=True).withColumn(ALL, F.from_json(text, "array<variant>"))
     bad = objects.where(F.col(ALL).isNull()).select(FILE).first()
     if bad is not None:
         raise files.error("is no valid JSON array of objects; is it cut off?", bad[0])
-    each = objects.withColumn(OBJECT, F.explode(ALL)).drop(ALL).withColumn(OBJECT, _texts_of(F.col(OBJECT)))
-    each = each.withColumn(LINE, F.to_json(OBJECT))
-    return each.withColumn(MALFORMED, F.when(F.col(OBJECT).isNull(), "null"))
+    each = objects.drop(LINE).withColumn(LINE, F.explode(ALL)).drop(ALL)
+    return each.withColumn(LINE, F.to_json(LINE))
 
 
-def _texts_of(variants: Column) -> Column:
-    """The values of an object as texts. As variants, numbers of up to 38 digits are exact; texts would be doubles."""
-    return F.transform_values(variants, lambda _, value: value.cast("string"))
+def _part(files: InputFiles, lines: DataFrame, chosen: Sequence[InputFile], wanted: Collection[str]) -> Part:
+    """The part of rows whose objects are texts in the column LINE.
 
-
-def _part(files: InputFiles, rows: DataFrame, chosen: Sequence[InputFile], wanted: Collection[str]) -> Part:
-    own = {LINE, OBJECT, MALFORMED, FILE}
-    folders = [f.name for f in rows.schema.fields if f.name not in own]
+    Keys that are looked for are read as fields, all others only where attributes ask for them. As variants, numbers of
+    up to 38 digits are exact; as texts they would be doubles.
+    """
+    folders = [f.name for f in lines.schema.fields if f.name not in (LINE, FILE)]
+    seen = dict.fromkeys(name for file in chosen for name in _keys(_begins(files, file)))
+    # Spark finds fields without regard to case: of names that differ in nothing else, none becomes a field.
+    spellings = Counter(folded(name) for name in seen)
+    keys = [name for name in seen if folded(name) in {folded(name) for name in wanted} and spellings[folded(name)] == 1]
+    keys += [name for name in dict.fromkeys(wanted) if not spellings[folded(name)]]
+    schema = StructType([StructField(name, VariantType()) for name in keys] + [StructField(MALFORMED, StringType())])
+    rows = lines.withColumn(OBJECT, F.from_json(LINE, schema, {"columnNameOfCorruptRecord": MALFORMED}))
+    rows = rows.withColumn(MALFORMED, F.col(OBJECT).getField(MALFORMED))
+    held = F.transform_values(F.from_json(LINE, "map<string,variant>"), lambda _, value: value.cast("string"))
     if folders:
         pairs = [x for name in folders for x in (F.lit(name), F.col(f"`{name}`").cast("string"))]
-        rows = rows.withColumn(OBJECT, F.map_concat(OBJECT, F.create_map(*pairs)))
-    seen = dict.fromkeys([*(name for file in chosen for name in _keys(_begins(files, file))), *folders])
-    fields = tuple(
-        Field(name, F.try_element_at(F.col(OBJECT), F.lit(name)), StringType(), name in seen)
-        for name in dict.fromkeys((*seen, *wanted))
-    )
-    return Part(rows, fields, F.col(LINE), chosen[0].path, F.col(OBJECT))
+        held = F.map_concat(held, F.create_map(*pairs))
+    fields = {name: Field(name, _text(F.col(OBJECT).getField(name)), StringType(), name in seen) for name in keys}
+    others = [name for name in seen if name not in fields]
+    fields |= {name: Field(name, F.try_element_at(held, F.lit(name)), StringType()) for name in others}
+    fields |= {name: Field(name, F.col(f"`{name}`").cast("string"), StringType()) for name in folders}
+    return Part(rows, tuple(fields.values()), F.col(LINE), chosen[0].path, held)
+
+
+def _text(variant: Column) -> Column:
+    return variant.cast("string")
 
 
 def _keys(text: str) -> list[str]:

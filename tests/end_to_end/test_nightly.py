@@ -346,7 +346,16 @@ def test_the_report_is_one_page_that_needs_nothing_else(world: World) -> None:
     page = (world.warehouse / "report.html").read_text()
     assert page.count("<svg") == 5
     assert not re.search(r'(src|href)="(?!#)', page)
-    for words in ("validation AUC", "codes used", "semantic IDs", "rejected", "popularity", "wine", "No refit is due"):
+    for words in (
+        "validation AUC",
+        "codes used",
+        "semantic IDs",
+        "rejected",
+        "popularity",
+        "wine",
+        "No refit is due",
+        "folded as duplicates",
+    ):
         assert words in page
 
 

@@ -349,3 +349,8 @@ def test_popularity_power_moves_pairs_off_the_hot_items(
 def test_a_log_without_enough_history_is_the_users_mistake(spark: SparkSession, planted: str) -> None:
     with pytest.raises(UserError, match=r"mine\.min_user_items"):
         run_job(spark, planted, "mine.min_user_items=500")
+
+
+def test_actions_that_the_log_lacks_are_told(spark: SparkSession, planted: str) -> None:
+    with pytest.raises(UserError, match=r"ranking\.tasks: no event has .*purchase; the log's actions are click"):
+        run_job(spark, planted, 'ranking.tasks={ order = ["purchase"] }')
