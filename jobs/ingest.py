@@ -15,7 +15,7 @@ from jobs.intake.inputs import read_inputs, shape_inputs
 from jobs.intake.interactions import MALFORMED, fold_duplicates
 from jobs.intake.items import fold_items
 from jobs.intake.malformed import malformed_rows
-from jobs.intake.matching import UNKNOWN, matched
+from jobs.intake.matching import UNKNOWN, ids_with_points, matched
 from jobs.intake.summary import intake_text, unread_columns
 from lake.command import main
 from lake.declaration import Job, Option
@@ -63,12 +63,17 @@ def steps(run: Run) -> None:
     with run.step("read items"), catalogue.reading():
         _refuse_unusable_items(items, settings.items)
     with run.step("read interactions"), log.reading():
-        interactions, titled = matched(events, items, run.find(ITEMS.name))
+        points = ids_with_points(events, items)
+        interactions, titled = matched(events, items, run.find(ITEMS.name), points)
         counts = _refuse_unusable_log(run, interactions, titled)
     item_counts: Counts = dict(titled.groupBy("complaint").count().collect())
     accepted_items = fold_items(titled.where("complaint IS NULL")).persist()
     folded = fold_duplicates(interactions.where("complaint IS NULL")).select(*INTERACTIONS.names).persist()
 
+    with run.step("count"):
+        _measure_rows(run, counts, item_counts)
+        _measure_interactions(run, interactions, folded, counts)
+        run.measure("ingest.items_folded", item_counts[None] - accepted_items.count())
     with run.step("write items"):
         run.merge(ITEMS, accepted_items, compare=["content_hash"], keep=["first_seen"])
     with run.step("write interactions"):
@@ -78,10 +83,6 @@ def steps(run: Run) -> None:
             rejected(interactions, log, counts, source="interactions", run_id=run.run_id)
         )
         run.append(REJECTED_ROWS, refused.coalesce(1))
-    with run.step("count"):
-        _measure_rows(run, counts, item_counts)
-        _measure_interactions(run, interactions, folded, counts)
-        run.measure("ingest.items_folded", item_counts[None] - accepted_items.count())
     for source, given, module in (("interactions", log, of_log), ("items", catalogue, of_items)):
         for column in unread_columns(given.parts, module.READ, are_attributes=source == "items"):
             run.measure("ingest.unread_column", 1, f"{source}/{column}")
@@ -144,7 +145,8 @@ def _measure_rows(run: Run, counts: Counts, item_counts: Counts) -> None:
 
 def _measure_interactions(run: Run, interactions: DataFrame, folded: DataFrame, counts: Counts) -> None:
     """Counts events by action, and items of the log without a row in the catalogue."""
-    run.measure("ingest.interactions", taken := folded.count())
+    taken, known = folded.agg(F.count("*"), F.count_distinct("item_id")).collect()[0]
+    run.measure("ingest.interactions", taken)
     run.measure("ingest.duplicates_folded", counts[None] - taken)
     by_count = folded.groupBy("action").count().orderBy(F.desc("count"), "action")
     for action, count in by_count.limit(MOST_ACTIONS).collect():
@@ -153,7 +155,6 @@ def _measure_interactions(run: Run, interactions: DataFrame, folded: DataFrame, 
     if UNKNOWN in counts:
         strangers = interactions.where(F.col("complaint") == UNKNOWN).select("item_id").distinct()
         unknown = strangers.count()
-    known = folded.select("item_id").distinct().count()
     run.measure("ingest.items_of_log", known + unknown)
     run.measure("ingest.items_not_in_catalogue", unknown)
 

@@ -37,8 +37,8 @@ def shape_interactions(part: Part, ingest: IngestSettings, ranking: RankingSetti
         latest: latest time that is accepted.
 
     Returns:
-        The columns of ``interactions``; ``row``, the input row as JSON; ``complaint``, why the row is rejected, or
-        null; and ``without_action``, whether the default action was taken.
+        The columns of ``interactions``; ``row``, the input row as JSON; ``complaint``, why the row is
+        rejected, or null; and ``without_action``, whether the default action was taken.
     """
     user, item, time = (_needed(part, name) for name in NEEDED)
     action = _text(part.find("action"))

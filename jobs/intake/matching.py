@@ -18,26 +18,44 @@ WHOLE = r"^-?\d+(\.0+)?$"
 POINT = r"\.0+$"
 
 
-def matched(events: DataFrame, items: DataFrame, earlier: DataFrame | None) -> tuple[DataFrame, DataFrame]:
-    """Rejects events whose item is unknown, and completes the items.
+def ids_with_points(events: DataFrame, items: DataFrame) -> frozenset[str]:
+    """The columns of ids in which a program kept whole numbers as floats, so that ``1001.0`` and ``1001`` are one id.
 
-    Where all ids are whole numbers and a program kept some as floats, ``1001.0`` and ``1001`` are one id. Ids such as
-    ``1.0`` and ``1.1``, e.g. of versions, stay as they are.
+    That is so where all ids are whole numbers and one of them has a point. Ids such as ``1.0`` and ``1.1``, e.g. of
+    versions, stay as they are.
+
+    Args:
+        events: results of :func:`jobs.intake.interactions.shape_interactions`.
+        items: results of :func:`jobs.intake.items.shape_items`.
+
+    Returns:
+        Names out of user_id and item_id.
+    """
+    of_log = _points(events, ("user_id", "item_id"))
+    found = {"user_id"} if of_log["user_id"].removable else set()
+    whole = of_log["item_id"].others == 0
+    if whole and (of_log["item_id"] + _points(items, ("item_id",))["item_id"]).removable:
+        found.add("item_id")
+    return frozenset(found)
+
+
+def matched(
+    events: DataFrame, items: DataFrame, earlier: DataFrame | None, points: frozenset[str]
+) -> tuple[DataFrame, DataFrame]:
+    """Rejects events whose item is unknown, and completes the items.
 
     Args:
         events: results of :func:`jobs.intake.interactions.shape_interactions`.
         items: results of :func:`jobs.intake.items.shape_items`.
         earlier: the table ``items`` as it is; None if there is none yet.
+        points: the result of :func:`ids_with_points`.
 
     Returns:
         The events, and the items with their content_hash.
     """
-    of_log = _points(events, ("user_id", "item_id"))
-    if of_log["user_id"].removable:
-        events = events.withColumn("user_id", _without_point("user_id"))
-    whole = of_log["item_id"].others == 0
-    if whole and (of_log["item_id"] + _points(items, ("item_id",))["item_id"]).removable:
-        events, items = (frame.withColumn("item_id", _without_point("item_id")) for frame in (events, items))
+    for name in points:
+        events = events.withColumn(name, _without_point(name))
+        items = items.withColumn(name, _without_point(name)) if name in items.columns else items
     titled = with_content_hash(items)
     ids = titled.where("complaint IS NULL").select("item_id")
     ids = ids.distinct() if earlier is None else ids.union(earlier.select("item_id")).distinct()

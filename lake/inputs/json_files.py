@@ -14,7 +14,7 @@ from pyspark.sql.types import StringType, StructField, StructType, VariantType
 from lake.inputs.dialect import decoded, encoding_of
 from lake.inputs.files import HEAD, InputFile, InputFiles
 from lake.inputs.part import MALFORMED, Field, Part, folded
-from lake.inputs.text_lines import FILE, LINE, java_name, line_facts, read_lines
+from lake.inputs.text_lines import FILE, LINE, java_name, read_lines, undecodable_lines
 
 OBJECT = "_qarm_object"
 """Column of the keys of a row that are looked for, as a STRUCT."""
@@ -76,7 +76,7 @@ def _texts(spark: SparkSession, files: InputFiles, chosen: Sequence[InputFile], 
     if named and codecs.lookup(named).name != "utf-8":
         charset = java_name(spark, files, codecs.lookup(named).name)
         return read_lines(spark, files, paths, whole).withColumn(LINE, F.decode(F.col(LINE).cast("binary"), charset))
-    undecodable = line_facts(spark, files, chosen, '"').undecodable
+    undecodable = undecodable_lines(spark, files, chosen)
     if undecodable is not None:
         path, count = undecodable
         section = files.place.section

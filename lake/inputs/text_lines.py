@@ -120,6 +120,21 @@ def line_facts(spark: SparkSession, files: InputFiles, group: Sequence[InputFile
     )
 
 
+def undecodable_lines(spark: SparkSession, files: InputFiles, group: Sequence[InputFile]) -> tuple[str, int] | None:
+    """A file with bytes that are no UTF-8, and the number of its lines with such bytes; None if there is none.
+
+    Args:
+        spark: the session.
+        files: the input.
+        group: some of its files.
+    """
+    if all(file.is_whole for file in group):
+        return _facts_of_heads(group, '"').undecodable
+    lines = read_lines(spark, files, [file.path for file in group]).where(~F.is_valid_utf8(LINE))
+    found = lines.groupBy(FILE).count().limit(1).collect()
+    return (found[0][FILE], found[0]["count"]) if found else None
+
+
 def _facts_of_heads(group: Sequence[InputFile], quote: str) -> LineFacts:
     escaped = f"\\{quote}".encode()
     lines = [(file.path, line) for file in group for line in file.head.replace(b"\r", b"\n").split(b"\n")]
@@ -142,4 +157,4 @@ def _is_utf_8(line: bytes) -> bool:
 
 def _is_open(line: Column, quote: str) -> Column:
     quotes = F.octet_length(line) - F.octet_length(F.replace(line, F.lit(quote), F.lit("")))
-    return quotes % 2 == 1
+    return F.contains(line, F.lit(quote)) & (quotes % 2 == 1)

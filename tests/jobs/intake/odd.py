@@ -22,7 +22,7 @@ from pyspark.sql import Row, SparkSession
 from jobs.intake.inputs import read_inputs, shape_inputs
 from jobs.intake.interactions import MALFORMED
 from jobs.intake.malformed import malformed_rows
-from jobs.intake.matching import matched
+from jobs.intake.matching import ids_with_points, matched
 from schemas.errors import UserError
 from schemas.settings import Settings, load_settings
 
@@ -214,7 +214,7 @@ def taken(spark: SparkSession, settings: Settings) -> tuple[list[Row], list[Row]
     of_items = ["item_id", "title", "attributes", "image", "complaint"]
     try:
         with catalogue.reading(), log.reading():
-            judged, titled = matched(events, items, None)
+            judged, titled = matched(events, items, None, ids_with_points(events, items))
             rows = judged.selectExpr(*of_log).collect(), titled.select(*of_items).collect()
     finally:
         for frame in (events, items):
