@@ -60,7 +60,7 @@ REJECTED_ROWS = Contract(
     columns=(
         Column("source", "STRING", "Input that held the row: interactions or items", nullable=False),
         Column("reason", "STRING", "Why the row was rejected, e.g. unknown_item", nullable=False),
-        Column("row", "STRING", "The input row as JSON", nullable=False),
+        Column("row", "STRING", "The input row as JSON; of a malformed row, its file, number and text", nullable=False),
         Column("run_id", "STRING", "The run that rejected the row", nullable=False),
     ),
 )
