@@ -61,11 +61,11 @@ def steps(run: Run) -> None:
     log, catalogue = read_inputs(run.spark, settings)
     events, items = (rows.persist() for rows in shape_inputs(log, catalogue, run.settings, run.started_at))
     with run.step("read items"), catalogue.reading():
-        _refuse_unusable_items(items, settings.items)
+        _refuse_unusable_items(catalogue, items, settings.items)
     with run.step("read interactions"), log.reading():
         points = ids_with_points(events, items)
         interactions, titled = matched(events, items, run.find(ITEMS.name), points)
-        counts = _refuse_unusable_log(run, interactions, titled)
+        counts = _refuse_unusable_log(run, log, interactions, titled)
     item_counts: Counts = dict(titled.groupBy("complaint").count().collect())
     accepted_items = fold_items(titled.where("complaint IS NULL")).persist()
     folded = fold_duplicates(interactions.where("complaint IS NULL")).select(*INTERACTIONS.names).persist()
@@ -77,7 +77,7 @@ def steps(run: Run) -> None:
     with run.step("write items"):
         run.merge(ITEMS, accepted_items, compare=["content_hash"], keep=["first_seen"])
     with run.step("write interactions"):
-        run.merge(INTERACTIONS, folded.repartition("event_date"), compare=["weight"])
+        run.merge(INTERACTIONS, folded, compare=["weight"])
     with run.step("write rejected rows"):
         refused = rejected(titled, catalogue, item_counts, source="items", run_id=run.run_id).unionByName(
             rejected(interactions, log, counts, source="interactions", run_id=run.run_id)
@@ -91,10 +91,13 @@ def steps(run: Run) -> None:
         frame.unpersist()
 
 
-def _refuse_unusable_items(items: DataFrame, path: str) -> None:
-    total, titled, taken = items.agg(
-        F.count("*"), F.count("title"), F.count(F.when(F.col("complaint").isNull(), 1))
-    ).collect()[0]
+def _refuse_unusable_items(catalogue: Input, items: DataFrame, path: str) -> None:
+    total, titled, taken, malformed = items.agg(
+        F.count("*"), F.count("title"), F.count_if(F.col("complaint").isNull()),
+        F.count_if(F.col("complaint") == MALFORMED),
+    ).collect()[0]  # fmt: skip
+    if malformed:
+        catalogue.refuse_undecodable()
     if total == 0:
         raise UserError(f"--items {path}: the input has no rows")
     if titled == 0:
@@ -107,13 +110,15 @@ def _refuse_unusable_items(items: DataFrame, path: str) -> None:
         )
 
 
-def _refuse_unusable_log(run: Run, interactions: DataFrame, items: DataFrame) -> Counts:
+def _refuse_unusable_log(run: Run, log: Input, interactions: DataFrame, items: DataFrame) -> Counts:
     path = run.settings.ingest.interactions
     by_reason = interactions.groupBy("complaint").agg(
         F.count("*"), F.min("user_id"), F.max("user_id"), F.count_if("without_action")
     )
     rows = {row[0]: row[1:] for row in by_reason.collect()}
     counts = {reason: row[0] for reason, row in rows.items()}
+    if MALFORMED in counts:
+        log.refuse_undecodable()
     if not counts:
         raise UserError(f"--interactions {path}: the input has no rows")
     if None not in counts:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -31,11 +30,12 @@ def ids_with_points(events: DataFrame, items: DataFrame) -> frozenset[str]:
     Returns:
         Names out of user_id and item_id.
     """
-    of_log = _points(events, ("user_id", "item_id"))
-    found = {"user_id"} if of_log["user_id"].removable else set()
-    whole = of_log["item_id"].others == 0
-    if whole and (of_log["item_id"] + _points(items, ("item_id",))["item_id"]).removable:
-        found.add("item_id")
+    of_log, of_items = _with_points(events, ("user_id", "item_id")), _with_points(items, ("item_id",))
+    found = []
+    if "user_id" in of_log and _all_whole(events, "user_id"):
+        found.append("user_id")
+    if "item_id" in of_log | of_items and _all_whole(events, "item_id") and _all_whole(items, "item_id"):
+        found.append("item_id")
     return frozenset(found)
 
 
@@ -64,29 +64,15 @@ def matched(
     return known.withColumn("complaint", F.coalesce("complaint", unknown)).drop("_known"), titled
 
 
-@dataclass(frozen=True)
-class _Points:
-    """How many ids have a decimal point before zeros, and how many are no whole numbers."""
-
-    points: int
-    others: int
-
-    @property
-    def removable(self) -> bool:
-        return self.points > 0 and self.others == 0
-
-    def __add__(self, other: _Points) -> _Points:
-        return _Points(self.points + other.points, self.others + other.others)
+def _with_points(frame: DataFrame, names: Sequence[str]) -> set[str]:
+    """The columns in which an id ends with a point and zeros."""
+    has_point = (F.count_if(F.contains(name, F.lit(".0")) & F.col(name).rlike(POINT)).alias(name) for name in names)
+    row = frame.where("complaint IS NULL").agg(*has_point).collect()[0]
+    return {name for name in names if row[name]}
 
 
-def _points(frame: DataFrame, names: Sequence[str]) -> dict[str, _Points]:
-    usable = F.col("complaint").isNull()
-    counts = {
-        **{f"points_{name}": F.count_if(usable & F.col(name).rlike(POINT)) for name in names},
-        **{f"others_{name}": F.count_if(usable & ~F.col(name).rlike(WHOLE)) for name in names},
-    }
-    row = frame.agg(*(count.alias(name) for name, count in counts.items())).collect()[0]
-    return {name: _Points(row[f"points_{name}"], row[f"others_{name}"]) for name in names}
+def _all_whole(frame: DataFrame, name: str) -> bool:
+    return frame.where(F.col("complaint").isNull() & ~F.col(name).rlike(WHOLE)).isEmpty()
 
 
 def _without_point(name: str) -> Column:

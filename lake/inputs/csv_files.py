@@ -12,7 +12,7 @@ from pyspark.sql.types import StringType, StructField, StructType
 from lake.inputs.dialect import Dialect, decoded, dialect_of, encoding_of, with_escape
 from lake.inputs.files import InputFile, InputFiles
 from lake.inputs.part import MALFORMED, Field, Part
-from lake.inputs.text_lines import FILE, java_name, line_facts, literal, reader_of
+from lake.inputs.text_lines import FILE, java_name, line_facts, literal, reader_of, undecodable_error
 
 UTF_8 = "utf-8"
 
@@ -139,10 +139,7 @@ def _checked(reader: CsvReader) -> tuple[CsvReader, bool]:
         return reader, False
     facts = line_facts(reader.spark, files, reader.group, header.dialect.quote)
     if header.dialect.encoding == UTF_8 and facts.undecodable is not None:
-        path, count = facts.undecodable
-        raise files.error(
-            f"{count} lines are not in UTF-8; set {files.place.section}.encoding, e.g. to latin-1 or cp1252", path
-        )
+        raise undecodable_error(files, facts.undecodable)
     if not files.place.settings.escape:
         dialect = with_escape(header.dialect, facts.in_doubt, len(header.names))
         reader = replace(reader, header=replace(header, dialect=dialect))

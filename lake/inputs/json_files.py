@@ -14,7 +14,7 @@ from pyspark.sql.types import StringType, StructField, StructType, VariantType
 from lake.inputs.dialect import decoded, encoding_of
 from lake.inputs.files import HEAD, InputFile, InputFiles
 from lake.inputs.part import MALFORMED, Field, Part, folded
-from lake.inputs.text_lines import FILE, LINE, java_name, read_lines, undecodable_lines
+from lake.inputs.text_lines import FILE, LINE, java_name, read_lines, refuse_undecodable
 
 OBJECT = "_qarm_object"
 """Column of the keys of a row that are looked for, as a STRUCT."""
@@ -76,11 +76,8 @@ def _texts(spark: SparkSession, files: InputFiles, chosen: Sequence[InputFile], 
     if named and codecs.lookup(named).name != "utf-8":
         charset = java_name(spark, files, codecs.lookup(named).name)
         return read_lines(spark, files, paths, whole).withColumn(LINE, F.decode(F.col(LINE).cast("binary"), charset))
-    undecodable = undecodable_lines(spark, files, chosen)
-    if undecodable is not None:
-        path, count = undecodable
-        section = files.place.section
-        raise files.error(f"{count} lines are not in UTF-8; set {section}.encoding, e.g. to latin-1 or cp1252", path)
+    if whole or all(file.is_whole for file in chosen):
+        refuse_undecodable(spark, files, chosen)
     return read_lines(spark, files, paths, whole)
 
 
@@ -113,7 +110,9 @@ def _part(files: InputFiles, lines: DataFrame, chosen: Sequence[InputFile], want
     keys += [name for name in dict.fromkeys(wanted) if not spellings[folded(name)]]
     schema = StructType([StructField(name, VariantType()) for name in keys] + [StructField(MALFORMED, StringType())])
     rows = lines.withColumn(OBJECT, F.from_json(LINE, schema, {"columnNameOfCorruptRecord": MALFORMED}))
-    rows = rows.withColumn(MALFORMED, F.col(OBJECT).getField(MALFORMED))
+    # Large files are not looked at in advance: their lines with other bytes than UTF-8 are malformed.
+    undecodable = F.when(~F.is_valid_utf8(LINE), F.col(LINE))
+    rows = rows.withColumn(MALFORMED, F.coalesce(undecodable, F.col(OBJECT).getField(MALFORMED)))
     held = F.transform_values(F.from_json(LINE, "map<string,variant>"), lambda _, value: value.cast("string"))
     if folders:
         pairs = [x for name in folders for x in (F.lit(name), F.col(f"`{name}`").cast("string"))]

@@ -17,6 +17,7 @@ from lake.inputs.files import InputFiles, Place, find_files
 from lake.inputs.json_files import read_json
 from lake.inputs.parquet_files import read_parquet
 from lake.inputs.part import Part, lookalike, with_our_names
+from lake.inputs.text_lines import refuse_undecodable
 from lake.inputs.typed import part_of
 from lake.inputs.values import is_id, is_time
 from schemas.errors import UserError
@@ -60,6 +61,15 @@ class Input:
     files: InputFiles
     parts: tuple[Part, ...]
     columns: tuple[str, ...]
+
+    def refuse_undecodable(self) -> None:
+        """Looks whether malformed rows are so because a file is in another encoding; call it if there are any.
+
+        Raises:
+            UserError: a file is not in UTF-8, and no other encoding was set.
+        """
+        if self.files.form == "json" and not self.source.place.settings.encoding:
+            refuse_undecodable(self.parts[0].rows.sparkSession, self.files, self.files.files)
 
     @contextmanager
     def reading(self) -> Iterator[None]:

@@ -120,19 +120,37 @@ def line_facts(spark: SparkSession, files: InputFiles, group: Sequence[InputFile
     )
 
 
-def undecodable_lines(spark: SparkSession, files: InputFiles, group: Sequence[InputFile]) -> tuple[str, int] | None:
-    """A file with bytes that are no UTF-8, and the number of its lines with such bytes; None if there is none.
+def refuse_undecodable(spark: SparkSession, files: InputFiles, group: Sequence[InputFile]) -> None:
+    """Checks that files are in UTF-8; those that are small were read already.
 
     Args:
         spark: the session.
         files: the input.
         group: some of its files.
+
+    Raises:
+        UserError: a file is in another encoding.
     """
     if all(file.is_whole for file in group):
-        return _facts_of_heads(group, '"').undecodable
-    lines = read_lines(spark, files, [file.path for file in group]).where(~F.is_valid_utf8(LINE))
-    found = lines.groupBy(FILE).count().limit(1).collect()
-    return (found[0][FILE], found[0]["count"]) if found else None
+        found = _facts_of_heads(group, '"').undecodable
+    else:
+        lines = read_lines(spark, files, [file.path for file in group]).where(~F.is_valid_utf8(LINE))
+        counts = lines.groupBy(FILE).count().limit(1).collect()
+        found = (counts[0][FILE], counts[0]["count"]) if counts else None
+    if found is not None:
+        raise undecodable_error(files, found)
+
+
+def undecodable_error(files: InputFiles, found: tuple[str, int]) -> UserError:
+    """The user's mistake about a file that is not in UTF-8.
+
+    Args:
+        files: the input.
+        found: the file, and the number of its lines with other bytes.
+    """
+    section = files.place.section
+    message = f"{found[1]} lines are not in UTF-8; set {section}.encoding, e.g. to latin-1 or cp1252"
+    return files.error(message, found[0])
 
 
 def _facts_of_heads(group: Sequence[InputFile], quote: str) -> LineFacts:

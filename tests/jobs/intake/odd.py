@@ -222,6 +222,7 @@ def taken(spark: SparkSession, settings: Settings) -> tuple[list[Row], list[Row]
     for given, found in zip((log, catalogue), rows, strict=True):
         malformed = sum(row["complaint"] == MALFORMED for row in found)
         if malformed:
+            given.refuse_undecodable()
             places = [
                 place for part in given.parts if part.may_be_malformed for place in malformed_rows(part).collect()
             ]

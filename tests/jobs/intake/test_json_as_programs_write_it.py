@@ -88,6 +88,13 @@ def latin_1_unsaid(files: Files) -> Odd:
 
 
 @odd
+def bytes_beyond_the_first_64_kilobytes(files: Files) -> Odd:
+    text = lines([{**row, "description": "word " * 5_000} for row in records(ITEMS)]).encode()
+    items = files.data("items.json", text + '{"item_id": "p9", "title": "Café"}\n'.encode("latin-1"))
+    return files.odd(None, items, refused=r"items\.json: 1 lines are not in UTF-8")
+
+
+@odd
 def latin_1_by_setting(files: Files) -> Odd:
     items = files.text("items.json", lines(records(ITEMS.assign(title="Café"))), "latin-1")
     right = dict.fromkeys(ITEMS["item_id"], "Café")
