@@ -57,6 +57,7 @@ def _shape(part: Part, time_format: str) -> DataFrame:
     assert user is not None, "lake.inputs.reading has checked that user_id is there"
     assert item is not None, "lake.inputs.reading has checked that item_id is there"
     times = [field for name in TIMES if (field := part.find(name)) is not None]
+    times.sort(key=lambda field: not field.seen)  # a key that no row is known to have hides no other
     none = F.lit(None).cast("timestamp")
     time = F.coalesce(none, *(as_time(field.column, field.kind, time_format) for field in times[:1]))
     is_given = times[0].column.isNotNull() if times else F.lit(False)

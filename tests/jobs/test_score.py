@@ -34,7 +34,7 @@ def test_mistakes_are_one_line(spark: SparkSession, capsys: pytest.CaptureFixtur
     for arguments, message in [
         ([], "--candidates PATH is missing"),
         (["--candidates", f"{tmp_path}/none.csv"], "none.csv: no such file"),
-        (["--candidates", str(lame)], "no column item_id (it has user_id, sku); map one with --rename theirs=item_id"),
+        (["--candidates", str(lame)], "no column item_id (it has user_id, sku); map one with --rename sku=item_id"),
         (
             ["--candidates", str(good), "--rename", "sku=item_id"],
             f"--rename sku=item_id: the input {good} has no column sku",
