@@ -26,6 +26,9 @@ SETTINGS: Mapping[str, Mapping[str, str]] = {
     "OMP_WAIT_POLICY=PASSIVE": {"OMP_WAIT_POLICY": "PASSIVE"},
     **{f"GOMP_SPINCOUNT={spins}": {"GOMP_SPINCOUNT": str(spins)} for spins in (1000, 2000, 3000, 10_000)},
 }
+TRIES = 20
+"""Measurements beside busy strangers before the benchmark gives up."""
+
 LOADS = ("alone", "beside a training", "beside two busy processes")
 
 
@@ -81,8 +84,12 @@ def measured(name: str, load: str, seconds: float) -> float:
 
 
 def measured_in_quiet(name: str, load: str, seconds: float) -> float:
-    """Repeats :func:`measured` until processes outside this benchmark have used less than a tenth of a core."""
-    while True:
+    """Repeats :func:`measured` until processes outside this benchmark have used less than a tenth of a core.
+
+    Raises:
+        SystemExit: the machine stays busy.
+    """
+    for _ in range(TRIES):
         start, before = time.monotonic(), _used_by_others()
         speed = measured(name, load, seconds)
         share = (_used_by_others() - before) / (time.monotonic() - start)
@@ -90,6 +97,7 @@ def measured_in_quiet(name: str, load: str, seconds: float) -> float:
             return speed
         print(f"{load} {name}: repeated, as others used {share:.2f} cores", file=sys.stderr, flush=True)
         time.sleep(10)
+    raise SystemExit("other processes keep the machine busy: no figure of this benchmark would hold; run it later")
 
 
 def _used_by_others() -> float:

@@ -12,13 +12,14 @@ from pyspark.sql import functions as F
 from jobs.intake import interactions as of_log
 from jobs.intake import items as of_items
 from jobs.intake.inputs import read_inputs, shape_inputs
-from jobs.intake.interactions import MALFORMED, fold_duplicates
+from jobs.intake.interactions import fold_duplicates
 from jobs.intake.items import fold_items
 from jobs.intake.malformed import malformed_rows
 from jobs.intake.matching import UNKNOWN, ids_with_points, matched
 from jobs.intake.summary import intake_text, unread_columns
 from lake.command import main
 from lake.declaration import Job, Option
+from lake.inputs.complaints import MALFORMED_ROW
 from lake.inputs.options import format_option, rename_option
 from lake.inputs.reading import Input
 from lake.run import Run
@@ -44,11 +45,11 @@ def rejected(rows: DataFrame, given: Input, counts: Counts, *, source: str, run_
         run_id: id of the run.
     """
     named = {"source": F.lit(source), "run_id": F.lit(run_id)}
-    found = rows.where(F.col("complaint").isNotNull() & (F.col("complaint") != MALFORMED))
+    found = rows.where(F.col("complaint").isNotNull() & (F.col("complaint") != MALFORMED_ROW))
     found = found.select(F.col("complaint").alias("reason"), "row")
-    if MALFORMED in counts:
+    if MALFORMED_ROW in counts:
         placed = reduce(DataFrame.unionByName, (malformed_rows(part) for part in given.parts if part.may_be_malformed))
-        found = found.unionByName(placed.select(F.lit(MALFORMED).alias("reason"), "row"))
+        found = found.unionByName(placed.select(F.lit(MALFORMED_ROW).alias("reason"), "row"))
     return found.withColumns(named).select(*REJECTED_ROWS.names)
 
 
@@ -61,12 +62,11 @@ def steps(run: Run) -> None:
     log, catalogue = read_inputs(run.spark, settings)
     events, items = (rows.persist() for rows in shape_inputs(log, catalogue, run.settings, run.started_at))
     with run.step("read items"), catalogue.reading():
-        _refuse_unusable_items(catalogue, items, settings.items)
+        item_counts = _refuse_unusable_items(catalogue, items, settings.items)
     with run.step("read interactions"), log.reading():
         points = ids_with_points(events, items)
         interactions, titled = matched(events, items, run.find(ITEMS.name), points)
         counts = _refuse_unusable_log(run, log, interactions, titled)
-    item_counts: Counts = dict(titled.groupBy("complaint").count().collect())
     accepted_items = fold_items(titled.where("complaint IS NULL")).persist()
     folded = fold_duplicates(interactions.where("complaint IS NULL")).select(*INTERACTIONS.names).persist()
 
@@ -91,23 +91,28 @@ def steps(run: Run) -> None:
         frame.unpersist()
 
 
-def _refuse_unusable_items(catalogue: Input, items: DataFrame, path: str) -> None:
-    total, titled, taken, malformed = items.agg(
-        F.count("*"), F.count("title"), F.count_if(F.col("complaint").isNull()),
-        F.count_if(F.col("complaint") == MALFORMED),
-    ).collect()[0]  # fmt: skip
-    if malformed:
+def _refuse_unusable_items(catalogue: Input, items: DataFrame, path: str) -> Counts:
+    by_reason = items.groupBy("complaint").agg(F.count("*"), F.count("title")).collect()
+    counts: Counts = {row[0]: row[1] for row in by_reason}
+    if MALFORMED_ROW in counts:
         catalogue.refuse_undecodable()
-    if total == 0:
+    if not counts:
         raise UserError(f"--items {path}: the input has no rows")
-    if titled == 0:
+    if not any(row[2] for row in by_reason):
         raise UserError(
-            f"--items {path}: column title is empty in all {total} rows; map another column with --rename theirs=title"
+            f"--items {path}: column title is empty in all {sum(counts.values())} rows; map another column with"
+            " --rename theirs=title"
         )
-    if taken == 0:
+    if None not in counts:
         raise UserError(
-            f"--items {path}: all {total} rows lack an item_id; map another column with --rename theirs=item_id"
+            f"--items {path}: {_all_rejected(counts)}; is item_id the right column? --rename theirs=item_id"
         )
+    return counts
+
+
+def _all_rejected(counts: Counts) -> str:
+    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items(), key=str))
+    return f"all {sum(counts.values())} rows are rejected: {reasons}"
 
 
 def _refuse_unusable_log(run: Run, log: Input, interactions: DataFrame, items: DataFrame) -> Counts:
@@ -117,13 +122,12 @@ def _refuse_unusable_log(run: Run, log: Input, interactions: DataFrame, items: D
     )
     rows = {row[0]: row[1:] for row in by_reason.collect()}
     counts = {reason: row[0] for reason, row in rows.items()}
-    if MALFORMED in counts:
+    if MALFORMED_ROW in counts:
         log.refuse_undecodable()
     if not counts:
         raise UserError(f"--interactions {path}: the input has no rows")
     if None not in counts:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items(), key=str))
-        message = f"--interactions {path}: all {sum(counts.values())} rows are rejected: {reasons}"
+        message = f"--interactions {path}: {_all_rejected(counts)}"
         if UNKNOWN in counts:
             theirs = interactions.where(F.col("complaint") == UNKNOWN).agg(F.min("item_id")).collect()[0][0]
             ours = items.agg(F.min("item_id")).collect()[0][0]

@@ -7,12 +7,15 @@ from functools import reduce
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
+from lake.inputs.complaints import missing_id, unusable_row
 from lake.inputs.files import Place
 from lake.inputs.part import Part
 from lake.inputs.reading import Source, read_input
-from lake.inputs.values import as_id, as_time, lossy_id
+from lake.inputs.values import as_id, as_time
 from schemas.errors import UserError
 from schemas.ranking_sections import ScoreSettings
+
+IDS = ("user_id", "item_id")
 
 TIMES = ("as_of", "event_time")
 """Columns that may hold the time of a candidate; the first that exists is used."""
@@ -41,10 +44,7 @@ def read_candidates(spark: SparkSession, settings: ScoreSettings) -> DataFrame:
         settings=settings.files,
         section="score.files",
     )
-    needed = ("user_id", "item_id")
-    source = Source(
-        place=place, rename=settings.rename, needed=needed, known=(*needed, *TIMES), ids=needed, times=TIMES
-    )
+    source = Source(place=place, rename=settings.rename, needed=IDS, known=(*IDS, *TIMES), ids=IDS, times=TIMES)
     given = read_input(spark, source)
     for theirs, ours in settings.rename.items():
         if theirs not in given.columns:
@@ -53,28 +53,19 @@ def read_candidates(spark: SparkSession, settings: ScoreSettings) -> DataFrame:
 
 
 def _shape(part: Part, time_format: str) -> DataFrame:
-    user, item = (part.find(name) for name in ("user_id", "item_id"))
-    assert user is not None, "lake.inputs.reading has checked that user_id is there"
-    assert item is not None, "lake.inputs.reading has checked that item_id is there"
     times = [field for name in TIMES if (field := part.find(name)) is not None]
     times.sort(key=lambda field: not field.seen)  # a key that no row is known to have hides no other
-    none = F.lit(None).cast("timestamp")
-    time = F.coalesce(none, *(as_time(field.column, field.kind, time_format) for field in times[:1]))
-    is_given = times[0].column.isNotNull() if times else F.lit(False)
-    complaint = (
-        F.when(part.malformed.isNotNull(), "malformed_row")
-        .when(lossy_id(user.column, user.kind), "rounded_user_id")
-        .when(lossy_id(item.column, item.kind), "rounded_item_id")
-        .when(as_id(user.column, user.kind).isNull(), "null_user_id")
-        .when(as_id(item.column, item.kind).isNull(), "null_item_id")
-        .when(is_given & time.isNull(), "unreadable_time")
+    given = times[0].column if times else F.lit(None)
+    ids = (part.needed(name) for name in IDS)
+    shaped = part.rows.select(
+        *(as_id(field.column, field.kind).alias(field.name) for field in ids),
+        (as_time(given, times[0].kind, time_format) if times else given.cast("timestamp")).alias("as_of"),
+        given.isNotNull().alias("_given"),
+        unusable_row(part, IDS).alias("_row"),
     )
-    return part.rows.select(
-        as_id(user.column, user.kind).alias("user_id"),
-        as_id(item.column, item.kind).alias("item_id"),
-        time.alias("as_of"),
-        complaint.alias("complaint"),
-    )
+    unreadable = F.when(F.col("_given") & F.col("as_of").isNull(), "unreadable_time")
+    complaint = F.coalesce("_row", missing_id(IDS), unreadable)
+    return shaped.select(*IDS, "as_of", complaint.alias("complaint"))
 
 
 def with_events(candidates: DataFrame, events: DataFrame, most: int) -> DataFrame:

@@ -7,8 +7,9 @@ from datetime import datetime
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from lake.inputs.complaints import missing_id, unusable_row
 from lake.inputs.part import Field, Part
-from lake.inputs.values import as_id, as_text, as_time, as_weight, lossy_id
+from lake.inputs.values import as_id, as_text, as_time, as_weight
 from schemas.ranking_sections import RankingSettings
 from schemas.sections import IngestSettings
 from schemas.tables import INTERACTIONS
@@ -19,9 +20,6 @@ NEEDED = (*IDS, *TIMES)
 
 READ = (*NEEDED, "action", "label", "weight")
 """All columns of a log that are read."""
-
-MALFORMED = "malformed_row"
-"""Why a row is rejected whose number of fields is not that of the header, or that is no JSON object."""
 
 
 def shape_interactions(part: Part, ingest: IngestSettings, ranking: RankingSettings, latest: datetime) -> DataFrame:
@@ -40,47 +38,38 @@ def shape_interactions(part: Part, ingest: IngestSettings, ranking: RankingSetti
         The columns of ``interactions``; ``row``, the input row as JSON; ``complaint``, why the row is
         rejected, or null; and ``without_action``, whether the default action was taken.
     """
-    user, item, time = (_needed(part, name) for name in NEEDED)
+    user, item, time = (part.needed(name) for name in NEEDED)
     action = _text(part.find("action"))
-    labelled = _from_label(part.find("label"), ranking)
-    weight = part.find("weight")
-    number = as_weight(weight.column, weight.kind) if weight else F.lit(None).cast("double")
-    given = as_text(weight.column, weight.kind) if weight else F.lit(None).cast("string")
-    moment = as_time(time.column, time.kind, ingest.interactions_files.time_format)
     label = part.find("label")
     has_label = F.lit(False) if label is None else F.lit(True) if label.seen else label.column.isNotNull()
+    weight = part.find("weight")
+    number = as_weight(weight.column, weight.kind) if weight else F.lit(None).cast("double")
+    moment = as_time(time.column, time.kind, ingest.interactions_files.time_format)
     shaped = part.rows.select(
         as_id(user.column, user.kind).alias("user_id"),
         as_id(item.column, item.kind).alias("item_id"),
         moment.alias("event_time"),
-        F.coalesce(action, F.when(has_label, labelled).otherwise(F.lit(ingest.default_action))).alias("action"),
+        F.coalesce(action, F.when(has_label, _from_label(label, ranking)).otherwise(ingest.default_action)).alias(
+            "action"
+        ),
         F.coalesce(number, F.lit(1.0)).alias("weight"),
         F.to_date(moment).alias("event_date"),
         F.coalesce(part.malformed, part.row).alias("row"),
         (action.isNull() & ~has_label).alias("without_action"),
-        F.when(part.malformed.isNotNull(), MALFORMED)
-        .when(lossy_id(user.column, user.kind), "rounded_user_id")
-        .when(lossy_id(item.column, item.kind), "rounded_item_id")
-        .when(given.isNotNull() & number.isNull(), "unreadable_weight")
+        unusable_row(part, IDS).alias("_row"),
+        F.when(_text(weight).isNotNull() & number.isNull(), "unreadable_weight")
         .when(F.isnan(number) | (number < 0) | (number == float("inf")), "impossible_weight")
-        .alias("_first"),
+        .alias("_weight"),
     )
     complaint = F.coalesce(
-        F.when(F.col("_first").isin(MALFORMED, "rounded_user_id", "rounded_item_id"), F.col("_first")),
-        F.when(F.col("user_id").isNull(), "null_user_id"),
-        F.when(F.col("item_id").isNull(), "null_item_id"),
+        "_row",
+        missing_id(IDS),
         F.when(F.col("event_time").isNull(), "unreadable_time"),
         F.when(F.col("action").isNull(), "unreadable_label"),
         F.when(~F.col("event_time").between(F.lit(ingest.earliest), F.lit(latest)), "impossible_time"),
-        F.col("_first"),
+        "_weight",
     )
-    return shaped.withColumn("complaint", complaint).drop("_first")
-
-
-def _needed(part: Part, name: str) -> Field:
-    field = part.find(name)
-    assert field is not None, f"lake.inputs.reading has checked that there is a column {name}"
-    return field
+    return shaped.withColumn("complaint", complaint).drop("_row", "_weight")
 
 
 def _text(field: Field | None) -> Column:

@@ -8,10 +8,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType
 
-from jobs.intake.interactions import MALFORMED
 from lake.inputs.attributes import attributes_of
+from lake.inputs.complaints import missing_id, unusable_row
 from lake.inputs.part import Field, Part
-from lake.inputs.values import as_id, as_text, lossy_id
+from lake.inputs.values import as_id, as_text
 from schemas.tables import ITEMS
 
 IDS = ("item_id",)
@@ -36,9 +36,7 @@ def shape_items(part: Part, now: datetime) -> DataFrame:
     Returns:
         The columns of ``items``; ``row``, the input row as JSON; and ``complaint``, why the row is rejected, or null.
     """
-    item = part.find("item_id")
-    assert item is not None, "lake.inputs.reading has checked that there is a column item_id"
-    image = part.find("image")
+    item, image = part.needed("item_id"), part.find("image")
     is_bytes = image is not None and isinstance(image.kind, BinaryType)
     own = READ if is_bytes else tuple(name for name in READ if name != "image")
     shaped = part.rows.select(
@@ -47,15 +45,12 @@ def shape_items(part: Part, now: datetime) -> DataFrame:
         attributes_of(part, own).alias("attributes"),
         (image.column if image is not None and is_bytes else F.lit(None).cast("binary")).alias("image"),
         F.coalesce(part.malformed, part.row).alias("row"),
-        F.when(part.malformed.isNotNull(), MALFORMED)
-        .when(lossy_id(item.column, item.kind), "rounded_item_id")
-        .alias("_first"),
+        unusable_row(part, IDS).alias("_row"),
     )
     no_text = F.coalesce(*TEXTS).isNull() & (F.size("attributes") == 0)
-    complaint = F.coalesce("_first", F.when(F.col("item_id").isNull(), "null_item_id"), F.when(no_text, "no_text"))
-    return shaped.withColumns({"first_seen": F.lit(now), "updated_at": F.lit(now), "complaint": complaint}).drop(
-        "_first"
-    )
+    complaint = F.coalesce("_row", missing_id(IDS), F.when(no_text, "no_text"))
+    added = {"first_seen": F.lit(now), "updated_at": F.lit(now), "complaint": complaint}
+    return shaped.withColumns(added).drop("_row")
 
 
 def _text(field: Field | None) -> Column:

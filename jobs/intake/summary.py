@@ -23,7 +23,7 @@ def intake_table(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
         return []
     table = [(source, _rows(metrics, source)) for source in ("interactions", "items")]
     actions = _slices(metrics, "ingest.events_by_action")
-    total = sum(actions.values())
+    total = metrics["ingest.interactions"]
     shares = [f"{name} {count:,.0f} ({count / total:.1%})" for name, count in _largest_first(actions)]
     table.append(("actions", _some(shares)))
     if without := metrics.get("ingest.without_action", 0):

@@ -82,11 +82,6 @@ class InputFile:
         """Whether the head is the whole file."""
         return len(self.head) < HEAD
 
-    @property
-    def name(self) -> str:
-        """Last part of the path."""
-        return self.path.rsplit("/", 1)[-1]
-
 
 def _with_one_slash(path: str) -> str:
     """A local path in the one of its forms that Hadoop writes: ``file:/tmp`` instead of ``file:///tmp``."""

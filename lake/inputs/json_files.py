@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StringType, StructField, StructType, VariantType
 
@@ -105,8 +105,8 @@ def _part(files: InputFiles, lines: DataFrame, chosen: Sequence[InputFile], want
     folders = [f.name for f in lines.schema.fields if f.name not in (LINE, FILE)]
     seen = dict.fromkeys(name for file in chosen for name in _keys(_begins(files, file)))
     # Spark finds fields without regard to case: of names that differ in nothing else, none becomes a field.
-    spellings = Counter(folded(name) for name in seen)
-    keys = [name for name in seen if folded(name) in {folded(name) for name in wanted} and spellings[folded(name)] == 1]
+    spellings, sought = Counter(folded(name) for name in seen), {folded(name) for name in wanted}
+    keys = [name for name in seen if folded(name) in sought and spellings[folded(name)] == 1]
     keys += [name for name in dict.fromkeys(wanted) if not spellings[folded(name)]]
     schema = StructType([StructField(name, VariantType()) for name in keys] + [StructField(MALFORMED, StringType())])
     rows = lines.withColumn(OBJECT, F.from_json(LINE, schema, {"columnNameOfCorruptRecord": MALFORMED}))
@@ -117,15 +117,13 @@ def _part(files: InputFiles, lines: DataFrame, chosen: Sequence[InputFile], want
     if folders:
         pairs = [x for name in folders for x in (F.lit(name), F.col(f"`{name}`").cast("string"))]
         held = F.map_concat(held, F.create_map(*pairs))
-    fields = {name: Field(name, _text(F.col(OBJECT).getField(name)), StringType(), name in seen) for name in keys}
+    fields = {
+        name: Field(name, F.col(OBJECT).getField(name).cast("string"), StringType(), name in seen) for name in keys
+    }
     others = [name for name in seen if name not in fields]
     fields |= {name: Field(name, F.try_element_at(held, F.lit(name)), StringType()) for name in others}
     fields |= {name: Field(name, F.col(f"`{name}`").cast("string"), StringType()) for name in folders}
     return Part(rows, tuple(fields.values()), F.col(LINE), chosen[0].path, held)
-
-
-def _text(variant: Column) -> Column:
-    return variant.cast("string")
 
 
 def _keys(text: str) -> list[str]:

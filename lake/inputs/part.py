@@ -70,6 +70,10 @@ class Part:
         """The column of a name; None if there is none."""
         return next((field for field in self.fields if field.name == name), None)
 
+    def needed(self, name: str) -> Field:
+        """The column of a name that every input must have, which :mod:`lake.inputs.reading` has checked."""
+        return next(field for field in self.fields if field.name == name)
+
 
 def folded(name: str) -> str:
     """A name without regard to case and surrounding blanks."""
@@ -108,11 +112,11 @@ def with_our_names(part: Part, ours: Collection[str], rename: Mapping[str, str])
 
 
 LOOKALIKES = {
-    "user_id": ("user", "userid", "uid", "visitor", "visitorid", "customer", "customerid", "household", "householdid",
+    "user_id": ("user", "uid", "visitor", "visitorid", "customer", "customerid", "household", "householdid",
                 "member", "memberid", "session", "sessionid", "reviewerid", "buyer", "buyerid", "account", "accountid"),
-    "item_id": ("item", "itemid", "iid", "product", "productid", "sku", "asin", "movie", "movieid", "article",
+    "item_id": ("item", "iid", "product", "productid", "sku", "asin", "movie", "movieid", "article",
                 "articleid", "video", "videoid", "book", "bookid", "isbn", "parentasin", "goodsid", "merchandiseid"),
-    "event_time": ("time", "timestamp", "ts", "date", "datetime", "eventtime", "eventdate", "eventtimestamp",
+    "event_time": ("time", "timestamp", "ts", "date", "datetime", "eventdate", "eventtimestamp",
                    "createdat", "occurredat", "unixtime", "unixreviewtime", "day", "timems"),
     "action": ("event", "eventtype", "eventname", "type", "behavior", "behaviour", "behaviortype", "actiontype",
                "interaction", "interactiontype"),

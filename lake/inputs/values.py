@@ -7,7 +7,6 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import (
     ArrayType,
     BinaryType,
-    BooleanType,
     DataType,
     DateType,
     DecimalType,
@@ -184,8 +183,6 @@ def as_text(column: Column, kind: DataType) -> Column:
         text = F.array_join(F.transform(column, lambda value: as_text(value, inner)), ", ")
     elif isinstance(kind, (ArrayType, MapType, StructType)):
         text = F.to_json(column)
-    elif isinstance(kind, (BooleanType, NullType)):
-        text = column.cast("string")
     else:
         text = column.cast("string")
     text = F.trim(text)

@@ -178,7 +178,7 @@ GOOD = pd.DataFrame({"user_id": ["u1", "u2"], "item_id": ["a", "b"], "event_time
         (GOOD[:1], ITEMS, "all events are of user u1"),
         (GOOD, ITEMS.assign(title=None), "column title is empty in all 3 rows"),
         (GOOD.assign(event_time="soon"), ITEMS, "all 2 rows are rejected: 2 unreadable_time"),
-        (GOOD, ITEMS.assign(item_id=None), "all 3 rows lack an item_id"),
+        (GOOD, ITEMS.assign(item_id=None), "all 3 rows are rejected: 3 null_item_id"),
     ],
 )
 def test_unusable_input_is_one_line_and_nothing_is_written(

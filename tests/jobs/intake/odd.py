@@ -20,9 +20,9 @@ import pytest
 from pyspark.sql import Row, SparkSession
 
 from jobs.intake.inputs import read_inputs, shape_inputs
-from jobs.intake.interactions import MALFORMED
 from jobs.intake.malformed import malformed_rows
 from jobs.intake.matching import ids_with_points, matched
+from lake.inputs.complaints import MALFORMED_ROW
 from schemas.errors import UserError
 from schemas.settings import Settings, load_settings
 
@@ -220,7 +220,7 @@ def taken(spark: SparkSession, settings: Settings) -> tuple[list[Row], list[Row]
         for frame in (events, items):
             frame.unpersist()
     for given, found in zip((log, catalogue), rows, strict=True):
-        malformed = sum(row["complaint"] == MALFORMED for row in found)
+        malformed = sum(row["complaint"] == MALFORMED_ROW for row in found)
         if malformed:
             given.refuse_undecodable()
             places = [
