@@ -49,14 +49,17 @@ NUMBERED_LOG = LOG.assign(user_id=[str(1001 + n % 3) for n in range(8)], item_id
 NUMBERED_ITEMS = ITEMS.assign(item_id=[str(5001 + n) for n in range(4)])
 
 
-def iso(log: pd.DataFrame) -> pd.DataFrame:
-    """A log with its times as text."""
-    return log.assign(event_time=[time.strftime("%Y-%m-%dT%H:%M:%SZ") for time in log["event_time"]])
-
-
 def titles_of(items: pd.DataFrame) -> dict[str, str | None]:
     """Title by item."""
     return dict(zip(items["item_id"], items["title"], strict=True))
+
+
+NUMBERED_TITLES = titles_of(NUMBERED_ITEMS)
+
+
+def iso(log: pd.DataFrame) -> pd.DataFrame:
+    """A log with its times as text."""
+    return log.assign(event_time=[time.strftime("%Y-%m-%dT%H:%M:%SZ") for time in log["event_time"]])
 
 
 @dataclass
@@ -70,6 +73,8 @@ class Odd:
         events: what interactions should hold, before duplicates are folded.
         titles: title by item.
         attributes: attributes by item, for the items that are looked at.
+        weights: weights of the events in the log's order, where they are looked at.
+        images: image by item, for the items that are looked at.
         rejected: reasons for rejection of rows of both inputs, with their counts.
         rows: rows of both inputs.
         refused: pattern of the line, if the input is refused.
@@ -81,6 +86,8 @@ class Odd:
     events: pd.DataFrame = field(default_factory=lambda: LOG)
     titles: Mapping[str, str | None] = field(default_factory=lambda: titles_of(ITEMS))
     attributes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    weights: Sequence[float] | None = None
+    images: Mapping[str, bytes | None] = field(default_factory=dict)
     rejected: Mapping[str, int] = field(default_factory=dict)
     rows: int | None = None
     refused: str | None = None
@@ -196,10 +203,15 @@ def check(spark: SparkSession, case: Odd) -> None:
     found = Counter((row["user_id"], row["item_id"], row["time"], row["action"]) for row in accepted)
     wanted = wanted_events(case.events)
     assert found == wanted, f"missing {list(wanted - found)[:3]}, surplus {list(found - wanted)[:3]}"
+    if case.weights is not None:
+        by_time = sorted(accepted, key=lambda row: row["time"])
+        assert [row["weight"] for row in by_time] == pytest.approx(case.weights)
     good_items = {row["item_id"]: row for row in items if row["complaint"] is None}
     assert {item: row["title"] for item, row in good_items.items()} == case.titles
     for item, attributes in case.attributes.items():
         assert good_items[item]["attributes"] == attributes
+    for item, image in case.images.items():
+        assert good_items[item]["image"] == image
     reasons = Counter(row["complaint"] for row in [*events, *items] if row["complaint"] is not None)
     assert reasons == Counter(case.rejected)
     rows = len(LOG) + len(ITEMS) if case.rows is None else case.rows

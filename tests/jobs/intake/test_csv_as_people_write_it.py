@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from tests.jobs.intake.odd import ITEMS, LOG, Files, Make, Odd, cases_of, check, csv_text, each, iso, odd
+from tests.jobs.intake.odd import ITEMS, LOG, Files, Make, Odd, cases_of, check, csv_text, each, iso, odd, titles_of
 
 HARD = ['Pipe 12", steel', "Two\nlines; of | text", 'Say "hi",\tthen go', "C:\\dir\\"]
 """Titles with everything that separates and quotes."""
@@ -188,7 +188,7 @@ def null_of_databases(files: Files) -> Odd:
 def words_for_null_are_ids(files: Files) -> Odd:
     ids = {"p0": "null", "p1": "NA", "p2": "nan", "p3": "None"}
     log, items = (frame.replace({"item_id": ids}) for frame in (LOG, ITEMS))
-    titles = dict(zip(items["item_id"], items["title"], strict=True))
+    titles = titles_of(items)
     return files.odd(files.csv("log.csv", iso(log)), files.csv("items.csv", items), events=log, titles=titles)
 
 
@@ -205,7 +205,7 @@ def ids_of_every_look(files: Files) -> Odd:
     users = {"u0": "true", "u1": "00012", "u2": "2025-01-01"}
     log = LOG.replace({"item_id": ids, "user_id": users})
     items = ITEMS.replace({"item_id": ids})
-    titles = dict(zip(items["item_id"], items["title"], strict=True))
+    titles = titles_of(items)
     return files.odd(files.csv("log.csv", iso(log)), files.csv("items.csv", items), events=log, titles=titles)
 
 

@@ -13,6 +13,7 @@ from tests.jobs.intake.odd import (
     LOG,
     NUMBERED_ITEMS,
     NUMBERED_LOG,
+    NUMBERED_TITLES,
     Files,
     Make,
     Odd,
@@ -21,9 +22,8 @@ from tests.jobs.intake.odd import (
     each,
     iso,
     odd,
+    titles_of,
 )
-
-NUMBERED_TITLES = dict(zip(NUMBERED_ITEMS["item_id"], NUMBERED_ITEMS["title"], strict=True))
 
 
 def records(frame: pd.DataFrame) -> list[dict]:
@@ -141,7 +141,7 @@ def one_broken_number_among_long_ids(files: Files) -> Odd:
 def versions_as_ids(files: Files) -> Odd:
     ids = {"p0": "1.0", "p1": "1.1", "p2": "1.10", "p3": "2.0"}
     log, items = (frame.replace({"item_id": ids}) for frame in (LOG, ITEMS))
-    titles = dict(zip(items["item_id"], items["title"], strict=True))
+    titles = titles_of(items)
     paths = files.text("log.json", lines(records(iso(log)))), files.text("items.json", lines(records(items)))
     return files.odd(*paths, events=log, titles=titles)
 
@@ -203,7 +203,7 @@ def ids_as_floats(files: Files) -> Odd:
     ids = {item: str(10**8 + int(item)) for item in NUMBERED_ITEMS["item_id"]}
     log, items = (frame.replace({"item_id": ids}) for frame in (NUMBERED_LOG, NUMBERED_ITEMS))
     rows = [{**row, "item_id": float(row["item_id"])} for row in records(iso(log))]
-    titles = dict(zip(items["item_id"], items["title"], strict=True))
+    titles = titles_of(items)
     paths = files.text("log.json", lines(rows)), files.csv("items.csv", items)
     return files.odd(*paths, events=log, titles=titles)
 

@@ -14,6 +14,7 @@ from tests.jobs.intake.odd import (
     LOG,
     NUMBERED_ITEMS,
     NUMBERED_LOG,
+    NUMBERED_TITLES,
     Files,
     Make,
     Odd,
@@ -26,8 +27,6 @@ from tests.jobs.intake.odd import (
     odd,
     with_column,
 )
-
-NUMBERED_TITLES = dict(zip(NUMBERED_ITEMS["item_id"], NUMBERED_ITEMS["title"], strict=True))
 
 
 @odd

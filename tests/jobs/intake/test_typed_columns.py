@@ -16,6 +16,7 @@ from tests.jobs.intake.odd import (
     LOG,
     NUMBERED_ITEMS,
     NUMBERED_LOG,
+    NUMBERED_TITLES,
     START,
     Files,
     Make,
@@ -26,10 +27,9 @@ from tests.jobs.intake.odd import (
     each,
     iso,
     odd,
+    titles_of,
     with_column,
 )
-
-NUMBERED_TITLES = dict(zip(NUMBERED_ITEMS["item_id"], NUMBERED_ITEMS["title"], strict=True))
 
 
 def numbered(files: Files, log: pa.Table, **right: object) -> Odd:
@@ -106,7 +106,7 @@ def numbers_beyond_bigint(files: Files) -> Odd:
         with_column(arrow(frame), "item_id", pa.array([int(v) for v in frame["item_id"]], pa.uint64()))
         for frame in (log, items)
     ]
-    titles = dict(zip(items["item_id"], items["title"], strict=True))
+    titles = titles_of(items)
     paths = [files.parquet(name, table) for name, table in zip(("log.parquet", "items.parquet"), tables, strict=True)]
     return files.odd(*paths, events=log, titles=titles)
 
