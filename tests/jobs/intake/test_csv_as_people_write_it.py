@@ -131,20 +131,19 @@ def encoding_by_setting(files: Files, name: str) -> Odd:
     return files.odd(None, items, options=[f"items_files.encoding={name}"], titles=ACCENTED_TITLES)
 
 
-@odd
-def encoding_of_many_bytes(files: Files) -> Odd:
-    titles = ["りんご", "椅子", "ランプ, 緑", "シャツ"]
-    items = files.text("items.csv", csv_text(ITEMS.assign(title=titles)), "shift_jis")
-    right = dict(zip(ITEMS["item_id"], titles, strict=True))
-    return files.odd(None, items, options=["items_files.encoding=shift_jis"], titles=right)
+ALPHABETS = {
+    "shift_jis": ["りんご", "椅子", "ランプ, 緑", "シャツ"],
+    "gb18030": ["苹果", "椅子", "灯, 绿", "衬衫"],
+    "koi8_r": ["яблоко", "стул", "лампа", "рубашка"],
+    "cp1252": ["It’s 5 €", "“Quoted”", "a – b", "plain"],
+}
 
 
-@odd
-def windows_quotes_and_euro(files: Files) -> Odd:
-    titles = ["It’s 5 €", "“Quoted”", "a – b", "plain"]
-    items = files.text("items.csv", csv_text(ITEMS.assign(title=titles)), "cp1252")
-    right = dict(zip(ITEMS["item_id"], titles, strict=True))
-    return files.odd(None, items, options=["items_files.encoding=cp1252"], titles=right)
+@each(**{name: name for name in ALPHABETS})
+def other_alphabets(files: Files, encoding: str) -> Odd:
+    items = ITEMS.assign(title=ALPHABETS[encoding])
+    path = files.text("items.csv", csv_text(items), encoding)
+    return files.odd(None, path, options=[f"items_files.encoding={encoding}"], titles=titles_of(items))
 
 
 @each(little="utf-16-le", big="utf-16-be")

@@ -117,23 +117,13 @@ def ids_as_numbers(files: Files) -> Odd:
     return files.odd(files.text("log.json", lines(rows)), items, events=NUMBERED_LOG, titles=NUMBERED_TITLES)
 
 
-@odd
-def one_float_among_long_ids(files: Files) -> Odd:
+@each(whole=(1001.0, "1001"), part=(12.5, "12.5"), text=("a7", "a7"))
+def one_other_value_among_long_ids(files: Files, value: tuple[object, str]) -> Odd:
     long = {user: str(1850000000000000001 + n) for n, user in enumerate(("u0", "u1", "u2"))}
     log = LOG.replace({"user_id": long})
     rows = [{**row, "user_id": int(row["user_id"])} for row in records(iso(log))]
-    rows[5]["user_id"] = 1001.0
-    events = log.assign(user_id=[*log["user_id"][:5], "1001", *log["user_id"][6:]])
-    return files.odd(files.text("log.json", lines(rows)), events=events)
-
-
-@odd
-def one_broken_number_among_long_ids(files: Files) -> Odd:
-    long = {user: str(1850000000000000001 + n) for n, user in enumerate(("u0", "u1", "u2"))}
-    log = LOG.replace({"user_id": long})
-    rows = [{**row, "user_id": int(row["user_id"])} for row in records(iso(log))]
-    rows[5]["user_id"] = 12.5
-    events = log.assign(user_id=[*log["user_id"][:5], "12.5", *log["user_id"][6:]])
+    rows[5]["user_id"] = value[0]
+    events = log.assign(user_id=[*log["user_id"][:5], value[1], *log["user_id"][6:]])
     return files.odd(files.text("log.json", lines(rows)), events=events)
 
 

@@ -71,14 +71,17 @@ def weights(files: Files) -> Odd:
     log = files.parquet(
         "log.parquet", with_column(arrow(LOG), "weight", pa.array(values, pa.float64(), from_pandas=False))
     )
-    return files.odd(log, events=LOG.drop(index=[0, 2, 3]), rejected={"impossible_weight": 3})
+    return files.odd(
+        log, events=LOG.drop(index=[0, 2, 3]), weights=[0, 1e30, 1, 0, 2.5], rejected={"impossible_weight": 3}
+    )
 
 
 @odd
 def weights_as_text(files: Files) -> Odd:
     log = iso(LOG).assign(weight=["1", "2.5", "", "many", "1e2", "-1", "0", "NaN"])
     rejected = {"unreadable_weight": 1, "impossible_weight": 2}
-    return files.odd(files.csv("log.csv", log), events=LOG.drop(index=[3, 5, 7]), rejected=rejected)
+    right = {"events": LOG.drop(index=[3, 5, 7]), "weights": [1, 2.5, 1, 100, 0], "rejected": rejected}
+    return files.odd(files.csv("log.csv", log), **right)
 
 
 @odd

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -294,7 +295,8 @@ def bytes_that_are_no_text(files: Files) -> Odd:
 
 @odd
 def picture_as_bytes(files: Files) -> Odd:
-    return described(files, "image", pa.array([b"\xff\xd8\xff\xe0"] * 4))
+    case = described(files, "image", pa.array([b"\xff\xd8\xff\xe0"] * 4))
+    return replace(case, images={"p1": b"\xff\xd8\xff\xe0"})
 
 
 @each(text=pa.array(["https://example.org/1.jpg"] * 4), list=pa.array([["https://example.org/1.jpg"]] * 4))
