@@ -62,11 +62,7 @@ class HadoopFiles:
 
     def exists(self, url: str) -> bool:
         """Whether a file or folder exists."""
-        system, path = self._open(url)
-        try:
-            return bool(system.exists(path))
-        except Py4JJavaError as error:
-            raise UserError(f"{url}: {_reason(error)}") from None
+        return self.status(url) is not None
 
     def status(self, url: str) -> FileStatus | None:
         """A file or folder; None if it does not exist.

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from schemas.features import SWITCHES
 from schemas.names import SID_COLUMNS
 from schemas.recipe import NOT_IN_RECIPE
-from schemas.sections import Count, FileSettings, NotNegative, Positive, Section, Share
+from schemas.sections import Count, NotNegative, Positive, Section, Share, TimedFileSettings
 
 TaskName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -144,7 +144,7 @@ class ScoreSettings(Section):
     """Where the candidates are and how they are scored."""
 
     candidates: str
-    files: FileSettings
+    files: TimedFileSettings
     rename: dict[str, str]
     as_of: str
     max_user_candidates: Count

@@ -44,7 +44,6 @@ class FileSettings(Section):
     header: bool
     columns: list[str]
     nulls: list[str]
-    time_format: str
 
     @model_validator(mode="after")
     def _names_columns_without_header(self) -> FileSettings:
@@ -55,13 +54,19 @@ class FileSettings(Section):
         return self
 
 
+class TimedFileSettings(FileSettings):
+    """How the files of an input that holds times are read."""
+
+    time_format: str
+
+
 class IngestSettings(Section):
     """Where the input files are and how they are read."""
 
     interactions: str
     items: str
     format: Format
-    interactions_files: FileSettings
+    interactions_files: TimedFileSettings
     items_files: FileSettings
     rename: dict[str, str]
     default_action: Annotated[str, Field(min_length=1)]
