@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from jobs.transforms.contents import FIELDS, check_endpoint, endpoint_parameters, endpoint_tasks, with_content_hashes
 from lake.command import main
 from lake.declaration import Job
+from lake.frames import frame_of
 from lake.indexing import with_row_number
 from lake.run import Run
 from models.llm.encoder import EncoderParameters, hidden_state
@@ -229,7 +230,7 @@ def verdicts_of(run: Run, judge: str) -> DataFrame:
     written = PAIR_VERDICTS.name in run.outputs
     kept = run.read_back(PAIR_VERDICTS.name) if written else run.find(PAIR_VERDICTS.name)
     if kept is None:
-        return run.spark.createDataFrame([], "trigger_content STRING, target_content STRING, judge_score DOUBLE")
+        return frame_of(run.spark, [], "trigger_content STRING, target_content STRING, judge_score DOUBLE")
     return kept.where(F.col("judge") == judge).select(*CONTENTS, "judge_score")
 
 

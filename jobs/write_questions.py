@@ -15,6 +15,7 @@ from jobs.transforms.contents import (
 )
 from lake.command import main
 from lake.declaration import Job
+from lake.frames import frame_of
 from lake.indexing import with_row_number
 from lake.run import Run
 from models.llm.questions import WORDINGS_VERSION
@@ -100,7 +101,7 @@ def steps(run: Run) -> None:
 
 
 def _no_questions(run: Run) -> DataFrame:
-    return run.spark.createDataFrame([], ", ".join(f"{c.name} {c.type}" for c in ITEM_QUESTIONS.columns))
+    return frame_of(run.spark, [], ", ".join(f"{c.name} {c.type}" for c in ITEM_QUESTIONS.columns))
 
 
 def _differ(rows: DataFrame, current: DataFrame) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=256m -Xss8m"
+JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Xmn512m -XX:ReservedCodeCacheSize=256m -Xss8m"
 """The optimising compiler took a quarter of the JVM's time in tests, and G1 marked the heap beside it. Frames that are
 not optimised are larger: MLlib's ALS, whose tasks carry the plans of all iterations, needs a deeper stack."""
 
@@ -16,6 +16,9 @@ QUICK = {
     "spark.sql.ui.explainMode": "simple",
     "spark.sql.maxPlanStringLength": "100",
     "spark.databricks.delta.stats.collect": "false",
+    # A commit by Hadoop's FileContext starts four processes (readlink, chmod) a file. Two sessions of one JVM may commit.
+    "spark.delta.logStore.file.impl": "io.delta.storage.LocalLogStore",
+    "spark.databricks.delta.writeChecksumFile.enabled": "false",
     "spark.python.daemon.module": "tests.worker_daemon",
 }
 """Of the session that the tests share."""

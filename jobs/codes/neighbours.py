@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from lake.frames import frame_of
 from lake.run import Run
 from models.quantize.neighbours import nearest_others, read_index, write_index
 from udfs.codes import NEIGHBOURS_SCHEMA, neighbours
@@ -38,7 +39,7 @@ def nearest_items(run: Run, contents: DataFrame, *, count: int, dimension: int, 
     left_out = count if count > settings.neighbours_limit else 0
     run.measure("codes.without_neighbours", left_out)
     if left_out or count == 0:
-        return run.spark.createDataFrame([], "content_hash STRING, neighbours ARRAY<STRING>")
+        return frame_of(run.spark, [], "content_hash STRING, neighbours ARRAY<STRING>")
     path = folder / f"embeddings-{run.run_id}.f32"
     matrix = gather_matrix(contents, "embedding", ["position"], path)
     run.spark.sparkContext.addFile(str(path))

@@ -12,6 +12,7 @@ import pandas as pd
 from jobs import assign_semantic_ids, fit_codebook
 from lake.artifacts import Artifact
 from lake.execution import new_run_id, run_job
+from lake.frames import frame_of
 from lake.run import Lake
 from schemas.settings import load_settings
 from schemas.tables import ITEM_EMBEDDINGS
@@ -49,7 +50,7 @@ class Night:
             for item, (content, vector) in self.vectors.items()
         ]
         schema = ", ".join(f"{column.name} {column.type}" for column in ITEM_EMBEDDINGS.columns)
-        frame = self.lake.spark.createDataFrame(rows, schema).repartition(partitions)
+        frame = frame_of(self.lake.spark, rows, schema).repartition(partitions)
         self.lake.warehouse.overwrite(ITEM_EMBEDDINGS, frame)
 
     def run(self, *assignments: str, fit: bool = True, assign: bool = True) -> dict[str, float]:

@@ -10,6 +10,7 @@ from pyspark.sql import SparkSession
 
 from jobs.examples.audience import PRIOR, audiences, mean_user, user_directions
 from jobs.examples.behaviour import behaviours, fit_days, vectors_by_row
+from lake.frames import frame_of
 from lake.periods import Periods
 from models.ranker.examples.shrinkage import Neighbourhood, unit
 from models.ranker.examples.taste import tastes
@@ -108,8 +109,8 @@ def test_an_audience_is_the_mean_taste_of_its_takers(spark: SparkSession) -> Non
     taken[0] = False
     vectors = unit(draw.normal(size=(12, 4)).astype(np.float32))
     ratings = spark.createDataFrame(pd.DataFrame(np.argwhere(taken), columns=["user", "item"]))
-    of_items = spark.createDataFrame(
-        [(item, row.tolist()) for item, row in enumerate(vectors)], "item INT, vector ARRAY<FLOAT>"
+    of_items = frame_of(
+        spark, [(item, row.tolist()) for item, row in enumerate(vectors)], "item INT, vector ARRAY<FLOAT>"
     )
     directions = user_directions(ratings, of_items, 4)
     mean = mean_user(directions, 4)

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from jobs.page.codes import changes_by_night, moved_items
+from lake.frames import frame_of
 from lake.run import Lake
 from models.quantize.codebook import Codebook
 from tests.generate import clustered
@@ -43,9 +44,7 @@ def test_nights_move_no_unchanged_item(night: Night, collisions: str, nights: in
         assert (told.loc[moved, "reason"] == "changed text").all()
         assert (told.loc[moved, "old_sid"] == before.loc[moved, "sid"]).all()
         assert (told["new_sid"] == after.loc[told.index, "sid"]).all()
-        texts = night.lake.spark.createDataFrame(
-            [(item, "its text") for item in after.index], "item_id STRING, text STRING"
-        )
+        texts = frame_of(night.lake.spark, [(item, "its text") for item in after.index], "item_id STRING, text STRING")
         shown = moved_items(night.lake.warehouse.read("sid_changes"), texts)
         assert {row["item_id"] for row in shown} == set(moved), "the report names every one that moved"
         counted = changes_by_night(night.lake.warehouse.read("sid_changes"))[0]

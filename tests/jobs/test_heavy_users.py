@@ -12,6 +12,7 @@ from pyspark.sql.types import ArrayType, BinaryType, MapType, StructType
 
 from jobs.build_examples import example_schema, parameters_of
 from jobs.examples.events import in_parts, shape_events
+from lake.frames import frame_of
 from schemas.settings import load_settings
 from tests.search_indexes import random_index, write
 from udfs.examples import SplitPlan, build_examples
@@ -30,8 +31,8 @@ def events(spark: SparkSession) -> DataFrame:
         for user, size in sizes.items()
         for hour in np.sort(generator.integers(0, 2000, size))
     ]
-    interactions = spark.createDataFrame(rows, "user_id string, item_id string, event_time timestamp, action string")
-    items = spark.createDataFrame([(f"item-{i}", i) for i in range(ITEMS)], "item_id string, item_row long")
+    interactions = frame_of(spark, rows, "user_id string, item_id string, event_time timestamp, action string")
+    items = frame_of(spark, [(f"item-{i}", i) for i in range(ITEMS)], "item_id string, item_row long")
     return shape_events(interactions.distinct(), items, load_settings().ranking)
 
 

@@ -16,6 +16,7 @@ from jobs.intake.interactions import shape_interactions
 from jobs.intake.items import shape_items, with_content_hash
 from lake.command import main
 from lake.execution import run_job
+from lake.frames import frame_of
 from lake.inputs.part import with_our_names
 from lake.inputs.typed import part_of
 from lake.run import Lake
@@ -105,8 +106,8 @@ def test_later_nights_change_what_differs_and_delete_nothing(make_lake: Callable
 
 @pytest.mark.parametrize("form", ["parquet", "csv", "json", "delta"])
 def test_every_format_that_spark_writes_gives_the_same_rows(form: str, spark: SparkSession, tmp_path: Path) -> None:
-    log = spark.createDataFrame([("u1", "a", "2025-01-01 10:00:00")], "shopper STRING, sku STRING, at STRING")
-    items = spark.createDataFrame([("a", "Apple")], "sku STRING, title STRING")
+    log = frame_of(spark, [("u1", "a", "2025-01-01 10:00:00")], "shopper STRING, sku STRING, at STRING")
+    items = frame_of(spark, [("a", "Apple")], "sku STRING, title STRING")
     paths = []
     for name, frame in (("interactions", log), ("items", items)):
         frame.write.format(form).options(header=True).save(f"{tmp_path}/{name}.{form}")
@@ -120,8 +121,10 @@ def test_every_format_that_spark_writes_gives_the_same_rows(form: str, spark: Sp
 
 
 def test_a_label_becomes_the_first_positive_action(spark: SparkSession, settings: Settings) -> None:
-    log = spark.createDataFrame(
-        [(7.0, 1, 1735725600, 1), (7.0, 2, 1735725600000, 0)], "user_id DOUBLE, item_id INT, event_time LONG, label INT"
+    log = frame_of(
+        spark,
+        [(7.0, 1, 1735725600, 1), (7.0, 2, 1735725600000, 0)],
+        "user_id DOUBLE, item_id INT, event_time LONG, label INT",
     )
     ranking = settings.ranking.model_copy(update={"tasks": {"buy": ["purchase"]}})
     rows = shape_interactions(part_of(log, "log"), settings.ingest, ranking, NOW).collect()
@@ -132,7 +135,8 @@ def test_a_label_becomes_the_first_positive_action(spark: SparkSession, settings
 
 
 def test_attributes_survive_null_maps_and_equal_names(spark: SparkSession) -> None:
-    items = spark.createDataFrame(
+    items = frame_of(
+        spark,
         [("a", "A", None, "x"), ("b", "B", {"brand": "old", "size": "1"}, "y")],
         "item_id STRING, title STRING, attributes MAP<STRING,STRING>, brand STRING",
     )
@@ -142,7 +146,8 @@ def test_attributes_survive_null_maps_and_equal_names(spark: SparkSession) -> No
 
 def test_contents_have_the_hashes_that_earlier_versions_gave_them(spark: SparkSession) -> None:
     """Another hash would embed and code every content of a warehouse anew."""
-    items = spark.createDataFrame(
+    items = frame_of(
+        spark,
         [("a", "Apple", "fruit", None, "1"), ("b", "Bread", None, "fresh", None)],
         "item_id STRING, title STRING, category STRING, description STRING, size STRING",
     )
@@ -151,8 +156,8 @@ def test_contents_have_the_hashes_that_earlier_versions_gave_them(spark: SparkSe
 
 
 def test_a_rename_is_for_the_input_that_lacks_our_name(spark: SparkSession) -> None:
-    log = part_of(spark.createDataFrame([("e1", "i1")], "id STRING, item_id STRING"), "log")
-    items = part_of(spark.createDataFrame([("i1", "A")], "id STRING, title STRING"), "items")
+    log = part_of(frame_of(spark, [("e1", "i1")], "id STRING, item_id STRING"), "log")
+    items = part_of(frame_of(spark, [("i1", "A")], "id STRING, title STRING"), "items")
     assert with_our_names(log, ("item_id",), {"id": "item_id"}).names == ["id", "item_id"]
     assert with_our_names(items, ("item_id",), {"id": "item_id"}).names == ["item_id", "title"]
 

@@ -15,6 +15,7 @@ from jobs.mine_pairs import pair_counts
 from jobs.pairs.histories import capped_histories, item_codes, item_keys, positives_of
 from jobs.pairs.item2item import bucket_count, by_bucket, swing_pairs, user_rows
 from jobs.pairs.user2item import item_features, user2item_pairs
+from lake.frames import frame_of
 from lake.periods import Periods, split_periods
 from lake.run import Lake, Run
 from schemas.errors import UserError
@@ -46,7 +47,7 @@ def mine_settings(**changes: object) -> MineSettings:
 def log(spark: SparkSession) -> DataFrame:
     generator = np.random.default_rng(0)
     rows = [(f"u{u}", f"i{i:02d}", int(t) * 86_400) for u in range(30) for t, i in enumerate(generator.choice(25, 10))]
-    return spark.createDataFrame(rows, "user_id STRING, item_id STRING, seconds LONG").cache()
+    return frame_of(spark, rows, "user_id STRING, item_id STRING, seconds LONG").cache()
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def positives(log: DataFrame) -> DataFrame:
 @pytest.fixture(scope="module")
 def catalogue(spark: SparkSession) -> DataFrame:
     rows = [(f"i{i:02d}", f"text {i // 2}") for i in range(25)]
-    return item_keys(spark.createDataFrame(rows, "item_id STRING, content_hash STRING")).cache()
+    return item_keys(frame_of(spark, rows, "item_id STRING, content_hash STRING")).cache()
 
 
 def mine(
@@ -202,7 +203,7 @@ def test_features_name_category_attributes_and_title_words(spark: SparkSession, 
         ("c", "wine", "drinks", None),
     ]
     items = item_keys(
-        spark.createDataFrame(rows, "item_id STRING, title STRING, category STRING, attributes MAP<STRING,STRING>")
+        frame_of(spark, rows, "item_id STRING, title STRING, category STRING, attributes MAP<STRING,STRING>")
     )
     codes = items.select(
         "item_key", F.ascii("item_id").alias("item"), F.lit(0).alias("content"), F.lit(1).alias("popularity")
@@ -219,14 +220,14 @@ def test_features_name_category_attributes_and_title_words(spark: SparkSession, 
 
 def test_user2item_pairs_count_their_events_and_keep_the_nearest(spark: SparkSession) -> None:
     rows = [(1, 2, 0.9), (1, 2, 0.9), (1, 3, 0.8), (1, 4, 0.7), (2, 1, 0.1)]
-    triggers = spark.createDataFrame(rows, "trigger INT, target INT, similarity FLOAT")
+    triggers = frame_of(spark, rows, "trigger INT, target INT, similarity FLOAT")
     settings = load_settings((), ["mine.user2item.top_k=2"]).mine.user2item
     pairs = {(r["trigger"], r["target"]): r["support"] for r in user2item_pairs(triggers, settings).collect()}
     assert pairs == {(1, 2): 2, (1, 3): 1}
 
 
 def test_pairs_are_counted_by_the_popularity_of_their_targets(spark: SparkSession) -> None:
-    pairs = spark.createDataFrame([(3, 0), (4, 0), (3, 5), (3, 19)], "trigger INT, target INT")
+    pairs = frame_of(spark, [(3, 0), (4, 0), (3, 5), (3, 19)], "trigger INT, target INT")
     counts = pair_counts(pairs, 20).collect()[0].asDict()
     assert {name: count for name, count in counts.items() if count} == {
         "triggers": 2, "decile_10": 2, "decile_8": 1, "decile_1": 1,

@@ -6,6 +6,7 @@ from datetime import date
 from pyspark.sql import SparkSession
 
 from jobs.examples.negatives import MOST_WINDOWS, popularity_in, window_days
+from lake.frames import frame_of
 from lake.periods import Periods
 
 PERIODS = Periods(date(2025, 1, 1), date(2025, 1, 11), date(2025, 1, 31), date(2025, 2, 5))
@@ -31,6 +32,6 @@ def test_a_short_train_period_is_one_window_and_a_long_one_not_endless() -> None
 def test_popularity_is_counted_window_by_window(spark: SparkSession) -> None:
     taken = [("a", 9), ("a", 11), ("a", 15), ("a", 16), ("b", 30), ("b", 31), ("c", 5)]
     rows = [(item, date(2025, 1, day)) for item, day in taken] + [("a", date(2025, 3, 1))]
-    log = spark.createDataFrame(rows, "item_id STRING, event_date DATE")
+    log = frame_of(spark, rows, "item_id STRING, event_date DATE")
     found = {row["item_id"]: row["popularity"] for row in popularity_in(log, window_days(PERIODS)).collect()}
     assert found == {"a": [2, 1, 0, 0, 0, 1], "b": [0, 0, 0, 1, 1, 0], "c": [0, 0, 0, 0, 0, 0]}

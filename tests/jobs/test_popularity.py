@@ -6,6 +6,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs.examples.popularity import with_popularity_before
+from lake.frames import frame_of
 from schemas.features import COUNTED
 
 EVENTS = [
@@ -18,12 +19,12 @@ ITEMS = [("milk", 1, 2, 3), ("oats", 1, 2, 3), ("rye", 4, None, None)]
 
 def popularity(spark: SparkSession, asked: list[tuple[str, str]]) -> list[dict[str, int]]:
     """Counts of every item at its time."""
-    log = spark.createDataFrame(EVENTS, "user_id STRING, item_id STRING, day STRING").selectExpr(
+    log = frame_of(spark, EVENTS, "user_id STRING, item_id STRING, day STRING").selectExpr(
         "user_id", "item_id", "to_date(day) AS event_date"
     )
-    items = spark.createDataFrame(ITEMS, "item_id STRING, sid_1 INT, sid_2 INT, sid_3 INT")
+    items = frame_of(spark, ITEMS, "item_id STRING, sid_1 INT, sid_2 INT, sid_3 INT")
     rows = [(n, item, datetime.fromisoformat(time)) for n, (item, time) in enumerate(asked)]
-    examples = spark.createDataFrame(rows, "example INT, item_id STRING, event_time TIMESTAMP").join(
+    examples = frame_of(spark, rows, "example INT, item_id STRING, event_time TIMESTAMP").join(
         items.selectExpr("item_id", *(f"coalesce(sid_{i}, -1) + 1 AS sid_{i}" for i in (1, 2, 3))), "item_id"
     )
     found = with_popularity_before(examples, log, items).orderBy("example").collect()

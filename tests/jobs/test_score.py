@@ -11,6 +11,7 @@ from jobs import score
 from jobs.examples.requests import ranked, read_candidates, with_events
 from jobs.examples.search_index import ITEM_ROWS
 from lake.command import main
+from lake.frames import frame_of
 from lake.run import Run
 from schemas.errors import UserError
 from schemas.settings import load_settings
@@ -74,9 +75,9 @@ def test_rows_that_make_no_sense_are_told_apart(spark: SparkSession, tmp_path: P
 
 def test_a_user_with_many_candidates_has_parts_with_all_events_each(spark: SparkSession) -> None:
     asked = [("u1", f"i{n}", n, 100) for n in range(10)] + [("u2", "i0", 0, 100), ("u3", "i0", 0, 100)]
-    candidates = spark.createDataFrame(asked, "user_id string, item_id string, item_row long, time long")
+    candidates = frame_of(spark, asked, "user_id string, item_id string, item_row long, time long")
     past = [("u1", n, n, 1) for n in range(4)] + [("u2", 5, 5, 1), ("u9", 6, 6, 1)]
-    events = spark.createDataFrame(past, "user_id string, item_row long, time long, labels long")
+    events = frame_of(spark, past, "user_id string, item_row long, time long, labels long")
     rows = with_events(candidates, events, 4).toPandas()
     sizes = rows.groupby(["user_id", "part"])["labels"].agg(["count", "size"])
     assert sizes["count"].to_dict() == {("u1", 0): 4, ("u1", 1): 4, ("u1", 2): 4, ("u2", 0): 1, ("u3", 0): 0}
@@ -93,6 +94,6 @@ def test_ranks_are_by_user_and_moment_and_ties_by_item(spark: SparkSession) -> N
         ("u", "a", two, 0.1),
         ("v", "a", one, 0.0),
     ]
-    frame = spark.createDataFrame(rows, "user_id string, item_id string, as_of timestamp, s float")
+    frame = frame_of(spark, rows, "user_id string, item_id string, as_of timestamp, s float")
     found = ranked(frame, "s").orderBy("user_id", "as_of", "rank").select("user_id", "item_id", "rank").collect()
     assert [tuple(row) for row in found] == [("u", "c", 1), ("u", "a", 2), ("u", "b", 3), ("u", "a", 1), ("v", "a", 1)]

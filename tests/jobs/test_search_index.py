@@ -4,6 +4,7 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from jobs.examples.search_index import content_numbers, known_neighbours
+from lake.frames import frame_of
 
 
 def test_the_best_known_item_stands_for_a_content() -> None:
@@ -18,7 +19,7 @@ def test_the_best_known_item_stands_for_a_content() -> None:
 def test_items_of_one_content_share_a_number_and_unknown_contents_do_not(spark: SparkSession) -> None:
     contents = ["x", None, "y", "x", None]
     rows = [(row, f"i{row}", content) for row, content in enumerate(contents)]
-    items = spark.createDataFrame(rows, "item_row LONG, item_id STRING, content_hash STRING")
+    items = frame_of(spark, rows, "item_row LONG, item_id STRING, content_hash STRING")
     numbers = content_numbers(items.repartition(3))
     assert numbers[0] == numbers[3]
     assert sorted(set(numbers.tolist())) == [0, 1, 2, 3]

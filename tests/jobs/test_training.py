@@ -17,6 +17,7 @@ from jobs import evaluate, train_ranker
 from jobs.examples.search_index import ITEM_IDS, content_numbers, item_index, nearest_rows, write_search_index
 from jobs.training import rankers
 from lake.execution import new_run_id, run_job
+from lake.frames import frame_of
 from lake.run import Lake, Run
 from models.ranker.training import training
 from schemas.errors import UserError
@@ -176,7 +177,8 @@ def test_items_get_rows_by_popularity_or_by_hash(make_lake: Callable[..., Lake],
     assert item_index(np.array([3, 0, 9, 2]), 2, np.array([5, 6, 5, 0])).tolist() == [7, 1, 7, 2]
     spark = make_lake().spark
     events = {f"i{i:03d}": i % 7 for i in range(200)}
-    rows = spark.createDataFrame(
+    rows = frame_of(
+        spark,
         [
             (row, item, [0.5], [0.5], 1, 2, 3, [n, 0, 0], n, 7, item, ["i003", "i000"] if row else [])
             for row, (item, n) in enumerate(events.items())
@@ -187,9 +189,7 @@ def test_items_get_rows_by_popularity_or_by_hash(make_lake: Callable[..., Lake],
     )
     nearest = nearest_rows(rows.repartition(3), len(events), 10)
     assert nearest[:2].tolist() == [[-1] * 10, [3, 0, *[-1] * 8]]
-    pairs = spark.createDataFrame(
-        [(0, 1, 5, 0.5), (1, 1, 4, 1.0)], "source INT, target LONG, trigger LONG, score FLOAT"
-    )
+    pairs = frame_of(spark, [(0, 1, 5, 0.5), (1, 1, 4, 1.0)], "source INT, target LONG, trigger LONG, score FLOAT")
     tables = {}
     for how in ("vocabulary", "hashed"):
         settings = load_settings((), [f"examples.item_ids={how}", "examples.item_rows=16"]).examples

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from jobs import judge_pairs
 from jobs.judge_pairs import contents_to_judge, turns, with_verdicts
 from lake.execution import new_run_id, run_job
+from lake.frames import frame_of
 from lake.run import Lake
 from schemas.errors import UserError
 from schemas.names import PAIR_SOURCES
@@ -22,7 +23,8 @@ JUDGE = load_settings().judge
 
 def pairs(spark: SparkSession, rows: Pairs) -> DataFrame:
     """Pairs whose items' contents are called as the items are."""
-    return spark.createDataFrame(
+    return frame_of(
+        spark,
         [("item2item", a, b, s, 3, None, None, None, "run", a, b) for a, b, s in rows],
         "source STRING, trigger_item_id STRING, target_item_id STRING, score DOUBLE, support LONG, verdict STRING,"
         " judge_score DOUBLE, judge STRING, run_id STRING, trigger_content STRING, target_content STRING",
@@ -30,7 +32,7 @@ def pairs(spark: SparkSession, rows: Pairs) -> DataFrame:
 
 
 def verdicts(spark: SparkSession, rows: Pairs) -> DataFrame:
-    return spark.createDataFrame(rows, "trigger_content STRING, target_content STRING, judge_score DOUBLE")
+    return frame_of(spark, rows, "trigger_content STRING, target_content STRING, judge_score DOUBLE")
 
 
 def chosen(pairs: DataFrame, known: DataFrame, most: int) -> set[tuple[str, str]]:
@@ -98,7 +100,7 @@ def mined(make_lake: Callable[..., Lake]) -> Lake:
 
 
 def write_items(lake: Lake, titles: dict[str, str]) -> None:
-    rows = lake.spark.createDataFrame(list(titles.items()), "item_id STRING, title STRING").withColumns(
+    rows = frame_of(lake.spark, list(titles.items()), "item_id STRING, title STRING").withColumns(
         {
             "category": F.lit(None).cast("string"),
             "attributes": F.lit(None).cast("map<string,string>"),

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 
 from lake.declaration import Job
 from lake.execution import run_job
+from lake.frames import frame_of
 from lake.indexing import with_row_number
 from lake.ledger import RunRecord
 from lake.periods import split_periods
@@ -100,7 +101,7 @@ def test_a_failure_is_recorded_but_not_in_an_empty_warehouse(make_lake: Callable
 
 def events_on(spark: SparkSession, counts: list[int]):
     days = [(date(2025, 1, 1) + timedelta(days=i),) for i, count in enumerate(counts) for _ in range(count)]
-    return spark.createDataFrame(days, "event_date DATE")
+    return frame_of(spark, days, "event_date DATE")
 
 
 def test_periods_take_the_share_of_events_in_whole_days(spark: SparkSession) -> None:
@@ -139,7 +140,7 @@ def test_row_numbers_follow_the_key_whatever_the_partitions(spark: SparkSession,
 
 
 def test_row_numbers_of_nothing(spark: SparkSession) -> None:
-    assert with_row_number(spark.createDataFrame([], "key STRING"), "n", "key").count() == 0
+    assert with_row_number(frame_of(spark, [], "key STRING"), "n", "key").count() == 0
 
 
 def test_a_folder_of_jars_replaces_the_packages(tmp_path: Path) -> None:

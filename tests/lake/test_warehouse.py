@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lake.declaration import Job
+from lake.frames import frame_of
 from lake.run import Lake, Run
 from lake.warehouse import Warehouse
 from schemas.contract import Column, Contract, Part
@@ -41,7 +42,7 @@ def warehouse(request: pytest.FixtureRequest, spark: SparkSession, make_lake: Ca
 
 
 def rows(spark: SparkSession, *values: tuple[str, float, int]) -> DataFrame:
-    return spark.createDataFrame(list(values), "sku STRING, price DOUBLE, since INT")
+    return frame_of(spark, list(values), "sku STRING, price DOUBLE, since INT")
 
 
 def content(warehouse: Warehouse, version: int | None = None) -> set[tuple[str, float, int]]:
@@ -111,7 +112,7 @@ def test_other_writers_are_held_to_the_contract_too(make_lake: Callable[..., Lak
 
 
 def test_missing_and_mistyped_columns_are_all_named(make_lake: Callable[..., Lake], spark: SparkSession) -> None:
-    new = spark.createDataFrame([("a", "1")], "sku STRING, price STRING")
+    new = frame_of(spark, [("a", "1")], "sku STRING, price STRING")
     with pytest.raises(ContractError, match="table prices: price is string, not double; since is missing"):
         make_lake().warehouse.append(PRICES, new)
 
