@@ -102,7 +102,7 @@ def steps(run: Run) -> None:
         if before is not None:
             rows = keep_assignment_times(rows, before)
         with run.step("write semantic_ids"):
-            run.merge(SEMANTIC_IDS, rows.select(*SEMANTIC_IDS.names), compare=COMPARED)
+            run.merge(SEMANTIC_IDS, rows.select(*SEMANTIC_IDS.names).persist(), compare=COMPARED)
     with run.step("record what changed"):
         record_changes(run)
     with run.step("measure the codes"):

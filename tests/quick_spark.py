@@ -16,7 +16,7 @@ QUICK = {
     "spark.sql.ui.explainMode": "simple",
     "spark.sql.maxPlanStringLength": "100",
     "spark.databricks.delta.stats.collect": "false",
-    # A commit by Hadoop's FileContext starts four processes (readlink, chmod) a file. Two sessions of one JVM may commit.
+    # A commit by Hadoop's FileContext starts six processes (readlink, chmod) for each file that it writes.
     "spark.delta.logStore.file.impl": "io.delta.storage.LocalLogStore",
     "spark.databricks.delta.writeChecksumFile.enabled": "false",
     "spark.python.daemon.module": "tests.worker_daemon",
