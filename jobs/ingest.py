@@ -154,12 +154,15 @@ def _measure_rows(run: Run, counts: Counts, item_counts: Counts) -> None:
 
 def _measure_interactions(run: Run, interactions: DataFrame, folded: DataFrame, counts: Counts) -> None:
     """Counts events by action, and items of the log without a row in the catalogue."""
-    taken, known = folded.agg(F.count("*"), F.count_distinct("item_id")).collect()[0]
+    # One pass over the events; what follows reads a row per item and action.
+    by_item = folded.groupBy("action", "item_id").agg(F.count("*").alias("events")).persist()
+    taken, known = by_item.agg(F.sum("events"), F.count_distinct("item_id")).collect()[0]
     run.measure("ingest.interactions", taken)
     run.measure("ingest.duplicates_folded", counts[None] - taken)
-    by_count = folded.groupBy("action").count().orderBy(F.desc("count"), "action")
-    for action, count in by_count.limit(MOST_ACTIONS).collect():
+    by_action = by_item.groupBy("action").agg(F.sum("events").alias("events")).orderBy(F.desc("events"), "action")
+    for action, count in by_action.limit(MOST_ACTIONS).collect():
         run.measure("ingest.events_by_action", count, action)
+    by_item.unpersist()
     unknown = 0
     if UNKNOWN in counts:
         strangers = interactions.where(F.col("complaint") == UNKNOWN).select("item_id").distinct()
