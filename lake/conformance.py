@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
-import numpy as np
-import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import _parse_datatype_string
@@ -48,24 +44,17 @@ def _contract_types(contract: Contract) -> dict[str, str]:
 def assert_unique(rows: DataFrame, contract: Contract) -> None:
     """Checks that no two rows have the same key.
 
-    Executor memory: in Python, 24 bytes per row of one shuffle partition.
+    Executor memory: that of Spark's aggregations, which spill.
 
     Raises:
         ContractError: two rows have the same key; the message holds it.
     """
     if not contract.key:
         return
-    # Only 8-byte hashes are shuffled and sorted; the keys themselves are compared only if two hashes are equal.
-    hashes = rows.select(F.xxhash64(*contract.key).alias("hash")).repartition("hash")
-    if hashes.mapInArrow(_repeated, "hash LONG").isEmpty():
+    # Only 8-byte hashes are shuffled; the keys themselves are compared only if two hashes are equal.
+    if rows.groupBy(F.xxhash64(*contract.key).alias("hash")).count().where("count > 1").isEmpty():
         return
     twice = rows.groupBy(*contract.key).count().where("count > 1").limit(1).collect()
     if twice:
         key = ", ".join(f"{name}={twice[0][name]}" for name in contract.key)
         raise ContractError(f"table {contract.name}: {twice[0]['count']} rows have the key {key}")
-
-
-def _repeated(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The hashes of a partition that occur more than once; sorting takes half as long as Spark's hash map."""
-    hashes = np.sort(np.concatenate([np.empty(0, np.int64), *(batch["hash"].to_numpy() for batch in batches)]))
-    yield pa.RecordBatch.from_pydict({"hash": hashes[1:][hashes[1:] == hashes[:-1]]})
