@@ -117,9 +117,10 @@ def _part(files: InputFiles, lines: DataFrame, chosen: Sequence[InputFile], want
     if folders:
         pairs = [x for name in folders for x in (F.lit(name), F.col(f"`{name}`").cast("string"))]
         held = F.map_concat(held, F.create_map(*pairs))
-    fields = {
-        name: Field(name, F.col(OBJECT).getField(name).cast("string"), StringType(), name in seen) for name in keys
-    }
+    # As columns of their own, the texts are made once a row, however often an expression names them.
+    places = {name: f"_qarm_{n}" for n, name in enumerate(keys)}
+    rows = rows.withColumns({place: F.col(OBJECT).getField(name).cast("string") for name, place in places.items()})
+    fields = {name: Field(name, F.col(place), StringType(), name in seen) for name, place in places.items()}
     others = [name for name in seen if name not in fields]
     fields |= {name: Field(name, F.try_element_at(held, F.lit(name)), StringType()) for name in others}
     fields |= {name: Field(name, F.col(f"`{name}`").cast("string"), StringType()) for name in folders}

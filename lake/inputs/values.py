@@ -120,7 +120,7 @@ _UUID_PARTS = ((1, 8), (9, 4), (13, 4), (17, 4), (21, 12))
 
 def _unwrapped(text: Column) -> Column:
     """The value within MongoDB's extended JSON, e.g. ``{"$oid": "66f0…"}``; other texts stay as they are."""
-    return F.regexp_replace(text, EXTENDED, "$1")
+    return F.when(F.startswith(text, F.lit("{")), F.regexp_replace(text, EXTENDED, "$1")).otherwise(text)
 
 
 def as_time(column: Column, kind: DataType, pattern: str = "") -> Column:
@@ -142,7 +142,8 @@ def as_time(column: Column, kind: DataType, pattern: str = "") -> Column:
     text = _unwrapped(F.trim(column.cast("string")))
     if pattern:
         return F.try_to_timestamp(text, F.lit(pattern))
-    iso = F.regexp_replace(F.translate(text, ",", "."), r"\s*(UTC|GMT)$", "Z")
+    odd = F.contains(text, F.lit(",")) | F.endswith(text, F.lit("UTC")) | F.endswith(text, F.lit("GMT"))
+    iso = F.when(odd, F.regexp_replace(F.translate(text, ",", "."), r"\s*(UTC|GMT)$", "Z")).otherwise(text)
     return F.when(text.rlike(A_TIME), iso.try_cast("timestamp")).when(
         text.rlike(A_NUMBER), _since_1970(text.try_cast("decimal(38,9)"))
     )

@@ -190,3 +190,18 @@ def test_the_packed_zip_imports_without_the_checkout(tmp_path: Path) -> None:
 def test_an_unknown_job_is_named() -> None:
     with pytest.raises(UserError, match=r"ingset is not a job; the jobs are .*ingest"):
         entry_of("ingset")
+
+
+def test_a_frame_of_rows_is_what_spark_makes_of_them(spark: SparkSession) -> None:
+    schema = "n INT, x DOUBLE, day DATE, at TIMESTAMP, parts ARRAY<FLOAT>, named MAP<STRING,STRING>, raw BINARY"
+    at = datetime(2025, 1, 1, 10, 30, tzinfo=UTC)
+    rows = [
+        (1, 0.1, date(2025, 1, 1), at, [0.5, 1.5], {"a": "1", "b": "2"}, b"\x00\xff"),
+        (None, None, None, None, None, None, None),
+    ]
+    made, expected = frame_of(spark, rows, schema), spark.createDataFrame(rows, schema)
+    assert made.schema == expected.schema
+    assert made.collect() == expected.collect()
+    empty = frame_of(spark, [], schema)
+    assert empty.schema == expected.schema
+    assert empty.count() == 0
