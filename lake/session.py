@@ -10,7 +10,7 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from lake.environment import defaults, prepare
-from lake.surroundings import check_surroundings
+from lake.surroundings import check_surroundings, folder_of_jars
 from schemas.errors import UserError
 from schemas.sections import SparkSettings
 
@@ -58,6 +58,8 @@ def spark_conf(settings: SparkSettings) -> dict[str, str]:
         conf["spark.jars"] = ",".join(_delta_jars(settings.jars))
     else:
         conf["spark.jars.packages"] = DELTA_PACKAGE
+        if (folder := folder_of_jars()) is not None:
+            conf["spark.jars.ivy"] = folder
     return conf | settings.conf
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import getpass
 import os
+import pwd
 import re
 import shutil
+import tempfile
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,14 +25,42 @@ def user_name() -> str:
         return f"user-{os.getuid()}"
 
 
-def check_surroundings() -> None:
-    """Checks for Java and for the right pyspark.
+def folder_of_jars() -> str | None:
+    """A folder for the jars that Spark downloads; None for its own choice, which is in the user's home.
 
     Raises:
-        UserError: there is no Java, its version is too old, or another pyspark hides the installed one.
+        UserError: the user has no home to write to, and the folder in its place belongs to another user.
     """
+    home = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    if home.is_dir() and os.access(home, os.W_OK | os.X_OK):
+        return None
+    folder = Path(tempfile.gettempdir()) / f"qarm-jars-{user_name()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise UserError(f"{folder} belongs to another user; remove it, or set spark.jars to a folder with Delta's jars")
+    return str(folder)
+
+
+def check_surroundings() -> None:
+    """Checks for Java, for the right pyspark, and for the user's name.
+
+    Raises:
+        UserError: there is no Java, its version is too old, another pyspark hides the installed one, or the user has
+            no name.
+    """
+    _check_user()
     _check_java()
     _check_pyspark()
+
+
+def _check_user() -> None:
+    try:
+        pwd.getpwuid(os.getuid())
+    except KeyError:
+        raise UserError(
+            f"user {os.getuid()} has no name on this machine, and Hadoop's login needs one; add the user to"
+            " /etc/passwd, as Spark's own container image does when it starts"
+        ) from None
 
 
 def _check_java() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import getpass
 import os
+import pwd
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from lake.surroundings import check_surroundings, user_name
+from lake.surroundings import check_surroundings, folder_of_jars, user_name
 from schemas.errors import UserError
 from schemas.files import ROOT
 
@@ -64,3 +66,27 @@ def test_a_user_without_a_name_has_a_number(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(getpass, "getuser", nameless)
     assert user_name() == f"user-{os.getuid()}"
+
+
+def test_a_user_without_a_name_is_told_what_hadoop_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)
+    with pytest.raises(UserError, match="user 4000000000 has no name on this machine, and Hadoop's login needs one"):
+        check_surroundings()
+
+
+@pytest.mark.parametrize("home", ["/nonexistent", "/proc"])
+def test_jars_go_elsewhere_where_there_is_no_home_to_write_to(
+    home: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = pwd.getpwuid(os.getuid())
+    assert (folder_of_jars() is None) == os.access(own.pw_dir, os.W_OK)
+    entry = pwd.struct_passwd((*own[:5], home, own.pw_shell))
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: entry)
+    monkeypatch.setattr(os, "access", lambda path, _: str(path) != "/proc")
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    folder = Path(folder_of_jars() or "")
+    assert folder.parent == tmp_path
+    assert folder.stat().st_mode & 0o777 == 0o700
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)
+    with pytest.raises(UserError, match="belongs to another user; remove it, or set"):
+        folder_of_jars()
