@@ -16,6 +16,7 @@ QUICK = {
     "spark.sql.ui.explainMode": "simple",
     "spark.sql.maxPlanStringLength": "100",
     "spark.databricks.delta.stats.collect": "false",
+    "spark.ui.liveUpdate.period": "-1",  # what runs is written down for pages that nobody opens
     # A commit by Hadoop's FileContext starts six processes (readlink, chmod) for each file that it writes.
     "spark.delta.logStore.file.impl": "io.delta.storage.LocalLogStore",
     "spark.databricks.delta.writeChecksumFile.enabled": "false",
