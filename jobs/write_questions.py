@@ -101,7 +101,7 @@ def steps(run: Run) -> None:
 
 
 def _no_questions(run: Run) -> DataFrame:
-    return frame_of(run.spark, [], ", ".join(f"{c.name} {c.type}" for c in ITEM_QUESTIONS.columns))
+    return frame_of(run.spark, [], ITEM_QUESTIONS.schema)
 
 
 def _differ(rows: DataFrame, current: DataFrame) -> bool:

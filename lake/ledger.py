@@ -56,11 +56,9 @@ class Ledger:
         spark = self._warehouse.spark
         if measurements:
             rows = [(run.run_id, m.name, m.slice, m.value, run.ended_at) for m in measurements]
-            schema = ", ".join(f"{column.name} {column.type}" for column in METRICS.columns)
-            self._warehouse.append(METRICS, frame_of(spark, rows, schema).coalesce(1))
-        schema = ", ".join(f"{column.name} {column.type}" for column in RUNS.columns)
+            self._warehouse.append(METRICS, frame_of(spark, rows, METRICS.schema).coalesce(1))
         row = tuple(getattr(run, f.name) for f in dataclasses.fields(run))
-        self._warehouse.append(RUNS, frame_of(spark, [row], schema).coalesce(1))
+        self._warehouse.append(RUNS, frame_of(spark, [row], RUNS.schema).coalesce(1))
 
     def last_output(self, job: str, used: str, version: str, table: str) -> int | None:
         """The version of a table that a job last wrote while it used a given version of an input.

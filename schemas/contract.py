@@ -82,6 +82,11 @@ class Contract:
         """Column names in stored order."""
         return [column.name for column in self.columns]
 
+    @property
+    def schema(self) -> str:
+        """Names and types of the columns, as in SQL."""
+        return ", ".join(f"{column.name} {column.type}" for column in self.columns)
+
 
 def sql_literal(text: str) -> str:
     """A SQL string literal."""

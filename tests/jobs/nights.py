@@ -49,8 +49,7 @@ class Night:
             (item, vector.tolist(), vector[:4].tolist(), vector[:4].tolist(), content, self.encoder.version)
             for item, (content, vector) in self.vectors.items()
         ]
-        schema = ", ".join(f"{column.name} {column.type}" for column in ITEM_EMBEDDINGS.columns)
-        frame = frame_of(self.lake.spark, rows, schema).repartition(partitions)
+        frame = frame_of(self.lake.spark, rows, ITEM_EMBEDDINGS.schema).repartition(partitions)
         self.lake.warehouse.overwrite(ITEM_EMBEDDINGS, frame)
 
     def run(self, *assignments: str, fit: bool = True, assign: bool = True) -> dict[str, float]:

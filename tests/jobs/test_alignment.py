@@ -214,14 +214,13 @@ def test_rejected_pairs_teach_nothing(asked: Lake) -> None:
     rows = standing.assign(
         verdict=np.where(standing["trigger_item_id"].str[0] == "a", "reject", "keep"), judge="j", judge_score=0.0
     )
-    schema = ", ".join(f"{column.name} {column.type}" for column in ITEM_PAIRS.columns)
-    asked.warehouse.overwrite(ITEM_PAIRS, asked.spark.createDataFrame(rows[ITEM_PAIRS.names], schema))
+    asked.warehouse.overwrite(ITEM_PAIRS, asked.spark.createDataFrame(rows[ITEM_PAIRS.names], ITEM_PAIRS.schema))
     drawn = align_encoder.by_content(
         align_encoder.accepted(asked.warehouse.read("item_pairs")), asked.warehouse.read("items")
     )
     assert drawn.count() == 60
     asked.warehouse.overwrite(
-        ITEM_PAIRS, asked.spark.createDataFrame(rows.assign(verdict="reject")[ITEM_PAIRS.names], schema)
+        ITEM_PAIRS, asked.spark.createDataFrame(rows.assign(verdict="reject")[ITEM_PAIRS.names], ITEM_PAIRS.schema)
     )
     with pytest.raises(UserError, match=r"align\.pairs"):
         run(asked, align_encoder.JOB)

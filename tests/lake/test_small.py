@@ -12,6 +12,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from lake import session
 from lake.declaration import Job
 from lake.execution import run_job
 from lake.frames import frame_of
@@ -205,3 +206,9 @@ def test_a_frame_of_rows_is_what_spark_makes_of_them(spark: SparkSession) -> Non
     empty = frame_of(spark, [], schema)
     assert empty.schema == expected.schema
     assert empty.count() == 0
+
+
+@pytest.mark.parametrize("folder", [None, "/somewhere"])
+def test_spark_downloads_jars_where_the_user_may_write(folder: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "folder_of_jars", lambda: folder)
+    assert spark_conf(load_settings().spark).get("spark.jars.ivy") == folder
