@@ -43,6 +43,7 @@ from lake.session import start_session
 from schemas.settings import load_settings
 log, items, config, out, rounds = sys.argv[1:]
 settings = load_settings((config,), [f'ingest.interactions="{log}"', f'ingest.items="{items}"'])
+settings.spark.conf["spark.driver.memory"] = settings.spark.driver_memory
 spark = start_session("benchmark", settings.spark)
 for n in range(int(rounds) + 1):
     start = time.monotonic()
@@ -80,6 +81,7 @@ def write_formats(folder: Path) -> tuple[dict[str, Path], Path]:
 def measured(logs: dict[str, Path], items: Path, folder: Path, rounds: int) -> dict[str, list[float]]:
     """Seconds of each round by format; a first round that is not counted warms the JVM up."""
     settings = load_settings()
+    settings.spark.conf["spark.driver.memory"] = settings.spark.driver_memory  # as spark-submit.sh gives it
     spark = start_session("benchmark", settings.spark)
     seconds: dict[str, list[float]] = {name: [] for name in logs}
     for number, (name, log) in itertools.product(range(rounds + 1), logs.items()):

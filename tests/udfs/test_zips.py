@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 import zipfile
 import zipimport
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from schemas.files import ROOT
 from udfs import zips
 
 
@@ -45,3 +47,10 @@ def test_a_zip_is_read_again_only_when_it_changed(tmp_path: Path, monkeypatch: p
         del sys.modules[name]
     with pytest.raises(ImportError):
         importlib.import_module("zipped_second")
+
+
+def test_a_process_that_imports_a_udf_reads_zips_so() -> None:
+    """Spark's workers import the package, as its functions are pickled by their names."""
+    code = "import udfs, zipimport; print(zipimport.zipimporter.invalidate_caches.__qualname__)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == zips._read_if_changed.__qualname__
