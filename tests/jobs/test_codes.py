@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,48 +11,42 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PythonException
 from pyspark.sql import SparkSession
 
-from lake.run import Lake
 from models.quantize.codebook import Codebook
 from schemas.errors import ContractError, QarmError, UserError
-from tests.jobs.nights import CONTENTS, Night, unpublished
+from tests.jobs.nights import CONTENTS, Night
 
 
-def test_codes_do_not_depend_on_partitioning(
-    spark: SparkSession, make_lake: Callable[..., Lake], tmp_path: Path
-) -> None:
-    tables = []
-    for partitions, rows, shuffles in ((1, 10_000, 2), (5, 50, 7)):
-        conf = {
-            "spark.sql.execution.arrow.maxRecordsPerBatch": str(rows),
-            "spark.sql.shuffle.partitions": str(shuffles),
-            "spark.sql.adaptive.enabled": str(rows > 50).lower(),
-        }
-        before = {name: spark.conf.get(name) for name in conf}
+def test_codes_do_not_depend_on_partitioning(spark: SparkSession, first_night: Night, new: Night) -> None:
+    conf = {
+        "spark.sql.execution.arrow.maxRecordsPerBatch": "50",
+        "spark.sql.shuffle.partitions": "7",
+        "spark.sql.adaptive.enabled": "true",
+    }
+    before = {name: spark.conf.get(name) for name in conf}
+    try:
         for name, value in conf.items():
             spark.conf.set(name, value)
-        one = unpublished(make_lake, tmp_path / str(partitions), dimension=64, partitions=partitions)
-        one.run("codebook.collisions=next_best")
-        table = one.sids()[["sid", "reconstruction_error", "neighbours"]]
-        tables.append(table.assign(neighbours=table["neighbours"].map(list)))
+        new.write(partitions=5)
+        new.run()
+        tables = [one.sids()[["sid", "reconstruction_error", "neighbours"]] for one in (first_night, new)]
+    finally:
         for name, value in before.items():
             spark.conf.set(name, value or "")
-    pd.testing.assert_frame_equal(*tables, check_exact=True)
+    lists = [table.assign(neighbours=table["neighbours"].map(list)) for table in tables]
+    pd.testing.assert_frame_equal(*lists, check_exact=True)
 
 
 @pytest.mark.parametrize(
     ("assignments", "levels"),
     [
         (["codebook.method=vq", "codebook.kmeans.sizes=[12]"], 1),
-        (["codebook.method=fsq", "codebook.fsq.levels=[3, 3, 3]"], 1),
         (["codebook.method=res_kmeans", "codebook.kmeans.sizes=[4, 4, 4, 4, 4]", "codebook.collisions=suffix"], 5),
-        (["codebook.method=rq_vae", "codebook.kmeans.sizes=[8, 8, 8]", "codebook.rq_vae.steps=60"], 3),
     ],
 )
-def test_every_method_writes_the_same_table(new: Night, assignments: list[str], levels: int) -> None:
+def test_any_number_of_levels_is_written(new: Night, assignments: list[str], levels: int) -> None:
     metrics = new.run(*assignments)
     table = new.sids()
     book = Codebook.load(new.lake.artifacts.fetch(new.codebook))
-    assert len(book.sizes) == levels
     own = book.assign(np.stack([new.vectors[item][1] for item in table.index]))
     for level, name in enumerate(["sid_1", "sid_2", "sid_3"]):
         assert table[name].isna().all() if level >= levels else (table[name] == own[:, level]).all()
@@ -63,7 +55,25 @@ def test_every_method_writes_the_same_table(new: Night, assignments: list[str], 
         assert row["sid"].split("-")[:levels] == [str(code) for code in codes]
         assert list(row["sid_more"])[: max(levels - 3, 0)] == codes[3:]
     assert f"codes.used/sid_{levels}" in metrics
-    card = json.loads((new.lake.artifacts.fetch(new.codebook) / "codebook.json").read_text())
+    assert_published(new, levels)
+
+
+@pytest.mark.parametrize(
+    ("assignments", "levels"),
+    [
+        (["codebook.method=fsq", "codebook.fsq.levels=[3, 3, 3]"], 1),
+        (["codebook.method=rq_vae", "codebook.kmeans.sizes=[8, 8, 8]", "codebook.rq_vae.steps=60"], 3),
+    ],
+)
+def test_other_methods_publish_a_codebook(new: Night, assignments: list[str], levels: int) -> None:
+    new.run(*assignments, assign=False)
+    assert_published(new, levels)
+
+
+def assert_published(night: Night, levels: int) -> None:
+    folder = night.lake.artifacts.fetch(night.codebook)
+    assert len(Codebook.load(folder).sizes) == levels
+    card = json.loads((folder / "codebook.json").read_text())
     assert {"method", "sizes", "fitted_on", "quality", "encoder"} <= set(card)
     assert card["fitted_on"] == CONTENTS
 

@@ -9,12 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from jobs.codes.collisions import resolved
 from jobs.page.codes import changes_by_night, moved_items
 from lake.frames import frame_of
 from lake.run import Lake
 from models.quantize.codebook import Codebook
+from schemas.settings import load_settings
 from tests.generate import clustered
 from tests.jobs.nights import CONTENTS, Night, code_columns
+from udfs.codes import CODES_SCHEMA, assign
 
 
 @pytest.mark.parametrize(("collisions", "nights"), [("suffix", 2), ("next_best", 1)])
@@ -97,6 +100,22 @@ def test_next_best_fills_no_sid_beyond_its_cap(new: Night) -> None:
     after = new.sids()
     assert (after.loc[before.index, "sid"] == before["sid"]).all()
     assert after.groupby("sid").size().max() == 2
+
+
+def test_partitions_do_not_choose_who_moves(first_night: Night) -> None:
+    settings = load_settings((), ["codebook.collisions=next_best", "codebook.contents_per_sid=2"]).codebook
+    shipped = first_night.lake.artifacts.ship(first_night.codebook)
+    embeddings = first_night.lake.warehouse.read("item_embeddings").select("content_hash", "embedding")
+    tables = []
+    for partitions in (1, 5):
+        rows = embeddings.repartition(partitions)
+        assigned = rows.mapInArrow(assign(shipped), CODES_SCHEMA)
+        given = resolved(assigned, None, rows, codebook=shipped, levels=3, settings=settings)
+        tables.append(given.toPandas().sort_values("content_hash", ignore_index=True))
+    first, second = (table.assign(codes=table["codes"].map(list)) for table in tables)
+    pd.testing.assert_frame_equal(first, second, check_exact=True)
+    kept = first_night.sids()[["sid_1", "sid_2", "sid_3"]].to_numpy().tolist()
+    assert sorted(first["codes"]) != sorted(kept), "some did move"
 
 
 def test_equal_contents(make_lake: Callable[..., Lake], tmp_path: Path) -> None:

@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jobs import fit_codebook
+from jobs import assign_semantic_ids, fit_codebook
+from jobs.codes.measures import measure_drift
+from lake.run import Lake, Run
 from models.quantize.codebook import Codebook
+from schemas.settings import load_settings
 from tests.generate import clustered
 from tests.jobs.nights import CONTENTS, SMALL, Night, code_columns
 
@@ -86,11 +89,14 @@ def test_a_refit_is_due_where_new_contents_do_not_fit(night: Night) -> None:
     for i, vector in enumerate(strange / np.linalg.norm(strange, axis=1, keepdims=True)):
         night.put(f"s{i:02d}", vector)
     night.write()
-    metrics = night.run("codebook.refit_after=41", fit=False)
+    metrics = night.run(fit=False)
     assert metrics["codes.new_contents"] == 40
     assert metrics["codes.new_error"] > 1.25 * metrics["codes.baseline_error"]
-    assert metrics[f"codes.refit_due/{first}"] == 0, "too few new contents to say"
-    assert night.run(fit=False)[f"codes.refit_due/{first}"] == 1
+    assert metrics[f"codes.refit_due/{first}"] == 1
+    patient = Lake(night.lake.spark, load_settings((), ["codebook.refit_after=41"]), night.lake.location)
+    run = Run(patient, assign_semantic_ids.JOB, "run")
+    measure_drift(run, patient.warehouse.read("semantic_ids"), night.codebook)
+    assert run.headline[f"codes.refit_due/{first}"] == 0, "too few new contents to say"
     night.run(assign=False)
     assert night.codebook.version == first, "never refitted unasked"
     metrics = night.run("codebook.refit=when_due")

@@ -24,6 +24,7 @@ def test_no_installed_distribution_provides_a_room() -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.cluster  # a JVM of its own; on a cluster, tests/end_to_end/test_cluster.py does the same
 def test_ingest_runs_from_a_folder_with_modules_of_our_names_and_of_pythons(
     tmp_path: Path, own_spark: list[str]
 ) -> None:

