@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,12 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PythonException
 from pyspark.sql import SparkSession
 
+from jobs import assign_semantic_ids
+from jobs.codes.neighbours import nearest_items
+from lake.run import Lake, Run
 from models.quantize.codebook import Codebook
 from schemas.errors import ContractError, QarmError, UserError
+from schemas.settings import load_settings
 from tests.jobs.nights import CONTENTS, Night
 
 
@@ -78,13 +83,17 @@ def assert_published(night: Night, levels: int) -> None:
     assert card["fitted_on"] == CONTENTS
 
 
-def test_neighbours_by_an_index_are_nearly_the_exact_ones(night: Night) -> None:
+def test_neighbours_by_an_index_are_nearly_the_exact_ones(night: Night, tmp_path: Path) -> None:
     exact = night.sids()["neighbours"]
     metrics = night.run("codebook.neighbours_exact=100", "codebook.neighbours_index=hnsw", fit=False)
     found = night.sids()["neighbours"]
     assert metrics["codes.neighbours_recall"] > 0.9
     assert np.mean([len(set(a) & set(b)) / 3 for a, b in zip(exact, found, strict=True)]) > 0.9
-    assert night.run("codebook.neighbours_limit=100", fit=False)["codes.without_neighbours"] == CONTENTS
+    few = Lake(night.lake.spark, load_settings((), ["codebook.neighbours_limit=100"]), night.lake.location)
+    run = Run(few, assign_semantic_ids.JOB, "run")
+    contents = night.lake.warehouse.read("item_embeddings")
+    assert nearest_items(run, contents, count=CONTENTS, dimension=16, folder=tmp_path).count() == 0
+    assert run.headline["codes.without_neighbours"] == CONTENTS
 
 
 def test_hostile_embeddings_and_settings(night: Night) -> None:

@@ -289,7 +289,7 @@ def of_no_model(spark: SparkSession, planted: str) -> tuple[Run, DataFrame]:
 
 
 def test_pairs_lie_within_planted_clusters(spark: SparkSession, planted: str) -> None:
-    run, pairs = run_job(spark, planted, "mine.user2item.steps=400")
+    run, pairs = run_job(spark, planted, "mine.user2item.steps=250")
     shares = in_clusters(pairs)
     assert shares["item2item"] > 0.95
     assert shares["user2item"] > 0.85

@@ -52,19 +52,13 @@ def test_refit_is_a_new_version_with_as_many_old_names_as_can_be(
 
 def test_another_method_and_back_again(night: Night) -> None:
     first, before = night.codebook.version, night.sids()
-    night.put("i000", clustered(1, seed=5)[0], "another text")
-    night.write()
-    night.run("codebook.collisions=suffix", fit=False)
-    published = night.sids()
     other = ["codebook.method=vq", "codebook.kmeans.sizes=[12]"]
     night.run(*other)
     assert night.codebook.version != first
     assert night.sids()["sid_2"].isna().all()
     night.run("codebook.fsq.steps=100")
     assert night.codebook.version == first
-    back = night.sids()
-    assert (back["sid"] == published["sid"]).all(), "what it had published, suffixes included"
-    assert (back.loc[before.index.drop("i000"), "sid"] == before.drop("i000")["sid"]).all()
+    assert (night.sids()["sid"] == before["sid"]).all(), "what it had published"
 
 
 def test_a_setting_of_a_later_qarm_replaces_no_codebook(night: Night, tmp_path: Path) -> None:
@@ -99,10 +93,9 @@ def test_a_refit_is_due_where_new_contents_do_not_fit(night: Night) -> None:
     assert run.headline[f"codes.refit_due/{first}"] == 0, "too few new contents to say"
     night.run(assign=False)
     assert night.codebook.version == first, "never refitted unasked"
-    metrics = night.run("codebook.refit=when_due")
+    night.run("codebook.refit=when_due", assign=False)
     second = night.codebook.version
     assert second != first
-    assert metrics["codes.new_contents"] == 0
     night.run("codebook.refit=when_due", assign=False)
     assert night.codebook.version == second, "no longer due"
 

@@ -167,19 +167,18 @@ def test_no_answer_is_no_verdict(mined: Lake) -> None:
 
 def test_another_reading_of_the_same_model_is_another_judge(mined: Lake) -> None:
     judged(mined)
+    scores = {
+        row["trigger_item_id"] + row["target_item_id"]: row["judge_score"]
+        for row in mined.warehouse.read("item_pairs").collect()
+    }
+    assert scores["ac"] < min(scores["ab"], scores["cd"]), "the default judge finds wine closer to wine"
+    assert set(verdicts_of(mined).values()) == {"keep"}, "a tenth of three is none"
     assert judged(mined)["pairs.judged"] == 0
     assert judged(mined, "judge.layer=-2")["pairs.judged"] == 3
     names = {row["judge"] for row in mined.warehouse.read("item_pairs").collect()}
     assert len(names) == 1, "scores of two judges are never ranked together"
 
 
-def test_the_default_judge_finds_wine_closer_to_wine(mined: Lake) -> None:
-    judged(mined)
-    scores = {
-        row["trigger_item_id"] + row["target_item_id"]: row["judge_score"]
-        for row in mined.warehouse.read("item_pairs").collect()
-    }
-    assert scores["ac"] < min(scores["ab"], scores["cd"])
-    assert set(verdicts_of(mined).values()) == {"keep"}, "a tenth of three is none"
+def test_a_judge_needs_a_head_for_likelihoods(mined: Lake) -> None:
     with pytest.raises(UserError, match=r"judge\.model.*no language-model head"):
         judged(mined, "judge.method=likelihood_ratio")
