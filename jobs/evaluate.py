@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import reduce
 
+import scipy.stats
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -18,12 +19,15 @@ from lake.run import Run
 from models.ranker.baseline import RANKER
 from models.ranker.baselines import COLUMNS
 from schemas.tables import INTERACTIONS, predictions
-from udfs.scoring import USER_AUC_SCHEMA, score, user_aucs
+from udfs.scoring import PART_AUC_SCHEMA, USER_AUC_SCHEMA, part_aucs, score, user_aucs
 
 COLD_EVENTS = 5
 """An item with fewer positive events in the train period is cold."""
 
 USERS_PER_TASK = 50_000
+
+INTERVAL_PARTS, INTERVAL_SHARE = 20, 0.95
+"""The interval of the AUC is that of the mean AUC of this many disjoint parts of the users."""
 
 
 def with_train_events(examples: DataFrame, train_positives: DataFrame, tasks: list[str]) -> DataFrame:
@@ -76,6 +80,34 @@ def auc_of(rows: DataFrame, task: str, model: str) -> float | None:
             rows.select(F.col(raw).cast("double").alias("raw"), F.col(label).cast("double").alias("label"))
         )
     )
+
+
+def auc_half_widths(rows: DataFrame, tasks: Sequence[str], model: str) -> dict[str, float]:
+    """Half the width of the 95 % interval of the AUC of each task, over samples of users.
+
+    The users are cut into disjoint parts by a hash. The AUC of a part varies as a sample's does, and the mean over the
+    parts as the AUC of all users does, up to the pairs of examples in different parts. Executor memory: the scores of
+    one part.
+
+    Args:
+        rows: user_id, labels and scores.
+        tasks: names of the tasks.
+        model: name of the model.
+
+    Returns:
+        Half widths by task, without those of tasks that fewer than two parts can measure.
+    """
+    columns = [*(f"label_{task}" for task in tasks), *(f"{model}_{task}" for task in tasks)]
+    part = F.pmod(F.xxhash64(F.lit("interval"), "user_id"), F.lit(INTERVAL_PARTS)).alias("part")
+    aucs = rows.select(*columns, part).groupBy("part").applyInArrow(part_aucs(tasks, model), PART_AUC_SCHEMA)
+    spreads = aucs.groupBy("task").agg(F.stddev("auc").alias("deviation"), F.count("auc").alias("parts")).collect()
+    return {
+        row["task"]: float(scipy.stats.t.ppf(0.5 + INTERVAL_SHARE / 2, row["parts"] - 1))
+        * row["deviation"]
+        / math.sqrt(row["parts"])
+        for row in spreads
+        if row["parts"] > 1
+    }
 
 
 def per_user(scored: DataFrame, slices: dict[str, DataFrame], tasks: list[str], models: list[str]) -> DataFrame:
@@ -138,10 +170,15 @@ def measure(run: Run, scored: DataFrame, tasks: list[str], models: list[str]) ->
     def name_of(task: str, metric: str, model: str) -> str:
         return f"{task}.{metric}" if model == RANKER else f"{task}.{metric}.{model}"
 
+    half_widths = auc_half_widths(slices["test"], tasks, RANKER)
     for slice, rows in slices.items():
         for task in tasks:
             for model in models:
-                run.measure(name_of(task, "auc", model), auc_of(rows, task, model), slice)
+                value = auc_of(rows, task, model)
+                run.measure(name_of(task, "auc", model), value, slice)
+                if slice == "test" and model == RANKER and value is not None and task in half_widths:
+                    run.measure(f"{task}.auc_low", value - half_widths[task], slice)
+                    run.measure(f"{task}.auc_high", value + half_widths[task], slice)
     for row in per_user(scored, slices, tasks, models).collect():
         for metric in ("gauc", "uauc"):
             run.measure(name_of(row["task"], metric, row["model"]), row[metric], row["slice"])

@@ -6,19 +6,20 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
 import jobs
+from jobs.night.plan import Choice, as_text, chosen, foreseen, why_to_run
 from lake.command import Command, main
 from lake.declaration import Job, Option, in_order
 from lake.execution import new_run_id, run_job
+from lake.ledger import RunRecord
+from lake.night_lock import NightLock
 from lake.run import Lake
-from lake.staleness import why_stale
-from schemas.errors import UserError
+from schemas.errors import HeldBackError
 from schemas.settings import Settings
 
 log = logging.getLogger("qarm")
@@ -45,51 +46,37 @@ def check(settings: Settings) -> None:
         job.check(settings)
 
 
-def run_nightly(lake: Lake, chosen: Sequence[Job], run_id: str, force: bool) -> list[dict[str, Any]]:
+def run_nightly(lake: Lake, choice: Choice, run_id: str, lock: NightLock) -> list[dict[str, Any]]:
     """Runs the stale jobs.
 
     Args:
         lake: Spark and the warehouse.
-        chosen: the jobs, in order.
+        choice: the jobs, in order, and those that run in any case.
         run_id: id of the run, the same for all jobs.
-        force: whether to run also jobs that are up to date.
+        lock: the lock that this nightly holds.
 
     Returns:
         One row per job: job, status, seconds, why, outputs, metrics.
     """
     last = lake.ledger.last_done()
     rows: list[dict[str, Any]] = []
-    for number, job in enumerate(chosen, 1):
-        names_no_files = job.source_files is not None and not job.source_files(lake.settings)
-        nothing_to_take = names_no_files and job.name in last
-        stale = "--force" if force else why_stale(lake, job, last.get(job.name))
-        why = None if nothing_to_take else stale
-        if why is None:
-            log.info("[%d/%d] %s: up to date", number, len(chosen), job.name)
-            rows.append(
-                {
-                    "job": job.name,
-                    "status": "skipped",
-                    "seconds": 0.0,
-                    "why": "up to date",
-                    "outputs": {},
-                    "metrics": {},
-                }
-            )
-            continue
-        log.info("[%d/%d] %s: %s", number, len(chosen), job.name, why)
-        record = run_job(lake, job, run_id)
-        rows.append(
-            {
-                "job": job.name,
-                "status": record.status,
-                "seconds": record.seconds,
-                "why": why,
-                "outputs": dict(record.output_versions),
-                "metrics": dict(record.metrics),
-            }
-        )
+    for number, job in enumerate(choice.jobs, 1):
+        lock.assert_held()
+        why = why_to_run(lake, job, last.get(job.name), choice.wanted.get(job.name))
+        log.info("[%d/%d] %s: %s", number, len(choice.jobs), job.name, why or "up to date")
+        rows.append(_row_of(job, "up to date", None) if why is None else _row_of(job, why, run_job(lake, job, run_id)))
     return rows
+
+
+def _row_of(job: Job, why: str, record: RunRecord | None) -> dict[str, Any]:
+    return {
+        "job": job.name,
+        "status": "skipped" if record is None else record.status,
+        "seconds": 0.0 if record is None else record.seconds,
+        "why": why,
+        "outputs": {} if record is None else dict(record.output_versions),
+        "metrics": {} if record is None else dict(record.metrics),
+    }
 
 
 def summary(rows: list[dict[str, Any]]) -> str:
@@ -99,24 +86,42 @@ def summary(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def command(lake: Lake, options: argparse.Namespace) -> dict[str, Any]:
-    """Runs the nightly up to the job of ``--until``, and prints the closing table.
+def assert_published(lake: Lake, choice: Choice) -> None:
+    """Checks that the newest night was not held back, if the nightly got as far as judging it.
 
     Raises:
-        UserError: ``--until`` names no job of the nightly.
+        HeldBackError: it was.
     """
-    chosen = nightly_jobs()
-    names = [job.name for job in chosen]
-    if options.until and options.until not in names:
-        raise UserError(f"--until {options.until}: no such job; the jobs are {', '.join(names)}")
-    chosen = chosen[: names.index(options.until) + 1] if options.until else chosen
+    nights = lake.published.nights()
+    if nights and nights[-1].is_held_back and "publish_views" in [job.name for job in choice.jobs]:
+        night, current = nights[-1], lake.published.current()
+        seen = "no night" if current is None else f"night {current.run_id}"
+        raise HeldBackError(
+            f"night {night.run_id} is {night.verdict}. Readers see {seen}; publish {night.run_id} shows this one all"
+            " the same"
+        )
+
+
+def command(lake: Lake, options: argparse.Namespace) -> dict[str, Any]:
+    """Runs the chosen jobs, and prints the closing table; with ``--dry-run``, prints what they would do.
+
+    Raises:
+        UserError: an option names no job of the nightly, or another nightly is at work on the warehouse.
+        HeldBackError: the gate held the night back.
+    """
+    choice = chosen(nightly_jobs(), options)
+    run_id = new_run_id()
+    if options.dry_run:
+        print(as_text(foreseen(lake, choice)), file=sys.stderr)
+        return {"job": "nightly", "status": "skipped", "run_id": run_id, "outputs": {}, "metrics": {}}
     started, clock = datetime.now(UTC), time.monotonic()
     lake.files.ensure_writable(lake.warehouse.root)
-    run_id = new_run_id()
-    rows = run_nightly(lake, chosen, run_id, options.force)
+    with NightLock(lake.warehouse, run_id, lake.settings.nightly) as lock:
+        rows = run_nightly(lake, choice, run_id, lock)
     print(summary(rows), file=sys.stderr)
     print(f"{'all':<22}{'':<10}{time.monotonic() - clock:>8.1f}  started {started:%Y-%m-%d %H:%M} UTC", file=sys.stderr)
     print(f"tables: {lake.warehouse.location}", file=sys.stderr)
+    assert_published(lake, choice)
     done = [row for row in rows if row["status"] == "done"]
     return {
         "job": "nightly",
@@ -138,8 +143,20 @@ COMMAND = Command(
     run=command,
     options=(
         *source_options(),
+        Option(
+            flags=("--from",),
+            help="begin with this job, whether or not it is up to date; earlier jobs do not run",
+            metavar="JOB",
+            more={"dest": "from_job"},
+        ),
+        Option(flags=("--only",), help="run this job alone, whether or not it is up to date", metavar="JOB"),
         Option(flags=("--until",), help="last job to run", metavar="JOB"),
         Option(flags=("--force",), help="run all jobs, also those that are up to date", more={"action": "store_true"}),
+        Option(
+            flags=("--dry-run",),
+            help="run nothing: print which jobs would run, why, on how many rows, and for how long",
+            more={"action": "store_true"},
+        ),
     ),
     check=check,
 )

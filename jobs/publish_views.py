@@ -1,32 +1,67 @@
-"""Publishes the SQL views for analysts."""
+"""Judges the night and publishes it in one commit, if it passes the gate; then readers see it in views and files."""
 
 from __future__ import annotations
 
+import logging
+from datetime import UTC, datetime
+
+from jobs.night.gate import reasons_to_hold_back
+from jobs.night.numbers import measure_moved, measure_quality, measure_tables
+from jobs.night.views import show
 from lake.command import main
 from lake.declaration import Job
+from lake.published import HELD_BACK, PASSED, Night
 from lake.run import Run
-from lake.views import publish_view
-from schemas.tables import all_contracts
-from schemas.views import VIEWS
+from schemas.tables import SEMANTIC_IDS, all_contracts
+
+log = logging.getLogger("qarm")
+
+LOGS = ("rejected_rows", "sid_changes", "pair_verdicts")
+"""Tables that are published but not counted by the gate: they tell what happened, and may grow or shrink at will."""
 
 
 def steps(run: Run) -> None:
-    """Creates or replaces all views."""
-    tables = [contract.name for contract in all_contracts(run.settings.ranking.task_names)]
-    for table in JOB.reads:
-        run.version(table)
-    for name, query in VIEWS.items():
-        with run.step(f"publish {name}"):
-            publish_view(run.lake.warehouse, name, query, tables)
-    run.measure("views.published", len(VIEWS))
+    """Measures the night, compares it with the published one, and publishes it or holds it back.
+
+    The commit to ``published`` is the moment at which readers change from one night to the other.
+    """
+    nights = run.lake.published
+    before = nights.current()
+    with run.step("measure the night"):
+        counted = [c for c in all_contracts(run.settings.ranking.task_names) if c.name in {*JOB.reads} - {*LOGS}]
+        measure_tables(run, counted)
+        if before is not None and SEMANTIC_IDS.name in before.versions:
+            measure_moved(run, int(before.versions[SEMANTIC_IDS.name]))
+        measure_quality(run, run.lake.ledger.last_metrics(), run.settings.ranking.task_names)
+    versions = {name: run.version(name) for name in JOB.reads if run.find(name) is not None}
+    versions |= {kind: found.version for kind in JOB.uses if (found := run.latest(kind)) is not None}
+    run.inputs |= dict.fromkeys({*JOB.reads, *JOB.uses} - {*versions}, "")  # what there is not yet
+    known = {} if before is None else run.lake.ledger.metrics_of(JOB.name, before.run_id)
+    reasons = reasons_to_hold_back(run.headline, known, run.settings.gate)
+    if reasons:
+        night = Night(run.run_id, None, versions, f"{HELD_BACK}: {'; '.join(reasons)}")
+        run.outputs["published"] = str(nights.record(night))
+        log.warning("publish_views: the night is %s", night.verdict)
+    else:
+        night = Night(run.run_id, datetime.now(UTC), versions, PASSED)
+        run.outputs["published"] = str(nights.record(night))
+        with run.step("show the night to readers"):
+            show(run.lake, night)
+    run.measure("night.held_back", float(night.is_held_back))
 
 
 JOB = Job(
     name="publish_views",
     steps=steps,
-    reads=("items", "semantic_ids", "sid_changes", "item_pairs"),
-    after=("evaluate",),
-)
+    sections=("gate",),
+    reads=(
+        "interactions", "items", "rejected_rows", "item_pairs", "pair_verdicts", "item_questions", "item_embeddings",
+        "semantic_ids", "sid_changes", "ranker_examples", "predictions",
+    ),
+    uses=("two_tower", "aligned_model", "encoder", "codebook", "search_index", "ranker"),
+    writes=("published",),
+    consults=("runs", "metrics"),
+)  # fmt: skip
 
 if __name__ == "__main__":
     raise SystemExit(main(JOB))

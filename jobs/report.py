@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from jinja2 import Environment
@@ -15,11 +16,12 @@ from jobs.page.codes import bucket_examples, changes_by_night, code_figures, mov
 from jobs.page.figures import alignment_losses, training_curves, verdict_scores
 from lake.command import main
 from lake.declaration import Job
+from lake.published import Night
 from lake.run import Run
 from models.llm.judges import meaning_of
 from models.ranker.baselines import BASELINES
 from schemas.files import packaged_text
-from schemas.tables import ITEM_PAIRS, ITEMS, METRICS, RUNS, SEMANTIC_IDS, SID_CHANGES
+from schemas.tables import ITEM_PAIRS, ITEMS, METRICS, PUBLISHED, RUNS, SEMANTIC_IDS, SID_CHANGES
 
 log = logging.getLogger("qarm")
 
@@ -140,6 +142,25 @@ def headline(values: dict[tuple[str, str], list[float | None]], tasks: list[str]
     return cards
 
 
+def publication(nights: Sequence[Night], current: Night | None) -> dict[str, Any]:
+    """Whether readers see the newest night, in words, and why not.
+
+    Args:
+        nights: all nights that were judged, oldest first.
+        current: the night that readers see.
+    """
+    newest = nights[-1]
+    seen = "no night yet" if current is None else f"night {current.run_id}"
+    if newest == current:
+        return {"word": "better", "text": f"Published: readers see this night, {newest.run_id}.", "reasons": []}
+    what, _, reasons = newest.verdict.partition(": ")
+    return {
+        "word": "worse",
+        "text": f"{what.capitalize()}: readers do not see the newest night, {newest.run_id}; they see {seen}.",
+        "reasons": reasons.split("; ") if reasons else [],
+    }
+
+
 def verdict_figure(pairs: DataFrame) -> Markup | None:
     """Histogram of the judge's scores, which Spark counts; None if no pair was judged."""
     judged = pairs.where("judge_score IS NOT NULL")
@@ -192,6 +213,7 @@ def pair_examples(pairs: DataFrame, items: DataFrame, verdict: str, best_first: 
 def steps(run: Run) -> None:
     """Writes the page to ``<warehouse>/reports/<run_id>.html`` and to ``<warehouse>/report.html``."""
     tasks = run.settings.ranking.task_names
+    run.version(PUBLISHED.name)
     values = latest_two(run.read(METRICS.name))
     runs, pairs, codes = (run.read(name) for name in (RUNS.name, ITEM_PAIRS.name, SEMANTIC_IDS.name))
     text = F.concat_ws(", ", "title", "category", F.array_join(F.map_values("attributes"), ", "))
@@ -203,6 +225,7 @@ def steps(run: Run) -> None:
             "run_id": run.run_id,
             "written_at": run.started_at,
             "warehouse": run.lake.location,
+            "publication": publication(run.lake.published.nights(), run.lake.published.current()),
             "headline": headline(values, tasks),
             "comparison": comparison(values, tasks),
             "baselines": [BASELINES[name] for name in nightly_baselines()],
@@ -251,10 +274,10 @@ JOB = Job(
     name="report",
     steps=steps,
     sections=("ranking", "align"),
-    reads=("metrics", "items", "item_pairs", "semantic_ids", "sid_changes"),
+    reads=("metrics", "items", "item_pairs", "semantic_ids", "sid_changes", "published"),
     uses=("codebook", "ranker"),
     consults=("runs", "aligned_model"),
-    after=("evaluate", "publish_views"),
+    after=("evaluate",),
 )
 
 if __name__ == "__main__":

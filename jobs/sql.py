@@ -77,7 +77,9 @@ def command(lake: Lake, options: argparse.Namespace) -> None:
     if not lake.files.exists(lake.warehouse.root):
         raise UserError(f"--warehouse {lake.location}: no such folder; run nightly first")
     contracts = all_contracts(lake.settings.ranking.task_names)
-    names = bring_into_scope(lake.warehouse, [contract.name for contract in contracts])
+    night = lake.published.current()
+    versions = {} if night is None else night.versions
+    names = bring_into_scope(lake.warehouse, [contract.name for contract in contracts], versions)
     if options.e:
         for statement in options.e:
             show(lake.spark, statement, options.rows)

@@ -65,6 +65,8 @@ class Artifact:
 class Artifacts:
     """The artifacts of one warehouse, under ``<warehouse>/_artifacts/<kind>/<version>/``.
 
+    ``root`` is the folder of all kinds.
+
     The manifest of a version is written last, and a folder without a manifest is ignored, so that every version is
     complete. A version is never written twice.
     """
@@ -72,7 +74,7 @@ class Artifacts:
     def __init__(self, spark: SparkSession, root: str) -> None:
         self._spark = spark
         self._files = HadoopFiles(spark)
-        self._root = f"{root}/_artifacts"
+        self.root = f"{root}/_artifacts"
 
     def publish(self, kind: str, folder: Path, card: Mapping[str, Any]) -> Artifact:
         """Stores the files of a local folder as a new version and makes it current.
@@ -86,7 +88,7 @@ class Artifacts:
         now = datetime.now(UTC)
         digest = hashlib.sha256(json.dumps([files, card], sort_keys=True).encode()).hexdigest()[:8]
         version = f"{kind}-{now:%Y%m%dT%H%M%S%f}-{digest}"
-        url = f"{self._root}/{kind}/{version}"
+        url = f"{self.root}/{kind}/{version}"
         self._files.upload(folder, url)
         manifest = {"kind": kind, "version": version, "created_at": now.isoformat(), "card": card, "files": files}
         self._files.write_text(f"{url}/{MANIFEST}", json.dumps(manifest, indent=1, sort_keys=True))
@@ -96,7 +98,7 @@ class Artifacts:
 
     def make_current(self, artifact: Artifact) -> None:
         """Makes a version current, so that :meth:`latest` returns it."""
-        self._files.write_text(f"{self._root}/{artifact.kind}/{CURRENT}", artifact.version)
+        self._files.write_text(f"{self.root}/{artifact.kind}/{CURRENT}", artifact.version)
 
     def get(self, kind: str, version: str) -> Artifact:
         """One version.
@@ -104,7 +106,7 @@ class Artifacts:
         Raises:
             QarmError: the version does not exist or is not complete.
         """
-        url = f"{self._root}/{kind}/{version}"
+        url = f"{self.root}/{kind}/{version}"
         if not self._files.exists(f"{url}/{MANIFEST}"):
             raise QarmError(
                 f"artifact {version} is not complete: {url}/{MANIFEST} is missing; run the job that publishes it"
@@ -114,7 +116,7 @@ class Artifacts:
 
     def versions(self, kind: str) -> list[str]:
         """Complete versions, oldest first."""
-        folders = [status for status in self._files.list(f"{self._root}/{kind}") if status.is_folder]
+        folders = [status for status in self._files.list(f"{self.root}/{kind}") if status.is_folder]
         return [f.name for f in folders if self._files.exists(f"{f.path}/{MANIFEST}")]
 
     def latest(self, kind: str) -> Artifact | None:
@@ -122,7 +124,7 @@ class Artifacts:
         versions = self.versions(kind)
         if not versions:
             return None
-        pointer = f"{self._root}/{kind}/{CURRENT}"
+        pointer = f"{self.root}/{kind}/{CURRENT}"
         named = self._files.read_text(pointer) if self._files.exists(pointer) else ""
         return self.get(kind, named if named in versions else versions[-1])
 
@@ -139,7 +141,7 @@ class Artifacts:
             keep: number of versions to keep, at least 1.
         """
         for version in self.versions(kind)[: -max(keep, 1)]:
-            self._files.delete(f"{self._root}/{kind}/{version}")
+            self._files.delete(f"{self.root}/{kind}/{version}")
 
     def require(self, kind: str, made_by: str) -> Artifact:
         """The current version of a kind.
@@ -153,7 +155,7 @@ class Artifacts:
         """
         artifact = self.latest(kind)
         if artifact is None:
-            raise UserError(f"no {kind} under {self._root}; run {made_by} first, or nightly")
+            raise UserError(f"no {kind} under {self.root}; run {made_by} first, or nightly")
         return artifact
 
     def fetch(self, artifact: Artifact) -> Path:

@@ -14,7 +14,7 @@ from lake.declaration import Job, Option
 from lake.execution import new_run_id, run_job
 from lake.run import Lake
 from lake.session import start_session
-from schemas.errors import UserError
+from schemas.errors import HeldBackError, UserError
 from schemas.settings import Settings, load_settings
 
 log = logging.getLogger("qarm")
@@ -130,7 +130,7 @@ def main(entry: Job | Command, arguments: Sequence[str] | None = None) -> int:
         arguments: the command line; None for that of the process.
 
     Returns:
-        The exit code: 0 for success, 1 for a failure, 2 for a mistake of the user.
+        The exit code: 0 for success, 1 for a failure, 2 for a mistake of the user, 3 for a night that was held back.
     """
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
     log.setLevel(logging.INFO)
@@ -144,6 +144,9 @@ def main(entry: Job | Command, arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"{command.name}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    except HeldBackError as error:
+        print(f"{command.name}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 3
     except Exception:
         log.exception("%s failed", command.name)
         return 1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -12,6 +14,9 @@ from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 from schemas.errors import QarmError, UserError
+
+RENAMES_IN_ONE_STEP = ("hdfs", "viewfs")
+"""File systems whose renaming replaces a file in one step. Object stores show a file only once it is whole."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class HadoopFiles:
 
     def __init__(self, spark: SparkSession) -> None:
         self._jvm: Any = spark._jvm
+        self._gateway: Any = spark.sparkContext._gateway
         self._conf: Any = spark._jsc.hadoopConfiguration()
 
     def _open(self, url: str) -> tuple[Any, Any]:
@@ -130,13 +136,45 @@ class HadoopFiles:
             stream.close()
 
     def write_text(self, url: str, text: str) -> None:
-        """Writes a small file; an existing file is replaced."""
+        """Writes a small file in one step: whoever reads it meanwhile sees the old text or the new one, whole."""
+        local = self.local_path(url)
+        if local is not None:
+            local.parent.mkdir(parents=True, exist_ok=True)
+            partial = local.with_name(f"._{local.name}-{secrets.token_hex(4)}")
+            partial.write_text(text, encoding="utf-8")
+            local.with_name(f".{local.name}.crc").unlink(missing_ok=True)  # Hadoop's checksum of the old text
+            partial.replace(local)
+            return
         system, path = self._open(url)
-        stream = system.create(path, True)
+        renames = system.getScheme() in RENAMES_IN_ONE_STEP
+        target = self._jvm.org.apache.hadoop.fs.Path(f"{url}.{secrets.token_hex(4)}._partial") if renames else path
+        stream = system.create(target, True)
         try:
             stream.write(bytearray(text.encode()))
         finally:
             stream.close()
+        if renames:
+            hadoop = self._jvm.org.apache.hadoop.fs
+            options = self._array_of(hadoop.Options.Rename.OVERWRITE)
+            hadoop.FileContext.getFileContext(path.toUri(), self._conf).rename(target, path, options)
+
+    def _array_of(self, option: Any) -> Any:
+        array = self._gateway.new_array(self._jvm.org.apache.hadoop.fs.Options.Rename, 1)
+        array[0] = option
+        return array
+
+    def now(self, folder: str) -> datetime:
+        """The time by the clock of a folder's file system, which all hosts share.
+
+        Args:
+            folder: a folder that can be written to.
+        """
+        probe = f"{folder}/._qarm_clock-{secrets.token_hex(4)}"
+        self.write_text(probe, "")
+        status = self.status(probe)
+        self.delete(probe)
+        assert status is not None
+        return modified_at(status)
 
     def upload(self, local: Path, url: str) -> None:
         """Copies a local file or folder to a URL that does not exist yet."""
@@ -173,6 +211,11 @@ class HadoopFiles:
                 system.delete(path, False)
         except Py4JJavaError as error:
             raise UserError(f"--warehouse {url}: cannot be written: {_reason(error)}") from None
+
+
+def modified_at(status: FileStatus) -> datetime:
+    """When a file was last written, by the clock of its file system."""
+    return datetime.fromtimestamp(status.modified / 1000, UTC)
 
 
 def _status(status: Any) -> FileStatus:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from lake.frames import frame_of
@@ -78,6 +79,28 @@ class Ledger:
         newest = F.max_by(F.col("output_versions")[table], "ended_at")
         found = self._warehouse.read(RUNS.name).where(with_it).agg(newest).collect()[0][0]
         return None if found is None else int(found)
+
+    def metrics_of(self, job: str, run_id: str) -> dict[str, float]:
+        """What a run of a job measured, by ``name`` or ``name/slice``; empty if there is no such run."""
+        if not self._warehouse.exists(RUNS.name):
+            return {}
+        wanted = (F.col("job") == job) & (F.col("run_id") == run_id) & (F.col("status") == "done")
+        rows = self._warehouse.read(RUNS.name).where(wanted).select("metrics").collect()
+        return dict(rows[0]["metrics"]) if rows else {}
+
+    def last_metrics(self) -> dict[str, float]:
+        """What the jobs' newest successful runs measured, by ``name`` or ``name/slice``."""
+        return {name: value for run in self.last_done().values() for name, value in run.metrics.items()}
+
+    def usual_seconds(self) -> dict[str, float]:
+        """The median duration of each job's last successful runs, at most five, by name of the job."""
+        if not self._warehouse.exists(RUNS.name):
+            return {}
+        newest = F.row_number().over(Window.partitionBy("job").orderBy(F.col("ended_at").desc()))
+        runs = self._warehouse.read(RUNS.name).where("status = 'done'").withColumn("age", newest).where("age <= 5")
+        took = F.col("ended_at").cast("double") - F.col("started_at").cast("double")
+        rows = runs.groupBy("job").agg(F.median(took)).collect()
+        return {row[0]: float(row[1]) for row in rows}
 
     def last_done(self) -> dict[str, RunRecord]:
         """Each job's newest successful run, by name of the job. Driver memory: one row per job."""

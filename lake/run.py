@@ -19,6 +19,7 @@ from lake.artifacts import Artifact, Artifacts
 from lake.declaration import Job
 from lake.hadoop import HadoopFiles
 from lake.ledger import Ledger, Measurement
+from lake.published import Published
 from lake.warehouse import Warehouse
 from schemas.contract import Contract
 from schemas.errors import UndeclaredError, UserError, user_mistakes
@@ -46,6 +47,7 @@ class Lake:
         self.files = HadoopFiles(self.spark)
         self.artifacts = Artifacts(self.spark, self.warehouse.root)
         self.ledger = Ledger(self.warehouse)
+        self.published = Published(self.warehouse)
 
 
 @dataclass

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
+from urllib.parse import unquote
 
 # Importing this module makes Python raise Delta's errors as such.
 import delta.exceptions.captured  # noqa: F401
@@ -140,6 +141,15 @@ class Warehouse:
         if version is not None:
             reader = reader.option("versionAsOf", version)
         return reader.table(f"{self.location}.{name}") if self.in_catalog else reader.load(f"{self.root}/{name}")
+
+    def has_version(self, name: str, version: int) -> bool:
+        """Whether all files of a table in one version are still there."""
+        try:
+            files = self.read(name, version).inputFiles()
+        except (PySparkException, UserError):
+            return False
+        there = {file.name for file in self.files_system.walk(f"{self.root}/{name}")}
+        return {unquote(file.rsplit("/", 1)[-1]) for file in files} <= there
 
     def changes(self, name: str, since: int) -> DataFrame:
         """The change data feed of a table, from a version to the newest.
@@ -315,6 +325,15 @@ class Warehouse:
         self.spark.conf.unset(LAST_COMMIT)
         _keeping_contract(contract, lambda: self.spark.sql(statement))
         self.spark.catalog.dropTempView(view)
+
+    def sql_on(self, contract: Contract, statement: str) -> None:
+        """Runs a statement of SQL that changes a table; a conflict with another writer is raised, not retried.
+
+        Args:
+            contract: contract of the table.
+            statement: the statement, with ``{table}`` in place of the table's full name.
+        """
+        self.spark.sql(statement.replace("{table}", self.identifier(contract.name)))
 
     def _committed(self, name: str) -> int:
         """The version of the last write, or the newest version if the write changed nothing."""

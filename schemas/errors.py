@@ -18,6 +18,10 @@ class UserError(QarmError):
     """
 
 
+class HeldBackError(QarmError):
+    """The gate held the night back; readers still see the published one. The command ends with exit code 3."""
+
+
 class ContractError(QarmError):
     """Rows break the contract of their table; nothing was written."""
 

@@ -176,6 +176,30 @@ class JudgeSettings(Section):
     batch_tokens: Count
 
 
+class NightlySettings(Section):
+    """How a nightly shows that it is alive, and when another one may take its place."""
+
+    heartbeat_seconds: Positive
+    expires_seconds: Positive
+
+    @model_validator(mode="after")
+    def _beats_before_it_expires(self) -> NightlySettings:
+        if self.expires_seconds < 3 * self.heartbeat_seconds:
+            raise ValueError("expires_seconds must be at least three times heartbeat_seconds")
+        return self
+
+
+class GateSettings(Section):
+    """How far a night may differ from the published one; beyond a limit it is held back."""
+
+    least_rows: NotNegative
+    most_rows: Positive
+    most_new_nulls: Share
+    most_new_collisions: Share
+    most_moved_sids: Share
+    most_lost_auc: Share
+
+
 class DemoSettings(Section):
     """The demo on Complete Journey."""
 

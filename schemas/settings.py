@@ -26,9 +26,11 @@ from schemas.ranking_sections import ExamplesSettings, RankerSettings, RankingSe
 from schemas.renamed import RENAMED
 from schemas.sections import (
     DemoSettings,
+    GateSettings,
     IngestSettings,
     JudgeSettings,
     MineSettings,
+    NightlySettings,
     Section,
     SparkSettings,
     SplitSettings,
@@ -53,6 +55,8 @@ class Settings(Section):
     examples: ExamplesSettings
     ranker: RankerSettings
     score: ScoreSettings
+    nightly: NightlySettings
+    gate: GateSettings
     demo: DemoSettings
 
     def digest(self, sections: Iterable[str]) -> str:

@@ -281,6 +281,45 @@ RUNS = Contract(
     checks={"known_status": "status IN ('done', 'skipped', 'failed')"},
 )
 
+LOCKS = Contract(
+    name="locks",
+    comment="Who holds what only one run may do at a time; a row is removed when its run ends",
+    columns=(
+        Column("name", "STRING", "What is held: nightly", nullable=False),
+        Column("run_id", "STRING", "The run that holds it", nullable=False),
+        Column("host", "STRING", "Host of the run's driver", nullable=False),
+        Column("since", "TIMESTAMP", "When the run took it", nullable=False),
+    ),
+    key=("name",),
+    properties={"delta.isolationLevel": "Serializable"},
+)
+
+PUBLISHED = Contract(
+    name="published",
+    comment="The nights that were judged; readers see the one whose published_at is the newest",
+    columns=(
+        Column("run_id", "STRING", "The night: the run_id of its jobs", nullable=False),
+        Column(
+            "published_at",
+            "TIMESTAMP",
+            "Since when readers see the night; null for a night that was held back or withdrawn",
+        ),
+        Column(
+            "versions",
+            "MAP<STRING,STRING>",
+            "Tables and kinds of artifact, with the versions that the night ended with",
+            nullable=False,
+        ),
+        Column(
+            "verdict",
+            "STRING",
+            "What the gate said: passed, or held back with the reasons; or by hand, or withdrawn",
+            nullable=False,
+        ),
+    ),
+    key=("run_id",),
+)
+
 
 def predictions(tasks: Sequence[str]) -> Contract:
     """The contract of ``predictions`` for the settings' tasks."""
@@ -353,5 +392,6 @@ def all_contracts(tasks: Sequence[str]) -> list[Contract]:
     """The contracts of all tables, in the order in which the jobs write them."""
     return [
         INTERACTIONS, ITEMS, REJECTED_ROWS, ITEM_PAIRS, PAIR_VERDICTS, ITEM_QUESTIONS, ITEM_EMBEDDINGS, SEMANTIC_IDS,
-        SID_CHANGES, ranker_examples(tasks), predictions(tasks), candidate_scores(tasks), METRICS, RUNS,
+        SID_CHANGES, ranker_examples(tasks), predictions(tasks), candidate_scores(tasks), METRICS, RUNS, PUBLISHED,
+        LOCKS,
     ]  # fmt: skip

@@ -12,12 +12,13 @@ import torch
 
 from models.ranker.network.ranker import Ranker
 from models.ranker.network.saved import load_ranker
-from models.ranker.training.metrics import auc_per_group
+from models.ranker.training.metrics import auc, auc_per_group
 from schemas.features import PARTS
 from udfs.arrays import column_matrix
 from udfs.batches import Batches
 from udfs.workers import shipped, use_task_cores
 
+PART_AUC_SCHEMA = "task STRING, auc DOUBLE"
 USER_AUC_SCHEMA = "slice STRING, task STRING, model STRING, user_id STRING, auc DOUBLE, impressions LONG"
 
 
@@ -61,6 +62,21 @@ def _tensors(batch: pa.RecordBatch, ranker: Ranker) -> dict[str, torch.Tensor]:
         values = column_matrix(column, PARTS.get(name, ())) if several else column.to_numpy(zero_copy_only=False)
         tensors[name] = torch.from_numpy(np.array(values))
     return tensors
+
+
+def part_aucs(tasks: Sequence[str], model: str) -> Callable[[pa.Table], pa.Table]:
+    """Makes the function for ``groupBy(part).applyInArrow`` that measures the AUC of each task in a part of the users.
+
+    Args:
+        tasks: names of the tasks; the labels are in columns ``label_<task>``.
+        model: name of the model; its scores are in columns ``<model>_<task>``.
+    """
+
+    def run(part: pa.Table) -> pa.Table:
+        found = [auc(part[f"label_{task}"].to_numpy(), part[f"{model}_{task}"].to_numpy()) for task in tasks]
+        return pa.table({"task": list(tasks), "auc": pa.array(found, pa.float64(), from_pandas=True)})
+
+    return run
 
 
 def user_aucs(tasks: Sequence[str], models: Sequence[str]) -> Callable[[pa.Table], pa.Table]:

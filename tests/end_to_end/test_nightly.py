@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs import build_examples, mine_pairs, nightly, score, sql
+from jobs import build_examples, mine_pairs, nightly, publish, rollback, score, sql
 from lake.command import main
 from lake.execution import run_job
 from lake.run import Lake
@@ -58,8 +58,15 @@ class World:
     def settings(self) -> list[str]:
         return [part for assignment in generate.SMALL for part in ("--set", assignment)]
 
-    def night(self, *more: str) -> Night:
-        return self.capsys_run(["--warehouse", str(self.warehouse), *self.inputs, *self.settings(), *more])
+    def night(self, *more: str, code: int = 0) -> Night:
+        """Runs the nightly, which has to end with an exit code."""
+        return self.capsys_run(["--warehouse", str(self.warehouse), *self.inputs, *self.settings(), *more], code)
+
+    def seen(self, spark: SparkSession) -> str:
+        """The run_id of the night that readers see."""
+        current = Lake(spark, load_settings(), str(self.warehouse)).published.current()
+        assert current is not None
+        return current.run_id
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +76,13 @@ def world(spark: SparkSession, smollm: Path, tmp_path_factory: pytest.TempPathFa
     inputs = ["--interactions", log, "--items", items, "--rename", generate.RENAME]
     inputs += ["--set", f"language_model.model={smollm}"]
 
-    def run(arguments: list[str]) -> Night:
+    def run(arguments: list[str], expected: int) -> Night:
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main(nightly.COMMAND, arguments)
-        assert code == 0, err.getvalue()[-3000:]
-        return Night(json.loads(out.getvalue().strip().splitlines()[-1]), err.getvalue())
+        assert code == expected, err.getvalue()[-3000:]
+        lines = out.getvalue().strip().splitlines()
+        return Night(json.loads(lines[-1]) if lines else {}, err.getvalue())
 
     made = World(folder, folder / "warehouse", inputs, run)
     first = made.night()
@@ -307,7 +315,9 @@ def test_new_items_get_codes_and_no_other_code_moves(world: World) -> None:
     path = world.folder / "grown.csv"
     items.to_csv(path, index=False)
     copy.inputs = [str(path) if part.endswith("items.csv") else part for part in map(str, world.inputs)]
-    night = copy.night("--until", "assign_semantic_ids", "--set", 'mine.user2item.model="none"')
+    copy.night("--only", "ingest")
+    night = copy.night("--from", "embed_items", "--until", "assign_semantic_ids")
+    assert "mine_pairs" not in night.log
     assert night.closing["metrics"]["embed.contents"] == 2
     assert "codebook" in night.closing["outputs"]
     after = copy.read("semantic_ids").set_index("item_id")
@@ -318,13 +328,37 @@ def test_new_items_get_codes_and_no_other_code_moves(world: World) -> None:
     assert after.loc["wine_0_0", "assigned_at"] > before.loc["wine_0_0", "assigned_at"]
 
 
-def test_only_what_a_setting_touches_runs_again(world: World) -> None:
+def test_only_what_a_setting_touches_runs_again_and_the_gate_holds_it_back(world: World, spark: SparkSession) -> None:
     copy = world.copy("tuned")
-    log = copy.night("--set", "ranker.max_epochs=1").log
+    first = copy.seen(spark)
+    tuned = ["--set", "ranker.max_epochs=1", "--set", "gate.least_rows=1.5"]
+    plan = copy.night(*tuned, "--dry-run").log
+    assert re.search(r"^build_examples +7,\d{3} +- +up to date$", plan, flags=re.MULTILINE)
+    assert re.search(r"^train_ranker +14,\d{3} +0\.\d  settings changed$", plan, flags=re.MULTILINE)
+    assert re.search(r"^evaluate +14,\d{3} +0\.\d  after train_ranker$", plan, flags=re.MULTILINE)
+    log = copy.night(*tuned, code=3).log
     statuses = dict(re.findall(r"^(\w+) +(done|skipped) ", log, flags=re.MULTILINE))
-    assert [job for job, status in statuses.items() if status == "done"] == ["train_ranker", "evaluate", "report"]
+    done = [job for job, status in statuses.items() if status == "done"]
+    assert done == ["train_ranker", "evaluate", "publish_views", "report"]
+    last = log.strip().splitlines()[-1]
+    assert re.match(r"nightly: night \S+ is held back: table interactions has 7,\d{3} rows, and 7,\d{3} in the", last)
+    assert copy.seen(spark) == first
     page = (copy.warehouse / "report.html").read_text()
     assert re.search(r"[+-]0\.\d{4} (better|worse|same)", page), "the report compares with the night before"
+    assert "Held back: readers do not see the newest night" in page
+    assert "gate.least_rows = 1.5" in page
+    held = re.findall(r"night (\S+) is held back", last)[0]
+    assert copy.night(*tuned, code=3).closing == {}, "until somebody decides"
+    ranker = json.loads((copy.warehouse / "published.json").read_text())["artifacts"]["ranker"]["version"]
+    assert main(publish.COMMAND, ["--warehouse", str(copy.warehouse), held]) == 0
+    assert copy.seen(spark) == held
+    pointer = json.loads((copy.warehouse / "published.json").read_text())
+    assert pointer["artifacts"]["ranker"]["version"] != ranker
+    items = pointer["tables"]["items"]
+    assert len(deltalake.DeltaTable(items["path"].removeprefix("file:"), version=items["version"]).to_pandas()) == 120
+    assert main(rollback.COMMAND, ["--warehouse", str(copy.warehouse)]) == 0
+    assert copy.seen(spark) == first
+    assert json.loads((copy.warehouse / "published.json").read_text())["artifacts"]["ranker"]["version"] == ranker
 
 
 def test_the_report_is_one_page_that_needs_nothing_else(world: World) -> None:

@@ -55,7 +55,7 @@ def test_jobs_name_tables_and_artifacts_that_there_are() -> None:
         assert {*job.consults} <= tables | kinds, job.name
     written = [table for job in declared_jobs() for table in job.writes]
     assert len(written) == len(set(written)), "two jobs write one table"
-    assert set(written) | {"metrics", "runs"} == tables
+    assert set(written) | {"metrics", "runs", "locks"} == tables
 
 
 def test_a_job_comes_after_those_that_change_what_it_reads() -> None:

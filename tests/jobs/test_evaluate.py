@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import numpy as np
+import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.evaluate import auc_of, slices_of
+from jobs.evaluate import auc_half_widths, auc_of, slices_of
+from models.ranker.training.metrics import auc
 
 
 def test_a_task_that_follows_is_measured_given_the_other(spark: SparkSession) -> None:
@@ -24,3 +27,26 @@ def test_a_task_that_follows_is_measured_given_the_other(spark: SparkSession) ->
     assert auc_of(slices["test/after_click"], "order", "m") == 1
     assert auc_of(slices["test/after_click"], "order", "popular") == 0
     assert auc_of(slices["test/after_click"], "click", "m") is None
+
+
+def test_the_interval_of_the_auc_is_one_over_users(spark: SparkSession) -> None:
+    """Users are alike within and differ among each other; over many draws of users the interval holds the true AUC."""
+    generator = np.random.default_rng(0)
+    users, each = 200, 10
+    labels = np.tile([1, 0], users * each // 2)
+    shifts = np.repeat(generator.normal(size=users), each)
+    scores = 0.5 * labels + shifts + 0.1 * generator.normal(size=users * each)
+    rows = pd.DataFrame(
+        {"user_id": [f"u{i // each}" for i in range(users * each)], "label_click": labels, "m_click": scores}
+    )
+    half = auc_half_widths(spark.createDataFrame(rows), ["click"], "m")["click"]
+    draws = [
+        auc(
+            labels,
+            0.5 * labels + np.repeat(generator.normal(size=users), each) + 0.1 * generator.normal(size=users * each),
+        )
+        for _ in range(300)
+    ]
+    assert 1.96 * np.std(draws) == pytest.approx(half, rel=0.5)
+    one_class = rows.assign(label_click=1)
+    assert auc_half_widths(spark.createDataFrame(one_class), ["click"], "m") == {}

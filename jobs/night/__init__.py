@@ -1,0 +1,1 @@
+"""Parts of jobs that judge and publish a whole night."""

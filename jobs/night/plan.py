@@ -1,0 +1,131 @@
+"""Chooses the jobs of a nightly, and foresees what they would do."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from lake.declaration import Job
+from lake.ledger import RunRecord
+from lake.run import Lake
+from lake.staleness import why_stale
+from schemas.errors import UserError
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The jobs of a nightly.
+
+    Attributes:
+        jobs: the jobs that run if they are stale, in order.
+        wanted: names of the jobs that run in any case, each with the option that says so.
+    """
+
+    jobs: tuple[Job, ...]
+    wanted: Mapping[str, str]
+
+
+def chosen(jobs: Sequence[Job], options: argparse.Namespace) -> Choice:
+    """The jobs that the options ``--from``, ``--only``, ``--until`` and ``--force`` choose.
+
+    Args:
+        jobs: all jobs of the nightly, in order.
+        options: the command line.
+
+    Raises:
+        UserError: an option names no job of the nightly, or the options contradict each other.
+    """
+    names = [job.name for job in jobs]
+    for flag, name in (("--from", options.from_job), ("--only", options.only), ("--until", options.until)):
+        if name is not None and name not in names:
+            raise UserError(f"{flag} {name}: no such job; the jobs are {', '.join(names)}")
+    if options.only is not None and (options.from_job or options.until):
+        raise UserError(f"--only {options.only} is one job; leave out --from and --until")
+    first = names.index(options.from_job or options.only or names[0])
+    last = names.index(options.until or options.only or names[-1])
+    if first > last:
+        raise UserError(
+            f"--from {options.from_job} comes after --until {options.until}; the order is {', '.join(names)}"
+        )
+    taken = tuple(jobs[first : last + 1])
+    if options.force:
+        return Choice(taken, {job.name: "--force" for job in taken})
+    flag = "--only" if options.only else "--from"
+    return Choice(taken, {name: flag for name in (options.from_job, options.only) if name is not None})
+
+
+def why_to_run(lake: Lake, job: Job, last: RunRecord | None, wanted: str | None) -> str | None:
+    """Why the nightly runs a job; None if it need not.
+
+    Args:
+        lake: Spark and the warehouse.
+        job: the job.
+        last: the job's newest successful run; None if there is none.
+        wanted: the option that asks for the job in any case; None if none does.
+    """
+    names_no_files = job.source_files is not None and not job.source_files(lake.settings)
+    if names_no_files and last is not None:
+        return None
+    return wanted or why_stale(lake, job, last)
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What the nightly would do with a job.
+
+    Attributes:
+        job: name of the job.
+        why: why it would run; None if it would not.
+        rows: rows of the largest table that it reads; None if it reads none that exists.
+        minutes: median duration of its last runs; None if it never ran.
+    """
+
+    job: str
+    why: str | None
+    rows: int | None
+    minutes: float | None
+
+
+def foreseen(lake: Lake, choice: Choice) -> list[Foreseen]:
+    """What each job would do if the nightly started now.
+
+    A job behind one that runs is taken to run too if it reads what the other writes; in the night itself it does not if
+    nothing changed there.
+
+    Args:
+        lake: Spark and the warehouse.
+        choice: the jobs.
+    """
+    last, seconds = lake.ledger.last_done(), lake.ledger.usual_seconds()
+    rows: dict[str, int | None] = {}
+    changed_by: dict[str, str] = {}
+    plan = []
+    for job in choice.jobs:
+        why = why_to_run(lake, job, last.get(job.name), choice.wanted.get(job.name))
+        before = sorted({changed_by[name] for name in job.inputs if name in changed_by})
+        if why is None and before:
+            why = f"after {', '.join(before)}"
+        if why is not None:
+            changed_by |= dict.fromkeys((*job.updates, *job.writes, *job.makes), job.name)
+        for table in {*job.reads, *job.updates} - {*rows}:
+            rows[table] = lake.warehouse.read(table).count() if lake.warehouse.exists(table) else None
+        counts = [count for table in (*job.reads, *job.updates) if (count := rows[table]) is not None]
+        spent = seconds.get(job.name)
+        minutes = None if why is None or spent is None else spent / 60
+        plan.append(Foreseen(job.name, why, max(counts, default=None), minutes))
+    return plan
+
+
+def as_text(plan: Sequence[Foreseen]) -> str:
+    """The plan as a table."""
+    lines = [f"{'job':<22}{'rows read':>12}{'minutes':>9}  why"]
+    for row in plan:
+        counted = "-" if row.rows is None else f"{row.rows:,}"
+        minutes = "-" if row.minutes is None else f"{row.minutes:.1f}"
+        lines.append(f"{row.job:<22}{counted:>12}{minutes:>9}  {row.why or 'up to date'}")
+    total = sum(row.minutes or 0.0 for row in plan)
+    unknown = [row.job for row in plan if row.why is not None and row.minutes is None]
+    tail = f", and those of {', '.join(unknown)}, which never ran here" if unknown else ""
+    lines.append(f"{'all':<22}{'':>12}{total:>9.1f}  minutes, as jobs took before{tail}")
+    return "\n".join(lines)

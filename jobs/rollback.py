@@ -1,0 +1,27 @@
+"""Withdraws the published night, so that readers see the one before it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from jobs.night.views import show
+from lake.command import Command, main
+from lake.run import Lake
+
+
+def command(lake: Lake, _: argparse.Namespace) -> dict[str, Any]:
+    """Withdraws the night that readers see; a second call goes back one night further.
+
+    Raises:
+        UserError: no earlier night is published, or some of its files were removed.
+    """
+    night = lake.published.withdraw()
+    show(lake, night)
+    return {"job": "rollback", "status": "done", "run_id": night.run_id, "outputs": dict(night.versions), "metrics": {}}
+
+
+COMMAND = Command(name="rollback", description=__doc__ or "", run=command)
+
+if __name__ == "__main__":
+    raise SystemExit(main(COMMAND))

@@ -1,0 +1,138 @@
+"""The record of published nights: which versions of tables and artifacts readers see."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from pyspark.sql import functions as F
+
+from lake.frames import frame_of
+from lake.warehouse import Warehouse
+from schemas.errors import UserError
+from schemas.tables import PUBLISHED
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+POINTER = "published.json"
+"""File of a warehouse that tells readers outside Spark what is published."""
+
+HELD_BACK = "held back"
+WITHDRAWN = "withdrawn"
+BY_HAND = "by hand"
+PASSED = "passed"
+
+
+@dataclass(frozen=True)
+class Night:
+    """One row of ``published``, see :data:`schemas.tables.PUBLISHED`."""
+
+    run_id: str
+    published_at: datetime | None
+    versions: Mapping[str, str]
+    verdict: str
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether the gate held the night back and nobody published it since."""
+        return self.published_at is None and self.verdict.startswith(HELD_BACK)
+
+
+class Published:
+    """Reads and writes ``published``. Each change is one commit, after which every new reader sees the other night."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+
+    def nights(self) -> list[Night]:
+        """All nights that were judged, oldest first. Driver memory: one row a night."""
+        if not self._warehouse.exists(PUBLISHED.name):
+            return []
+        since = F.unix_micros("published_at").alias("since")  # collected times would be in the host's own time zone
+        rows = self._warehouse.read(PUBLISHED.name).select("run_id", since, "versions", "verdict").orderBy("run_id")
+        return [
+            Night(run_id, None if micros is None else EPOCH + timedelta(microseconds=micros), versions, verdict)
+            for run_id, micros, versions, verdict in rows.collect()
+        ]
+
+    def current(self) -> Night | None:
+        """The night that readers see; None before the first one is published."""
+        seen = [(night.published_at, night) for night in self.nights() if night.published_at is not None]
+        return max(seen, key=lambda pair: pair[0])[1] if seen else None
+
+    def record(self, night: Night) -> int:
+        """Writes a night, in one commit.
+
+        Returns:
+            The version of the table ``published``.
+        """
+        row = (night.run_id, night.published_at, dict(night.versions), night.verdict)
+        rows = frame_of(self._warehouse.spark, [row], PUBLISHED.schema).coalesce(1)
+        version = self._warehouse.merge(PUBLISHED, rows, compare=["published_at", "verdict"])
+        assert version is not None
+        return version
+
+    def publish(self, run_id: str, now: datetime) -> Night:
+        """Makes a night the one that readers see.
+
+        Args:
+            run_id: the night.
+            now: the time, UTC.
+
+        Raises:
+            UserError: there is no such night, or one of its versions is no longer there.
+        """
+        nights = {night.run_id: night for night in self.nights()}
+        if run_id not in nights:
+            known = ", ".join([*nights][-5:]) or "none"
+            raise UserError(f"publish {run_id}: table published has no such night; the newest are {known}")
+        night = replace(nights[run_id], published_at=now, verdict=BY_HAND)
+        self._assert_readable(night)
+        self.record(night)
+        return night
+
+    def withdraw(self) -> Night:
+        """Withdraws the night that readers see, so that they see the one before it.
+
+        Returns:
+            The night that readers see now.
+
+        Raises:
+            UserError: there is no earlier night, or one of its versions is no longer there.
+        """
+        current = self.current()
+        earlier = [n for n in self.nights() if n.published_at is not None and current and n.run_id != current.run_id]
+        if current is None or not earlier:
+            raise UserError("rollback: no other night is published that readers could go back to")
+        before = max(earlier, key=lambda night: (night.published_at, night.run_id))
+        self._assert_readable(before)
+        self.record(replace(current, published_at=None, verdict=WITHDRAWN))
+        return before
+
+    def _assert_readable(self, night: Night) -> None:
+        for name, version in night.versions.items():
+            if version.isdigit() and not self._warehouse.has_version(name, int(version)):
+                raise UserError(
+                    f"night {night.run_id}: table {name} is no longer there in version {version}, which was removed by"
+                    " VACUUM or by hand; publish a later night"
+                )
+
+    def write_pointer(self, night: Night, artifacts_root: str) -> None:
+        """Writes :data:`POINTER`: the night, and the path and version of each of its tables and artifacts.
+
+        Args:
+            night: the night that readers see.
+            artifacts_root: folder of the artifacts.
+        """
+        root = self._warehouse.root
+        tables = {n: {"path": f"{root}/{n}", "version": int(v)} for n, v in night.versions.items() if v.isdigit()}
+        artifacts = {
+            kind: {"path": f"{artifacts_root}/{kind}/{version}", "version": version}
+            for kind, version in night.versions.items()
+            if not version.isdigit()
+        }
+        at = night.published_at.isoformat() if night.published_at else None
+        content = {"run_id": night.run_id, "published_at": at, "tables": tables, "artifacts": artifacts}
+        self._warehouse.files_system.write_text(f"{root}/{POINTER}", json.dumps(content, indent=1, sort_keys=True))

@@ -1,0 +1,64 @@
+"""Two nightlies on one warehouse."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+
+import pytest
+
+from lake.night_lock import FOLDER, NightLock
+from lake.run import Lake
+from schemas.errors import QarmError, UserError
+from schemas.sections import NightlySettings
+from schemas.tables import LOCKS
+
+SETTINGS = NightlySettings(heartbeat_seconds=0.1, expires_seconds=1.0)
+
+
+def lock(lake: Lake, run_id: str, settings: NightlySettings = SETTINGS) -> NightLock:
+    return NightLock(lake.warehouse, run_id, settings)
+
+
+def test_the_second_is_told_who_holds_it_and_comes_in_afterwards(make_lake: Callable[..., Lake]) -> None:
+    lake = make_lake()
+    with lock(lake, "first") as held:
+        time.sleep(1.5)  # longer than it takes to expire, but it gives signs of life
+        host = socket.gethostname()
+        with pytest.raises(
+            UserError, match=rf"run first on host {host} holds .* since 20.* UTC; its last sign of life"
+        ):
+            lock(lake, "second").__enter__()
+        held.assert_held()
+    with lock(lake, "second") as held:
+        held.assert_held()
+        signs = [file.name for file in lake.files.list(f"{lake.warehouse.root}/{FOLDER}")]
+        assert signs == ["second"]
+    assert lock(lake, "third").holder() is None
+    assert lake.files.list(f"{lake.warehouse.root}/{FOLDER}") == []
+
+
+def test_a_dead_one_is_replaced_and_stops_if_it_was_only_silent(make_lake: Callable[..., Lake]) -> None:
+    lake = make_lake()
+    silent = lock(lake, "silent", NightlySettings(heartbeat_seconds=100, expires_seconds=300))
+    silent.__enter__()
+    time.sleep(1.2)
+    with lock(lake, "next") as held:
+        held.assert_held()
+        with pytest.raises(QarmError, match=r"silent was silent for longer .* next on "):
+            silent.assert_held()
+        silent.__exit__(None, None, None)
+        held.assert_held()
+    assert lock(lake, "any").holder() is None
+
+
+def test_of_two_that_start_at_once_one_gets_it(make_lake: Callable[..., Lake]) -> None:
+    """Both look when nobody holds it; Delta lets one commit."""
+    lake = make_lake()
+    first, second = lock(lake, "first"), lock(lake, "second")
+    lake.warehouse.create(LOCKS)
+    assert first.holder() is None
+    assert second.holder() is None
+    assert first._take(None)
+    assert not second._take(None)

@@ -1,0 +1,126 @@
+"""The record of published nights, and what readers see by it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from lake.published import BY_HAND, PASSED, WITHDRAWN, Night
+from lake.run import Lake
+from lake.views import bring_into_scope, publish_view
+from schemas.contract import Column, Contract
+from schemas.errors import UserError
+
+NOON = datetime(2025, 1, 1, 12, tzinfo=UTC)
+THINGS = Contract("things", "Things", (Column("n", "INT", "A number"),))
+NAMES = Contract("names", "Names", (Column("n", "INT", "A number"),))
+JOINED = "SELECT t.n, x.n AS named FROM {things} t JOIN {names} x ON true"
+
+
+@pytest.fixture(params=["folder", "catalog"])
+def lake(
+    request: pytest.FixtureRequest, spark: SparkSession, make_lake: Callable[..., Lake], tmp_path: Path
+) -> Iterator[Lake]:
+    if request.param == "folder":
+        yield make_lake()
+        return
+    name = f"published_{tmp_path.name.replace('-', '_')}"
+    spark.sql(f"CREATE SCHEMA spark_catalog.{name}")
+    yield make_lake(location=f"spark_catalog.{name}")
+    spark.sql("USE spark_catalog.default")
+
+
+def night(lake: Lake, number: int, published: bool = True, tables: tuple[Contract, ...] = (THINGS, NAMES)) -> Night:
+    """Writes the tables anew, and records the night."""
+    versions = {"ranker": f"ranker-{number}"}
+    for contract in tables:
+        rows = lake.spark.sql(f"SELECT {number} AS n")
+        versions[contract.name] = str(lake.warehouse.overwrite(contract, rows))
+    at = NOON + timedelta(days=number) if published else None
+    made = Night(f"run-{number}", at, versions, PASSED if published else "held back: few rows")
+    lake.published.record(made)
+    return made
+
+
+def test_readers_see_the_newest_published_night(make_lake: Callable[..., Lake]) -> None:
+    lake = make_lake()
+    assert lake.published.current() is None
+    first = night(lake, 1, tables=())
+    second = night(lake, 2, published=False, tables=())
+    assert lake.published.nights() == [first, second]
+    assert second.is_held_back
+    assert lake.published.current() == first
+    shown = lake.published.publish("run-2", NOON + timedelta(days=9))
+    assert lake.published.current() == shown
+    assert (shown.verdict, shown.is_held_back) == (BY_HAND, False)
+    assert lake.published.withdraw() == first
+    assert lake.published.current() == first
+    assert [n.verdict for n in lake.published.nights()] == [PASSED, WITHDRAWN]
+    with pytest.raises(UserError, match="no other night is published"):
+        lake.published.withdraw()
+    with pytest.raises(UserError, match="has no such night; the newest are run-1, run-2"):
+        lake.published.publish("run-3", NOON)
+
+
+def test_a_night_whose_files_were_removed_is_not_shown(make_lake: Callable[..., Lake]) -> None:
+    lake = make_lake()
+    first = night(lake, 1)
+    night(lake, 2)
+    file = lake.warehouse.read("names", int(first.versions["names"])).inputFiles()[0]
+    lake.files.delete(file)
+    with pytest.raises(UserError, match="table names is no longer there in version"):
+        lake.published.withdraw()
+    assert lake.published.current().run_id == "run-2"  # type: ignore[union-attr]
+
+
+def test_a_session_stays_with_the_night_it_began_with(lake: Lake) -> None:
+    first = night(lake, 1)
+    names = bring_into_scope(lake.warehouse, ["things", "names"], first.versions)
+    assert {"things", "names"} <= set(names)
+    second = night(lake, 2)
+    assert [row.n for row in lake.spark.table("things").collect()] == [1]
+    bring_into_scope(lake.warehouse, ["things", "names"], second.versions)
+    assert [row.n for row in lake.spark.table("things").collect()] == [2]
+
+
+def test_a_view_shows_one_night_whatever_is_written(lake: Lake) -> None:
+    first = night(lake, 1)
+
+    def seen() -> list[tuple[int, int]]:
+        if lake.warehouse.in_catalog:
+            rows = lake.spark.table(f"{lake.location}.joined")
+        else:
+            bring_into_scope(lake.warehouse, ["things", "names"], lake.published.current().versions)  # type: ignore[union-attr]
+            rows = lake.spark.table("joined")
+        return [tuple(row) for row in rows.collect()]
+
+    def show(shown: Night) -> None:
+        publish_view(lake.warehouse, "joined", JOINED, tables=["things", "names"], versions=shown.versions)
+
+    show(first)
+    assert seen() == [(1, 1)]
+    held = night(lake, 2, published=False)
+    assert seen() == [(1, 1)]
+    show(lake.published.publish(held.run_id, NOON + timedelta(days=3)))
+    assert seen() == [(2, 2)]
+    show(lake.published.withdraw())
+    assert seen() == [(1, 1)]
+
+
+def test_readers_outside_spark_find_paths_and_versions(make_lake: Callable[..., Lake]) -> None:
+    lake = make_lake()
+    made = night(lake, 1)
+    lake.published.write_pointer(made, lake.artifacts.root)
+    told = json.loads(lake.files.read_text(f"{lake.warehouse.root}/published.json"))
+    assert told["run_id"] == "run-1"
+    assert told["published_at"] == "2025-01-02T12:00:00+00:00"
+    assert told["tables"]["things"] == {
+        "path": f"{lake.warehouse.root}/things",
+        "version": int(made.versions["things"]),
+    }
+    assert told["artifacts"]["ranker"]["path"].endswith("_artifacts/ranker/ranker-1")
