@@ -176,10 +176,8 @@ def test_pairs_of_the_future_are_unlearned(aligned: Lake) -> None:
 
 
 def test_a_loss_that_is_no_number_is_told_in_one_line(asked: Lake) -> None:
-    """The line comes from a process of Spark's distributor; tests/models/llm has the check itself."""
-    wild = ["align.learning_rate=1e30", "align.warmup_share=0.0", "align.processes=2"]
     with pytest.raises(UserError, match=r"lower align\.learning_rate"):
-        run(asked, align_encoder.JOB, *wild)
+        run(asked, align_encoder.JOB, "align.learning_rate=1e30", "align.warmup_share=0.0")
     assert asked.artifacts.latest("aligned_model") is None
 
 

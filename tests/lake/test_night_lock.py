@@ -14,7 +14,7 @@ from schemas.errors import QarmError, UserError
 from schemas.sections import NightlySettings
 from schemas.tables import LOCKS
 
-SETTINGS = NightlySettings(heartbeat_seconds=0.1, expires_seconds=1.0)
+SETTINGS = NightlySettings(heartbeat_seconds=0.1, expires_seconds=0.6)
 
 
 def lock(lake: Lake, run_id: str, settings: NightlySettings = SETTINGS) -> NightLock:
@@ -24,7 +24,7 @@ def lock(lake: Lake, run_id: str, settings: NightlySettings = SETTINGS) -> Night
 def test_the_second_is_told_who_holds_it_and_comes_in_afterwards(make_lake: Callable[..., Lake]) -> None:
     lake = make_lake()
     with lock(lake, "first") as held:
-        time.sleep(1.5)  # longer than it takes to expire, but it gives signs of life
+        time.sleep(0.8)  # longer than it takes to expire, but it gives signs of life
         host = socket.gethostname()
         with pytest.raises(
             UserError, match=rf"run first on host {host} holds .* since 20.* UTC; its last sign of life"
@@ -43,7 +43,7 @@ def test_a_dead_one_is_replaced_and_stops_if_it_was_only_silent(make_lake: Calla
     lake = make_lake()
     silent = lock(lake, "silent", NightlySettings(heartbeat_seconds=100, expires_seconds=300))
     silent.__enter__()
-    time.sleep(1.2)
+    time.sleep(0.7)
     with lock(lake, "next") as held:
         held.assert_held()
         with pytest.raises(QarmError, match=r"silent was silent for longer .* next on "):
