@@ -1,6 +1,7 @@
 # make demo   the whole nightly on a bundled real data set
-# make test   every test, without those of make clusters
+# make test   every test, without those of make clusters and make faults
 # make clusters   the tests on clusters: a Spark standalone master with two workers
+# make faults   nights that are killed again and again
 # make test-fast   those that need no Spark
 # make lint   ruff, mypy, import-linter
 # make bench  the benchmarks behind docs/benchmarks.md
@@ -16,7 +17,7 @@ BENCHMARKS := threads ingest encoder_layers mine_pairs codes align_encoder searc
 TWO_PROCESSES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 DEMO_SET := $(if $(HOUSEHOLDS),--set demo.households=$(HOUSEHOLDS))
 
-.PHONY: setup java demo test test-fast clusters lint format bench clean
+.PHONY: setup java demo test test-fast clusters faults lint format bench clean
 
 setup: java $(STAMP)
 
@@ -39,10 +40,13 @@ demo: setup
 	@echo "tables: ./spark-submit.sh sql -e \"SELECT sid, count(*) FROM semantic_ids GROUP BY sid ORDER BY 2 DESC LIMIT 5\"" >&2
 
 test: setup
-	$(BIN)/python -m pytest -m "not cluster" $(TWO_PROCESSES)
+	$(BIN)/python -m pytest -m "not cluster and not faults" $(TWO_PROCESSES)
 
 clusters: setup
 	$(BIN)/python -m pytest -m cluster
+
+faults: setup
+	$(BIN)/python -m pytest -m faults -s
 
 test-fast: $(STAMP)
 	$(BIN)/python -m pytest -m "not spark" $(TWO_PROCESSES)

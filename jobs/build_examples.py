@@ -98,7 +98,7 @@ def steps(run: Run) -> None:
         rows = with_counts(examples, positives, items, 2 * _cores(run)).select(*contract.names)
         # Sorted by hash, so that a reader of a few row groups sees mixed users and times.
         run.overwrite(contract, rows.sortWithinPartitions("example_id"))
-    run.lake.artifacts.prune("search_index", INDEXES_KEPT)
+    run.prune("search_index", INDEXES_KEPT)
     for frame in (examples, items):
         frame.unpersist()
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,15 +133,28 @@ class Artifacts:
         found = (self.get(kind, version) for version in reversed(self.versions(kind)))
         return next((artifact for artifact in found if artifact.made_by(recipe, may_lack_newer_settings)), None)
 
-    def prune(self, kind: str, keep: int) -> None:
-        """Removes all but the newest versions of a kind.
+    def prune(self, kind: str, keep: int, spare: Collection[str] = ()) -> list[str]:
+        """Removes all but the newest versions of a kind, and what uploads that were cut off left behind.
 
         Args:
             kind: kind of artifact.
             keep: number of versions to keep, at least 1.
+            spare: further versions to keep.
+
+        Returns:
+            The versions that were removed.
         """
-        for version in self.versions(kind)[: -max(keep, 1)]:
+        complete = self.versions(kind)
+        newest = complete[-1] if complete else ""
+        unfinished = [f.name for f in self._files.list(f"{self.root}/{kind}") if f.is_folder and f.name < newest]
+        old = {*complete[: -max(keep, 1)], *unfinished} - {*complete[-max(keep, 1) :], *spare}
+        for version in sorted(old):
             self._files.delete(f"{self.root}/{kind}/{version}")
+        return sorted(old)
+
+    def kinds(self) -> list[str]:
+        """The kinds of artifact that there are."""
+        return [status.name for status in self._files.list(self.root) if status.is_folder]
 
     def require(self, kind: str, made_by: str) -> Artifact:
         """The current version of a kind.

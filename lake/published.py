@@ -59,8 +59,17 @@ class Published:
 
     def current(self) -> Night | None:
         """The night that readers see; None before the first one is published."""
-        seen = [(night.published_at, night) for night in self.nights() if night.published_at is not None]
-        return max(seen, key=lambda pair: pair[0])[1] if seen else None
+        newest = self.kept(1)
+        return newest[0] if newest else None
+
+    def kept(self, count: int) -> list[Night]:
+        """The night that readers see and those published before it, which rollback can go back to.
+
+        Args:
+            count: most nights, at least 1.
+        """
+        seen = [night for night in self.nights() if night.published_at is not None]
+        return sorted(seen, key=lambda night: night.published_at or EPOCH)[-max(count, 1) :]
 
     def record(self, night: Night) -> int:
         """Writes a night, in one commit.
@@ -102,11 +111,10 @@ class Published:
         Raises:
             UserError: there is no earlier night, or one of its versions is no longer there.
         """
-        current = self.current()
-        earlier = [n for n in self.nights() if n.published_at is not None and current and n.run_id != current.run_id]
-        if current is None or not earlier:
+        newest = self.kept(2)
+        if len(newest) < 2:
             raise UserError("rollback: no other night is published that readers could go back to")
-        before = max(earlier, key=lambda night: (night.published_at, night.run_id))
+        before, current = newest
         self._assert_readable(before)
         self.record(replace(current, published_at=None, verdict=WITHDRAWN))
         return before

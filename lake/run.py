@@ -269,6 +269,17 @@ class Run:
         self.inputs[kind] = artifact.version
         return artifact
 
+    def prune(self, kind: str, keep: int) -> None:
+        """Removes old versions of an artifact that the job makes, but none of a night that readers see or may see.
+
+        Args:
+            kind: kind of artifact.
+            keep: number of newest versions to keep.
+        """
+        self._declared(kind, self.job.may_write)
+        nights = self.lake.published.kept(self.settings.nightly.nights_kept)
+        self.lake.artifacts.prune(kind, keep, [version for night in nights for version in night.versions.values()])
+
     def measure(self, name: str, value: float | None, slice: str = "all") -> None:
         """Records a number for ``metrics``, ``runs`` and the job's closing line; NaN is recorded as null."""
         known = value is not None and not math.isnan(value)

@@ -26,8 +26,19 @@ def why_stale(lake: Lake, job: Job, last: RunRecord | None) -> str | None:
     if last is None:
         return "never run"
     now = {name: _now(lake, name) for name in {*job.inputs, *last.output_versions}}
+    for name in job.inputs:
+        now[name] = _unless_only_maintained(lake, name, now[name], last)
     inputs = {name: now[name] or "" for name in job.inputs} | source_versions(lake, job)
     return stale_reason(last, inputs, now, settings_hash=lake.settings.digest(job.sections), code_version=VERSION)
+
+
+def _unless_only_maintained(lake: Lake, name: str, version: str | None, last: RunRecord) -> str | None:
+    """The version of a table that a run knew, if since then only compaction and the like made versions."""
+    known = [v for v in (last.input_versions.get(name), last.output_versions.get(name)) if v and v.isdigit()]
+    if version is None or not version.isdigit() or version in known or not known:
+        return version
+    newest = max(known, key=int)
+    return newest if not lake.warehouse.rows_changed(name, int(newest)) else version
 
 
 def _now(lake: Lake, name: str) -> str | None:

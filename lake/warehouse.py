@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 from urllib.parse import unquote
@@ -70,6 +71,25 @@ retry_on_conflict = retry(
 """Repeats a write that failed because another writer committed to the table meanwhile; nothing was written then."""
 
 LAST_COMMIT = "spark.databricks.delta.lastCommitVersionInSession"
+
+
+MAINTENANCE = ("OPTIMIZE", "VACUUM START", "VACUUM END", "REORG", "COMPUTE STATS", "CLUSTER BY", "SET TBLPROPERTIES")
+"""Operations that Delta records although they leave the rows as they are."""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One commit of a table.
+
+    Attributes:
+        version: the version that it made.
+        at: when, in microseconds since 1970.
+        operation: what it did, as Delta names it.
+    """
+
+    version: int
+    at: int
+    operation: str
 
 
 class Warehouse:
@@ -150,6 +170,16 @@ class Warehouse:
             return False
         there = {file.name for file in self.files_system.walk(f"{self.root}/{name}")}
         return {unquote(file.rsplit("/", 1)[-1]) for file in files} <= there
+
+    def history(self, name: str, since: int) -> list[Commit]:
+        """The commits of a table from a version on, oldest first. Driver memory: one row a commit."""
+        at = F.unix_micros("timestamp").alias("at")
+        rows = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(name)}").select("version", at, "operation")
+        return [Commit(*row) for row in rows.where(F.col("version") >= since).orderBy("version").collect()]
+
+    def rows_changed(self, name: str, since: int) -> bool:
+        """Whether a commit after a version may have changed rows; compaction and VACUUM change none."""
+        return any(commit.operation not in MAINTENANCE for commit in self.history(name, since + 1))
 
     def changes(self, name: str, since: int) -> DataFrame:
         """The change data feed of a table, from a version to the newest.

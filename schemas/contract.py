@@ -58,6 +58,7 @@ class Contract:
         key: columns whose values identify one row; empty if rows have no key.
         checks: constraint names with their SQL conditions. Delta enforces them at every write, also of other programs.
         partition_by: partition columns.
+        cluster_by: columns by which tidy orders the rows (Z-order), so that queries on them read few files.
         properties: further Delta table properties.
     """
 
@@ -67,15 +68,16 @@ class Contract:
     key: tuple[str, ...] = ()
     checks: Mapping[str, str] = field(default_factory=dict)
     partition_by: tuple[str, ...] = ()
+    cluster_by: tuple[str, ...] = ()
     properties: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
         if len(names) != len(set(names)):
             raise ValueError(f"{self.name}: a column is named twice: {names}")
-        unknown = {*self.key, *self.partition_by} - set(names)
+        unknown = {*self.key, *self.partition_by, *self.cluster_by} - set(names)
         if unknown:
-            raise ValueError(f"{self.name}: key or partition columns {sorted(unknown)} are not columns")
+            raise ValueError(f"{self.name}: key, partition or cluster columns {sorted(unknown)} are not columns")
 
     @property
     def names(self) -> list[str]:

@@ -177,10 +177,13 @@ class JudgeSettings(Section):
 
 
 class NightlySettings(Section):
-    """How a nightly shows that it is alive, and when another one may take its place."""
+    """How a nightly shows that it is alive, when another one may take its place, and what is kept of nights."""
 
     heartbeat_seconds: Positive
     expires_seconds: Positive
+    nights_kept: Count
+    artifacts_kept: Count
+    leftovers_days: Positive
 
     @model_validator(mode="after")
     def _beats_before_it_expires(self) -> NightlySettings:

@@ -27,6 +27,7 @@ INTERACTIONS = Contract(
     key=("user_id", "item_id", "event_time", "action"),
     checks={"weight_is_a_number": "weight >= 0 AND NOT isnan(weight)", "date_of_time": "event_date = DATE(event_time)"},
     partition_by=("event_date",),
+    cluster_by=("user_id",),
 )
 
 ITEMS = Contract(
@@ -203,6 +204,7 @@ SEMANTIC_IDS = Contract(
         "sid_is_its_codes": "sid = concat_ws('-', sid_1, sid_2, sid_3, CAST(sid_more AS ARRAY<STRING>))",
         "error_not_negative": "reconstruction_error >= 0",
     },
+    cluster_by=("sid_1", "sid_2", "sid_3"),
     # Codes are compared over months, so every version stays readable; VACUUM also keeps the files of ten years.
     properties={
         "delta.enableChangeDataFeed": "true",

@@ -71,7 +71,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     session.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def own_spark() -> list[str]:
     """For tests that start Spark in processes of their own: options of spark-submit.sh for little data."""
     return ["--conf", f"spark.driver.extraJavaOptions={JVM}"]

@@ -111,7 +111,7 @@ def two_tower_vectors(run: Run, events: DataFrame, features: DataFrame, count: i
         save_two_tower(model, Path(folder))
         recipe = {name: run.version(name) for name in run.job.reads} | {"mine": run.settings.digest(run.job.sections)}
         artifact = run.publish("two_tower", Path(folder), recipe, losses=losses)
-    run.lake.artifacts.prune("two_tower", TOWERS_KEPT)
+    run.prune("two_tower", TOWERS_KEPT)
     run.measure("two_tower.loss", losses[-1])
     run.measure("two_tower.examples", rows)
     return features.mapInArrow(item_vectors(run.lake.artifacts.ship(artifact)), VECTOR_SCHEMA)

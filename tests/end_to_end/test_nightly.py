@@ -348,7 +348,7 @@ def test_only_what_a_setting_touches_runs_again_and_the_gate_holds_it_back(world
     assert "Held back: readers do not see the newest night" in page
     assert "gate.least_rows = 1.5" in page
     held = re.findall(r"night (\S+) is held back", last)[0]
-    assert copy.night(*tuned, code=3).closing == {}, "until somebody decides"
+    assert copy.night(*tuned, "--until", "publish_views", code=3).closing == {}, "until somebody decides"
     ranker = json.loads((copy.warehouse / "published.json").read_text())["artifacts"]["ranker"]["version"]
     assert main(publish.COMMAND, ["--warehouse", str(copy.warehouse), held]) == 0
     assert copy.seen(spark) == held

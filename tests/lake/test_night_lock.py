@@ -12,9 +12,10 @@ from lake.night_lock import FOLDER, NightLock
 from lake.run import Lake
 from schemas.errors import QarmError, UserError
 from schemas.sections import NightlySettings
+from schemas.settings import load_settings
 from schemas.tables import LOCKS
 
-SETTINGS = NightlySettings(heartbeat_seconds=0.1, expires_seconds=0.6)
+SETTINGS = load_settings((), ["nightly.heartbeat_seconds=0.1", "nightly.expires_seconds=0.6"]).nightly
 
 
 def lock(lake: Lake, run_id: str, settings: NightlySettings = SETTINGS) -> NightLock:
@@ -41,7 +42,7 @@ def test_the_second_is_told_who_holds_it_and_comes_in_afterwards(make_lake: Call
 
 def test_a_dead_one_is_replaced_and_stops_if_it_was_only_silent(make_lake: Callable[..., Lake]) -> None:
     lake = make_lake()
-    silent = lock(lake, "silent", NightlySettings(heartbeat_seconds=100, expires_seconds=300))
+    silent = lock(lake, "silent", load_settings((), ["nightly.heartbeat_seconds=40"]).nightly)
     silent.__enter__()
     time.sleep(0.7)
     with lock(lake, "next") as held:

@@ -17,7 +17,7 @@ from pyspark.sql import SparkSession
 
 from tests.jobs.intake.odd import Files, Odd, arrow, check, csv_text, iso, titles_of
 
-TABLES = 5
+TABLES = 3
 """Tables for each way of writing: each is read by several Spark jobs."""
 
 LETTERS = st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\ufeff\ufffd")

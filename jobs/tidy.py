@@ -1,0 +1,76 @@
+"""Compacts tables, and removes old files, artifacts and leftovers that no night which readers may see needs."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections import defaultdict
+from typing import Any
+
+from lake.command import Command, main
+from lake.execution import new_run_id
+from lake.night_lock import FOLDER as SIGNS
+from lake.night_lock import NightLock
+from lake.run import Lake
+from lake.upkeep import compact, files_of, remove_leftovers, vacuum
+from schemas.tables import all_contracts
+
+log = logging.getLogger("qarm")
+
+LEFTOVERS = ("_staging", "_training", SIGNS)
+
+REWRITTEN = ("ranker_examples", "predictions", "candidate_scores", "item_pairs")
+"""Tables that a job writes anew as a whole, in files of a good size: compaction would only double them."""
+
+
+def needed_versions(lake: Lake) -> dict[str, set[str]]:
+    """Versions of tables and artifacts that have to stay: of nights to keep, and of what the jobs read last."""
+    needed: dict[str, set[str]] = defaultdict(set)
+    for night in lake.published.kept(lake.settings.nightly.nights_kept):
+        for name, version in night.versions.items():
+            needed[name].add(version)
+    for record in lake.ledger.last_done().values():
+        for name, version in {*record.input_versions.items(), *record.output_versions.items()}:
+            needed[name].add(version)
+    return needed
+
+
+def command(lake: Lake, _: argparse.Namespace) -> dict[str, Any]:
+    """Tidies the warehouse; no nightly runs meanwhile.
+
+    Raises:
+        UserError: a nightly is at work on the warehouse.
+    """
+    settings, metrics = lake.settings.nightly, dict[str, float]()
+    run_id = new_run_id()
+    with NightLock(lake.warehouse, run_id, settings):
+        needed = needed_versions(lake)
+        for contract in all_contracts(lake.settings.ranking.task_names):
+            name = contract.name
+            if not lake.warehouse.exists(name):
+                continue
+            before = files_of(lake.warehouse, name)
+            if name not in REWRITTEN:
+                compact(lake.warehouse, contract)
+            hours = vacuum(lake.warehouse, contract, [int(v) for v in needed[name] if v.isdigit()])
+            after = files_of(lake.warehouse, name)
+            log.info(
+                "tidy: %s: %d files before, %d after; old files kept for %d h", name, before.count, after.count, hours
+            )
+            metrics |= {
+                f"tidy.files_before/{name}": float(before.count),
+                f"tidy.files_after/{name}": float(after.count),
+            }
+        for kind in lake.artifacts.kinds():
+            removed = lake.artifacts.prune(kind, settings.artifacts_kept, needed[kind])
+            metrics[f"tidy.artifacts_removed/{kind}"] = float(len(removed))
+        for folder in LEFTOVERS:
+            old = remove_leftovers(lake.files, f"{lake.warehouse.root}/{folder}", settings.leftovers_days)
+            metrics[f"tidy.leftovers_removed/{folder}"] = float(len(old))
+    return {"job": "tidy", "status": "done", "run_id": run_id, "outputs": {}, "metrics": metrics}
+
+
+COMMAND = Command(name="tidy", description=__doc__ or "", run=command)
+
+if __name__ == "__main__":
+    raise SystemExit(main(COMMAND))

@@ -1,0 +1,117 @@
+"""Keeps a warehouse small and quick to read: compaction, VACUUM, and the removal of what failed runs left behind."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lake.hadoop import HadoopFiles
+from lake.warehouse import Warehouse, retry_on_conflict
+from schemas.contract import Contract
+
+log = logging.getLogger("qarm")
+
+HOUR = 3600 * 1_000_000
+DELTAS_HOURS = 7 * 24
+"""Delta's own retention of files that no version needs any more, if a table sets none."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """Data files of a table in its newest version."""
+
+    count: int
+    bytes: int
+
+
+def files_of(warehouse: Warehouse, name: str) -> Files:
+    """The number and size of a table's data files."""
+    detail = warehouse.spark.sql(f"DESCRIBE DETAIL {warehouse.identifier(name)}").select("numFiles", "sizeInBytes")
+    count, size = detail.collect()[0]
+    return Files(int(count), int(size))
+
+
+@retry_on_conflict
+def compact(warehouse: Warehouse, contract: Contract) -> None:
+    """Rewrites small files into large ones, ordered by the contract's ``cluster_by`` (Z-order).
+
+    The rows stay the same, so no job becomes stale. A commit of another writer meanwhile makes it start again.
+    """
+    order = f" ZORDER BY ({', '.join(contract.cluster_by)})" if contract.cluster_by else ""
+    warehouse.sql_on(contract, f"OPTIMIZE {{table}}{order}")
+
+
+def hours_to_keep(warehouse: Warehouse, name: str, versions: Iterable[int]) -> int:
+    """For how many hours VACUUM must keep the files that a table no longer needs.
+
+    A version's files are needed until the next version replaces them. So the files of the oldest version that has to
+    stay readable are those that were replaced at the commit after it, or later.
+
+    Args:
+        warehouse: the warehouse.
+        name: the table.
+        versions: versions that have to stay readable.
+
+    Returns:
+        The hours; 0 if the newest version is the only one of them.
+    """
+    oldest = min(versions, default=None)
+    later = [] if oldest is None else warehouse.history(name, oldest + 1)
+    if not later:
+        return 0
+    return math.ceil((time.time() * 1_000_000 - later[0].at) / HOUR) + 1
+
+
+def retention_hours(warehouse: Warehouse, name: str) -> int:
+    """For how many hours a table's own property, or else Delta, keeps files that it no longer needs."""
+    rows = warehouse.spark.sql(f"SHOW TBLPROPERTIES {warehouse.identifier(name)}").collect()
+    text = {row[0]: row[1] for row in rows}.get("delta.deletedFileRetentionDuration", "")
+    found = re.fullmatch(r"interval (\d+) (hour|day|week)s?", text)
+    if found is None:
+        return DELTAS_HOURS
+    return int(found[1]) * {"hour": 1, "day": 24, "week": 7 * 24}[found[2]]
+
+
+def vacuum(warehouse: Warehouse, contract: Contract, versions: Iterable[int]) -> int:
+    """Removes the files that neither a version to keep nor the table's retention needs.
+
+    Args:
+        warehouse: the warehouse.
+        contract: contract of the table.
+        versions: versions that have to stay readable, beside those that the table's retention keeps.
+
+    Returns:
+        The hours for which files were kept.
+    """
+    name = contract.name
+    hours = max(retention_hours(warehouse, name), hours_to_keep(warehouse, name, versions))
+    warehouse.sql_on(contract, f"VACUUM {{table}} RETAIN {hours} HOURS")
+    return hours
+
+
+def remove_leftovers(files: HadoopFiles, folder: str, days: float) -> list[str]:
+    """Removes files and folders that nobody has written to for some days.
+
+    Args:
+        files: the file system.
+        folder: URL of a folder of temporary files; it may not exist.
+        days: the age from which they are removed.
+
+    Returns:
+        Names of what was removed.
+    """
+    there = files.list(folder)
+    if not there:
+        return []
+    limit = files.now(folder).timestamp() - days * 86_400
+    old = []
+    for entry in there:
+        written = [status.modified for status in files.walk(entry.path)] if entry.is_folder else []
+        if max([entry.modified, *written]) / 1000 < limit:
+            files.delete(entry.path)
+            old.append(entry.name)
+    return old

@@ -1,0 +1,105 @@
+"""Compaction and VACUUM change no row, make no job stale, and take no night from readers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jobs import tidy
+from lake.command import main
+from lake.declaration import Job
+from lake.ledger import RunRecord
+from lake.published import PASSED, Night
+from lake.run import Lake, Run
+from lake.staleness import why_stale
+from lake.upkeep import DELTAS_HOURS, files_of, hours_to_keep, remove_leftovers, retention_hours
+from schemas.contract import Column, Contract
+from schemas.tables import ITEM_QUESTIONS, SEMANTIC_IDS
+from schemas.version import VERSION
+
+THINGS = Contract("things", "Things", (Column("n", "LONG", "A number"),), cluster_by=("n",))
+
+
+def questions(lake: Lake, count: int) -> None:
+    rows = lake.spark.range(count).selectExpr(
+        "string(id) AS item_id", "'content' AS content_hash", "string(id) AS question", "'an answer' AS answer"
+    )
+    known = {column.name: column.type for column in ITEM_QUESTIONS.columns}
+    for name in set(known) - set(rows.columns):
+        rows = rows.selectExpr("*", f"CAST('x' AS {known[name]}) AS {name}")
+    lake.warehouse.append(ITEM_QUESTIONS, rows.select(*ITEM_QUESTIONS.names))
+
+
+def test_tidy_compacts_and_makes_no_job_stale(make_lake: Callable[..., Lake]) -> None:
+    lake = make_lake()
+    for _ in range(4):
+        questions(lake, 3)
+    read = lake.warehouse.version("item_questions")
+    assert read is not None
+    reader, now = Job(name="reader", steps=lambda _: None, reads=("item_questions",)), datetime.now(UTC)
+    inputs, digest = {"item_questions": str(read)}, lake.settings.digest(())
+    last = RunRecord("r", "reader", "done", now, now, inputs, {}, settings_hash=digest, code_version=VERSION)
+    assert why_stale(lake, reader, last) is None
+    assert files_of(lake.warehouse, "item_questions").count > 1
+    assert main(tidy.COMMAND, ["--warehouse", lake.location]) == 0
+    assert files_of(lake.warehouse, "item_questions").count == 1
+    assert lake.warehouse.read("item_questions").count() == 12
+    assert lake.warehouse.version("item_questions") != read
+    assert why_stale(lake, reader, last) is None
+    questions(lake, 1)
+    assert why_stale(lake, reader, last) == "item_questions changed"
+
+
+def test_files_of_a_night_that_readers_may_see_are_kept(make_lake: Callable[..., Lake]) -> None:
+    lake = make_lake()
+    first = lake.warehouse.overwrite(THINGS, lake.spark.range(3).toDF("n"))
+    assert hours_to_keep(lake.warehouse, "things", [first]) == 0, "it is the newest"
+    second = lake.warehouse.overwrite(THINGS, lake.spark.range(4).toDF("n"))
+    assert hours_to_keep(lake.warehouse, "things", [first, second]) == 2, "replaced within this hour"
+    assert hours_to_keep(lake.warehouse, "things", [second]) == 0
+    assert hours_to_keep(lake.warehouse, "things", []) == 0
+    assert retention_hours(lake.warehouse, "things") == DELTAS_HOURS
+    lake.warehouse.create(SEMANTIC_IDS)
+    assert retention_hours(lake.warehouse, "semantic_ids") == 3650 * 24
+
+
+def test_artifacts_and_leftovers_go_and_those_of_nights_stay(run: Run, tmp_path: Path) -> None:
+    lake = run.lake
+    (tmp_path / "files").mkdir()
+    made = []
+    for number in range(5):
+        (tmp_path / "files" / "weights").write_text(str(number))
+        made.append(lake.artifacts.publish("book", tmp_path / "files", {}).version)
+    lake.published.record(Night("night", datetime.now(UTC), {"book": made[1]}, PASSED))
+    run.prune("book", 1)
+    assert lake.artifacts.versions("book") == [made[1], made[4]]
+    staging = f"{lake.warehouse.root}/_staging"
+    lake.files.write_text(f"{staging}/old/file", "x")
+    time.sleep(0.3)
+    lake.files.write_text(f"{staging}/new/file", "x")
+    assert remove_leftovers(lake.files, staging, days=0.2 / 86_400) == ["old"]
+    assert [status.name for status in lake.files.list(staging)] == ["new"]
+    assert remove_leftovers(lake.files, f"{lake.warehouse.root}/_nothing", days=1) == []
+
+
+def test_a_query_reads_fewer_files_of_a_clustered_table(make_lake: Callable[..., Lake]) -> None:
+    lake = make_lake()
+    statistics = "spark.databricks.delta.stats.collect"
+    before = lake.spark.conf.get(statistics)
+    lake.spark.conf.set(statistics, "true")
+    lake.spark.conf.set("spark.databricks.delta.optimize.maxFileSize", "2000")
+    try:
+        for part in range(6):
+            lake.warehouse.append(THINGS, lake.spark.range(0, 6000, 6).selectExpr(f"id + {part} AS n"))
+
+        def read() -> int:
+            return len(lake.warehouse.read("things").where("n BETWEEN 10 AND 20").inputFiles())
+
+        everywhere = read()
+        tidy.compact(lake.warehouse, THINGS)
+        assert read() < everywhere / 2
+    finally:
+        lake.spark.conf.set(statistics, before or "true")
+        lake.spark.conf.unset("spark.databricks.delta.optimize.maxFileSize")
