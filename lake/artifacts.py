@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 from filelock import FileLock
 from pyspark.sql import SparkSession
@@ -177,8 +175,8 @@ class Artifacts:
         Raises:
             QarmError: a file is missing or damaged.
         """
-        if artifact.url.startswith("file:"):
-            local = Path(url2pathname(urlparse(artifact.url).path))
+        local = self._files.local_path(artifact.url)
+        if local is not None:
             _verify(local, artifact)
             return local
         cache = Path(tempfile.gettempdir()) / f"qarm-artifacts-{user_name()}"

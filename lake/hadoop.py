@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
-from urllib.request import url2pathname
 
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
@@ -63,8 +61,9 @@ class HadoopFiles:
 
     def local_path(self, url: str) -> Path | None:
         """The local path of a URL; None if the URL is on another file system."""
-        parts = urlparse(self.qualify(url))
-        return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
+        system, path = self._open(url)
+        uri = system.makeQualified(path).toUri()
+        return Path(uri.getPath()) if uri.getScheme() == "file" else None
 
     def exists(self, url: str) -> bool:
         """Whether a file or folder exists."""

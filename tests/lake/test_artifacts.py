@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,3 +104,25 @@ def test_newer_settings_replace_nothing_where_they_may_be_lacking(run: Run, fold
     assert run.reuse("book", {"ink": "red"}, may_lack_newer_settings=True) is None, "what it was made from still counts"
     assert run.reuse("book", {"size": 1, "ink": "red"}, may_lack_newer_settings=True) == first
     assert run.use("book", "fit") == first
+
+
+def test_a_folder_may_have_any_name(make_lake: Callable[..., Lake], folder: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "ware house=1 100%20 a+b #1?"
+    lake = make_lake(location=str(odd))
+    lake.files.write_text(f"{lake.warehouse.root}/texts/one", "first")
+    lake.files.write_text(f"{lake.warehouse.root}/texts/one", "second")
+    assert lake.files.read_text(f"{lake.warehouse.root}/texts/one") == "second"
+    assert [path.name for path in (odd / "texts").iterdir()] == ["one"], "nothing is left beside it"
+    published = lake.artifacts.publish("model", folder, {})
+    assert lake.artifacts.fetch(published).parent == odd / "_artifacts" / "model"
+    assert lake.files.local_path(published.url) == lake.artifacts.fetch(published)
+
+
+def test_a_text_is_replaced_on_other_file_systems_too(make_lake: Callable[..., Lake]) -> None:
+    files = make_lake().files
+    url = f"viewfs://test/data/texts-{time.time_ns()}"
+    for text in ("first", "second"):
+        files.write_text(f"{url}/one", text)
+        assert files.read_text(f"{url}/one") == text
+    assert [status.name for status in files.list(url)] == ["one"]
+    assert abs(files.now(url).timestamp() - time.time()) < 5
