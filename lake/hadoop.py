@@ -196,18 +196,19 @@ class HadoopFiles:
     def ensure_writable(self, url: str) -> None:
         """Checks that a folder can be created and written to, by writing a file and removing it.
 
+        If the folder does not exist, the file is written to the nearest parent that does: a folder made for the check
+        and removed after it could be removed under the hands of another process that begins at the same moment.
+
         Raises:
             UserError: the folder cannot be written.
         """
         system, path = self._open(url)
-        probe = self._jvm.org.apache.hadoop.fs.Path(path, "._qarm_write_probe")
         try:
-            existed = system.exists(path)
-            system.mkdirs(path)
+            while not system.exists(path) and path.getParent() is not None:
+                path = path.getParent()
+            probe = self._jvm.org.apache.hadoop.fs.Path(path, f"._qarm_write_probe-{secrets.token_hex(4)}")
             system.create(probe, True).close()
             system.delete(probe, False)
-            if not existed:
-                system.delete(path, False)
         except Py4JJavaError as error:
             raise UserError(f"--warehouse {url}: cannot be written: {_reason(error)}") from None
 

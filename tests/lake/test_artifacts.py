@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,10 @@ def test_a_text_is_replaced_on_other_file_systems_too(make_lake: Callable[..., L
         assert files.read_text(f"{url}/one") == text
     assert [status.name for status in files.list(url)] == ["one"]
     assert abs(files.now(url).timestamp() - time.time()) < 5
+
+
+def test_two_processes_may_check_one_new_folder_at_once(make_lake: Callable[..., Lake], tmp_path: Path) -> None:
+    files, folder = make_lake().files, str(tmp_path / "new")
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: files.ensure_writable(folder), range(200)))
+    assert not Path(folder).exists()
