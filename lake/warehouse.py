@@ -129,7 +129,8 @@ class Warehouse:
         """Whether a table exists."""
         if self.in_catalog:
             return self.spark.catalog.tableExists(f"{self.location}.{name}")
-        return bool(DeltaTable.isDeltaTable(self.spark, f"{self.root}/{name}"))
+        # Delta remembers that a folder held no table, and does not look again when another process made one there.
+        return bool(DeltaTable.isDeltaTable(self.spark, f"{self.root}/{name}")) or self._listed_version(name) >= 0
 
     def version(self, name: str) -> int | None:
         """The newest version of a table; None if the table does not exist."""
@@ -138,7 +139,13 @@ class Warehouse:
         if self.in_catalog:
             newest = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(name)} LIMIT 1").collect()[0]
             return int(newest["version"])
-        # Listing the log's folder is enough; DESCRIBE HISTORY runs a Spark job that opens every commit of the table.
+        return self._listed_version(name)
+
+    def _listed_version(self, name: str) -> int:
+        """The newest version in the folder of a table's log; -1 if there is none.
+
+        Listing is enough; DESCRIBE HISTORY runs a Spark job that opens every commit of the table.
+        """
         jvm: Any = self.spark._jvm
         session: Any = self.spark._jsparkSession
         log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(session, f"{self.root}/{name}")

@@ -3,9 +3,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Barrier
 
 import deltalake
+import pyarrow as pa
 import pytest
 from delta.tables import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
@@ -222,3 +224,17 @@ def test_two_writers_lose_nothing(
     assert "Retrying" in caplog.text, "no write met another one"
     expected = sorted(["shared", *(f"{number}-{turn}" for number in range(2) for turn in range(turns))])
     assert sorted(row["sku"] for row in Warehouse(spark, location).read("prices").collect()) == expected
+
+
+def test_a_table_that_another_process_makes_meanwhile_is_seen(make_lake: Callable[..., Lake], tmp_path: Path) -> None:
+    warehouse = make_lake().warehouse
+    path = tmp_path / "warehouse" / "things"
+    warehouse.spark._jvm.org.apache.spark.sql.delta.DeltaLog.forTable(  # type: ignore[union-attr]
+        warehouse.spark._jsparkSession, str(path)
+    )
+    assert not warehouse.exists("things")
+    assert warehouse.version("things") is None
+    deltalake.write_deltalake(str(path), pa.table({"n": [1, 2]}))
+    assert warehouse.exists("things")
+    assert warehouse.version("things") == 0
+    assert warehouse.read("things").count() == 2
