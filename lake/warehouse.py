@@ -45,6 +45,9 @@ log = logging.getLogger("qarm")
 CATALOG_SCHEMA = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
 
 
+NOT_EMPTY = "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION"
+
+
 class _HalfCreatedError(QarmError):
     """Another writer is creating a table, whose first commit is not there yet."""
 
@@ -221,7 +224,11 @@ class Warehouse:
 
     @retry_on_conflict
     def create(self, contract: Contract) -> None:
-        """Creates a table with comments and constraints, unless it exists."""
+        """Creates a table with comments and constraints, unless it exists.
+
+        Raises:
+            UserError: its folder holds files that are no Delta table.
+        """
         if self.exists(contract.name):
             return
         columns = ", ".join(
@@ -230,12 +237,23 @@ class Warehouse:
         )
         partitions = f"PARTITIONED BY ({', '.join(contract.partition_by)})" if contract.partition_by else ""
         listed = ", ".join(f"{sql_literal(key)} = {sql_literal(value)}" for key, value in _properties(contract).items())
-        self.spark.sql(
-            f"CREATE TABLE IF NOT EXISTS {self.identifier(contract.name)} ({columns}) USING delta {partitions}"
-            f" COMMENT {sql_literal(contract.comment)} TBLPROPERTIES ({listed})"
-        )
+        try:
+            self.spark.sql(
+                f"CREATE TABLE IF NOT EXISTS {self.identifier(contract.name)} ({columns}) USING delta {partitions}"
+                f" COMMENT {sql_literal(contract.comment)} TBLPROPERTIES ({listed})"
+            )
+        except AnalysisException as error:
+            if error.getCondition() != NOT_EMPTY:
+                raise
+            self._refuse_other_files(contract.name)
         if not self.exists(contract.name):
             raise _HalfCreatedError(f"table {contract.name}: another writer did not finish creating it")
+
+    def _refuse_other_files(self, name: str) -> None:
+        """Tells a folder that holds other files from one in which another writer has begun to create the table."""
+        folder = f"{self.root}/{name}"
+        if {file.name for file in self.files_system.list(folder)} - {"_delta_log"}:
+            raise UserError(f"{folder} is not empty and holds no Delta table; move its files away")
 
     def _replace(self, contract: Contract) -> None:
         """Replaces a table by an empty one with the columns of the contract.

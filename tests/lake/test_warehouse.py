@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -238,3 +239,32 @@ def test_a_table_that_another_process_makes_meanwhile_is_seen(make_lake: Callabl
     assert warehouse.exists("things")
     assert warehouse.version("things") == 0
     assert warehouse.read("things").count() == 2
+
+
+def test_a_folder_with_other_files_is_no_place_for_a_table(make_lake: Callable[..., Lake], tmp_path: Path) -> None:
+    warehouse, folder = make_lake().warehouse, tmp_path / "warehouse" / "prices"
+    folder.mkdir(parents=True)
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(UserError, match="prices is not empty and holds no Delta table; move its files away"):
+        warehouse.create(PRICES)
+
+
+def test_a_table_that_another_writer_is_creating_is_waited_for(
+    make_lake: Callable[..., Lake], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its log's folder is there and holds no commit yet, when this writer looks first."""
+    warehouse, folder = make_lake().warehouse, tmp_path / "warehouse" / "prices"
+    made = make_lake(location=str(tmp_path / "elsewhere")).warehouse
+    made.create(PRICES)
+    (folder / "_delta_log").mkdir(parents=True)
+    (folder / "_delta_log" / "a.tmp").write_text("")
+    waited: list[float] = []
+
+    def finish(seconds: float) -> None:
+        waited.append(seconds)
+        shutil.copytree(tmp_path / "elsewhere" / "prices", folder, dirs_exist_ok=True)
+
+    monkeypatch.setattr(Warehouse.create.retry, "sleep", finish)  # type: ignore[attr-defined]
+    warehouse.create(PRICES)
+    assert len(waited) == 1
+    assert warehouse.exists("prices")
