@@ -245,14 +245,15 @@ class Warehouse:
         except AnalysisException as error:
             if error.getCondition() != NOT_EMPTY:
                 raise
-            self._refuse_other_files(contract.name)
         if not self.exists(contract.name):
+            self._refuse_other_files(contract.name)
             raise _HalfCreatedError(f"table {contract.name}: another writer did not finish creating it")
 
     def _refuse_other_files(self, name: str) -> None:
         """Tells a folder that holds other files from one in which another writer has begun to create the table."""
         folder = f"{self.root}/{name}"
-        if {file.name for file in self.files_system.list(folder)} - {"_delta_log"}:
+        others = {file.name for file in self.files_system.list(folder)} - {"_delta_log"}
+        if others and not self.exists(name):  # looked at last: the other writer may have finished, and written rows
             raise UserError(f"{folder} is not empty and holds no Delta table; move its files away")
 
     def _replace(self, contract: Contract) -> None:
