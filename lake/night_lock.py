@@ -60,7 +60,6 @@ class NightLock:
             UserError: another nightly holds it and is alive.
         """
         self._warehouse.create(LOCKS)
-        self._give_sign()
         for _ in range(ATTEMPTS):
             holder = self.holder()
             if holder is not None:
@@ -131,6 +130,7 @@ class NightLock:
             f"MERGE INTO {{table}} AS old USING (SELECT {values}) AS new ON old.name = new.name"
             f" WHEN MATCHED AND old.run_id = {replaced} THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
         )
+        self._give_sign()
         try:
             self._warehouse.sql_on(LOCKS, statement)
         except CONFLICTS:
