@@ -10,8 +10,9 @@ from types import TracebackType
 
 from pyspark.sql import functions as F
 
+from lake.conflicts import CONFLICTS
 from lake.hadoop import HadoopFiles, modified_at
-from lake.warehouse import CONFLICTS, Warehouse
+from lake.warehouse import Warehouse
 from schemas.contract import sql_literal
 from schemas.errors import QarmError, UserError
 from schemas.sections import NightlySettings

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pyspark.sql import functions as F
 
 from lake.frames import frame_of
+from lake.history import has_version
 from lake.warehouse import Warehouse
 from schemas.errors import UserError
 from schemas.tables import PUBLISHED
@@ -121,7 +122,7 @@ class Published:
 
     def _assert_readable(self, night: Night) -> None:
         for name, version in night.versions.items():
-            if version.isdigit() and not self._warehouse.has_version(name, int(version)):
+            if version.isdigit() and not has_version(self._warehouse, name, int(version)):
                 raise UserError(
                     f"night {night.run_id}: table {name} is no longer there in version {version}, which was removed by"
                     " VACUUM or by hand; publish a later night"

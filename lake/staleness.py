@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 
 from lake.declaration import Job
+from lake.history import rows_changed
 from lake.ledger import RunRecord
 from lake.run import Lake
 from schemas.errors import UserError
@@ -38,7 +39,7 @@ def _unless_only_maintained(lake: Lake, name: str, version: str | None, last: Ru
     if version is None or not version.isdigit() or version in known or not known:
         return version
     newest = max(known, key=int)
-    return newest if not lake.warehouse.rows_changed(name, int(newest)) else version
+    return newest if not rows_changed(lake.warehouse, name, int(newest)) else version
 
 
 def _now(lake: Lake, name: str) -> str | None:

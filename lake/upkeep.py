@@ -9,8 +9,10 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from lake.conflicts import retry_on_conflict
 from lake.hadoop import HadoopFiles
-from lake.warehouse import Warehouse, retry_on_conflict
+from lake.history import history
+from lake.warehouse import Warehouse
 from schemas.contract import Contract
 
 log = logging.getLogger("qarm")
@@ -60,7 +62,7 @@ def hours_to_keep(warehouse: Warehouse, name: str, versions: Iterable[int]) -> i
         The hours; 0 if the newest version is the only one of them.
     """
     oldest = min(versions, default=None)
-    later = [] if oldest is None else warehouse.history(name, oldest + 1)
+    later = [] if oldest is None else history(warehouse, name, oldest + 1)
     if not later:
         return 0
     return math.ceil((time.time() * 1_000_000 - later[0].at) / HOUR) + 1

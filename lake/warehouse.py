@@ -1,226 +1,29 @@
-"""The Delta tables of a warehouse: reads of snapshots, and writes that enforce contracts."""
+"""Writes to the Delta tables of a warehouse, which enforce contracts."""
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import reduce
-from typing import Any
-from urllib.parse import unquote
 
-# Importing this module makes Python raise Delta's errors as such.
-import delta.exceptions.captured  # noqa: F401
-from delta.exceptions import (
-    ConcurrentAppendException,
-    ConcurrentDeleteDeleteException,
-    ConcurrentDeleteReadException,
-    ConcurrentTransactionException,
-    ConcurrentWriteException,
-    DeltaConcurrentModificationException,
-    MetadataChangedException,
-    ProtocolChangedException,
-)
 from delta.tables import DeltaTable
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException, PySparkException
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from tenacity import (
-    before_sleep_log,
-    retry,
-    retry_if_exception_type,
-    stop_after_attempt,
-    wait_random_exponential,
-)
 
+from lake.conflicts import CONFLICTS, HalfCreatedError, retry_on_conflict
 from lake.conformance import assert_unique, conform, same_columns
-from lake.hadoop import HadoopFiles
+from lake.snapshots import Snapshots
 from schemas.contract import Contract, sql_literal
 from schemas.errors import ContractError, QarmError, UserError
 
-log = logging.getLogger("qarm")
-
-CATALOG_SCHEMA = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
-
-
 NOT_EMPTY = "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION"
-
-
-class _HalfCreatedError(QarmError):
-    """Another writer is creating a table, whose first commit is not there yet."""
-
-
-CONFLICTS = (
-    _HalfCreatedError,
-    ConcurrentAppendException,
-    ConcurrentDeleteDeleteException,
-    ConcurrentDeleteReadException,
-    ConcurrentTransactionException,
-    ConcurrentWriteException,
-    DeltaConcurrentModificationException,
-    MetadataChangedException,
-    ProtocolChangedException,
-)
-
-retry_on_conflict = retry(
-    retry=retry_if_exception_type(CONFLICTS),
-    stop=stop_after_attempt(10),
-    wait=wait_random_exponential(multiplier=0.5, max=20),
-    before_sleep=before_sleep_log(log, logging.INFO),
-    reraise=True,
-)
-"""Repeats a write that failed because another writer committed to the table meanwhile; nothing was written then."""
-
 LAST_COMMIT = "spark.databricks.delta.lastCommitVersionInSession"
 
 
-MAINTENANCE = ("OPTIMIZE", "VACUUM START", "VACUUM END", "REORG", "COMPUTE STATS", "CLUSTER BY", "SET TBLPROPERTIES")
-"""Operations that Delta records although they leave the rows as they are."""
-
-
-@dataclass(frozen=True)
-class Commit:
-    """One commit of a table.
-
-    Attributes:
-        version: the version that it made.
-        at: when, in microseconds since 1970.
-        operation: what it did, as Delta names it.
-    """
-
-    version: int
-    at: int
-    operation: str
-
-
-class Warehouse:
-    """The tables of a folder (``<warehouse>/<name>``) or of a catalog schema (``<catalog>.<schema>.<name>``).
-
-    Args:
-        spark: session with Delta.
-        location: URL of a folder on any Hadoop file system, or ``catalog.schema``.
-
-    Raises:
-        UserError: the catalog schema does not exist.
-    """
-
-    def __init__(self, spark: SparkSession, location: str) -> None:
-        self.spark = spark
-        self.location = location
-        self.files_system = HadoopFiles(spark)
-        self.in_catalog = bool(CATALOG_SCHEMA.fullmatch(location))
-        self.root = self._schema_folder() if self.in_catalog else self.files_system.qualify(location)
-
-    def _schema_folder(self) -> str:
-        try:
-            rows = self.spark.sql(f"DESCRIBE SCHEMA {self.location}").collect()
-        except AnalysisException:
-            raise UserError(
-                f"--warehouse {self.location}: no such catalog schema; for a folder, write ./{self.location}"
-            ) from None
-        return str(next(row[1] for row in rows if row[0] == "Location"))
-
-    def identifier(self, name: str) -> str:
-        """The full name of a table in SQL."""
-        if self.in_catalog:
-            return f"{self.location}.{name}"
-        return f"delta.`{self.root}/{name}`"
-
-    def exists(self, name: str) -> bool:
-        """Whether a table exists."""
-        if self.in_catalog:
-            return self.spark.catalog.tableExists(f"{self.location}.{name}")
-        # Delta remembers that a folder held no table, and does not look again when another process made one there.
-        return bool(DeltaTable.isDeltaTable(self.spark, f"{self.root}/{name}")) or self._listed_version(name) >= 0
-
-    def version(self, name: str) -> int | None:
-        """The newest version of a table; None if the table does not exist."""
-        if not self.exists(name):
-            return None
-        if self.in_catalog:
-            newest = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(name)} LIMIT 1").collect()[0]
-            return int(newest["version"])
-        return self._listed_version(name)
-
-    def _listed_version(self, name: str) -> int:
-        """The newest version in the folder of a table's log; -1 if there is none.
-
-        Listing is enough; DESCRIBE HISTORY runs a Spark job that opens every commit of the table.
-        """
-        jvm: Any = self.spark._jvm
-        session: Any = self.spark._jsparkSession
-        log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(session, f"{self.root}/{name}")
-        nothing = jvm.scala.Option.empty()
-        return int(log.update(False, nothing, nothing).version())
-
-    def read(self, name: str, version: int | None = None) -> DataFrame:
-        """A table in one version.
-
-        Args:
-            name: name of the table.
-            version: the version; None for the newest.
-
-        Raises:
-            UserError: the table does not exist.
-        """
-        if not self.exists(name):
-            raise UserError(f"table {name} does not exist in {self.location}; run the job that writes it, or nightly")
-        reader = self.spark.read.format("delta")
-        if version is not None:
-            reader = reader.option("versionAsOf", version)
-        return reader.table(f"{self.location}.{name}") if self.in_catalog else reader.load(f"{self.root}/{name}")
-
-    def has_version(self, name: str, version: int) -> bool:
-        """Whether all files of a table in one version are still there."""
-        try:
-            files = self.read(name, version).inputFiles()
-        except (PySparkException, UserError):
-            return False
-        there = {file.name for file in self.files_system.walk(f"{self.root}/{name}")}
-        return {unquote(file.rsplit("/", 1)[-1]) for file in files} <= there
-
-    def history(self, name: str, since: int) -> list[Commit]:
-        """The commits of a table from a version on, oldest first. Driver memory: one row a commit."""
-        at = F.unix_micros("timestamp").alias("at")
-        rows = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(name)}").select("version", at, "operation")
-        return [Commit(*row) for row in rows.where(F.col("version") >= since).orderBy("version").collect()]
-
-    def rows_changed(self, name: str, since: int) -> bool:
-        """Whether a commit after a version may have changed rows; compaction and VACUUM change none."""
-        return any(commit.operation not in MAINTENANCE for commit in self.history(name, since + 1))
-
-    def changes(self, name: str, since: int) -> DataFrame:
-        """The change data feed of a table, from a version to the newest.
-
-        Args:
-            name: name of the table.
-            since: the first version.
-        """
-        reader = self.spark.read.format("delta").option("readChangeFeed", "true").option("startingVersion", since)
-        return reader.table(f"{self.location}.{name}") if self.in_catalog else reader.load(f"{self.root}/{name}")
-
-    def files(self, name: str, version: int, where: Column) -> list[str]:
-        """The Parquet files of a table in one version, for readers outside Spark.
-
-        Args:
-            name: name of the table.
-            version: the version.
-            where: condition on partition columns.
-
-        Raises:
-            QarmError: the table allows deletion vectors, which other readers ignore.
-        """
-        detail = self.spark.sql(f"DESCRIBE DETAIL {self.identifier(name)}").collect()[0]
-        if "deletionVectors" in (detail["tableFeatures"] or []) or (
-            detail["properties"].get("delta.enableDeletionVectors", "false") == "true"
-        ):
-            raise QarmError(
-                f"table {name} allows deletion vectors, which readers outside Spark ignore; drop its"
-                " feature deletionVectors"
-            )
-        return sorted(self.read(name, version).where(where).inputFiles())
+class Warehouse(Snapshots):
+    """The tables of a warehouse, to read and to write; every write enforces the contract of its table."""
 
     @retry_on_conflict
     def create(self, contract: Contract) -> None:
@@ -247,7 +50,7 @@ class Warehouse:
                 raise
         if not self.exists(contract.name):
             self._refuse_other_files(contract.name)
-            raise _HalfCreatedError(f"table {contract.name}: another writer did not finish creating it")
+            raise HalfCreatedError(f"table {contract.name}: another writer did not finish creating it")
 
     def _refuse_other_files(self, name: str) -> None:
         """Tells a folder that holds other files from one in which another writer has begun to create the table."""

@@ -1,0 +1,52 @@
+"""The commits of a table: what they did, and which versions can still be read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from pyspark.errors import PySparkException
+from pyspark.sql import functions as F
+
+from lake.snapshots import Snapshots
+from schemas.errors import UserError
+
+MAINTENANCE = ("OPTIMIZE", "VACUUM START", "VACUUM END", "REORG", "COMPUTE STATS", "CLUSTER BY", "SET TBLPROPERTIES")
+"""Operations that Delta records although they leave the rows as they are."""
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One commit of a table.
+
+    Attributes:
+        version: the version that it made.
+        at: when, in microseconds since 1970.
+        operation: what it did, as Delta names it.
+    """
+
+    version: int
+    at: int
+    operation: str
+
+
+def history(tables: Snapshots, name: str, since: int) -> list[Commit]:
+    """The commits of a table from a version on, oldest first. Driver memory: one row a commit."""
+    at = F.unix_micros("timestamp").alias("at")
+    rows = tables.spark.sql(f"DESCRIBE HISTORY {tables.identifier(name)}").select("version", at, "operation")
+    return [Commit(*row) for row in rows.where(F.col("version") >= since).orderBy("version").collect()]
+
+
+def rows_changed(tables: Snapshots, name: str, since: int) -> bool:
+    """Whether a commit after a version may have changed rows; compaction and VACUUM change none."""
+    return any(commit.operation not in MAINTENANCE for commit in history(tables, name, since + 1))
+
+
+def has_version(tables: Snapshots, name: str, version: int) -> bool:
+    """Whether all files of a table in one version are still there."""
+    try:
+        files = tables.read(name, version).inputFiles()
+    except (PySparkException, UserError):
+        return False
+    there = {file.name for file in tables.files_system.walk(f"{tables.root}/{name}")}
+    return {unquote(file.rsplit("/", 1)[-1]) for file in files} <= there
