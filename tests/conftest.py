@@ -35,10 +35,15 @@ STARTS_SPARK = {"spark", "own_spark", "cluster"}
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests with Spark. The longest files come first, so that no process ends long after the other."""
+    """Marks the tests with Spark, and what has to run in one process of two: a file, or all that read one night.
+
+    The longest come first, so that no process ends long after the other.
+    """
     for item in items:
         if not STARTS_SPARK.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker("spark")
+        group = "a night" if "world" in item.fixturenames else item.nodeid.split("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: "end_to_end" not in item.path.parts)
 
 

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 import deltalake
 import numpy as np
@@ -17,77 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs import build_examples, mine_pairs, nightly, publish, rollback, score, sql
+from jobs import build_examples, mine_pairs, nightly, sql
 from lake.command import main
 from lake.execution import run_job
 from lake.run import Lake
 from models.ranker.training.metrics import auc, auc_per_group
 from schemas.settings import load_settings
 from tests import generate
+from tests.end_to_end.world import World
 from tests.generate import cluster_of
-from tests.warehouses import copy_folder
-
-
-@dataclass
-class Night:
-    closing: dict
-    log: str
-
-
-@dataclass
-class World:
-    folder: Path
-    warehouse: Path
-    inputs: list[str]
-    capsys_run: Callable[..., Night]
-
-    def read(self, table: str) -> pd.DataFrame:
-        return deltalake.DeltaTable(str(self.warehouse / table)).to_pandas()
-
-    def metric(self, name: str, slice: str) -> float:
-        rows = self.read("metrics")
-        rows = rows[(rows["name"] == name) & (rows["slice"] == slice)].sort_values("created_at")
-        return float(rows["value"].iloc[-1])
-
-    def copy(self, name: str) -> World:
-        """A world whose warehouse is as this one's is now, to write to."""
-        copy = World(self.folder, self.folder / name, self.inputs, self.capsys_run)
-        copy_folder(self.warehouse, copy.warehouse)
-        return copy
-
-    def settings(self) -> list[str]:
-        return [part for assignment in generate.SMALL for part in ("--set", assignment)]
-
-    def night(self, *more: str, code: int = 0) -> Night:
-        """Runs the nightly, which has to end with an exit code."""
-        return self.capsys_run(["--warehouse", str(self.warehouse), *self.inputs, *self.settings(), *more], code)
-
-    def seen(self, spark: SparkSession) -> str:
-        """The run_id of the night that readers see."""
-        current = Lake(spark, load_settings(), str(self.warehouse)).published.current()
-        assert current is not None
-        return current.run_id
-
-
-@pytest.fixture(scope="module")
-def world(spark: SparkSession, smollm: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
-    folder = tmp_path_factory.mktemp("nightly")
-    log, items = generate.write(folder / "input")
-    inputs = ["--interactions", log, "--items", items, "--rename", generate.RENAME]
-    inputs += ["--set", f"language_model.model={smollm}"]
-
-    def run(arguments: list[str], expected: int) -> Night:
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = main(nightly.COMMAND, arguments)
-        assert code == expected, err.getvalue()[-3000:]
-        lines = out.getvalue().strip().splitlines()
-        return Night(json.loads(lines[-1]) if lines else {}, err.getvalue())
-
-    made = World(folder, folder / "warehouse", inputs, run)
-    first = made.night()
-    assert first.closing["status"] == "done"
-    return made
 
 
 def test_every_table_is_there_and_opens_without_spark(world: World) -> None:
@@ -240,59 +172,6 @@ def test_moving_an_event_to_the_future_changes_nothing_before_it(world: World, s
     )
 
 
-def scored(world: World, candidates: pd.DataFrame, *assignments: str) -> tuple[pd.DataFrame, dict]:
-    """The table that scoring some candidates writes, in its key's order, and the metrics."""
-    path = world.folder / "candidates.parquet"
-    candidates.to_parquet(path, coerce_timestamps="us")
-    more = [part for assignment in assignments for part in ("--set", assignment)]
-    arguments = ["--warehouse", str(world.warehouse), *world.settings(), "--candidates", str(path), *more]
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        assert main(score.JOB, arguments) == 0
-    closing = json.loads(out.getvalue().strip().splitlines()[-1])
-    rows = world.read("candidate_scores").sort_values(["user_id", "as_of", "item_id"], ignore_index=True)
-    assert set(rows.pop("run_id")) == {closing["run_id"]}
-    return rows, closing["metrics"]
-
-
-def test_candidates_score_as_the_test_examples_of_their_moment(world: World) -> None:
-    copy = world.copy("scored")
-    keys = ["user_id", "item_id", "as_of"]
-    examples = world.read("ranker_examples").rename(columns={"event_time": "as_of"})[["example_id", "as_of"]]
-    expected = world.read("predictions").merge(examples, on="example_id").query("split == 'test'")
-    asked = pd.concat([expected[keys], expected[keys][:3], expected[keys][:1].assign(item_id="nothing")])
-    expected = expected.drop_duplicates(keys).sort_values(["user_id", "as_of", "item_id"], ignore_index=True)
-    rows, metrics = scored(copy, asked.sample(frac=1.0, random_state=1))
-    assert len(rows) == len(expected) == metrics["score.candidates"] > 500
-    assert rows[keys].equals(expected[keys])
-    np.testing.assert_allclose(rows["score_click"], expected["score_click"], atol=1e-5)
-    assert metrics["score.rejected.unknown_item"] == 1
-    assert metrics["score.duplicates_folded"] == len(asked) - 1 - len(expected)
-    ordered = rows.sort_values(["user_id", "as_of", "score_click", "item_id"], ascending=[True, True, False, True])
-    assert (ordered["rank"] == ordered.groupby(["user_id", "as_of"]).cumcount() + 1).all()
-    again, _ = scored(copy, asked, "score.candidates_per_task=200")
-    pd.testing.assert_frame_equal(rows, again, check_exact=True)
-
-
-def test_without_a_moment_all_of_the_log_counts_and_parts_change_no_rank(world: World) -> None:
-    copy = world.copy("scored_now")
-    log, items = world.read("interactions"), world.read("items")["item_id"]
-    users = [*log["user_id"].unique()[:3], "stranger"]
-    asked = pd.DataFrame([(user, item) for user in users for item in items], columns=["user_id", "item_id"])
-    rows, metrics = scored(copy, asked)
-    assert metrics["score.users"] == 4
-    assert metrics["score.users_without_history"] == 1
-    assert set(rows["as_of"]) == {log["event_time"].max() + pd.Timedelta(microseconds=1)}
-    assert rows.groupby("user_id")["rank"].agg(["min", "max"]).eq([1, len(items)]).all(axis=None)
-    best = rows[rows["rank"] <= 20]
-    known = best[best["user_id"] != "stranger"]
-    own = log.groupby("user_id")["item_id"].agg(lambda taken: taken.map(cluster_of).value_counts().index[:2].tolist())
-    assert np.mean([cluster_of(i) in own[u] for u, i in zip(known["user_id"], known["item_id"], strict=True)]) > 0.6
-    parts, _ = scored(copy, asked, "score.max_user_candidates=50")
-    np.testing.assert_allclose(parts["score_click"], rows["score_click"], atol=1e-5)
-    assert (parts["rank"] != rows["rank"]).mean() < 0.05, "but for scores that are equal to 1e-5"
-
-
 def test_a_second_night_skips_every_job(world: World) -> None:
     versions = {
         table: deltalake.DeltaTable(str(world.warehouse / table)).version() for table in ("items", "runs", "metrics")
@@ -326,39 +205,6 @@ def test_new_items_get_codes_and_no_other_code_moves(world: World) -> None:
         assert (after.loc[unchanged, column] == before.loc[unchanged, column]).all(), column
     assert set(after.index) - set(before.index) == {"wine_9_9"}
     assert after.loc["wine_0_0", "assigned_at"] > before.loc["wine_0_0", "assigned_at"]
-
-
-def test_only_what_a_setting_touches_runs_again_and_the_gate_holds_it_back(world: World, spark: SparkSession) -> None:
-    copy = world.copy("tuned")
-    first = copy.seen(spark)
-    tuned = ["--set", "ranker.max_epochs=1", "--set", "gate.least_rows=1.5"]
-    plan = copy.night(*tuned, "--dry-run").log
-    assert re.search(r"^build_examples +7,\d{3} +- +up to date$", plan, flags=re.MULTILINE)
-    assert re.search(r"^train_ranker +14,\d{3} +0\.\d  settings changed$", plan, flags=re.MULTILINE)
-    assert re.search(r"^evaluate +14,\d{3} +0\.\d  after train_ranker$", plan, flags=re.MULTILINE)
-    log = copy.night(*tuned, code=3).log
-    statuses = dict(re.findall(r"^(\w+) +(done|skipped) ", log, flags=re.MULTILINE))
-    done = [job for job, status in statuses.items() if status == "done"]
-    assert done == ["train_ranker", "evaluate", "publish_views", "report"]
-    last = log.strip().splitlines()[-1]
-    assert re.match(r"nightly: night \S+ is held back: table interactions has 7,\d{3} rows, and 7,\d{3} in the", last)
-    assert copy.seen(spark) == first
-    page = (copy.warehouse / "report.html").read_text()
-    assert re.search(r"[+-]0\.\d{4} (better|worse|same)", page), "the report compares with the night before"
-    assert "Held back: readers do not see the newest night" in page
-    assert "gate.least_rows = 1.5" in page
-    held = re.findall(r"night (\S+) is held back", last)[0]
-    assert copy.night(*tuned, "--until", "publish_views", code=3).closing == {}, "until somebody decides"
-    ranker = json.loads((copy.warehouse / "published.json").read_text())["artifacts"]["ranker"]["version"]
-    assert main(publish.COMMAND, ["--warehouse", str(copy.warehouse), held]) == 0
-    assert copy.seen(spark) == held
-    pointer = json.loads((copy.warehouse / "published.json").read_text())
-    assert pointer["artifacts"]["ranker"]["version"] != ranker
-    items = pointer["tables"]["items"]
-    assert len(deltalake.DeltaTable(items["path"].removeprefix("file:"), version=items["version"]).to_pandas()) == 120
-    assert main(rollback.COMMAND, ["--warehouse", str(copy.warehouse)]) == 0
-    assert copy.seen(spark) == first
-    assert json.loads((copy.warehouse / "published.json").read_text())["artifacts"]["ranker"]["version"] == ranker
 
 
 def test_the_report_is_one_page_that_needs_nothing_else(world: World) -> None:

@@ -199,6 +199,7 @@ def test_a_killed_alignment_goes_on(aligned: Lake, monkeypatch: pytest.MonkeyPat
     assert not list(Path(aligned.location, "_training").glob("*"))
 
 
+@pytest.mark.cluster
 def test_two_processes_under_sparks_distributor_are_one(aligned: Lake) -> None:
     one = aligned.artifacts.require("aligned_model", "align_encoder").card["losses"]
     run(aligned, align_encoder.JOB, "align.processes=2", "align.realign=true")

@@ -101,7 +101,7 @@ def trained(lake: Lake) -> dict[str, dict[str, torch.Tensor]]:
     return {name: load_file(folder / f"{name}.safetensors") for name in train_ranker.MODELS}
 
 
-def test_a_killed_job_goes_on_and_two_processes_do_as_one(with_rankers: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_job_goes_on(with_rankers: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = with_rankers
     whole = trained(lake)
     assert lake.ledger.last_done()["train_ranker"].metrics["ranker.resumed_at/qarm"] == 0
@@ -125,6 +125,10 @@ def test_a_killed_job_goes_on_and_two_processes_do_as_one(with_rankers: Lake, mo
     for name, weights in whole.items():
         for key, value in weights.items():
             assert torch.equal(value, resumed[name][key]), (name, key)
+
+
+@pytest.mark.cluster
+def test_two_processes_under_sparks_distributor_do_as_one(lake: Lake) -> None:
     whole_split = "ranker.batch_size=256"  # one step an epoch, so that the processes' shares make no difference
     run(lake, whole_split)
     alone = trained(lake)
