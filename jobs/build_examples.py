@@ -7,16 +7,20 @@ import math
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.examples.earlier import Earlier, earlier
 from jobs.examples.events import in_parts, name_examples, shape_events
+from jobs.examples.frame import Frame, first_frame, next_frame, with_split
 from jobs.examples.popularity import with_popularity_before
-from jobs.examples.search_index import item_rows, publish_search_index
+from jobs.examples.publishing import publish_search_index
+from jobs.examples.search_index import ITEM_ROWS, item_rows
 from lake.command import main
 from lake.declaration import Job
+from lake.growth import LogSize, size_of
 from lake.periods import Periods, split_periods
 from lake.run import Run
 from models.ranker.examples.targets import ExampleParameters
 from schemas.errors import UserError
-from schemas.examples import ranker_examples
+from schemas.examples import label_columns, ranker_examples
 from schemas.features import COUNTED
 from schemas.names import SID_COLUMNS
 from schemas.parameters import take
@@ -35,33 +39,35 @@ def parameters_of(settings: ExamplesSettings, has_impressions: bool) -> ExampleP
     return take(ExampleParameters, settings, negatives=negatives, attribution_gap=gap)
 
 
-def plan_of(periods: Periods, settings: ExamplesSettings) -> SplitPlan:
-    """The time split in microseconds, and the share of each split that is kept."""
+def plan_of(frame: Frame, settings: ExamplesSettings) -> SplitPlan:
+    """The time split in microseconds, the share of each split that is kept, and the blocks of days."""
+    periods = frame.periods
     return SplitPlan(
         train_from=periods.microseconds(periods.rank_from) if periods.rank_from else None,
         valid_from=periods.microseconds(periods.valid_from),
         test_from=periods.microseconds(periods.test_from),
         shares=(settings.train_share, settings.valid_share, settings.test_share),
+        blocks=frame.starts(frame.blocks),
     )
 
 
-def searched(run: Run, interactions: DataFrame, items: DataFrame, periods: Periods, *, search_index: str) -> DataFrame:
-    """The examples of all users with their histories, made on the executors.
+def searched(run: Run, interactions: DataFrame, items: DataFrame, frame: Frame, *, search_index: str) -> DataFrame:
+    """The examples of new events with their histories, made on the executors.
 
     Args:
         run: the run.
-        interactions: the log.
+        interactions: the log, or the events of all users with new events and ``new``.
         items: rows of :func:`jobs.examples.search_index.item_rows`.
-        periods: periods of the log.
+        frame: what tonight's examples stand on.
         search_index: the shipped search index.
 
     Returns:
         The columns of ``ranker_examples`` without :data:`schemas.features.COUNTED`, and ``exclusive``.
     """
     settings, ranking = run.settings.examples, run.settings.ranking
-    has_impressions = not interactions.where(F.col("action") == ranking.impression).isEmpty()
+    has_impressions = not run.read(INTERACTIONS.name).where(F.col("action") == ranking.impression).isEmpty()
     make = build_examples(
-        search_index, parameters_of(settings, has_impressions), plan_of(periods, settings), ranking.task_names
+        search_index, parameters_of(settings, has_impressions), plan_of(frame, settings), ranking.task_names
     )
     tasks = max(math.ceil(interactions.count() / settings.events_per_task), 2 * _cores(run))
     made = (
@@ -75,49 +81,90 @@ def searched(run: Run, interactions: DataFrame, items: DataFrame, periods: Perio
 
 
 def steps(run: Run) -> None:
-    """Numbers the items, ships the search index, and builds the examples on the executors.
+    """Extends the search index of the night before, ships it, and builds the examples of new events on the executors.
+
+    An example is point in time, so those of earlier nights stay as they are. All examples are built if there is no
+    night to go on from, see :func:`jobs.examples.earlier.earlier`.
 
     Executor memory: the search index, memory-mapped once per host, the events of one user, and the examples of at most
     ``examples.max_user_events`` of them. Driver memory: see :func:`jobs.examples.search_index.write_search_index`;
     ``examples.max_items`` bounds it.
     """
     interactions = run.read(INTERACTIONS.name)
-    periods = split_periods(interactions, run.settings.split)
     positives = interactions.where(F.col("action").isin(run.settings.ranking.positive_actions))
-    known, embeddings, codes = (run.read(table.name) for table in (ITEMS, ITEM_EMBEDDINGS, SEMANTIC_IDS))
-    items = item_rows(known, embeddings, codes, positives, periods=periods)
+    before, size = earlier(run), size_of(interactions)
+    frame = _frame(run, before, split_periods(interactions, run.settings.split), size)
+    items = _numbered(run, positives, frame, before)
     with run.step("ship the search index"):
-        search_index = run.lake.artifacts.ship(publish_search_index(run, items, positives, periods))
-    examples = searched(run, interactions, items, periods, search_index=search_index).persist()
+        index = publish_search_index(run, items, positives, frame=frame, size=size, before=before)
+        shipped = run.lake.artifacts.ship(index)
+    events = interactions if before is None else before.events
+    examples = searched(run, events, items, frame, search_index=shipped).persist()
     with run.step("search histories"):
-        counts = measure_examples(run, examples)
-    _refuse_empty_splits(counts, periods)
-    _refuse_one_class(run)
+        measure_examples(run, examples, frame)
     contract = ranker_examples(run.settings.ranking.task_names)
+    _refuse_empty_splits(_counts(examples, None if before is None else run.find(contract.name), frame), frame.periods)
+    if before is None:
+        _refuse_one_class(run)
     with run.step("write ranker_examples"):
-        rows = with_counts(examples, positives, items, 2 * _cores(run)).select(*contract.names)
+        rows = with_counts(examples, positives, items, frame, parts=2 * _cores(run)).select(*contract.names)
         # Sorted by hash, so that a reader of a few row groups sees mixed users and times.
-        run.overwrite(contract, rows.sortWithinPartitions("example_id"))
+        rows = rows.sortWithinPartitions("days_from", "example_id")
+        if before is None:
+            run.overwrite(contract, rows)
+        else:
+            labels = [column.name for column in label_columns(run.settings.ranking.task_names)]
+            run.merge(contract, rows, compare=labels, within="days_from")
     run.prune("search_index", INDEXES_KEPT)
-    for frame in (examples, items):
-        frame.unpersist()
+    for frame_of_rows in (examples, items):
+        frame_of_rows.unpersist()
 
 
-def with_counts(examples: DataFrame, positives: DataFrame, items: DataFrame, parts: int) -> DataFrame:
-    """Adds :data:`schemas.features.COUNTED` to the examples.
+def _frame(run: Run, before: Earlier | None, periods: Periods, size: LogSize) -> Frame:
+    last_day = size.last_day
+    assert last_day is not None, "a log without events has no periods"
+    if before is None:
+        return first_frame(periods, last_day, run.run_id)
+    return next_frame(before.frame, periods, before.last_day, last_day)
 
-    An example has some kilobytes, so it is shuffled only once, and the counts are made from a few of its columns.
+
+def _numbered(run: Run, positives: DataFrame, frame: Frame, before: Earlier | None) -> DataFrame:
+    """The items, which keep their numbers of the night before."""
+    known, embeddings, codes = (run.read(table.name) for table in (ITEMS, ITEM_EMBEDDINGS, SEMANTIC_IDS))
+    numbers = None if before is None else run.spark.read.parquet(f"{before.index.url}/{ITEM_ROWS}")
+    return item_rows(known, embeddings, codes, positives, frame=frame, before=numbers)
+
+
+def _counts(examples: DataFrame, earlier_ones: DataFrame | None, frame: Frame) -> dict[str, int]:
+    """Number of examples by split, of tonight and of earlier nights."""
+    days = examples.select("days_from")
+    all_days = days if earlier_ones is None else days.unionByName(earlier_ones.select("days_from"))
+    return dict(with_split(all_days, frame.periods).groupBy("split").count().collect())
+
+
+def with_counts(examples: DataFrame, positives: DataFrame, items: DataFrame, frame: Frame, *, parts: int) -> DataFrame:
+    """Adds :data:`schemas.features.COUNTED` to the examples, and gathers them by blocks of days.
+
+    An example has some kilobytes, so it is shuffled only once, and the counts are made from a few of its columns. The
+    first block, with the train period of the first night, is spread over all partitions; a later one lies in few of
+    them, so that its files are few.
 
     Args:
         examples: the examples without the counts.
         positives: the positive events of the log.
         items: rows of :func:`jobs.examples.search_index.item_rows`.
+        frame: what tonight's examples stand on.
         parts: number of partitions of the result.
     """
-    narrow = examples.select("example_id", "item_id", "event_time", *SID_COLUMNS)
-    counts = with_popularity_before(narrow, positives, items).select("example_id", *COUNTED)
-    wide, counts = (rows.repartition(parts, "example_id") for rows in (examples, counts))
-    return wide.join(counts, "example_id", "inner")
+    narrow = examples.select("example_id", "item_id", "event_time", "days_from", *SID_COLUMNS)
+    counts = with_popularity_before(narrow, positives, items).select("example_id", "days_from", *COUNTED)
+    pieces = F.when(F.col("days_from") <= F.lit(frame.blocks[0]), 8 * parts).otherwise(
+        max(1, parts // len(frame.blocks))
+    )
+    piece = F.pmod(F.xxhash64("example_id"), pieces)
+    place = ("days_from", "piece")
+    wide, counts = (rows.withColumn("piece", piece).repartition(parts, *place) for rows in (examples, counts))
+    return wide.join(counts, [*place, "example_id"], "inner")
 
 
 def _cores(run: Run) -> int:
@@ -134,31 +181,29 @@ def example_schema(tasks: list[str]) -> str:
     return ", ".join(["user_id STRING", "item_row LONG", "key LONG", *columns, "exclusive INT"])
 
 
-def measure_examples(run: Run, examples: DataFrame) -> dict[str, int]:
+def measure_examples(run: Run, examples: DataFrame, frame: Frame) -> None:
     """Measures number of examples, share of positives and length of histories by split.
 
     ``exclusive_rate`` is the share of found events that a search by category and a search by item id, each for the same
     number of latest events, would not have found (QARM V2 reports 58 to 65 % against search by learned ids).
-
-    Returns:
-        Number of examples by split.
     """
-    rows = examples.groupBy("split").agg(
-        F.count("*").alias("examples"),
-        F.countDistinct("user_id").alias("users"),
-        F.avg("history_length").alias("history_length"),
-        F.avg("found_length").alias("found_length"),
-        (F.sum("exclusive") / F.sum("found_length")).alias("exclusive_rate"),
-        *(F.avg(f"label_{task}").alias(f"{task}.positive_share") for task in run.settings.ranking.task_names),
+    rows = (
+        with_split(examples, frame.periods)
+        .groupBy("split")
+        .agg(
+            F.count("*").alias("examples"),
+            F.countDistinct("user_id").alias("users"),
+            F.avg("history_length").alias("history_length"),
+            F.avg("found_length").alias("found_length"),
+            (F.sum("exclusive") / F.sum("found_length")).alias("exclusive_rate"),
+            *(F.avg(f"label_{task}").alias(f"{task}.positive_share") for task in run.settings.ranking.task_names),
+        )
     )
-    counts = {}
     for row in rows.collect():
         values = row.asDict()
         split = values.pop("split")
-        counts[split] = values["examples"]
         for name, value in values.items():
             run.measure(name if "." in name else f"examples.{name}", value, split)
-    return counts
 
 
 def _refuse_empty_splits(counts: dict[str, int], periods: Periods) -> None:
@@ -188,6 +233,7 @@ JOB = Job(
     reads=("interactions", "items", "item_pairs", "item_embeddings", "semantic_ids"),
     writes=("ranker_examples",),
     makes=("search_index",),
+    consults=("runs",),
 )
 
 if __name__ == "__main__":

@@ -11,10 +11,10 @@ from pyspark.ml.evaluation import BinaryClassificationEvaluator
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.examples.frame import Frame, with_split
 from jobs.training.rankers import use_rankers
 from lake.command import main
 from lake.declaration import Job
-from lake.periods import split_periods
 from lake.run import Run
 from models.ranker.baseline import RANKER
 from models.ranker.baselines import COLUMNS
@@ -140,9 +140,10 @@ def steps(run: Run) -> None:
     """
     tasks = run.settings.ranking.task_names
     rankers = use_rankers(run)
-    examples = run.read_at("ranker_examples", rankers.card["recipe"]["examples"]).where("split <> 'train'")
+    periods = Frame.from_card(rankers.card["frame"]).periods
+    examples = run.read_at("ranker_examples", rankers.card["recipe"]["examples"])
+    examples = with_split(examples, periods).where("split <> 'train'")
     interactions = run.read(INTERACTIONS.name)
-    periods = split_periods(interactions, run.settings.split)
     in_train = interactions.where(periods.in_train & F.col("action").isin(run.settings.ranking.positive_actions))
     models = [*rankers.card["models"], *COLUMNS]
     read_as_scores = {baseline.column for baseline in COLUMNS.values()} & {*examples.columns}
@@ -190,7 +191,7 @@ def measure(run: Run, scored: DataFrame, tasks: list[str], models: list[str]) ->
 JOB = Job(
     name="evaluate",
     steps=steps,
-    sections=("ranking", "split"),
+    sections=("ranking",),
     reads=("interactions", "ranker_examples"),
     writes=("predictions",),
     uses=("ranker",),

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from jobs.intake import interactions as of_log
 from jobs.intake import items as of_items
+from jobs.intake.consumed import consumed, new_items, record_files
 from jobs.intake.inputs import read_inputs, shape_inputs
 from jobs.intake.interactions import fold_duplicates
 from jobs.intake.items import fold_items
@@ -59,14 +60,17 @@ def steps(run: Run) -> None:
     Executor memory: that of Spark's aggregations. Driver memory: one row per reason for rejection and per action.
     """
     settings = run.settings.ingest
-    log, catalogue = read_inputs(run.spark, settings)
+    before = consumed(run)
+    log, catalogue = read_inputs(
+        run.spark, settings, lambda files, items: before.new(files, lambda: new_items(run, items))
+    )
     events, items = (rows.persist() for rows in shape_inputs(log, catalogue, run.settings, run.started_at))
     with run.step("read items"), catalogue.reading():
         item_counts = _refuse_unusable_items(catalogue, items, settings.items)
     with run.step("read interactions"), log.reading():
         points = ids_with_points(events, items)
         interactions, titled = matched(events, items, run.find(ITEMS.name), points)
-        counts = _refuse_unusable_log(run, log, interactions, titled)
+        counts = _refuse_unusable_log(run, log, interactions, titled, goes_on=bool(before.files))
     accepted_items = fold_items(titled.where("complaint IS NULL")).persist()
     folded = fold_duplicates(interactions.where("complaint IS NULL")).select(*INTERACTIONS.names).persist()
 
@@ -77,12 +81,13 @@ def steps(run: Run) -> None:
     with run.step("write items"):
         run.merge(ITEMS, accepted_items, compare=["content_hash"], keep=["first_seen"])
     with run.step("write interactions"):
-        run.merge(INTERACTIONS, folded, compare=["weight"])
+        run.merge(INTERACTIONS, folded, compare=["weight"], within="event_date")
     with run.step("write rejected rows"):
         refused = rejected(titled, catalogue, item_counts, source="items", run_id=run.run_id).unionByName(
             rejected(interactions, log, counts, source="interactions", run_id=run.run_id)
         )
         run.append(REJECTED_ROWS, refused.coalesce(1))
+    record_files(run, log.files.files)
     for source, given, module in (("interactions", log, of_log), ("items", catalogue, of_items)):
         for column in unread_columns(given.parts, module.READ, are_attributes=source == "items"):
             run.measure("ingest.unread_column", 1, f"{source}/{column}")
@@ -115,7 +120,8 @@ def _all_rejected(counts: Counts) -> str:
     return f"all {sum(counts.values())} rows are rejected: {reasons}"
 
 
-def _refuse_unusable_log(run: Run, log: Input, interactions: DataFrame, items: DataFrame) -> Counts:
+def _refuse_unusable_log(run: Run, log: Input, interactions: DataFrame, items: DataFrame, *, goes_on: bool) -> Counts:
+    """Refuses a log without a row to take; that of a later night may bring none, as earlier files brought some."""
     path = run.settings.ingest.interactions
     by_reason = interactions.groupBy("complaint").agg(
         F.count("*"), F.min("user_id"), F.max("user_id"), F.count_if("without_action")
@@ -124,6 +130,9 @@ def _refuse_unusable_log(run: Run, log: Input, interactions: DataFrame, items: D
     counts = {reason: row[0] for reason, row in rows.items()}
     if MALFORMED_ROW in counts:
         log.refuse_undecodable()
+    if goes_on and None not in counts:
+        run.measure("ingest.without_action", 0)
+        return {None: 0, **counts}
     if not counts:
         raise UserError(f"--interactions {path}: the input has no rows")
     if None not in counts:
@@ -135,7 +144,7 @@ def _refuse_unusable_log(run: Run, log: Input, interactions: DataFrame, items: D
         raise UserError(message)
     _, first, last, without_action = rows[None]
     before = run.find(INTERACTIONS.name)
-    if first == last and (before is None or before.where(F.col("user_id") != first).isEmpty()):
+    if not goes_on and first == last and (before is None or before.where(F.col("user_id") != first).isEmpty()):
         raise UserError(
             f"--interactions {path}: all events are of user {first}; pairs and rankings need at least two users"
         )
@@ -157,6 +166,7 @@ def _measure_interactions(run: Run, interactions: DataFrame, folded: DataFrame, 
     # One pass over the events; what follows reads a row per item and action.
     by_item = folded.groupBy("action", "item_id").agg(F.count("*").alias("events")).persist()
     taken, known = by_item.agg(F.sum("events"), F.count_distinct("item_id")).collect()[0]
+    taken = taken or 0  # a later night may bring none
     run.measure("ingest.interactions", taken)
     run.measure("ingest.duplicates_folded", counts[None] - taken)
     by_action = by_item.groupBy("action").agg(F.sum("events").alias("events")).orderBy(F.desc("events"), "action")
@@ -180,7 +190,8 @@ JOB = Job(
     name="ingest",
     steps=steps,
     sections=("ingest", "ranking"),
-    writes=("interactions", "items", "rejected_rows"),
+    writes=("interactions", "items", "rejected_rows", "ingested_files"),
+    consults=("runs",),
     source_files=source_files,
     options=(
         Option(

@@ -210,7 +210,10 @@ def steps(run: Run) -> None:
         return
     chosen_judge = judge_of(judge.method, bool(run.settings.endpoint.url))
     asked = local_judge(run, chosen_judge) if issubclass(chosen_judge, LocalJudge) else endpoint_judge(run)
-    chosen = contents_to_judge(pairs, verdicts_of(run, asked.name), judge.max_pairs).persist()
+    judged = pairs.where(F.col("judge") == asked.name)
+    # Pairs that stand from night to night are judged once; later nights judge only those whose contents changed.
+    goes_on = run.lake.goes_on and not judged.isEmpty()
+    chosen = contents_to_judge(judged if goes_on else pairs, verdicts_of(run, asked.name), judge.max_pairs).persist()
     count = chosen.count()
     if count:
         judge_more(run, asked, chosen, count)

@@ -21,8 +21,11 @@ from jobs.pairs.user2item import (
 )
 from lake.command import main
 from lake.declaration import Job
+from lake.growth import Growth, size_of
+from lake.history import has_version
+from lake.ledger import RunRecord
 from lake.periods import Periods, split_periods
-from lake.run import Run
+from lake.run import Lake, Run
 from schemas.errors import UserError
 from schemas.tables import INTERACTIONS, ITEM_PAIRS, ITEMS
 
@@ -154,6 +157,20 @@ def steps(run: Run) -> None:
         measure_pairs(run, pairs, source, count)
 
 
+def stands(lake: Lake, last: RunRecord) -> str | None:
+    """Why the pairs stand although the log or the catalogue changed; None if they are due.
+
+    Swing's counts and the two towers depend on the whole window, so they cannot be brought up to date exactly at a
+    fraction of the cost. Pairs only change what new examples read.
+    """
+    known, name = last.input_versions.get(INTERACTIONS.name, ""), INTERACTIONS.name
+    if not known.isdigit() or not has_version(lake.warehouse, name, int(known)):
+        return None
+    sizes = [size_of(lake.warehouse.read(name, version)) for version in (int(known), None)]
+    growth, trigger = Growth.between(*sizes), lake.settings.increments.pairs
+    return None if growth.is_due(trigger) else growth.words(trigger)
+
+
 JOB = Job(
     name="mine_pairs",
     steps=steps,
@@ -161,6 +178,7 @@ JOB = Job(
     reads=("interactions", "items"),
     writes=("item_pairs",),
     makes=("two_tower",),
+    stands=stands,
 )
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pkgutil import iter_modules
 from typing import Any
 
 import jobs
-from jobs.night.plan import Choice, as_text, chosen, foreseen, why_to_run
+from jobs.night.plan import Choice, as_text, chosen, foreseen, whether_to_run
 from lake.command import Command, main
 from lake.declaration import Job, Option, in_order
 from lake.execution import new_run_id, run_job
@@ -62,9 +62,9 @@ def run_nightly(lake: Lake, choice: Choice, run_id: str, lock: NightLock) -> lis
     rows: list[dict[str, Any]] = []
     for number, job in enumerate(choice.jobs, 1):
         lock.assert_held()
-        why = why_to_run(lake, job, last.get(job.name), choice.wanted.get(job.name))
-        log.info("[%d/%d] %s: %s", number, len(choice.jobs), job.name, why or "up to date")
-        rows.append(_row_of(job, "up to date", None) if why is None else _row_of(job, why, run_job(lake, job, run_id)))
+        state = whether_to_run(lake, job, last.get(job.name), choice.wanted.get(job.name))
+        log.info("[%d/%d] %s: %s", number, len(choice.jobs), job.name, state.why)
+        rows.append(_row_of(job, state.why, run_job(lake, job, run_id) if state.is_stale else None))
     return rows
 
 
@@ -110,6 +110,7 @@ def command(lake: Lake, options: argparse.Namespace) -> dict[str, Any]:
         HeldBackError: the gate held the night back.
     """
     choice = chosen(nightly_jobs(), options)
+    lake.from_scratch = options.full_refresh
     run_id = new_run_id()
     if options.dry_run:
         print(as_text(foreseen(lake, choice)), file=sys.stderr)
@@ -152,6 +153,11 @@ COMMAND = Command(
         Option(flags=("--only",), help="run this job alone, whether or not it is up to date", metavar="JOB"),
         Option(flags=("--until",), help="last job to run", metavar="JOB"),
         Option(flags=("--force",), help="run all jobs, also those that are up to date", more={"action": "store_true"}),
+        Option(
+            flags=("--full-refresh",),
+            help="run all jobs on everything: pairs, examples and ranker take over nothing from earlier nights",
+            more={"action": "store_true"},
+        ),
         Option(
             flags=("--dry-run",),
             help="run nothing: print which jobs would run, why, on how many rows, and for how long",

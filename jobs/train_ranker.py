@@ -6,7 +6,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
-from pyspark.sql import functions as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
+from jobs.examples.frame import Frame
 from jobs.examples.search_index import ITEM_IDS
+from jobs.training.increment import Began, Increment, count_rows, files_of, increment, settings_of
 from jobs.training.processes import checkpoint_folder, digest_of, in_processes, refuse_processes_off_the_driver
 from jobs.training.rankers import is_readable
 from lake.artifacts import Artifact
@@ -28,7 +29,7 @@ from models.feed.feed import Feed
 from models.ranker.baseline import ITS_OWN, RANKER
 from models.ranker.baselines import TRAINED
 from models.ranker.network.ranker import Ranker
-from models.ranker.network.saved import FORMAT, load_ranker
+from models.ranker.network.saved import FORMAT, load_ranker, save_ranker
 from models.ranker.network.shape import RankerShape
 from models.ranker.training.process import RankerTask, train_alone, train_together
 from models.ranker.training.training import TrainingParameters, TrainingRecord
@@ -48,21 +49,23 @@ MODELS: dict[str, Mapping[str, Any]] = {
 """The models that are trained, by name, each with the fields that it does not take from the settings."""
 
 
-def feed_of(run: Run, split: str, columns: Sequence[str], shuffle_rows: int) -> Feed:
-    """A feed over one split of the examples, in batches for one process.
+def feed_of(
+    run: Run, files: Sequence[str], columns: Sequence[str], *, shuffle_rows: int, replayed: tuple[Sequence[str], int]
+) -> Feed:
+    """A feed over some files of the examples, in batches for one process.
 
     Args:
         run: the run.
-        split: train or valid.
+        files: the files.
         columns: columns of the batches.
         shuffle_rows: rows in the shuffling buffer; 0 for no shuffling.
+        replayed: further files, and how many of their rows each epoch reads again.
     """
-    version = int(run.version("ranker_examples"))
-    files = run.lake.warehouse.files("ranker_examples", version, F.col("split") == split)
     settings = run.settings.ranker
     batch_size = settings.batch_size // settings.processes
     given = {"files": files, "columns": columns, "parts": PARTS}
-    return take(Feed, settings, **given, batch_size=batch_size, shuffle_rows=shuffle_rows)
+    again = dict(zip(("replayed", "replayed_rows"), replayed, strict=True))
+    return take(Feed, settings, **given, **again, batch_size=batch_size, shuffle_rows=shuffle_rows)
 
 
 def shape_of(settings: Settings, sizes: Mapping[str, object], fixed: Mapping[str, Any]) -> RankerShape:
@@ -131,30 +134,72 @@ def warm_weights(run: Run, name: str, shape: RankerShape, index: Artifact, *, la
     return True
 
 
-def train_one(run: Run, name: str, index: Artifact, last: Artifact | None, *, out: Path) -> TrainingRecord:
+@dataclass(frozen=True)
+class Material:
+    """What the models of a night learn from.
+
+    Attributes:
+        index: the search index of the examples.
+        train, valid: files of the examples.
+        last: the rankers whose weights the training starts from; None for random weights.
+        increment: what is new since the rankers of the night before; None if the training begins anew.
+    """
+
+    index: Artifact
+    train: Sequence[str]
+    valid: Sequence[str]
+    last: Artifact | None
+    increment: Increment | None
+
+    def feeds(self, run: Run, columns: Sequence[str]) -> tuple[Feed, Feed]:
+        """The feeds of the train and the validation examples."""
+        shuffle, nothing = run.settings.ranker.shuffle_rows, ((), 0)
+        valid = feed_of(run, self.valid, columns, shuffle_rows=0, replayed=nothing)
+        if self.increment is None:
+            return feed_of(run, self.train, columns, shuffle_rows=shuffle, replayed=nothing), valid
+        again = round(self.increment.new_rows * run.settings.increments.replay)
+        replayed = (self.increment.old, again)
+        return feed_of(run, self.increment.new, columns, shuffle_rows=shuffle, replayed=replayed), valid
+
+
+def parameters_of(settings: Settings, goes_on: bool) -> TrainingParameters:
+    """How a ranker is trained; one that goes on takes fewer and smaller steps."""
+    given = take(TrainingParameters, settings.ranker)
+    if not goes_on:
+        return given
+    rate = given.learning_rate * settings.increments.learning_rate_share
+    return replace(given, max_epochs=settings.increments.epochs, learning_rate=rate)
+
+
+def train_one(run: Run, name: str, material: Material, *, out: Path) -> TrainingRecord:
     """Trains one of :data:`MODELS` and writes it to a folder.
 
     Args:
         run: the run.
         name: name of the model.
-        index: the search index of the examples.
-        last: the rankers whose weights the training starts from; None for random weights.
+        material: what it learns from.
         out: the folder.
     """
-    settings = run.settings.ranker
+    settings, index, last = run.settings.ranker, material.index, material.last
     shape = shape_of(run.settings, {name: index.card[name] for name in ("items", "codes")}, MODELS[name])
-    parameters = take(TrainingParameters, settings)
-    train = feed_of(run, "train", shape.columns, settings.shuffle_rows)
-    valid = feed_of(run, "valid", shape.columns, 0)
     made_from = [run.lake.warehouse.root, run.inputs, asdict(shape), recipe_of(settings), last and last.version]
     state = checkpoint_folder(run, settings.checkpoint_folder) / f"ranker-{name}-{digest_of(made_from)}.pt"
     with tempfile.TemporaryDirectory(prefix="qarm-") as begin:
         warm = last is not None and warm_weights(run, name, shape, index, last=last, folder=Path(begin))
         start = Path(begin) / f"{name}.safetensors" if warm else None
-        task = RankerTask(name, shape, parameters, train, valid, start, state, out)
-        process = train_alone if settings.processes == 1 else train_together
-        with user_mistakes():
-            record = TrainingRecord(**in_processes(process, task, settings.processes))
+        goes_on = warm and material.increment is not None
+        if goes_on and material.increment is not None and not material.increment.new:
+            ranker = Ranker(shape)
+            ranker.load_state_dict(load_file(start))
+            save_ranker(ranker, out, name)
+            record = TrainingRecord()
+        else:
+            train, valid = material.feeds(run, shape.columns)
+            parameters = parameters_of(run.settings, goes_on)
+            task = RankerTask(name, shape, parameters, train, valid, start, state, out, goes_on)
+            process = train_alone if settings.processes == 1 else train_together
+            with user_mistakes():
+                record = TrainingRecord(**in_processes(process, task, settings.processes))
     run.measure("ranker.valid_auc", record.best_auc, name)
     run.measure("ranker.best_step", record.best_step, name)
     run.measure("ranker.resumed_at", record.resumed_at, name)
@@ -172,21 +217,35 @@ def steps(run: Run) -> None:
     settings = run.settings.ranker
     refuse_processes_off_the_driver(run, "ranker", settings.processes)
     index = run.use("search_index", "build_examples")
-    run.version("ranker_examples")
-    last = run.latest("ranker") if settings.warm_start else None
+    material, rows, began = _material(run, index)
     curves = {}
     with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
         for name in MODELS:
             with run.step(f"train {name}"):
-                curves[name] = asdict(train_one(run, name, index, last, out=Path(folder)))
+                curves[name] = asdict(train_one(run, name, material, out=Path(folder)))
         ids = run.lake.artifacts.fetch(index) / ITEM_IDS
         if ids.is_file():
             shutil.copy(ids, folder)
         recipe = {"examples": run.version("ranker_examples"), "search_index": index.version}
         known = {name: index.card.get(name) for name in ("items", "codes", "item_ids", "codebook")}
+        known |= {"frame": index.card["frame"], "settings": settings_of(run), "began": asdict(began)}
         run.publish("ranker", Path(folder), recipe, models=list(MODELS), curves=curves, format=FORMAT, **known)
+    run.measure("ranker.train_examples", rows)
+    run.measure("ranker.new_examples", rows if material.increment is None else material.increment.new_rows)
     for left in checkpoint_folder(run, settings.checkpoint_folder).glob("ranker-*.pt"):
         left.unlink()  # also checkpoints of settings that are no longer used
+
+
+def _material(run: Run, index: Artifact) -> tuple[Material, int, Began]:
+    """What to learn from, the number of train examples, and the training that began anew."""
+    frame, version = Frame.from_card(index.card["frame"]), int(run.version("ranker_examples"))
+    train, valid = (files_of(run, version, frame, split) for split in ("train", "valid"))
+    rows = count_rows(run, train)
+    later = increment(run, frame, train, rows)
+    if later is not None:
+        return Material(index, train, valid, later.last, later), rows, later.began
+    last = run.latest("ranker") if run.settings.ranker.warm_start else None
+    return Material(index, train, valid, last, None), rows, Began(rows, frame.periods.valid_from.isoformat())
 
 
 JOB = Job(

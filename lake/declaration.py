@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from schemas.settings import Settings
 
 if TYPE_CHECKING:
-    from lake.run import Run
+    from lake.ledger import RunRecord
+    from lake.run import Lake, Run
 
 
 def toml_text(text: str) -> str:
@@ -69,6 +70,8 @@ class Job:
         source_files: returns the URLs of the user's input files; None for a job without input files.
         options: options of the command line in addition to those of every job.
         check: raises UserError for settings that the job cannot run with; it is called before any work.
+        stands: for a job whose result stays although its inputs changed: returns why it stays, or None if it is due
+            again. It gets the job's newest successful run.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Job:
     source_files: Callable[[Settings], Sequence[str]] | None = None
     options: tuple[Option, ...] = ()
     check: Callable[[Settings], None] = any_settings
+    stands: Callable[[Lake, RunRecord], str | None] | None = None
 
     @property
     def inputs(self) -> tuple[str, ...]:

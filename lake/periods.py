@@ -44,6 +44,11 @@ class Periods:
         """First day of the ranker's train examples; None if they begin with the train period."""
         return None if self.fit_until == self.valid_from else self.fit_until
 
+    def split_of(self, day: Column) -> Column:
+        """The split of a day: train, valid or test."""
+        from_valid = F.when(day < F.lit(self.test_from), "valid").otherwise("test")
+        return F.when(day < F.lit(self.valid_from), "train").otherwise(from_valid)
+
     @staticmethod
     def microseconds(day: date) -> int:
         """Start of a UTC day, in microseconds since 1970."""

@@ -36,11 +36,18 @@ class Lake:
         spark: the session.
         settings: all settings.
         location: folder or ``catalog.schema`` of the warehouse.
+        from_scratch: whether jobs do all of their work again and take over nothing from earlier nights.
     """
 
     spark: SparkSession
     settings: Settings
     location: str
+    from_scratch: bool = False
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether jobs go on from what earlier nights made."""
+        return self.settings.increments.on and not self.from_scratch
 
     def __post_init__(self) -> None:
         self.warehouse = Warehouse(self.spark, self.location)
@@ -132,6 +139,15 @@ class Run:
         self._declared(table, self.job.may_read)
         return self.lake.warehouse.read(table, version)
 
+    def changes(self, table: str, since: int, until: int) -> DataFrame:
+        """The change data feed of a table, see :meth:`lake.snapshots.Snapshots.changes`.
+
+        Raises:
+            UndeclaredError: the job does not declare it.
+        """
+        self._declared(table, self.job.may_read)
+        return self.lake.warehouse.changes(table, since, until)
+
     def version(self, table: str) -> str:
         """The version of a table that this run reads.
 
@@ -206,10 +222,19 @@ class Run:
         self._declared(contract.name, self.job.may_write)
         self.outputs[contract.name] = str(self.lake.warehouse.append(contract, rows))
 
-    def merge(self, contract: Contract, rows: DataFrame, compare: Sequence[str], keep: Sequence[str] = ()) -> None:
+    def merge(
+        self,
+        contract: Contract,
+        rows: DataFrame,
+        compare: Sequence[str],
+        *,
+        keep: Sequence[str] = (),
+        within: str | None = None,
+    ) -> None:
         """Merges rows by key, see :meth:`lake.warehouse.Warehouse.merge`."""
         self._declared(contract.name, self.job.may_write)
-        self.outputs[contract.name] = str(self.lake.warehouse.merge(contract, rows, compare, keep))
+        version = self.lake.warehouse.merge(contract, rows, compare, keep=keep, within=within)
+        self.outputs[contract.name] = str(version)
 
     def publish(self, kind: str, folder: Path, recipe: Mapping[str, Any], **card: Any) -> Artifact:
         """Publishes an artifact.

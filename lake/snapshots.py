@@ -92,14 +92,17 @@ class Snapshots:
             reader = reader.option("versionAsOf", version)
         return reader.table(f"{self.location}.{name}") if self.in_catalog else reader.load(f"{self.root}/{name}")
 
-    def changes(self, name: str, since: int) -> DataFrame:
-        """The change data feed of a table, from a version to the newest.
+    def changes(self, name: str, since: int, until: int | None = None) -> DataFrame:
+        """The change data feed of a table.
 
         Args:
             name: name of the table.
             since: the first version.
+            until: the last version; None for the newest.
         """
         reader = self.spark.read.format("delta").option("readChangeFeed", "true").option("startingVersion", since)
+        if until is not None:
+            reader = reader.option("endingVersion", until)
         return reader.table(f"{self.location}.{name}") if self.in_catalog else reader.load(f"{self.root}/{name}")
 
     def files(self, name: str, version: int, where: Column) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from lake.declaration import Job
 from lake.history import rows_changed
@@ -12,9 +13,24 @@ from lake.run import Lake
 from schemas.errors import UserError
 from schemas.version import VERSION
 
+UP_TO_DATE = "up to date"
 
-def why_stale(lake: Lake, job: Job, last: RunRecord | None) -> str | None:
-    """Why a job is stale; None if it is up to date.
+
+@dataclass(frozen=True)
+class State:
+    """Whether a job has to run again.
+
+    Attributes:
+        is_stale: whether it has to.
+        why: why it has to, or why not.
+    """
+
+    is_stale: bool
+    why: str
+
+
+def state_of(lake: Lake, job: Job, last: RunRecord | None) -> State:
+    """Whether a job has to run again.
 
     Args:
         lake: Spark and the warehouse.
@@ -25,12 +41,18 @@ def why_stale(lake: Lake, job: Job, last: RunRecord | None) -> str | None:
         UserError: an input file does not exist.
     """
     if last is None:
-        return "never run"
+        return State(True, "never run")
     now = {name: _now(lake, name) for name in {*job.inputs, *last.output_versions}}
     for name in job.inputs:
         now[name] = _unless_only_maintained(lake, name, now[name], last)
     inputs = {name: now[name] or "" for name in job.inputs} | source_versions(lake, job)
-    return stale_reason(last, inputs, now, settings_hash=lake.settings.digest(job.sections), code_version=VERSION)
+    hashed, code = lake.settings.digest(job.sections), VERSION
+    if why := stale_reason(last, {}, now, settings_hash=hashed, code_version=code):
+        return State(True, why)
+    if why := stale_reason(last, inputs, now, settings_hash=hashed, code_version=code):
+        standing = job.stands(lake, last) if job.stands is not None and lake.goes_on else None
+        return State(True, why) if standing is None else State(False, f"stands: {standing}")
+    return State(False, UP_TO_DATE)
 
 
 def _unless_only_maintained(lake: Lake, name: str, version: str | None, last: RunRecord) -> str | None:

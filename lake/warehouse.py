@@ -19,6 +19,8 @@ from schemas.contract import Contract, sql_literal
 from schemas.errors import ContractError, QarmError, UserError
 
 NOT_EMPTY = "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION"
+MOST_VALUES = 1000
+"""Most partitions that a condition names; a merge that touches more reads them all."""
 LAST_COMMIT = "spark.databricks.delta.lastCommitVersionInSession"
 
 
@@ -33,6 +35,7 @@ class Warehouse(Snapshots):
             UserError: its folder holds files that are no Delta table.
         """
         if self.exists(contract.name):
+            self._complete_properties(contract)
             return
         columns = ", ".join(
             f"{c.name} {c.commented_type}{'' if c.nullable else ' NOT NULL'} COMMENT {sql_literal(c.comment)}"
@@ -51,6 +54,17 @@ class Warehouse(Snapshots):
         if not self.exists(contract.name):
             self._refuse_other_files(contract.name)
             raise HalfCreatedError(f"table {contract.name}: another writer did not finish creating it")
+
+    def _complete_properties(self, contract: Contract) -> None:
+        """Sets properties of the contract that a table of an earlier qarm lacks."""
+        if not contract.properties:
+            return
+        rows = self.spark.sql(f"SHOW TBLPROPERTIES {self.identifier(contract.name)}").collect()
+        there = {row["key"] for row in rows}
+        missing = {key: value for key, value in contract.properties.items() if key not in there}
+        if missing:
+            listed = ", ".join(f"{sql_literal(key)} = {sql_literal(value)}" for key, value in missing.items())
+            self.spark.sql(f"ALTER TABLE {self.identifier(contract.name)} SET TBLPROPERTIES ({listed})")
 
     def _refuse_other_files(self, name: str) -> None:
         """Tells a folder that holds other files from one in which another writer has begun to create the table."""
@@ -116,7 +130,13 @@ class Warehouse(Snapshots):
         return self._committed(contract.name)
 
     def merge(
-        self, contract: Contract, rows: DataFrame, compare: Sequence[str], keep: Sequence[str] = ()
+        self,
+        contract: Contract,
+        rows: DataFrame,
+        compare: Sequence[str],
+        *,
+        keep: Sequence[str] = (),
+        within: str | None = None,
     ) -> int | None:
         """Inserts rows with new keys, and updates rows whose compared columns differ.
 
@@ -128,6 +148,7 @@ class Warehouse(Snapshots):
             rows: the new rows, at most one per key.
             compare: columns whose difference makes a row an update.
             keep: columns that an update does not change.
+            within: a partition column that follows from the key; partitions that the rows do not touch are not read.
 
         Returns:
             The version written, or the current version if nothing differed.
@@ -146,19 +167,27 @@ class Warehouse(Snapshots):
                 return self._committed(contract.name)
             except CONFLICTS:
                 current = self.version(contract.name)
-        changes = self._changes(contract, checked, compare, version=current).persist()
+        touched = None if within is None else _one_of(checked, within)
+        changes = self._changes(contract, checked, compare, version=current, touched=touched).persist()
         try:
             if changes.isEmpty():
                 return current
-            self._merge_changes(contract, changes, keep)
+            self._merge_changes(contract, changes, keep, None if within is None else _one_of(changes, within))
         finally:
             changes.unpersist()
         return self._committed(contract.name)
 
     def _changes(
-        self, contract: Contract, rows: DataFrame, compare: Sequence[str], *, version: int | None
+        self,
+        contract: Contract,
+        rows: DataFrame,
+        compare: Sequence[str],
+        *,
+        version: int | None,
+        touched: str | None,
     ) -> DataFrame:
-        old = self.read(contract.name, version).select(
+        known = self.read(contract.name, version)
+        old = (known if touched is None else known.where(touched)).select(
             *contract.key, *(F.col(name).alias(f"_old_{name}") for name in compare), F.lit(True).alias("_known")
         )
         differs = reduce(lambda a, b: a | b, (~F.col(n).eqNullSafe(F.col(f"_old_{n}")) for n in compare), F.lit(False))
@@ -169,13 +198,23 @@ class Warehouse(Snapshots):
         )
 
     @retry_on_conflict
-    def _merge_changes(self, contract: Contract, changes: DataFrame, keep: Sequence[str]) -> None:
-        self._merge_rows(contract, changes, keep, only_new=False)
+    def _merge_changes(self, contract: Contract, changes: DataFrame, keep: Sequence[str], touched: str | None) -> None:
+        self._merge_rows(contract, changes, keep, only_new=False, touched=touched)
 
-    def _merge_rows(self, contract: Contract, changes: DataFrame, keep: Sequence[str], *, only_new: bool) -> None:
+    def _merge_rows(
+        self,
+        contract: Contract,
+        changes: DataFrame,
+        keep: Sequence[str],
+        *,
+        only_new: bool,
+        touched: str | None = None,
+    ) -> None:
         view = f"_changes_of_{contract.name}"
         changes.createOrReplaceTempView(view)
         on_key = " AND ".join(f"old.{name} = new.{name}" for name in contract.key)
+        if touched is not None:
+            on_key += f" AND old.{touched}"
         updates = ", ".join(f"{n} = new.{n}" for n in contract.names if n not in {*contract.key, *keep})
         statement = (
             f"MERGE INTO {self.identifier(contract.name)} AS old USING {view} AS new ON {on_key}"
@@ -200,6 +239,17 @@ class Warehouse(Snapshots):
         if version is None:
             raise QarmError(f"table {name}: Delta reported no commit")
         return int(version)
+
+
+def _one_of(rows: DataFrame, column: str) -> str | None:
+    """The condition that a column of dates has one of the values that it has in some rows; None for too many values.
+
+    Driver memory: one date per value.
+    """
+    values = [row[0] for row in rows.select(column).distinct().limit(MOST_VALUES + 1).collect()]
+    if len(values) > MOST_VALUES:
+        return None
+    return f"{column} IN ({', '.join(f'DATE{sql_literal(str(value))}' for value in values) or 'NULL'})"
 
 
 def _properties(contract: Contract) -> dict[str, str]:

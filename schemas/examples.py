@@ -47,7 +47,13 @@ def ranker_examples(tasks: Sequence[str]) -> Contract:
                 "Time of the example, UTC; the user's history ends strictly before it",
                 nullable=False,
             ),
-            Column("split", "STRING", "train, valid or test, by event_time", nullable=False),
+            Column(
+                "days_from",
+                "DATE",
+                "First day of the block of whole UTC days that the example lies in; a block belongs to one split, which"
+                " follows from the dates that the search index of the night tells",
+                nullable=False,
+            ),
             *label_columns(tasks),
             *(feature.column for feature in FEATURES),
             *sequences,
@@ -65,6 +71,5 @@ def ranker_examples(tasks: Sequence[str]) -> Contract:
             ),
         ),
         key=("example_id",),
-        checks={"known_split": "split IN ('train', 'valid', 'test')"},
-        partition_by=("split",),
+        partition_by=("days_from",),
     )

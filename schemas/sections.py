@@ -192,6 +192,25 @@ class NightlySettings(Section):
         return self
 
 
+class Trigger(Section):
+    """When something that stands from night to night is due again: whichever limit is reached first."""
+
+    new_share: Share
+    days: Positive
+
+
+class IncrementsSettings(Section):
+    """What a later night takes over from the night before, and when it is made anew."""
+
+    on: bool
+    pairs: Trigger
+    behaviour: Trigger
+    ranker: Trigger
+    replay: NotNegative
+    epochs: Count
+    learning_rate_share: Share
+
+
 class GateSettings(Section):
     """How far a night may differ from the published one; beyond a limit it is held back."""
 

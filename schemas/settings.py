@@ -27,6 +27,7 @@ from schemas.renamed import RENAMED
 from schemas.sections import (
     DemoSettings,
     GateSettings,
+    IncrementsSettings,
     IngestSettings,
     JudgeSettings,
     MineSettings,
@@ -56,6 +57,7 @@ class Settings(Section):
     ranker: RankerSettings
     score: ScoreSettings
     nightly: NightlySettings
+    increments: IncrementsSettings
     gate: GateSettings
     demo: DemoSettings
 

@@ -28,6 +28,7 @@ INTERACTIONS = Contract(
     checks={"weight_is_a_number": "weight >= 0 AND NOT isnan(weight)", "date_of_time": "event_date = DATE(event_time)"},
     partition_by=("event_date",),
     cluster_by=("user_id",),
+    properties={"delta.enableChangeDataFeed": "true"},  # later nights read the new events alone
 )
 
 ITEMS = Contract(
@@ -64,6 +65,20 @@ REJECTED_ROWS = Contract(
         Column("row", "STRING", "The input row as JSON; of a malformed row, its file, number and text", nullable=False),
         Column("run_id", "STRING", "The run that rejected the row", nullable=False),
     ),
+)
+
+INGESTED_FILES = Contract(
+    name="ingested_files",
+    comment="Files of the log that ingest took in; a later run reads only files that are new or changed",
+    columns=(
+        Column("source", "STRING", "Input that the file belongs to: interactions", nullable=False),
+        Column("path", "STRING", "Full path of the file, with its scheme", nullable=False),
+        Column("size", "LONG", "Size of the file in bytes when it was read", nullable=False),
+        Column("modified", "LONG", "Time of its last change, in milliseconds since 1970", nullable=False),
+        Column("run_id", "STRING", "The run that read the file last", nullable=False),
+        Column("read_at", "TIMESTAMP", "When the file was read, UTC", nullable=False),
+    ),
+    key=("source", "path"),
 )
 
 ITEM_PAIRS = Contract(
@@ -393,7 +408,7 @@ def candidate_scores(tasks: Sequence[str]) -> Contract:
 def all_contracts(tasks: Sequence[str]) -> list[Contract]:
     """The contracts of all tables, in the order in which the jobs write them."""
     return [
-        INTERACTIONS, ITEMS, REJECTED_ROWS, ITEM_PAIRS, PAIR_VERDICTS, ITEM_QUESTIONS, ITEM_EMBEDDINGS, SEMANTIC_IDS,
-        SID_CHANGES, ranker_examples(tasks), predictions(tasks), candidate_scores(tasks), METRICS, RUNS, PUBLISHED,
-        LOCKS,
+        INTERACTIONS, ITEMS, REJECTED_ROWS, INGESTED_FILES, ITEM_PAIRS, PAIR_VERDICTS, ITEM_QUESTIONS, ITEM_EMBEDDINGS,
+        SEMANTIC_IDS, SID_CHANGES, ranker_examples(tasks), predictions(tasks), candidate_scores(tasks), METRICS, RUNS,
+        PUBLISHED, LOCKS,
     ]  # fmt: skip

@@ -27,7 +27,8 @@ from udfs.arrays import feature_column, list_column
 from udfs.batches import Batches
 from udfs.workers import shipped
 
-SPLITS = ("train", "valid", "test")
+DAY = 24 * 3_600_000_000
+"""Microseconds."""
 KEEP = 2
 """Salt of the hash that decides whether a target is kept."""
 
@@ -41,16 +42,24 @@ class SplitPlan:
         valid_from: first microsecond of the validation period.
         test_from: first microsecond of the test period.
         shares: share of train, valid and test targets that is kept.
+        blocks: first microseconds of the blocks of days that the table is partitioned by, ascending.
     """
 
     train_from: int | None
     valid_from: int
     test_from: int
     shares: tuple[float, float, float]
+    blocks: tuple[int, ...] = (0,)
 
     def split_of(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
         """Number of the split of each time, shape (n,): 0 for train, 1 for valid, 2 for test."""
         return (times >= self.valid_from).astype(np.int64) + (times >= self.test_from)
+
+    def days_of(self, times: NDArray[np.int64]) -> NDArray[np.int32]:
+        """First day of the block of each time, in days since 1970, shape (n,); a time before the first is of it."""
+        place = np.searchsorted(np.array(self.blocks), times, side="right") - 1
+        days: NDArray[np.int32] = (np.array(self.blocks)[np.maximum(place, 0)] // DAY).astype(np.int32)
+        return days
 
     def keeps(self, targets: Targets) -> NDArray[np.bool_]:
         """Which targets are kept, by hash; shape (n,)."""
@@ -69,9 +78,9 @@ def build_examples(search_index: str, parameters: ExampleParameters, plan: Split
     """Makes the function for ``mapInArrow`` that makes examples; partitions are sorted by user, part, time, item row.
 
     The input has one row per event: ``user_id``, ``part`` and ``parts`` (number and count of the user's parts),
-    ``item_row``, ``time``, ``labels`` (one bit per task), ``impression`` and ``key``. A partition holds all events of a
-    user, once for every part; each part makes its share of the examples. Memory: the events of one user and the
-    examples of one part.
+    ``item_row``, ``time``, ``labels`` (one bit per task), ``impression``, ``key`` and ``new``. A partition holds all
+    events of a user, once for every part; each part makes its share of the examples, which are those of new events.
+    Memory: the events of one user and the examples of one part.
 
     Args:
         search_index: the shipped search index.
@@ -137,8 +146,9 @@ def examples_of_user(
     targets = _take(targets, plan.keeps(targets) & (targets.keys % np.uint64(parts) == part))
     if parameters.negatives:
         owned = np.unique(events.rows[events.positive])
-        window = np.searchsorted(index.drawing_from, targets.times, side="right") - 1
-        drawn = draw_negatives(targets, window, owned, index.drawing, per_positive=parameters.negatives)
+        begun = _take(targets, np.isin(targets.keys, events.keys[events.new])) if events.new is not None else targets
+        window = np.searchsorted(index.drawing_from, begun.times, side="right") - 1
+        drawn = draw_negatives(begun, window, owned, index.drawing, per_positive=parameters.negatives)
         targets = Targets(
             *(np.concatenate([a, b]) for a, b in zip(vars(targets).values(), vars(drawn).values(), strict=True))
         )
@@ -152,13 +162,14 @@ def _take(targets: Targets, rows: NDArray[np.bool_]) -> Targets:
 
 
 def _events(rows: pa.Table, tasks: int) -> UserEvents:
-    flags = rows["labels"].to_numpy()
+    flags, new = rows["labels"].to_numpy(), rows["new"].to_numpy().astype(bool)
     return UserEvents(
         rows=rows["item_row"].to_numpy().astype(np.int64),
         times=rows["time"].to_numpy(),
         labels=((flags[:, None] >> np.arange(tasks)) & 1).astype(bool),
         impressions=rows["impression"].to_numpy().astype(bool),
         keys=rows["key"].to_numpy().view(np.uint64),
+        new=None if new.all() else new,
     )
 
 
@@ -180,7 +191,7 @@ def to_arrow(
         "item_row": pa.array(targets.rows),
         "key": pa.array(targets.keys.view(np.int64)),
         "event_time": pa.array(targets.times, pa.timestamp("us", tz="UTC")),
-        "split": pa.array(np.array(SPLITS)[plan.split_of(targets.times)].tolist(), pa.string()),
+        "days_from": pa.array(plan.days_of(targets.times), pa.date32()),
         **{f"label_{task}": pa.array(targets.labels[:, i].astype(np.float32)) for i, task in enumerate(tasks)},
         **{name: feature_column(values, PARTS.get(name, ())) for name, values in histories.columns.items()},
         **{f"recent_{name}": list_column(values) for name, values in histories.recent.items()},

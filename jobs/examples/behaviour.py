@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +21,9 @@ from models.ranker.examples.shrinkage import Neighbourhood, shrink
 from schemas.parameters import take
 from schemas.ranking_sections import BehaviourSettings
 from udfs.arrays import column_matrix
+
+LAST_FIT = "last_fit_"
+"""Prefix of the files that hold the last fit without shrinkage."""
 
 
 def fit_days(periods: Periods, settings: BehaviourSettings) -> list[date]:
@@ -97,14 +102,56 @@ def takers_by_row(ratings: DataFrame, count: int) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
-class Behaviours:
-    """Behaviour vectors of all fits.
+class Fit:
+    """Behaviour vectors of one fit, without shrinkage, which depends on the other items of the night.
 
     Attributes:
-        behaviour_coarse, behaviour_fine: short and long vectors, of length 1, or 0 for an item without events before
-            the fit; shape (fits, items, d).
-        behaviour_audience: mean taste, in long vectors, of the users who took each item, 0 if there are none; shape
-            (fits, items, d).
+        coarse, fine: short and long vectors, of length 1, or 0 for an item without events before the fit; shape
+            (items, d).
+        audience: mean taste, in long vectors, of the users who took each item, 0 if there are none; shape (items, d).
+        mean: the mean user, in long vectors, shape (d,).
+        takers: number of users who took each item, shape (items,).
+    """
+
+    coarse: NDArray[np.float32]
+    fine: NDArray[np.float32]
+    audience: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    takers: NDArray[np.int64]
+
+    def shrunk(self, towards: Neighbourhood | None, strength: float) -> Fit:
+        """The fit with vectors shrunk toward those of similar items; as it is if there are no neighbourhoods."""
+        if towards is None:
+            return self
+        coarse, fine = (shrink(vectors, self.takers, towards, strength) for vectors in (self.coarse, self.fine))
+        return replace(self, coarse=coarse, fine=fine)
+
+    def for_items(self, count: int) -> Fit:
+        """The fit for more items, of which the new ones have no vectors."""
+        return Fit(
+            *(
+                _longer(array, count) if array.ndim > 1 or name == "takers" else array
+                for name, array in vars(self).items()
+            )
+        )
+
+    def save(self, folder: Path) -> None:
+        """Writes the arrays, for a later night."""
+        for name, array in vars(self).items():
+            np.save(folder / f"{LAST_FIT}{name}.npy", array)
+
+    @classmethod
+    def load(cls, folder: Path) -> Fit:
+        """Reads the arrays that :meth:`save` wrote."""
+        return cls(*(np.load(folder / f"{LAST_FIT}{field.name}.npy") for field in fields(cls)))
+
+
+@dataclass(frozen=True)
+class Behaviours:
+    """Behaviour vectors of all fits, shrunk.
+
+    Attributes:
+        behaviour_coarse, behaviour_fine, behaviour_audience: see :class:`Fit`, shape (fits, items, d).
         behaviour_mean: the mean user, in long vectors, shape (fits, d).
         behaviour_until: exclusive end of the log of each fit, in microseconds since 1970, shape (fits,).
     """
@@ -115,6 +162,77 @@ class Behaviours:
     behaviour_mean: NDArray[np.float32]
     behaviour_until: NDArray[np.int64]
 
+    @classmethod
+    def of(cls, fits: Sequence[Fit], days: Sequence[date], count: int, settings: BehaviourSettings) -> Behaviours:
+        """The vectors of some fits, with the days before whose beginning their logs end."""
+        dims = {"coarse": settings.coarse_dim, "fine": settings.fine_dim, "audience": settings.fine_dim}
+        shapes: dict[str, tuple[int, ...]] = {name: (len(fits), count, dim) for name, dim in dims.items()}
+        shapes |= {"mean": (len(fits), settings.fine_dim)}
+        arrays = {
+            f"behaviour_{name}": np.array([getattr(fit, name) for fit in fits], np.float32).reshape(shape)
+            for name, shape in shapes.items()
+        }
+        return cls(**arrays, behaviour_until=np.array([Periods.microseconds(day) for day in days], np.int64))
+
+    @classmethod
+    def load(cls, folder: Path) -> Behaviours:
+        """Reads the vectors of a search index."""
+        return cls(*(np.load(folder / f"{field.name}.npy", mmap_mode="r") for field in fields(cls)))
+
+    def for_items(self, count: int) -> Behaviours:
+        """The vectors for more items, of which the new ones have none."""
+        of_items = ("behaviour_coarse", "behaviour_fine", "behaviour_audience")
+        return replace(self, **{name: _longer(getattr(self, name), count, axis=1) for name in of_items})
+
+    def replacing_last(self, fit: Fit) -> Behaviours:
+        """The vectors with another last fit, of the same day."""
+        firsts = Behaviours(**{name: array[:-1] for name, array in vars(self).items()})
+        return replace(firsts._with(fit), behaviour_until=self.behaviour_until)
+
+    def adding(self, fit: Fit, day: date) -> Behaviours:
+        """The vectors with one more fit."""
+        return replace(self._with(fit), behaviour_until=np.append(self.behaviour_until, Periods.microseconds(day)))
+
+    def _with(self, fit: Fit) -> Behaviours:
+        names = ("coarse", "fine", "audience", "mean")
+        pairs = {name: (getattr(self, f"behaviour_{name}"), getattr(fit, name)[None]) for name in names}
+        return replace(self, **{f"behaviour_{name}": np.concatenate(pair) for name, pair in pairs.items()})
+
+
+def _longer(array: NDArray[Any], count: int, axis: int = 0) -> NDArray[Any]:
+    more = [(0, count - array.shape[axis] if n == axis else 0) for n in range(array.ndim)]
+    return np.pad(array, more)
+
+
+def fit_before(positives: DataFrame, items: DataFrame, day: date, count: int, *, settings: BehaviourSettings) -> Fit:
+    """Fits vectors on the log before a day.
+
+    Driver memory: three times ``4 * fine_dim`` bytes per item.
+
+    Args:
+        positives: user_id, item_id, event_date.
+        items: item_id, item_row.
+        day: the day.
+        count: number of items.
+        settings: settings of the fits.
+    """
+    dims = settings.coarse_dim, settings.fine_dim, settings.fine_dim
+    coarse, fine, audience = (np.zeros((count, dim), np.float32) for dim in dims)
+    mean = np.zeros(settings.fine_dim, np.float32)
+    ratings = ratings_before(positives, items, day).persist()
+    takers = takers_by_row(ratings, count)
+    if takers.any():
+        for matrix in (coarse, fine):
+            factors = item_factors(ratings, take(AlsParameters, settings, dim=matrix.shape[1]))
+            matrix[:] = vectors_by_row(factors, count, matrix.shape[1])
+        # ``factors`` are now the fine ones.
+        directions = user_directions(ratings, factors, settings.fine_dim).persist()
+        mean = mean_user(directions, settings.fine_dim)
+        audience = vectors_by_row(audiences(ratings, directions, mean), count, settings.fine_dim)
+        directions.unpersist()
+    ratings.unpersist()
+    return Fit(coarse, fine, audience, mean, takers)
+
 
 def behaviours(
     positives: DataFrame,
@@ -124,7 +242,7 @@ def behaviours(
     *,
     towards: Neighbourhood | None,
     settings: BehaviourSettings,
-) -> Behaviours:
+) -> tuple[Behaviours, Fit | None]:
     """Fits vectors on the log before each day, and shrinks the vectors of items with few users.
 
     Driver memory: ``4 * (coarse_dim + 2 * fine_dim)`` bytes per item and fit, and three times ``4 * fine_dim`` bytes
@@ -137,24 +255,48 @@ def behaviours(
         count: number of items.
         towards: neighbourhoods that the items are shrunk towards; None for no shrinkage.
         settings: settings of the fits.
+
+    Returns:
+        The vectors, and the last fit without shrinkage; None if there are no fits.
     """
-    dims = settings.coarse_dim, settings.fine_dim, settings.fine_dim
-    coarse, fine, audience = (np.zeros((len(days), count, dim), np.float32) for dim in dims)
-    mean = np.zeros((len(days), settings.fine_dim), np.float32)
-    for number, day in enumerate(days):
-        ratings = ratings_before(positives, items, day).persist()
-        takers = takers_by_row(ratings, count)
-        if takers.any():
-            for matrix in (coarse, fine):
-                factors = item_factors(ratings, take(AlsParameters, settings, dim=matrix.shape[2]))
-                vectors = vectors_by_row(factors, count, matrix.shape[2])
-                matrix[number] = shrink(vectors, takers, towards, settings.shrinkage) if towards else vectors
-            # ``factors`` are now the fine ones without shrinkage, which is meant for items, not for users.
-            directions = user_directions(ratings, factors, settings.fine_dim).persist()
-            mean[number] = mean_user(directions, settings.fine_dim)
-            of_items = audiences(ratings, directions, mean[number])
-            audience[number] = vectors_by_row(of_items, count, settings.fine_dim)
-            directions.unpersist()
-        ratings.unpersist()
-    until = np.array([Periods.microseconds(day) for day in days], np.int64)
-    return Behaviours(coarse, fine, audience, mean, until)
+    fits, last = list[Fit](), None
+    for day in days:
+        last = fit_before(positives, items, day, count, settings=settings)
+        fits.append(last.shrunk(towards, settings.shrinkage))
+    return Behaviours.of(fits, days, count, settings), last
+
+
+def later_behaviours(
+    positives: DataFrame,
+    items: DataFrame,
+    before: Path,
+    count: int,
+    *,
+    day: date | None,
+    towards: Neighbourhood | None,
+    settings: BehaviourSettings,
+) -> tuple[Behaviours, Fit | None]:
+    """The vectors of a later night: those of the night before, and one more fit if it is due.
+
+    Without another fit, the last one stands, and the items that are new get vectors by shrinkage alone.
+
+    Args:
+        positives: user_id, item_id, event_date.
+        items: item_id, item_row.
+        before: folder of the search index of the night before.
+        count: number of items.
+        day: the day of another fit; None if none is due.
+        towards: neighbourhoods that the items are shrunk towards; None for no shrinkage.
+        settings: settings of the fits.
+
+    Returns:
+        The vectors, and the last fit without shrinkage; None if there are no fits.
+    """
+    vectors = Behaviours.load(before).for_items(count)
+    if not len(vectors.behaviour_until):
+        return vectors, None
+    if day is not None:
+        last = fit_before(positives, items, day, count, settings=settings)
+        return vectors.adding(last.shrunk(towards, settings.shrinkage), day), last
+    last = Fit.load(before).for_items(count)
+    return vectors.replacing_last(last.shrunk(towards, settings.shrinkage)), last

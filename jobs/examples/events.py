@@ -16,12 +16,12 @@ def shape_events(interactions: DataFrame, item_rows: DataFrame, ranking: Ranking
     An event holds no array: its item is the number of the item's row in the search index.
 
     Args:
-        interactions: the log.
+        interactions: the log, with ``new`` (whether an event came since the last night) unless all events are new.
         item_rows: item_id, item_row.
         ranking: impression and positive actions.
 
     Returns:
-        user_id, item_row, time (microseconds since 1970), labels (one bit per task), impression, key.
+        user_id, item_row, time (microseconds since 1970), labels (one bit per task), impression, key, new.
     """
     labels = [
         F.when(F.col("action").isin(actions), F.lit(1 << bit)).otherwise(F.lit(0))
@@ -38,6 +38,7 @@ def shape_events(interactions: DataFrame, item_rows: DataFrame, ranking: Ranking
             either.cast("long").alias("labels"),
             (F.col("action") == ranking.impression).alias("impression"),
             F.xxhash64("user_id", "item_id", "event_time").alias("key"),
+            F.col("new") if "new" in interactions.columns else F.lit(True).alias("new"),
         )
     )
 

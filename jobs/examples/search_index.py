@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +12,16 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.examples.behaviour import behaviours, fit_days
-from jobs.examples.negatives import popularity_in, window_days
-from jobs.examples.pairs import pair_rows, triggers_of
-from lake.artifacts import Artifact
+from jobs.examples.frame import Frame
+from jobs.examples.negatives import popularity_in
+from jobs.examples.pairs import triggers_of
 from lake.indexing import with_row_number
-from lake.periods import Periods
-from lake.run import Run
-from models.ranker.examples.shrinkage import MOST_NEIGHBOURS, neighbourhood_of
 from models.ranker.examples.targets import FIRST, UNKNOWN, drawing_sums
-from schemas.errors import UserError
 from schemas.names import SID_COLUMNS
 from schemas.ranking_sections import ExamplesSettings
-from schemas.tables import ITEM_PAIRS, SEMANTIC_IDS
 from udfs.arrays import column_matrix
+
+log = logging.getLogger("qarm")
 
 ITEM_IDS = "item_ids.parquet"
 """File of the ids of items with their own row in the ranker's item table, in the order of the rows."""
@@ -35,15 +31,29 @@ ITEM_ROWS = "item_rows.parquet"
 
 
 def item_rows(
-    items: DataFrame, embeddings: DataFrame, codes: DataFrame, positives: DataFrame, *, periods: Periods
+    items: DataFrame,
+    embeddings: DataFrame,
+    codes: DataFrame,
+    positives: DataFrame,
+    *,
+    frame: Frame,
+    before: DataFrame | None = None,
 ) -> DataFrame:
     """All embedded items with category, codes, neighbours and popularity, numbered by ``item_row``.
 
-    ``popularity`` holds the number of positive events in each window of :func:`jobs.examples.negatives.window_days`,
-    ``train_events`` their number in the train period.
+    ``popularity`` holds the number of positive events in each window of the frame, ``train_events`` their number in the
+    train period. An item keeps its number as long as the search index is extended from night to night.
+
+    Args:
+        items: table ``items``.
+        embeddings: table ``item_embeddings``.
+        codes: table ``semantic_ids``.
+        positives: positive events of the log.
+        frame: what tonight's examples stand on.
+        before: item_id and item_row of the night before; None if the items are numbered anew.
     """
-    days = window_days(periods)
-    known = positives.where(periods.in_train).groupBy("item_id").agg(F.count("*").alias("train_events"))
+    days = frame.windows
+    known = positives.where(frame.periods.in_train).groupBy("item_id").agg(F.count("*").alias("train_events"))
     categories = items.where("category IS NOT NULL").select("item_id", F.xxhash64("category").alias("category"))
     rows = (
         embeddings.select("item_id", "search_embedding", "text_embedding")
@@ -54,7 +64,13 @@ def item_rows(
         .withColumn("popularity", F.coalesce("popularity", F.array_repeat(F.lit(0), len(days))))
         .fillna(0, ["train_events"])
     )
-    return with_row_number(rows, "item_row", "item_id")
+    if before is None:
+        return with_row_number(rows, "item_row", "item_id")
+    placed = rows.join(before.select("item_id", F.col("item_row").alias("_old")), "item_id", "left").persist()
+    old, new = placed.where("_old IS NOT NULL"), placed.where("_old IS NULL")
+    numbered = with_row_number(new, "_new", "item_id").withColumn("item_row", F.col("_new") + F.lit(before.count()))
+    both = old.withColumn("item_row", F.col("_old")).unionByName(numbered.drop("_new"))
+    return both.drop("_old").persist()
 
 
 def nearest_rows(items: DataFrame, count: int, wanted: int) -> NDArray[np.int64]:
@@ -117,7 +133,10 @@ def known_neighbours(
 
 
 def item_index(
-    train_events: NDArray[np.int64], min_item_events: int, hashes: NDArray[np.int64] | None
+    train_events: NDArray[np.int64],
+    min_item_events: int,
+    hashes: NDArray[np.int64] | None,
+    before: NDArray[np.int32] | None = None,
 ) -> NDArray[np.int32]:
     """Each item's row in the ranker's item table: 1 for items with too few events, 2 and higher for the others.
 
@@ -125,8 +144,15 @@ def item_index(
         train_events: number of positive events of each item in the train period, shape (items,).
         min_item_events: number of events that an item needs for a row other than 1.
         hashes: hash of each item, from 0, shape (items,), if items share rows by hash; None if each has its own row.
+        before: the rows of the first items on the night before, which they keep; None if all get new ones.
     """
     known = train_events >= min_item_events
+    if before is not None and hashes is None:
+        kept = np.pad(before, (0, len(known) - len(before)), constant_values=UNKNOWN)
+        new = np.flatnonzero(known & (kept < FIRST))
+        new = new[np.lexsort((new, -train_events[new]))]
+        kept[new] = max(kept.max(initial=UNKNOWN), UNKNOWN) + 1 + np.arange(len(new))
+        return kept
     index = np.empty(len(known), np.int32)
     if hashes is not None:
         index[:] = np.where(known, FIRST + hashes, UNKNOWN)
@@ -145,6 +171,7 @@ def write_search_index(
     *,
     settings: ExamplesSettings,
     folder: Path,
+    before: NDArray[np.int32] | None = None,
 ) -> dict[str, object]:
     """Writes the arrays of the search index, except behaviour vectors, in the order of ``item_row``.
 
@@ -161,6 +188,7 @@ def write_search_index(
         pairs: result of :func:`jobs.examples.pairs.pair_rows`.
         settings: the ``[examples]`` section.
         folder: an empty local folder.
+        before: rows of the items of the night before in the ranker's item table; None if all get new ones.
 
     Returns:
         ``items`` and ``codes``, sizes of the ranker's tables, and ``item_ids``, the setting of the same name.
@@ -170,7 +198,7 @@ def write_search_index(
         rows = rows.withColumn("hash", F.pmod(F.xxhash64("item_id"), F.lit(settings.item_rows)))
     table = rows.drop("content_hash", "neighbours").toArrow().sort_by("item_row")
     hashes = table["hash"].to_numpy() if hashed else None
-    index = item_index(table["train_events"].to_numpy(), settings.min_item_events, hashes)
+    index = item_index(table["train_events"].to_numpy(), settings.min_item_events, hashes, before)
     known = int((index >= FIRST).sum())
     if not hashed:
         order = np.argsort(index, kind="stable")[len(index) - known :]
@@ -195,52 +223,3 @@ def write_search_index(
         "codes": [int(level) + 1 for level in codes.max(0)],
         "item_ids": settings.item_ids,
     }
-
-
-def publish_search_index(run: Run, items: DataFrame, positives: DataFrame, periods: Periods) -> Artifact:
-    """Builds and publishes the search index.
-
-    Driver memory: that of :func:`write_search_index` and of :func:`jobs.examples.behaviour.behaviours`.
-
-    Args:
-        run: the run.
-        items: result of :func:`item_rows`.
-        positives: positive events of the log.
-        periods: periods of the log.
-
-    Raises:
-        UserError: there are more items than ``examples.max_items``.
-    """
-    settings = run.settings.examples
-    count = items.count()
-    if count > settings.max_items:
-        raise UserError(
-            f"examples.max_items: {count} items, but {settings.max_items} are allowed; raise it and --driver-memory"
-        )
-    recipe = {name: run.version(name) for name in run.job.reads}
-    recipe |= {
-        name: str(getattr(settings, name))
-        for name in ("item_ids", "item_rows", "min_item_events", "negative_power", "neighbours", "pairs")
-    }
-    recipe |= {"split": run.settings.digest(["split", "ranking"]), "behaviour": str(settings.behaviour)}
-    versions = run.read(SEMANTIC_IDS.name).select("codebook_version").distinct().collect()
-    codebook = ",".join(sorted(row[0] for row in versions))
-    with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
-        pairs = pair_rows(run.read(ITEM_PAIRS.name), items, settings.pairs)
-        days = fit_days(periods, settings.behaviour)
-        shrinks = bool(days and settings.behaviour.shrinkage)
-        near = nearest_rows(items, count, max(settings.neighbours, MOST_NEIGHBOURS) if shrinks else settings.neighbours)
-        content = content_numbers(items)
-        sizes = write_search_index(items, near, content, pairs, settings=settings, folder=Path(folder))
-        with run.step("fit behaviour"):
-            by_text = np.load(Path(folder) / "search_embeddings.npy", mmap_mode="r")
-            towards = neighbourhood_of(content, near[:, :MOST_NEIGHBOURS], by_text) if shrinks else None
-            vectors = behaviours(positives, items, days, count, towards=towards, settings=settings.behaviour)
-        windows = np.array([Periods.microseconds(day) for day in window_days(periods)], np.int64)
-        for name, array in (vars(vectors) | {"drawing_from": windows}).items():
-            np.save(Path(folder) / f"{name}.npy", array)
-        made_with = {
-            "examples": settings.model_dump(include={"recent_length", "found_length", "search"}),
-            "ranking": run.settings.ranking.model_dump(),
-        }
-        return run.publish("search_index", Path(folder), recipe, codebook=codebook, **made_with, **sizes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import reduce
 
@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from jobs.intake import interactions as of_log
 from jobs.intake import items as of_items
-from lake.inputs.files import Place
+from lake.inputs.files import InputFiles, Place
 from lake.inputs.reading import Input, Source, read_input
 from schemas.errors import UserError
 from schemas.sections import IngestSettings
@@ -49,17 +49,24 @@ def sources(settings: IngestSettings) -> tuple[Source, Source]:
     return made[0], made[1]
 
 
-def read_inputs(spark: SparkSession, settings: IngestSettings) -> tuple[Input, Input]:
+def read_inputs(
+    spark: SparkSession,
+    settings: IngestSettings,
+    choose: Callable[[InputFiles, Input], InputFiles] = lambda files, catalogue: files,
+) -> tuple[Input, Input]:
     """Reads both inputs: the log and the catalogue.
 
     Args:
         spark: the session.
         settings: where they are and how they are read.
+        choose: returns those of the log's files that are to be read, and gets the catalogue too.
 
     Raises:
         UserError: an input cannot be read, or a rename names no column of either.
     """
-    log, catalogue = (read_input(spark, source) for source in sources(settings))
+    of_log, of_catalogue = sources(settings)
+    catalogue = read_input(spark, of_catalogue)
+    log = read_input(spark, of_log, lambda files: choose(files, catalogue))
     for theirs, ours in settings.rename.items():
         if theirs not in {*log.columns, *catalogue.columns}:
             raise UserError(f"--rename {theirs}={ours}: no input has a column {theirs}")

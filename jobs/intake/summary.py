@@ -24,7 +24,7 @@ def intake_table(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
     table = [(source, _rows(metrics, source)) for source in ("interactions", "items")]
     actions = _slices(metrics, "ingest.events_by_action")
     total = metrics["ingest.interactions"]
-    shares = [f"{name} {count:,.0f} ({count / total:.1%})" for name, count in _largest_first(actions)]
+    shares = [f"{name} {count:,.0f} ({count / max(total, 1):.1%})" for name, count in _largest_first(actions)]
     table.append(("actions", _some(shares)))
     if without := metrics.get("ingest.without_action", 0):
         table.append(("without an action", f"{without:,.0f} rows took ingest.default_action"))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from lake.declaration import Job
 from lake.ledger import RunRecord
 from lake.run import Lake
-from lake.staleness import why_stale
+from lake.staleness import UP_TO_DATE, State, state_of
 from schemas.errors import UserError
 
 
@@ -27,7 +27,7 @@ class Choice:
 
 
 def chosen(jobs: Sequence[Job], options: argparse.Namespace) -> Choice:
-    """The jobs that the options ``--from``, ``--only``, ``--until`` and ``--force`` choose.
+    """The jobs that the options ``--from``, ``--only``, ``--until``, ``--force`` and ``--full-refresh`` choose.
 
     Args:
         jobs: all jobs of the nightly, in order.
@@ -49,14 +49,15 @@ def chosen(jobs: Sequence[Job], options: argparse.Namespace) -> Choice:
             f"--from {options.from_job} comes after --until {options.until}; the order is {', '.join(names)}"
         )
     taken = tuple(jobs[first : last + 1])
-    if options.force:
-        return Choice(taken, {job.name: "--force" for job in taken})
+    for flag, asked in (("--full-refresh", options.full_refresh), ("--force", options.force)):
+        if asked:
+            return Choice(taken, {job.name: flag for job in taken})
     flag = "--only" if options.only else "--from"
     return Choice(taken, {name: flag for name in (options.from_job, options.only) if name is not None})
 
 
-def why_to_run(lake: Lake, job: Job, last: RunRecord | None, wanted: str | None) -> str | None:
-    """Why the nightly runs a job; None if it need not.
+def whether_to_run(lake: Lake, job: Job, last: RunRecord | None, wanted: str | None) -> State:
+    """Whether the nightly runs a job, and why.
 
     Args:
         lake: Spark and the warehouse.
@@ -66,8 +67,8 @@ def why_to_run(lake: Lake, job: Job, last: RunRecord | None, wanted: str | None)
     """
     names_no_files = job.source_files is not None and not job.source_files(lake.settings)
     if names_no_files and last is not None:
-        return None
-    return wanted or why_stale(lake, job, last)
+        return State(False, UP_TO_DATE)
+    return State(True, wanted) if wanted else state_of(lake, job, last)
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,15 @@ class Foreseen:
 
     Attributes:
         job: name of the job.
-        why: why it would run; None if it would not.
+        runs: whether it would run.
+        why: why it would run, or why not.
         rows: rows of the largest table that it reads; None if it reads none that exists.
         minutes: median duration of its last runs; None if it never ran.
     """
 
     job: str
-    why: str | None
+    runs: bool
+    why: str
     rows: int | None
     minutes: float | None
 
@@ -102,18 +105,18 @@ def foreseen(lake: Lake, choice: Choice) -> list[Foreseen]:
     changed_by: dict[str, str] = {}
     plan = []
     for job in choice.jobs:
-        why = why_to_run(lake, job, last.get(job.name), choice.wanted.get(job.name))
+        state = whether_to_run(lake, job, last.get(job.name), choice.wanted.get(job.name))
         before = sorted({changed_by[name] for name in job.inputs if name in changed_by})
-        if why is None and before:
-            why = f"after {', '.join(before)}"
-        if why is not None:
+        if not state.is_stale and before and (job.stands is None or not lake.goes_on):
+            state = State(True, f"after {', '.join(before)}")
+        if state.is_stale:
             changed_by |= dict.fromkeys((*job.updates, *job.writes, *job.makes), job.name)
         for table in {*job.reads, *job.updates} - {*rows}:
             rows[table] = lake.warehouse.read(table).count() if lake.warehouse.exists(table) else None
         counts = [count for table in (*job.reads, *job.updates) if (count := rows[table]) is not None]
         spent = seconds.get(job.name)
-        minutes = None if why is None or spent is None else spent / 60
-        plan.append(Foreseen(job.name, why, max(counts, default=None), minutes))
+        minutes = spent / 60 if state.is_stale and spent is not None else None
+        plan.append(Foreseen(job.name, state.is_stale, state.why, max(counts, default=None), minutes))
     return plan
 
 
@@ -123,9 +126,9 @@ def as_text(plan: Sequence[Foreseen]) -> str:
     for row in plan:
         counted = "-" if row.rows is None else f"{row.rows:,}"
         minutes = "-" if row.minutes is None else f"{row.minutes:.1f}"
-        lines.append(f"{row.job:<22}{counted:>12}{minutes:>9}  {row.why or 'up to date'}")
+        lines.append(f"{row.job:<22}{counted:>12}{minutes:>9}  {row.why}")
     total = sum(row.minutes or 0.0 for row in plan)
-    unknown = [row.job for row in plan if row.why is not None and row.minutes is None]
+    unknown = [row.job for row in plan if row.runs and row.minutes is None]
     tail = f", and those of {', '.join(unknown)}, which never ran here" if unknown else ""
     lines.append(f"{'all':<22}{'':>12}{total:>9.1f}  minutes, as jobs took before{tail}")
     return "\n".join(lines)

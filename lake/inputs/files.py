@@ -72,10 +72,14 @@ class InputFile:
     Attributes:
         path: full path with its scheme.
         head: its first bytes, without compression.
+        size: bytes on disk.
+        modified: time of its last change, milliseconds since 1970.
     """
 
     path: str
     head: bytes
+    size: int
+    modified: int
 
     @property
     def is_whole(self) -> bool:
@@ -257,7 +261,7 @@ def _beginning(system: HadoopFiles, status: FileStatus, place: Place) -> InputFi
         raise UserError(f"{place.option} {status.path}: cannot be read; is it cut off? ({reason})") from None
     except IllegalArgumentException as error:  # a colon in a name
         raise UserError(f"{place.option} {status.path}: Hadoop cannot open it; rename it ({error})") from None
-    return InputFile(status.path, head)
+    return InputFile(status.path, head, status.size, status.modified)
 
 
 def _refuse_other_content(files: InputFiles, file: InputFile) -> None:

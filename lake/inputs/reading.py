@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -78,17 +78,20 @@ class Input:
             yield
 
 
-def read_input(spark: SparkSession, source: Source) -> Input:
+def read_input(
+    spark: SparkSession, source: Source, choose: Callable[[InputFiles], InputFiles] = lambda files: files
+) -> Input:
     """Reads a file or folder; what is told from its files is logged in one line.
 
     Args:
         spark: the session.
         source: where the input is and how it is read.
+        choose: returns those of the input's files that are to be read.
 
     Raises:
         UserError: the input cannot be read, or a needed column is missing; the message names the file and the way out.
     """
-    files = find_files(HadoopFiles(spark), source.place)
+    files = choose(find_files(HadoopFiles(spark), source.place))
     _require_encoding(source.place)
     wanted = (*source.known, *source.rename)
     told: list[str] = []

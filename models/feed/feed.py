@@ -34,6 +34,9 @@ class Feed:
         shard: index of this process's shard.
         shards: number of processes that share the rows.
         parts: for each STRUCT column, the names of its fields in the order of the tensor's columns.
+        replayed: further files, of which each epoch reads a sample: whole row groups, the last one in part. It is a
+            fair sample of the rows where the order within files is that of a hash.
+        replayed_rows: rows of the sample, at most all of them.
     """
 
     files: Sequence[str]
@@ -45,6 +48,8 @@ class Feed:
     shard: int = 0
     shards: int = 1
     parts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    replayed: Sequence[str] = ()
+    replayed_rows: int = 0
 
     def __post_init__(self) -> None:
         if not self.files:
@@ -58,16 +63,39 @@ class Feed:
 
     @cached_property
     def _parquet(self) -> ParquetFiles:
-        return ParquetFiles(self.files)
+        return ParquetFiles([*self.files, *(self.replayed if self.replayed_rows else ())])
 
     @cached_property
+    def _all_row_groups(self) -> tuple[list[Stretch], list[Stretch]]:
+        own = {*self._parquet.paths[: len(self.files)]}
+        groups = self._parquet.row_groups()
+        return [g for g in groups if g.path in own], [g for g in groups if g.path not in own]
+
+    @property
     def _row_groups(self) -> list[Stretch]:
-        return self._parquet.row_groups()
+        return self._all_row_groups[0]
+
+    @property
+    def _replayed_groups(self) -> list[Stretch]:
+        return self._all_row_groups[1]
 
     @property
     def rows(self) -> int:
-        """Number of rows over all shards."""
-        return sum(group.stop for group in self._row_groups)
+        """Number of rows of an epoch over all shards."""
+        own, replayed = (sum(g.rows for g in groups) for groups in (self._row_groups, self._replayed_groups))
+        return own + min(replayed, self.replayed_rows)
+
+    def _sample(self, generator: np.random.Generator) -> list[Stretch]:
+        """Row groups of the replayed files that hold ``replayed_rows`` rows."""
+        sample, missing = [], self.replayed_rows
+        for place in generator.permutation(len(self._replayed_groups)):
+            group = self._replayed_groups[place]
+            taken = min(group.rows, missing)
+            start = int(generator.integers(0, group.rows - taken + 1))
+            if taken:
+                sample.append(replace(group, start=start, stop=start + taken))
+            missing -= taken
+        return sample
 
     @property
     def steps(self) -> int:
@@ -87,8 +115,9 @@ class Feed:
         seed = [self.seed % 2**32, number]  # the same for all shards, because they divide one order
         groups = self._row_groups
         if self.shuffle_rows:
-            order = np.random.default_rng(seed).permutation(len(groups))
-            groups = [groups[place] for place in order]
+            generator = np.random.default_rng(seed)
+            groups = groups + self._sample(generator) if self._replayed_groups else groups
+            groups = [groups[place] for place in generator.permutation(len(groups))]
         own = _between(groups, self.rows * self.shard // self.shards, self.rows * (self.shard + 1) // self.shards)
         columns = {name: self.parts.get(name, ()) for name in self.columns}
         pieces: Iterable[Rows] = self._parquet.read(columns, own) if own else ()
@@ -102,10 +131,10 @@ def _between(groups: Sequence[Stretch], first: int, last: int) -> list[Stretch]:
     """The stretches that hold rows ``first`` to ``last - 1`` of the concatenated row groups."""
     found, at = [], 0
     for group in groups:
-        start, stop = max(first - at, 0), min(last - at, group.stop)
+        start, stop = max(first - at, 0), min(last - at, group.rows)
         if start < stop:
-            found.append(replace(group, start=start, stop=stop))
-        at += group.stop
+            found.append(replace(group, start=group.start + start, stop=group.start + stop))
+        at += group.rows
     return found
 
 

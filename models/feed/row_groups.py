@@ -58,6 +58,11 @@ class Stretch:
     start: int
     stop: int
 
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self.stop - self.start
+
 
 class ParquetFiles:
     """Parquet files of one table snapshot, on any file system that Petastorm supports.

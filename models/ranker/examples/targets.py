@@ -56,6 +56,7 @@ class UserEvents:
         labels: whether each event is positive for each task, shape (events, tasks).
         impressions: whether each event is an impression, shape (events,).
         keys: hash of each event's user, item and time, shape (events,).
+        new: whether each event came since the last night, shape (events,); None if all of them did.
     """
 
     rows: NDArray[np.int64]
@@ -63,6 +64,7 @@ class UserEvents:
     labels: NDArray[np.bool_]
     impressions: NDArray[np.bool_]
     keys: NDArray[np.uint64]
+    new: NDArray[np.bool_] | None = None
 
     @cached_property
     def positive(self) -> NDArray[np.bool_]:
@@ -90,6 +92,8 @@ class Targets:
 def targets_of(events: UserEvents, attribution_gap: int) -> Targets:
     """Targets from the user's events: an impression and the positives that follow it on the same item are one target.
 
+    If some events are new, these are the targets with a new event.
+
     Args:
         events: the user's events.
         attribution_gap: largest time between two successive events of one target, microseconds.
@@ -101,7 +105,11 @@ def targets_of(events: UserEvents, attribution_gap: int) -> Targets:
     starts[1:] = (np.diff(rows) != 0) | (np.diff(times) > attribution_gap)
     first = np.flatnonzero(starts)
     labels = np.logical_or.reduceat(events.labels[order], first, axis=0) if len(first) else events.labels[:0]
-    return Targets(rows[first], times[first], labels, events.keys[order][first])
+    made = Targets(rows[first], times[first], labels, events.keys[order][first])
+    if events.new is None or not len(first):
+        return made
+    touched = np.logical_or.reduceat(events.new[order], first)
+    return Targets(*(values[touched] for values in vars(made).values()))
 
 
 def drawing_sums(popularity: NDArray[np.int32], power: float) -> NDArray[np.float64]:

@@ -30,6 +30,7 @@ class RankerTask:
         train: feed of the train split; ``batch_size`` is that of one process.
         valid: feed of the validation split.
         start: file with initial weights, for a warm start; None for random weights.
+        goes_on: whether these are the weights of a ranker that learns from what is new.
         checkpoint: path of the checkpoint file.
         out: folder that the ranker is written to.
     """
@@ -42,6 +43,7 @@ class RankerTask:
     start: Path | None
     checkpoint: Path
     out: Path
+    goes_on: bool = False
 
 
 def train_alone(task: RankerTask) -> None:
@@ -62,7 +64,7 @@ def _train(task: RankerTask, world: World) -> None:
     train, valid = (feed.sharded(world.rank, world.size) for feed in (task.train, task.valid))
     record = train_ranker(
         ranker, train.epoch, lambda: valid.epoch(0), train.steps, parameters=task.parameters, name=task.name,
-        checkpoints=Checkpoints(task.checkpoint), world=world,
+        checkpoints=Checkpoints(task.checkpoint), world=world, goes_on=task.goes_on,
     )  # fmt: skip
     if world.rank == 0:
         save_ranker(ranker, task.out, task.name)

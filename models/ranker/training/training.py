@@ -84,6 +84,7 @@ def train_ranker(
     name: str,
     checkpoints: Checkpoints | None = None,
     world: World | None = None,
+    goes_on: bool = False,
 ) -> TrainingRecord:
     """Trains a ranker in place; at the end it has the weights of the best validation AUC.
 
@@ -103,6 +104,8 @@ def train_ranker(
         name: name in the progress bar and in messages.
         checkpoints: file to resume from and to save to; None for no checkpoints.
         world: the processes that train together; None for this process alone.
+        goes_on: whether the ranker is trained already. Then the bins of its numeric inputs stay, and its weights too if
+            no step makes the validation AUC better.
 
     Returns:
         The training curve.
@@ -121,7 +124,9 @@ def train_ranker(
         total=training.steps, initial=training.step, desc=f"train {name}", unit="step", mininterval=1, disable=not shown
     ) as progress:
         batches = _batches(train, training.step, steps_per_epoch, parameters.max_epochs)
-        if not training.step:
+        if goes_on and not training.step:
+            training.validate(valid())
+        elif not training.step:
             batches = training.measure_numbers(batches)
         for batch in batches:
             loss = training.train(batch)
@@ -221,7 +226,8 @@ class _Training:
         """
         record = self.record
         found = validation_auc(self.ranker, batches, self.world)
-        record.points.append({"step": self.step, "loss": float(np.mean(self.losses)), "auc": found})
+        loss = float(np.mean(self.losses)) if self.losses else float("nan")
+        record.points.append({"step": self.step, "loss": loss, "auc": found})
         self.losses = []
         if record.best_auc >= found:
             return self.step - record.best_step >= self.patience

@@ -1,0 +1,115 @@
+"""What the night before left to go on from: its search index, its examples, and the events that are new since."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import date
+
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.examples.frame import Frame
+from jobs.examples.search_index import ITEM_ROWS
+from lake.artifacts import Artifact
+from lake.growth import size_of
+from lake.history import has_version
+from lake.run import Run
+from schemas.errors import QarmError
+from schemas.examples import ranker_examples
+from schemas.tables import INTERACTIONS, ITEM_EMBEDDINGS, SEMANTIC_IDS
+from schemas.version import VERSION
+
+log = logging.getLogger("qarm")
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The night before.
+
+    Attributes:
+        index: its search index.
+        frame: what its examples stand on.
+        log: version of ``interactions`` that it read.
+        last_day: last day of that version.
+        events: tonight's events of all users with new events, with ``new``.
+    """
+
+    index: Artifact
+    frame: Frame
+    log: int
+    last_day: date
+    events: DataFrame
+
+
+def codebook_of(run: Run) -> str:
+    """The codebook that gave the items their codes; the codes of another one mean something else."""
+    versions = run.read(SEMANTIC_IDS.name).select("codebook_version").distinct().collect()
+    return ",".join(sorted(row[0] for row in versions))
+
+
+def encoder_of(run: Run) -> str:
+    """The encoder that made the items' embeddings; those of another one lie elsewhere."""
+    versions = run.read(ITEM_EMBEDDINGS.name).select("encoder_version").distinct().collect()
+    return ",".join(sorted(row[0] for row in versions))
+
+
+def earlier(run: Run) -> Earlier | None:
+    """The night before; None if all examples have to be built, and the log says why."""
+    found = _earlier(run)
+    if isinstance(found, Earlier):
+        return found
+    if found:
+        log.info("build_examples: builds all examples: %s", found)
+    return None
+
+
+def _earlier(run: Run) -> Earlier | str:
+    if not run.lake.goes_on:
+        return "nothing of earlier nights is to be taken over"
+    last = run.lake.ledger.last_done().get(run.job.name)
+    if last is None:
+        return ""
+    if (last.settings_hash, last.code_version) != (run.settings.digest(run.job.sections), VERSION):
+        return "settings or code changed"
+    try:
+        index = run.artifact("search_index", last.output_versions["search_index"])
+    except (QarmError, KeyError):
+        return "the search index of the last night is gone"
+    if (index.card.get("codebook"), index.card.get("encoder")) != (codebook_of(run), encoder_of(run)):
+        return "the codebook or the encoder is another one"
+    if run.find_with_columns(ranker_examples(run.settings.ranking.task_names)) is None:
+        return "table ranker_examples is gone or has other columns"
+    numbered = run.spark.read.parquet(f"{index.url}/{ITEM_ROWS}").select("item_id")
+    embedded = run.read(ITEM_EMBEDDINGS.name).select("item_id")
+    if not numbered.join(embedded, "item_id", "left_anti").isEmpty():
+        return "items of the last night are gone"
+    version, name = int(last.input_versions[INTERACTIONS.name]), INTERACTIONS.name
+    if not has_version(run.lake.warehouse, name, version):
+        return "the log of the last night is gone"
+    old = run.read_earlier(name, version)
+    last_day = size_of(old).last_day
+    assert last_day is not None
+    new = _new_events(run, version)
+    if new is None:
+        return "events of the log were deleted or moved"
+    users = new.select("user_id").distinct()
+    of_users = old.join(users, "user_id", "left_semi").withColumn("new", F.lit(False))
+    events = of_users.unionByName(new.withColumn("new", F.lit(True)))
+    return Earlier(index, Frame.from_card(index.card["frame"]), version, last_day, events)
+
+
+def _new_events(run: Run, since: int) -> DataFrame | None:
+    """The events that came after a version of the log; None if the log did not only grow."""
+    now, name = int(run.version(INTERACTIONS.name)), INTERACTIONS.name
+    if now == since:
+        return run.read(name).limit(0)
+    try:
+        changes = run.changes(name, since + 1, now)
+        kinds = {row[0] for row in changes.select("_change_type").distinct().collect()}
+    except PySparkException:  # versions before the table told its changes
+        return None
+    if "delete" in kinds:
+        return None
+    return changes.where("_change_type = 'insert'").select(*INTERACTIONS.names)
