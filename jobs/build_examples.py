@@ -7,7 +7,7 @@ import math
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.examples.earlier import Earlier, earlier
+from jobs.examples.earlier import Earlier, earlier, makers
 from jobs.examples.events import in_parts, name_examples, shape_events
 from jobs.examples.frame import Frame, first_frame, next_frame, with_split
 from jobs.examples.popularity import with_popularity_before
@@ -92,11 +92,12 @@ def steps(run: Run) -> None:
     """
     interactions = run.read(INTERACTIONS.name)
     positives = interactions.where(F.col("action").isin(run.settings.ranking.positive_actions))
-    before, size = earlier(run), size_of(interactions)
+    made_by, size = makers(run), size_of(interactions)
+    before = earlier(run, made_by)
     frame = _frame(run, before, split_periods(interactions, run.settings.split), size)
     items = _numbered(run, positives, frame, before)
     with run.step("ship the search index"):
-        index = publish_search_index(run, items, positives, frame=frame, size=size, before=before)
+        index = publish_search_index(run, items, positives, frame=frame, size=size, before=before, made_by=made_by)
         shipped = run.lake.artifacts.ship(index)
     events = interactions if before is None else before.events
     examples = searched(run, events, items, frame, search_index=shipped).persist()
@@ -113,8 +114,7 @@ def steps(run: Run) -> None:
         if before is None:
             run.overwrite(contract, rows)
         else:
-            labels = [column.name for column in label_columns(run.settings.ranking.task_names)]
-            run.merge(contract, rows, compare=labels, within="days_from")
+            _add(run, rows.persist())
     run.prune("search_index", INDEXES_KEPT)
     for frame_of_rows in (examples, items):
         frame_of_rows.unpersist()
@@ -133,6 +133,20 @@ def _numbered(run: Run, positives: DataFrame, frame: Frame, before: Earlier | No
     known, embeddings, codes = (run.read(table.name) for table in (ITEMS, ITEM_EMBEDDINGS, SEMANTIC_IDS))
     numbers = None if before is None else run.spark.read.parquet(f"{before.index.url}/{ITEM_ROWS}")
     return item_rows(known, embeddings, codes, positives, frame=frame, before=numbers)
+
+
+def _add(run: Run, rows: DataFrame) -> None:
+    """Adds examples; those that are there already stay, unless a late event gave them another label.
+
+    Only a night that was cut short, or events of a day that was taken in before, touch blocks that hold examples.
+    """
+    tasks = run.settings.ranking.task_names
+    contract = ranker_examples(tasks)
+    days = [row[0] for row in rows.select("days_from").distinct().collect()]
+    if run.read(contract.name).where(F.col("days_from").isin(days)).isEmpty():
+        return run.append(contract, rows)
+    labels = [column.name for column in label_columns(tasks)]
+    return run.merge(contract, rows, compare=labels, within="days_from")
 
 
 def _counts(examples: DataFrame, earlier_ones: DataFrame | None, frame: Frame) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -13,7 +14,6 @@ from pyspark.sql import functions as F
 from jobs.examples.frame import Frame
 from jobs.examples.search_index import ITEM_ROWS
 from lake.artifacts import Artifact
-from lake.growth import size_of
 from lake.history import has_version
 from lake.run import Run
 from schemas.errors import QarmError
@@ -43,21 +43,23 @@ class Earlier:
     events: DataFrame
 
 
-def codebook_of(run: Run) -> str:
-    """The codebook that gave the items their codes; the codes of another one mean something else."""
-    versions = run.read(SEMANTIC_IDS.name).select("codebook_version").distinct().collect()
-    return ",".join(sorted(row[0] for row in versions))
+def makers(run: Run) -> dict[str, str]:
+    """The codebook and the encoder of the items; examples by others mean something else."""
+    asked = {"codebook": (SEMANTIC_IDS.name, "codebook_version"), "encoder": (ITEM_EMBEDDINGS.name, "encoder_version")}
+    return {
+        what: ",".join(sorted(row[0] for row in run.read(table).select(column).distinct().collect()))
+        for what, (table, column) in asked.items()
+    }
 
 
-def encoder_of(run: Run) -> str:
-    """The encoder that made the items' embeddings; those of another one lie elsewhere."""
-    versions = run.read(ITEM_EMBEDDINGS.name).select("encoder_version").distinct().collect()
-    return ",".join(sorted(row[0] for row in versions))
+def earlier(run: Run, made_by: Mapping[str, str]) -> Earlier | None:
+    """The night before; None if all examples have to be built, and the log says why.
 
-
-def earlier(run: Run) -> Earlier | None:
-    """The night before; None if all examples have to be built, and the log says why."""
-    found = _earlier(run)
+    Args:
+        run: the run.
+        made_by: result of :func:`makers`.
+    """
+    found = _earlier(run, made_by)
     if isinstance(found, Earlier):
         return found
     if found:
@@ -65,7 +67,7 @@ def earlier(run: Run) -> Earlier | None:
     return None
 
 
-def _earlier(run: Run) -> Earlier | str:
+def _earlier(run: Run, made_by: Mapping[str, str]) -> Earlier | str:
     if not run.lake.goes_on:
         return "nothing of earlier nights is to be taken over"
     last = run.lake.ledger.last_done().get(run.job.name)
@@ -77,7 +79,7 @@ def _earlier(run: Run) -> Earlier | str:
         index = run.artifact("search_index", last.output_versions["search_index"])
     except (QarmError, KeyError):
         return "the search index of the last night is gone"
-    if (index.card.get("codebook"), index.card.get("encoder")) != (codebook_of(run), encoder_of(run)):
+    if any(index.card.get(what) != name for what, name in made_by.items()):
         return "the codebook or the encoder is another one"
     if run.find_with_columns(ranker_examples(run.settings.ranking.task_names)) is None:
         return "table ranker_examples is gone or has other columns"
@@ -89,8 +91,7 @@ def _earlier(run: Run) -> Earlier | str:
     if not has_version(run.lake.warehouse, name, version):
         return "the log of the last night is gone"
     old = run.read_earlier(name, version)
-    last_day = size_of(old).last_day
-    assert last_day is not None
+    last_day = date.fromisoformat(index.card["last_day"])
     new = _new_events(run, version)
     if new is None:
         return "events of the log were deleted or moved"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from pyspark.sql import DataFrame
 
 from jobs.examples.behaviour import behaviours, fit_days, later_behaviours
-from jobs.examples.earlier import Earlier, codebook_of, encoder_of
+from jobs.examples.earlier import Earlier
 from jobs.examples.frame import Frame
 from jobs.examples.pairs import pair_rows
 from jobs.examples.search_index import content_numbers, nearest_rows, write_search_index
@@ -40,7 +41,14 @@ class Fitted:
 
 
 def publish_search_index(
-    run: Run, items: DataFrame, positives: DataFrame, *, frame: Frame, size: LogSize, before: Earlier | None
+    run: Run,
+    items: DataFrame,
+    positives: DataFrame,
+    *,
+    frame: Frame,
+    size: LogSize,
+    before: Earlier | None,
+    made_by: Mapping[str, str],
 ) -> Artifact:
     """Builds and publishes the search index, from that of the night before if there is one.
 
@@ -53,6 +61,7 @@ def publish_search_index(
         frame: what tonight's examples stand on.
         size: size of the log.
         before: the night before; None if nothing is taken over.
+        made_by: result of :func:`jobs.examples.earlier.makers`.
 
     Raises:
         UserError: there are more items than ``examples.max_items``.
@@ -107,8 +116,8 @@ def publish_search_index(
         made_with = {
             "examples": settings.model_dump(include={"recent_length", "found_length", "search"}),
             "ranking": run.settings.ranking.model_dump(),
-            "codebook": codebook_of(run),
-            "encoder": encoder_of(run),
+            **made_by,
+            "last_day": None if size.last_day is None else size.last_day.isoformat(),
             "frame": frame.as_card(),
             "fitted": vars(fitted),
         }

@@ -1,0 +1,182 @@
+"""Seven nights on a generated log: what each costs by job, and whether its tables are those of a full refresh.
+
+    python -m benchmarks.nightly [--events 1000000] [--nights 7] [--without-refresh] [--set section.key=value]
+
+The first night takes the log in. Each later night brings one day with 1 % more events, 1 % new and 0.5 % changed items.
+All nights run in one Spark session, so the times are without Spark's start.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from benchmarks._memory import PeakMemory
+from benchmarks._table import write_table
+from benchmarks.generate_log import START, LogShape, generate_items, generate_log
+from jobs import nightly
+from lake.command import main as run_command
+from lake.run import Lake
+from lake.session import start_session
+from schemas.settings import load_settings
+
+SETTINGS = (
+    'language_model.dtype="bfloat16"', "embed.layer=12", "examples.train_share=0.3", "ranker.max_epochs=2",
+    "judge.max_pairs=400", "codebook.fsq.steps=1000",
+)  # fmt: skip
+"""Those of the demo, mostly: each makes the first night cheaper, and so the share of a later night larger."""
+DAYS = 60
+NEW_ITEMS, CHANGED_ITEMS, NEW_EVENTS = 0.01, 0.005, 0.01
+MUST_BE_EQUAL = {
+    "interactions": ["user_id", "item_id", "event_time", "action", "weight"],
+    "items": ["item_id", "content_hash"],
+    "item_embeddings": ["item_id", "content_hash", "encoder_version"],
+    "semantic_ids": ["item_id", "sid", "content_hash"],
+}
+"""Tables of which a later night makes the same rows as a full refresh, and their columns without times and run ids."""
+TRAINING = ("train_ranker",)
+
+
+class Simulation:
+    """The inputs of all nights.
+
+    Args:
+        spark: the session.
+        shape: shape of the log of the first night.
+        nights: number of nights.
+        folder: folder of the inputs.
+    """
+
+    def __init__(self, spark: SparkSession, shape: LogShape, nights: int, folder: Path) -> None:
+        self.spark, self.nights, self.folder = spark, nights, folder
+        self.log, self.items = folder / "log", folder / "items.parquet"
+        days = shape.days + nights - 1
+        whole = replace(shape, days=days, events=round(shape.events * days / shape.days))
+        marks = {"born": self._night("born", NEW_ITEMS), "changed": self._night("changed", CHANGED_ITEMS)}
+        items = generate_items(spark, shape).withColumns(marks)
+        self._items = items.persist()
+        day = F.floor((F.unix_seconds("event_time") - START) / 86_400)
+        night = F.greatest(F.lit(0), day - shape.days + 1).alias("night")
+        events = generate_log(spark, whole).select("*", night).join(items.select("item_id", "born"), "item_id")
+        kept = NEW_EVENTS * shape.events / (shape.events / shape.days)
+        drawn = F.pmod(F.xxhash64("user_id", "event_time"), F.lit(1_000_000)) < F.lit(round(kept * 1_000_000))
+        self._events = events.where("born <= night").where((F.col("night") == 0) | drawn).drop("born").persist()
+
+    def _night(self, what: str, share: float) -> Any:
+        """The later night of which an item is one of its share; 0 for the other items."""
+        drawn = F.pmod(F.xxhash64(F.lit(what), "item_id"), F.lit(1_000_000)) / F.lit(1_000_000 * share)
+        return F.when(drawn < self.nights - 1, F.floor(drawn) + 1).otherwise(0)
+
+    def deliver(self, night: int) -> None:
+        """Writes the files that a night finds: a new file of the log, and the catalogue as it is then."""
+        self._write(self._events.where(F.col("night") == night).drop("night"), self.log / f"night-{night}.parquet")
+        title = F.when(F.col("changed").between(1, night), F.concat("title", F.lit(" new"))).otherwise(F.col("title"))
+        there = self._items.where(F.col("born") <= night).withColumn("title", title)
+        self._write(there.drop("born", "changed"), self.items)
+
+    def _write(self, rows: DataFrame, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        rows.toPandas().to_parquet(file, coerce_timestamps="us", allow_truncated_timestamps=True)
+
+
+def run_night(warehouse: Path, inputs: Simulation, settings: list[str], *more: str) -> None:
+    """Runs a nightly in this process; it has to end well.
+
+    Raises:
+        RuntimeError: it did not.
+    """
+    arguments = ["--warehouse", str(warehouse), "--interactions", str(inputs.log), "--items", str(inputs.items), *more]
+    arguments += [part for setting in settings for part in ("--set", setting)]
+    with contextlib.redirect_stdout(io.StringIO()):
+        code = run_command(nightly.COMMAND, arguments)
+    if code not in (0, 3):
+        raise RuntimeError(f"the nightly ended with exit code {code}")
+
+
+def seconds_by_job(spark: SparkSession, warehouse: Path) -> pd.DataFrame:
+    """Seconds of every job, one column per night."""
+    runs = spark.read.format("delta").load(f"{warehouse}/runs").toPandas()
+    runs["seconds"] = (runs["ended_at"] - runs["started_at"]).dt.total_seconds()
+    order = [job.name for job in nightly.nightly_jobs()]
+    return runs.pivot_table(index="job", columns="run_id", values="seconds", aggfunc="sum").reindex(order).fillna(0.0)
+
+
+def differing_rows(spark: SparkSession, one: Path, other: Path) -> dict[str, int]:
+    """Number of rows in which two warehouses differ, by table of :data:`MUST_BE_EQUAL`."""
+    counts = {}
+    for table, columns in MUST_BE_EQUAL.items():
+        a, b = (spark.read.format("delta").load(f"{w}/{table}").select(*columns) for w in (one, other))
+        counts[table] = a.exceptAll(b).count() + b.exceptAll(a).count()
+    return counts
+
+
+def test_auc(spark: SparkSession, warehouse: Path) -> float:
+    """The newest AUC of the ranker on the test split."""
+    lake = Lake(spark, load_settings(), str(warehouse))
+    return lake.ledger.last_metrics()["click.auc/test"]
+
+
+def main() -> None:
+    """Simulates the nights and writes the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--users", type=int, default=20_000)
+    parser.add_argument("--items", type=int, default=10_000)
+    parser.add_argument("--nights", type=int, default=7)
+    parser.add_argument("--without-refresh", action="store_true", help="do not compare with a full refresh")
+    parser.add_argument("--set", action="append", default=[], metavar="section.key=value")
+    options = parser.parse_args()
+    settings = load_settings((), [*SETTINGS, *options.set])
+    settings.spark.conf["spark.driver.memory"] = settings.spark.driver_memory
+    spark = start_session("benchmark nightly", settings.spark)
+    shape = LogShape(events=options.events, users=options.users, items=options.items, days=DAYS)
+    with tempfile.TemporaryDirectory(prefix="qarm-bench-nightly-") as folder, PeakMemory() as memory:
+        warehouse, refreshed = Path(folder) / "warehouse", Path(folder) / "refreshed"
+        inputs = Simulation(spark, shape, options.nights, Path(folder) / "input")
+        given = [*SETTINGS, *options.set]
+        for night in range(options.nights):
+            inputs.deliver(night)
+            started = time.monotonic()
+            run_night(warehouse, inputs, given)
+            print(f"night {night + 1}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+        table = seconds_by_job(spark, warehouse)
+        notes = [f"Peak memory of all processes: {memory.gigabytes:.1f} GiB."]
+        if not options.without_refresh:
+            shutil.copytree(warehouse, refreshed)
+            run_night(refreshed, inputs, given, "--full-refresh")
+            aucs = [test_auc(spark, place) for place in (warehouse, refreshed)]
+            differ = differing_rows(spark, warehouse, refreshed)
+            table["full refresh"] = seconds_by_job(spark, refreshed).iloc[:, -1]
+            notes.append(
+                f"Test AUC on the last night {aucs[0]:.4f}, after a full refresh of it {aucs[1]:.4f}. Rows that differ:"
+                f" {', '.join(f'{name} {count}' for name, count in differ.items())}."
+            )
+    sums = {"all": table.sum(), "all without train_ranker": table.drop(list(TRAINING)).sum()}
+    rows = [[name, *(f"{value:.1f}" for value in line)] for name, line in [*table.iterrows(), *sums.items()]]
+    first = table.columns[0]
+    rows += [
+        [f"{name}, share of the first night", *(f"{value:.0%}" for value in line / line[first])]
+        for name, line in sums.items()
+    ]
+    header = ["seconds", *(f"night {n + 1}" for n in range(options.nights)), *table.columns[options.nights :]]
+    write_table(
+        "Nights", f"python -m benchmarks.nightly --events {options.events}", header, rows,
+        note=f"A log of {options.events:,} events of {options.users:,} users on {options.items:,} items; each later"
+        " night brings 1 % more events, 1 % new and 0.5 % changed items. Without Spark's start. " + " ".join(notes),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
