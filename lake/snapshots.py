@@ -10,6 +10,7 @@ from pyspark.errors import AnalysisException
 from pyspark.sql import Column, DataFrame, SparkSession
 
 from lake.hadoop import HadoopFiles
+from schemas.contract import sql_name
 from schemas.errors import QarmError, UserError
 
 CATALOG_SCHEMA = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
@@ -46,7 +47,7 @@ class Snapshots:
         """The full name of a table in SQL."""
         if self.in_catalog:
             return f"{self.location}.{name}"
-        return f"delta.`{self.root}/{name}`"
+        return f"delta.{sql_name(f'{self.root}/{name}')}"
 
     def exists(self, name: str) -> bool:
         """Whether a table exists."""
@@ -69,11 +70,22 @@ class Snapshots:
 
         Listing is enough; DESCRIBE HISTORY runs a Spark job that opens every commit of the table.
         """
+        return int(self._snapshot(name).version())
+
+    def _snapshot(self, name: str) -> Any:
+        """Delta's own snapshot of a table in a folder, as of now."""
         jvm: Any = self.spark._jvm
         session: Any = self.spark._jsparkSession
         log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(session, f"{self.root}/{name}")
         nothing = jvm.scala.Option.empty()
-        return int(log.update(False, nothing, nothing).version())
+        return log.update(False, nothing, nothing)
+
+    def has_property(self, name: str, key: str) -> bool:
+        """Whether a table has a property, whatever its value."""
+        if not self.in_catalog:
+            return bool(self._snapshot(name).metadata().configuration().contains(key))
+        rows = self.spark.sql(f"SHOW TBLPROPERTIES {self.identifier(name)}").collect()
+        return any(row["key"] == key for row in rows)
 
     def read(self, name: str, version: int | None = None) -> DataFrame:
         """A table in one version.

@@ -57,11 +57,8 @@ class Warehouse(Snapshots):
 
     def _complete_properties(self, contract: Contract) -> None:
         """Sets properties of the contract that a table of an earlier qarm lacks."""
-        if not contract.properties:
-            return
-        rows = self.spark.sql(f"SHOW TBLPROPERTIES {self.identifier(contract.name)}").collect()
-        there = {row["key"] for row in rows}
-        missing = {key: value for key, value in contract.properties.items() if key not in there}
+        name = contract.name
+        missing = {key: value for key, value in contract.properties.items() if not self.has_property(name, key)}
         if missing:
             listed = ", ".join(f"{sql_literal(key)} = {sql_literal(value)}" for key, value in missing.items())
             self.spark.sql(f"ALTER TABLE {self.identifier(contract.name)} SET TBLPROPERTIES ({listed})")
@@ -161,7 +158,7 @@ class Warehouse(Snapshots):
         # Also the first rows are merged: another writer may have created the table since this one looked.
         self.create(contract)
         current = self.version(contract.name)
-        if self.read(contract.name, current).isEmpty():
+        if not self.read(contract.name, current).inputFiles():
             try:
                 self._merge_rows(contract, checked, keep, only_new=True)  # in one pass
                 return self._committed(contract.name)

@@ -90,6 +90,11 @@ class Contract:
         return ", ".join(f"{column.name} {column.type}" for column in self.columns)
 
 
+def sql_name(name: str) -> str:
+    """A name in SQL, whatever its characters."""
+    return f"`{name.replace('`', '``')}`"
+
+
 def sql_literal(text: str) -> str:
     """A SQL string literal."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")

@@ -13,6 +13,7 @@ from lake.inputs.dialect import Dialect, decoded, dialect_of, encoding_of, with_
 from lake.inputs.files import InputFile, InputFiles
 from lake.inputs.part import MALFORMED, Field, Part
 from lake.inputs.text_lines import FILE, java_name, line_facts, literal, reader_of, undecodable_error
+from schemas.contract import sql_name
 
 UTF_8 = "utf-8"
 
@@ -159,7 +160,7 @@ def _part(reader: CsvReader, in_lines: bool) -> Part:
         for place, name in zip(reader.columns, reader.header.names, strict=True)
     ]
     own = {*reader.columns, MALFORMED, FILE}
-    fields += [Field(f.name, F.col(f"`{f.name}`"), f.dataType) for f in rows.schema.fields if f.name not in own]
+    fields += [Field(f.name, F.col(sql_name(f.name)), f.dataType) for f in rows.schema.fields if f.name not in own]
     row = F.to_json(F.struct(*(field.column.alias(field.name) for field in fields)))
     return Part(rows, tuple(fields), row, reader.paths[0])
 

@@ -15,6 +15,7 @@ from lake.inputs.dialect import decoded, encoding_of
 from lake.inputs.files import HEAD, InputFile, InputFiles
 from lake.inputs.part import MALFORMED, Field, Part, folded
 from lake.inputs.text_lines import FILE, LINE, java_name, read_lines, refuse_undecodable
+from schemas.contract import sql_name
 
 OBJECT = "_qarm_object"
 """Column of the keys of a row that are looked for, as a STRUCT."""
@@ -115,7 +116,7 @@ def _part(files: InputFiles, lines: DataFrame, chosen: Sequence[InputFile], want
     rows = rows.withColumn(MALFORMED, F.coalesce(undecodable, F.col(OBJECT).getField(MALFORMED)))
     held = F.transform_values(F.from_json(LINE, "map<string,variant>"), lambda _, value: value.cast("string"))
     if folders:
-        pairs = [x for name in folders for x in (F.lit(name), F.col(f"`{name}`").cast("string"))]
+        pairs = [x for name in folders for x in (F.lit(name), F.col(sql_name(name)).cast("string"))]
         held = F.map_concat(held, F.create_map(*pairs))
     # As columns of their own, the texts are made once a row, however often an expression names them.
     places = {name: f"_qarm_{n}" for n, name in enumerate(keys)}
@@ -123,7 +124,7 @@ def _part(files: InputFiles, lines: DataFrame, chosen: Sequence[InputFile], want
     fields = {name: Field(name, F.col(place), StringType(), name in seen) for name, place in places.items()}
     others = [name for name in seen if name not in fields]
     fields |= {name: Field(name, F.try_element_at(held, F.lit(name)), StringType()) for name in others}
-    fields |= {name: Field(name, F.col(f"`{name}`").cast("string"), StringType()) for name in folders}
+    fields |= {name: Field(name, F.col(sql_name(name)).cast("string"), StringType()) for name in folders}
     return Part(rows, tuple(fields.values()), F.col(LINE), chosen[0].path, held)
 
 

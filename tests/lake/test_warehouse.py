@@ -4,6 +4,8 @@ import itertools
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from threading import Barrier
 
@@ -16,6 +18,7 @@ from pyspark.sql import functions as F
 
 from lake.declaration import Job
 from lake.frames import frame_of
+from lake.history import history
 from lake.run import Lake, Run
 from lake.warehouse import Warehouse
 from schemas.contract import Column, Contract, Part
@@ -55,7 +58,9 @@ def content(warehouse: Warehouse, version: int | None = None) -> set[tuple[str, 
 def test_versions_comments_and_merge(warehouse: Warehouse, spark: SparkSession) -> None:
     assert warehouse.version("prices") is None
     first = warehouse.overwrite(PRICES, rows(spark, ("a", 1.0, 1), ("b", 2.0, 1)))
-    merged = warehouse.merge(PRICES, rows(spark, ("b", 3.0, 9), ("a", 1.0, 9), ("c", 4.0, 9)), ["price"], ["since"])
+    merged = warehouse.merge(
+        PRICES, rows(spark, ("b", 3.0, 9), ("a", 1.0, 9), ("c", 4.0, 9)), ["price"], keep=["since"]
+    )
     assert merged == first + 1 == warehouse.version("prices")
     # a is unchanged and left alone; b changed but keeps its "since"; c is new.
     assert content(warehouse) == {("a", 1.0, 1), ("b", 3.0, 1), ("c", 4.0, 9)}
@@ -268,3 +273,40 @@ def test_a_table_that_another_writer_is_creating_is_waited_for(
     warehouse.create(PRICES)
     assert len(waited) == 1
     assert warehouse.exists("prices")
+
+
+@pytest.mark.parametrize("name", ["o'clock", "back`tick", 'quo"te', "semi; DROP TABLE x", "a b"])
+def test_a_warehouse_may_have_any_name(spark: SparkSession, tmp_path: Path, name: str) -> None:
+    warehouse = Warehouse(spark, str(tmp_path / name))
+    warehouse.overwrite(PRICES, rows(spark, ("a", 1.0, 1)))
+    warehouse.merge(PRICES, rows(spark, ("a", 2.0, 1), ("b", 3.0, 1)), compare=["price"])
+    assert content(warehouse) == {("a", 2.0, 1), ("b", 3.0, 1)}
+    assert len(history(warehouse, "prices", 0)) == 3
+
+
+def test_a_merge_within_a_partition_column_reads_only_what_it_touches(spark: SparkSession, tmp_path: Path) -> None:
+    contract = Contract(
+        name="days", comment="", key=("id",), partition_by=("day",),
+        columns=(Column("id", "LONG", "", nullable=False), Column("day", "DATE", "", nullable=False),
+                 Column("value", "LONG", "")),
+    )  # fmt: skip
+    warehouse = Warehouse(spark, str(tmp_path / "warehouse"))
+
+    def of_days(*values: tuple[int, int, int]) -> DataFrame:
+        return frame_of(spark, [(i, date(2025, 1, day), value) for i, day, value in values], contract.schema)
+
+    warehouse.overwrite(contract, of_days((1, 1, 0), (2, 2, 0), (3, 3, 0)))
+    for file in (tmp_path / "warehouse" / "days" / "day=2025-01-01").iterdir():
+        file.unlink()  # a merge that reads this day fails
+    version = warehouse.merge(contract, of_days((2, 2, 5), (4, 2, 6), (5, 9, 7)), compare=["value"], within="day")
+    after = warehouse.read("days", version).where("day > '2025-01-01'").collect()
+    assert {(row["id"], row["value"]) for row in after} == {(2, 5), (4, 6), (3, 0), (5, 7)}
+    assert warehouse.merge(contract, of_days((2, 2, 5)), compare=["value"], within="day") == version
+
+
+def test_a_table_of_an_earlier_qarm_gets_the_properties_that_it_lacks(spark: SparkSession, tmp_path: Path) -> None:
+    warehouse = Warehouse(spark, str(tmp_path / "warehouse"))
+    before = warehouse.overwrite(PRICES, rows(spark, ("a", 1.0, 1)))
+    changed = replace(PRICES, properties={"delta.enableChangeDataFeed": "true"})
+    assert warehouse.append(changed, rows(spark, ("b", 1.0, 1))) == before + 2
+    assert warehouse.changes("prices", before + 2).count() == 1
