@@ -6,17 +6,19 @@ import argparse
 import logging
 import sys
 import time
-from datetime import UTC, datetime
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
 
 import jobs
+from jobs.night.outcome import outcome_told
+from jobs.night.past import day_of, lake_of
 from jobs.night.plan import Choice, as_text, chosen, foreseen, whether_to_run
 from lake.command import Command, main
 from lake.declaration import Job, Option, in_order
 from lake.execution import new_run_id, run_job
 from lake.ledger import RunRecord
+from lake.logs import about
 from lake.night_lock import NightLock
 from lake.run import Lake
 from schemas.errors import HeldBackError
@@ -46,7 +48,7 @@ def check(settings: Settings) -> None:
         job.check(settings)
 
 
-def run_nightly(lake: Lake, choice: Choice, run_id: str, lock: NightLock) -> list[dict[str, Any]]:
+def run_nightly(lake: Lake, choice: Choice, run_id: str, *, lock: NightLock, rows: list[dict[str, Any]]) -> None:
     """Runs the stale jobs.
 
     Args:
@@ -54,18 +56,14 @@ def run_nightly(lake: Lake, choice: Choice, run_id: str, lock: NightLock) -> lis
         choice: the jobs, in order, and those that run in any case.
         run_id: id of the run, the same for all jobs.
         lock: the lock that this nightly holds.
-
-    Returns:
-        One row per job: job, status, seconds, why, outputs, metrics.
+        rows: gets one row per job: job, status, seconds, why, outputs, metrics.
     """
     last = lake.ledger.last_done()
-    rows: list[dict[str, Any]] = []
     for number, job in enumerate(choice.jobs, 1):
         lock.assert_held()
         state = whether_to_run(lake, job, last.get(job.name), choice.wanted.get(job.name))
         log.info("[%d/%d] %s: %s", number, len(choice.jobs), job.name, state.why)
         rows.append(_row_of(job, state.why, run_job(lake, job, run_id) if state.is_stale else None))
-    return rows
 
 
 def _row_of(job: Job, why: str, record: RunRecord | None) -> dict[str, Any]:
@@ -109,20 +107,24 @@ def command(lake: Lake, options: argparse.Namespace) -> dict[str, Any]:
         UserError: an option names no job of the nightly, or another nightly is at work on the warehouse.
         HeldBackError: the gate held the night back.
     """
-    choice = chosen(nightly_jobs(), options)
+    jobs = nightly_jobs()
+    if options.as_of is not None:
+        lake, jobs = lake_of(lake, day_of(options.as_of)), [job for job in jobs if job.source_files is None]
+    choice = chosen(jobs, options)
     lake.from_scratch = options.full_refresh
     run_id = new_run_id()
     if options.dry_run:
         print(as_text(foreseen(lake, choice)), file=sys.stderr)
         return {"job": "nightly", "status": "skipped", "run_id": run_id, "outputs": {}, "metrics": {}}
-    started, clock = datetime.now(UTC), time.monotonic()
+    clock = time.monotonic()
     lake.files.ensure_writable(lake.warehouse.root)
-    with NightLock(lake.warehouse, run_id, lake.settings.nightly) as lock:
-        rows = run_nightly(lake, choice, run_id, lock)
-    print(summary(rows), file=sys.stderr)
-    print(f"{'all':<22}{'':<10}{time.monotonic() - clock:>8.1f}  started {started:%Y-%m-%d %H:%M} UTC", file=sys.stderr)
-    print(f"tables: {lake.warehouse.location}", file=sys.stderr)
-    assert_published(lake, choice)
+    lock = NightLock(lake.warehouse, run_id, lake.settings.nightly)
+    with about(run_id=run_id), lock, outcome_told(lake, run_id) as outcome:
+        rows = outcome.jobs
+        run_nightly(lake, choice, run_id, lock=lock, rows=rows)
+        took = f"{'all':<22}{'':<10}{time.monotonic() - clock:>8.1f}  started {outcome.started_at:%Y-%m-%d %H:%M} UTC"
+        print("\n".join((summary(rows), took, f"tables: {lake.warehouse.location}")), file=sys.stderr)
+        assert_published(lake, choice)
     done = [row for row in rows if row["status"] == "done"]
     return {
         "job": "nightly",
@@ -157,6 +159,11 @@ COMMAND = Command(
             flags=("--full-refresh",),
             help="run all jobs on everything: pairs, examples and ranker take over nothing from earlier nights",
             more={"action": "store_true"},
+        ),
+        Option(
+            flags=("--as-of",),
+            help="run the night as it would have run at the beginning of this day, in a warehouse of its own",
+            metavar="DATE",
         ),
         Option(
             flags=("--dry-run",),

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from lake.declaration import Job, Option
 from lake.execution import new_run_id, run_job
+from lake.logs import FORMATS, set_up
 from lake.run import Lake
 from lake.session import start_session
 from schemas.errors import HeldBackError, UserError
@@ -68,6 +69,11 @@ EVERY = (
         help="one setting; repeatable, the later one wins",
         metavar="section.key=value",
         more={"action": "append", "default": []},
+    ),
+    Option(
+        flags=("--log-format",),
+        help="form of the log on stderr (default text)",
+        more={"choices": FORMATS, "default": FORMATS[0]},
     ),
 )
 """Options of every job and command."""
@@ -132,11 +138,11 @@ def main(entry: Job | Command, arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 for success, 1 for a failure, 2 for a mistake of the user, 3 for a night that was held back.
     """
-    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.WARNING)
-    log.setLevel(logging.INFO)
+    set_up()
     command = command_of(entry) if isinstance(entry, Job) else entry
     try:
         parsed = parser_of(command.name, command.description, command.options).parse_args(arguments)
+        set_up(parsed.log_format)
         settings = load_settings(parsed.config, parsed.set)
         command.check(settings)
         lake = Lake(start_session(f"qarm {command.name}", settings.spark), settings, parsed.warehouse)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from lake.declaration import Job
 from lake.ledger import RunRecord
+from lake.logs import about
 from lake.run import Lake, Run
 from lake.staleness import source_versions
 from schemas.version import VERSION
@@ -34,7 +35,8 @@ def run_job(lake: Lake, job: Job, run_id: str) -> RunRecord:
         job.check(lake.settings)
         lake.files.ensure_writable(lake.warehouse.root)
         run.inputs |= source_versions(lake, job)
-        job.steps(run)
+        with about(run_id=run_id, job=job.name):
+            job.steps(run)
     except Exception as error:
         if lake.warehouse.exists("runs"):
             lake.ledger.record(_record(run, "failed", str(error)[:2000]), [])

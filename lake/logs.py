@@ -1,0 +1,54 @@
+"""The log on stderr: lines for people, or JSON for programs, each with the run and the job that it tells of."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from pythonjsonlogger.json import JsonFormatter
+
+FORMATS = ("text", "json")
+
+_about: ContextVar[dict[str, str]] = ContextVar("about", default={})  # noqa: B039
+
+
+@contextmanager
+def about(**fields: str) -> Iterator[None]:
+    """Adds fields, e.g. ``run_id``, to every line that is logged meanwhile; only lines of JSON show them."""
+    token = _about.set({**_about.get(), **fields})
+    try:
+        yield
+    finally:
+        _about.reset(token)
+
+
+class _Fields(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Adds the fields to a record."""
+        vars(record).update(_about.get())
+        return True
+
+
+def set_up(form: str = FORMATS[0]) -> None:
+    """Begins to log on stderr: qarm's own lines from INFO on, those of others from WARNING on.
+
+    Args:
+        form: one of :data:`FORMATS`.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    if form == "json":
+        names = {"asctime": "time", "levelname": "level"}
+        handler.setFormatter(JsonFormatter("%(asctime)s %(levelname)s %(message)s", rename_fields=names))
+        handler.addFilter(_Fields())
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    root = logging.getLogger()
+    for old in [h for h in root.handlers if getattr(h, "of_qarm", False)]:
+        root.removeHandler(old)
+    handler.of_qarm = True  # type: ignore[attr-defined]
+    root.addHandler(handler)
+    root.setLevel(logging.WARNING)
+    logging.getLogger("qarm").setLevel(logging.INFO)

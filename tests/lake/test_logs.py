@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+
+from lake.logs import about, set_up
+
+
+def test_lines_of_json_tell_run_and_job(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up("json")
+    log = logging.getLogger("qarm")
+    try:
+        with about(run_id="run-1"):
+            with about(job="ingest"):
+                log.info("read %d rows", 3)
+            log.info("done")
+        log.info('quotes " and\nline breaks')
+        logging.getLogger("others").info("not ours")
+    finally:
+        set_up()
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [{name: line.get(name) for name in ("level", "message", "run_id", "job")} for line in lines] == [
+        {"level": "INFO", "message": "read 3 rows", "run_id": "run-1", "job": "ingest"},
+        {"level": "INFO", "message": "done", "run_id": "run-1", "job": None},
+        {"level": "INFO", "message": 'quotes " and\nline breaks', "run_id": None, "job": None},
+    ]
+    assert all(line["time"] for line in lines)
+
+
+def test_setting_up_twice_logs_once(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up("json")
+    set_up()
+    logging.getLogger("qarm").info("once")
+    assert capsys.readouterr().err.count("once") == 1
