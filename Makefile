@@ -4,6 +4,7 @@
 # make faults   nights that are killed again and again
 # make test-fast   those that need no Spark
 # make lint   ruff, mypy, import-linter
+# make airflow  the Airflow DAG, loaded by Airflow itself in an environment of its own
 # make bench  the benchmarks behind docs/benchmarks.md
 PYTHON ?= python3.11
 VENV := .venv
@@ -17,7 +18,9 @@ BENCHMARKS := threads ingest nightly encoder_layers mine_pairs codes align_encod
 TWO_PROCESSES := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 DEMO_SET := $(if $(HOUSEHOLDS),--set demo.households=$(HOUSEHOLDS))
 
-.PHONY: setup java demo test test-fast clusters faults lint format bench clean
+AIRFLOW := .venv-airflow
+
+.PHONY: setup java demo test test-fast clusters faults airflow lint format bench clean
 
 setup: java $(STAMP)
 
@@ -51,6 +54,11 @@ faults: setup
 test-fast: $(STAMP)
 	$(BIN)/python -m pytest -m "not spark" $(TWO_PROCESSES)
 
+airflow:
+	@test -x $(AIRFLOW)/bin/python || $(PYTHON) -m venv $(AIRFLOW)
+	$(AIRFLOW)/bin/python -m pip install --quiet "apache-airflow>=3.2,<4"
+	$(AIRFLOW)/bin/python deploy/airflow/check.py
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -63,6 +71,7 @@ format: setup
 
 bench: setup
 	@set -e; for name in $(BENCHMARKS); do echo "== $$name" >&2; $(BIN)/python -m benchmarks.$$name; done
+	$(BIN)/python -m benchmarks.nightly --data complete_journey
 
 clean:
-	rm -rf $(VENV) $(WAREHOUSE) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(AIRFLOW) $(WAREHOUSE) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
