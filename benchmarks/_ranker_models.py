@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pyarrow.parquet as pq
 import torch
 
 from benchmarks._ranker_data import settings_of
+from jobs.examples.frame import Frame
 from jobs.train_ranker import shape_of
 from models.feed.feed import Feed
 from models.ranker.baseline import ITS_OWN
@@ -85,7 +87,15 @@ class Examples:
     def paths(self, split: str) -> list[Path]:
         """Files of a split, in a fixed order."""
         table = deltalake.DeltaTable(str(self.warehouse / "ranker_examples"))
-        return [Path(uri).absolute() for uri in sorted(table.file_uris(partition_filters=[("split", "=", split)]))]
+        blocks = [day.isoformat() for day in Frame.from_card(self.card["frame"]).blocks_of(split)]
+        return [Path(uri).absolute() for uri in sorted(table.file_uris([("days_from", "in", blocks)]))]
+
+    @cached_property
+    def card(self) -> dict[str, Any]:
+        """The description of the search index."""
+        indexes = self.warehouse / "_artifacts" / "search_index"
+        current = (indexes / "CURRENT").read_text().strip()
+        return dict(json.loads((indexes / current / "MANIFEST.json").read_text())["card"])
 
     def feed(self, split: str, shape: RankerShape, *, batch: int, shuffle_rows: int, seed: int) -> Feed:
         """A feed of a split."""
@@ -102,11 +112,7 @@ class Examples:
 
     def shape(self, fixed: Mapping[str, object]) -> RankerShape:
         """Shape of a ranker for these examples."""
-        current = (self.warehouse / "_artifacts" / "search_index" / "CURRENT").read_text().strip()
-        card = json.loads((self.warehouse / "_artifacts" / "search_index" / current / "MANIFEST.json").read_text())[
-            "card"
-        ]
-        return shape_of(self.settings, {name: card[name] for name in ("items", "codes")}, fixed)
+        return shape_of(self.settings, {name: self.card[name] for name in ("items", "codes")}, fixed)
 
 
 def trained(data: str, folder: Path, name: str, *, seed: int, splits: Sequence[str]) -> dict[str, Any]:

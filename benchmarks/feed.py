@@ -29,6 +29,7 @@ from petastorm.pytorch import BatchedDataLoader
 
 from benchmarks._memory import PeakMemory
 from benchmarks._table import write_table
+from jobs.examples.frame import Frame
 from jobs.train_ranker import MODELS, shape_of
 from models.feed.feed import Feed
 from models.feed.shuffling import Rows
@@ -92,9 +93,11 @@ def examples(settings: Settings, warehouse: str, rows: int, folder: Path) -> tup
         shape = shape_of(settings, sizes, MODELS["qarm"])
         return generated(settings, shape, rows, folder), shape
     (card,) = sorted(Path(warehouse, "_artifacts", "search_index").glob("*/MANIFEST.json"))[-1:]
-    sizes = {name: json.loads(card.read_text())["card"][name] for name in sizes}
+    described = json.loads(card.read_text())["card"]
+    sizes = {name: described[name] for name in sizes}
     table = deltalake.DeltaTable(f"{warehouse}/ranker_examples")
-    files = sorted(table.file_uris(partition_filters=[("split", "=", "train")]))
+    train = [day.isoformat() for day in Frame.from_card(described["frame"]).blocks_of("train")]
+    files = sorted(table.file_uris([("days_from", "in", train)]))
     urls = [f"file://{Path(name).absolute()}" for name in files]  # Petastorm's own loader does not support escaped URLs
     shape = shape_of(settings, sizes, MODELS["qarm"])
     taken = next(

@@ -1,6 +1,7 @@
 """Seven nights on a generated log: what each costs by job, and whether its tables are those of a full refresh.
 
     python -m benchmarks.nightly [--events 1000000] [--nights 7] [--without-refresh] [--set section.key=value]
+    python -m benchmarks.nightly --data complete_journey
 
 The first night takes the log in. Each later night brings one day with 1 % more events, 1 % new and 0.5 % changed items.
 All nights run in one Spark session, so the times are without Spark's start.
@@ -26,6 +27,7 @@ from pyspark.sql import functions as F
 from benchmarks._memory import PeakMemory
 from benchmarks._table import write_table
 from benchmarks.generate_log import START, LogShape, generate_items, generate_log
+from demo.complete_journey import write
 from jobs import nightly
 from lake.command import main as run_command
 from lake.run import Lake
@@ -37,6 +39,7 @@ SETTINGS = (
     "judge.max_pairs=400", "codebook.fsq.steps=1000",
 )  # fmt: skip
 """Those of the demo, mostly: each makes the first night cheaper, and so the share of a later night larger."""
+DEMO = Path(__file__).parents[1] / "conf" / "demo.toml"
 DAYS = 60
 NEW_ITEMS, CHANGED_ITEMS, NEW_EVENTS = 0.01, 0.005, 0.01
 MUST_BE_EQUAL = {
@@ -49,8 +52,31 @@ MUST_BE_EQUAL = {
 TRAINING = ("train_ranker",)
 
 
+class CompleteJourney:
+    """The inputs of nights on Complete Journey, by the settings of the demo: each later night brings the next day.
+
+    Args:
+        nights: number of nights.
+        folder: folder of the inputs.
+    """
+
+    def __init__(self, nights: int, folder: Path) -> None:
+        self.log, self.items = folder / "log", folder / "items.parquet"
+        write(folder, load_settings([DEMO]).demo.households)
+        log = pd.read_parquet(folder / "interactions.parquet")
+        day = log["transaction_timestamp"].dt.floor("D")
+        self._night = (day - day.max()).dt.days.add(nights - 1).clip(lower=0)
+        self._rows = log
+        self.log.mkdir()
+
+    def deliver(self, night: int) -> None:
+        """Writes the file of the log that a night finds."""
+        rows = self._rows[self._night == night]
+        rows.to_parquet(self.log / f"night-{night}.parquet", coerce_timestamps="us", allow_truncated_timestamps=True)
+
+
 class Simulation:
-    """The inputs of all nights.
+    """The inputs of nights on a generated log.
 
     Args:
         spark: the session.
@@ -91,7 +117,7 @@ class Simulation:
         rows.toPandas().to_parquet(file, coerce_timestamps="us", allow_truncated_timestamps=True)
 
 
-def run_night(warehouse: Path, inputs: Simulation, settings: list[str], *more: str) -> None:
+def run_night(warehouse: Path, inputs: Simulation | CompleteJourney, settings: list[str], *more: str) -> None:
     """Runs a nightly in this process; it has to end well.
 
     Raises:
@@ -124,8 +150,8 @@ def differing_rows(spark: SparkSession, one: Path, other: Path) -> dict[str, int
 
 def test_auc(spark: SparkSession, warehouse: Path) -> float:
     """The newest AUC of the ranker on the test split."""
-    lake = Lake(spark, load_settings(), str(warehouse))
-    return lake.ledger.last_metrics()["click.auc/test"]
+    found = Lake(spark, load_settings(), str(warehouse)).ledger.last_metrics()
+    return next(value for name, value in found.items() if name.endswith(".auc/test"))
 
 
 def main() -> None:
@@ -134,28 +160,35 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--users", type=int, default=20_000)
     parser.add_argument("--items", type=int, default=10_000)
+    parser.add_argument("--data", choices=("generated", "complete_journey"), default="generated")
     parser.add_argument("--nights", type=int, default=7)
     parser.add_argument("--without-refresh", action="store_true", help="do not compare with a full refresh")
     parser.add_argument("--set", action="append", default=[], metavar="section.key=value")
     options = parser.parse_args()
-    settings = load_settings((), [*SETTINGS, *options.set])
+    is_real = options.data == "complete_journey"
+    given = options.set if is_real else [*SETTINGS, *options.set]
+    settings = load_settings([DEMO] if is_real else (), given)
     settings.spark.conf["spark.driver.memory"] = settings.spark.driver_memory
     spark = start_session("benchmark nightly", settings.spark)
     shape = LogShape(events=options.events, users=options.users, items=options.items, days=DAYS)
     with tempfile.TemporaryDirectory(prefix="qarm-bench-nightly-") as folder, PeakMemory() as memory:
         warehouse, refreshed = Path(folder) / "warehouse", Path(folder) / "refreshed"
-        inputs = Simulation(spark, shape, options.nights, Path(folder) / "input")
-        given = [*SETTINGS, *options.set]
+        inputs: Simulation | CompleteJourney
+        if is_real:
+            inputs = CompleteJourney(options.nights, Path(folder) / "input")
+        else:
+            inputs = Simulation(spark, shape, options.nights, Path(folder) / "input")
+        config = ["--config", str(DEMO)] if is_real else []
         for night in range(options.nights):
             inputs.deliver(night)
             started = time.monotonic()
-            run_night(warehouse, inputs, given)
+            run_night(warehouse, inputs, given, *config)
             print(f"night {night + 1}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
         table = seconds_by_job(spark, warehouse)
         notes = [f"Peak memory of all processes: {memory.gigabytes:.1f} GiB."]
         if not options.without_refresh:
             shutil.copytree(warehouse, refreshed)
-            run_night(refreshed, inputs, given, "--full-refresh")
+            run_night(refreshed, inputs, given, "--full-refresh", *config)
             aucs = [test_auc(spark, place) for place in (warehouse, refreshed)]
             differ = differing_rows(spark, warehouse, refreshed)
             table["full refresh"] = seconds_by_job(spark, refreshed).iloc[:, -1]
@@ -171,11 +204,18 @@ def main() -> None:
         for name, line in sums.items()
     ]
     header = ["seconds", *(f"night {n + 1}" for n in range(options.nights)), *table.columns[options.nights :]]
+    generated = (
+        f"A log of {options.events:,} events of {options.users:,} users on {options.items:,} items; each later night"
+        " brings 1 % more events, 1 % new and 0.5 % changed items."
+    )
+    real = "The households and the settings of the demo; the last nights bring a day each."
     write_table(
-        "Nights", f"python -m benchmarks.nightly --events {options.events}", header, rows,
-        note=f"A log of {options.events:,} events of {options.users:,} users on {options.items:,} items; each later"
-        " night brings 1 % more events, 1 % new and 0.5 % changed items. Without Spark's start. " + " ".join(notes),
-    )  # fmt: skip
+        "Nights on Complete Journey" if is_real else "Nights",
+        "python -m benchmarks.nightly" + (" --data complete_journey" if is_real else f" --events {options.events}"),
+        header,
+        rows,
+        note=f"{real if is_real else generated} Without Spark's start. {' '.join(notes)}",
+    )
 
 
 if __name__ == "__main__":

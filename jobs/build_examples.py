@@ -99,7 +99,7 @@ def steps(run: Run) -> None:
     with run.step("ship the search index"):
         index = publish_search_index(run, items, positives, frame=frame, size=size, before=before, made_by=made_by)
         shipped = run.lake.artifacts.ship(index)
-    events = interactions if before is None else before.events
+    events = interactions if before is None else before.events.persist()  # few users' events, read three times
     examples = searched(run, events, items, frame, search_index=shipped).persist()
     with run.step("search histories"):
         measure_examples(run, examples, frame)

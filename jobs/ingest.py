@@ -62,7 +62,7 @@ def steps(run: Run) -> None:
     settings = run.settings.ingest
     before = consumed(run)
     log, catalogue = read_inputs(
-        run.spark, settings, lambda files, items: before.new(files, lambda: new_items(run, items))
+        run.spark, settings, lambda files, read: before.new(files, lambda: new_items(run, read()))
     )
     events, items = (rows.persist() for rows in shape_inputs(log, catalogue, run.settings, run.started_at))
     with run.step("read items"), catalogue.reading():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +16,24 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from jobs.examples.frame import Frame
 from jobs.examples.search_index import ITEM_IDS
-from jobs.training.increment import Began, Increment, count_rows, files_of, increment, settings_of
+from jobs.training.increment import settings_of
+from jobs.training.material import Material, material_of, parameters_of
 from jobs.training.processes import checkpoint_folder, digest_of, in_processes, refuse_processes_off_the_driver
 from jobs.training.rankers import is_readable
 from lake.artifacts import Artifact
 from lake.command import main
 from lake.declaration import Job
 from lake.run import Run
-from models.feed.feed import Feed
 from models.ranker.baseline import ITS_OWN, RANKER
 from models.ranker.baselines import TRAINED
 from models.ranker.network.ranker import Ranker
 from models.ranker.network.saved import FORMAT, load_ranker, save_ranker
 from models.ranker.network.shape import RankerShape
 from models.ranker.training.process import RankerTask, train_alone, train_together
-from models.ranker.training.training import TrainingParameters, TrainingRecord
+from models.ranker.training.training import TrainingRecord
 from models.ranker.training.warm_start import differences, matched_rows, take_over
 from schemas.errors import user_mistakes
-from schemas.features import PARTS
 from schemas.parameters import take
 from schemas.recipe import recipe_of
 from schemas.settings import Settings
@@ -47,25 +45,6 @@ MODELS: dict[str, Mapping[str, Any]] = {
     **{name: baseline.fixed() for name, baseline in TRAINED.items() if baseline.nightly},
 }
 """The models that are trained, by name, each with the fields that it does not take from the settings."""
-
-
-def feed_of(
-    run: Run, files: Sequence[str], columns: Sequence[str], *, shuffle_rows: int, replayed: tuple[Sequence[str], int]
-) -> Feed:
-    """A feed over some files of the examples, in batches for one process.
-
-    Args:
-        run: the run.
-        files: the files.
-        columns: columns of the batches.
-        shuffle_rows: rows in the shuffling buffer; 0 for no shuffling.
-        replayed: further files, and how many of their rows each epoch reads again.
-    """
-    settings = run.settings.ranker
-    batch_size = settings.batch_size // settings.processes
-    given = {"files": files, "columns": columns, "parts": PARTS}
-    again = dict(zip(("replayed", "replayed_rows"), replayed, strict=True))
-    return take(Feed, settings, **given, **again, batch_size=batch_size, shuffle_rows=shuffle_rows)
 
 
 def shape_of(settings: Settings, sizes: Mapping[str, object], fixed: Mapping[str, Any]) -> RankerShape:
@@ -134,43 +113,6 @@ def warm_weights(run: Run, name: str, shape: RankerShape, index: Artifact, *, la
     return True
 
 
-@dataclass(frozen=True)
-class Material:
-    """What the models of a night learn from.
-
-    Attributes:
-        index: the search index of the examples.
-        train, valid: files of the examples.
-        last: the rankers whose weights the training starts from; None for random weights.
-        increment: what is new since the rankers of the night before; None if the training begins anew.
-    """
-
-    index: Artifact
-    train: Sequence[str]
-    valid: Sequence[str]
-    last: Artifact | None
-    increment: Increment | None
-
-    def feeds(self, run: Run, columns: Sequence[str]) -> tuple[Feed, Feed]:
-        """The feeds of the train and the validation examples."""
-        shuffle, nothing = run.settings.ranker.shuffle_rows, ((), 0)
-        valid = feed_of(run, self.valid, columns, shuffle_rows=0, replayed=nothing)
-        if self.increment is None:
-            return feed_of(run, self.train, columns, shuffle_rows=shuffle, replayed=nothing), valid
-        again = round(self.increment.new_rows * run.settings.increments.replay)
-        replayed = (self.increment.old, again)
-        return feed_of(run, self.increment.new, columns, shuffle_rows=shuffle, replayed=replayed), valid
-
-
-def parameters_of(settings: Settings, goes_on: bool) -> TrainingParameters:
-    """How a ranker is trained; one that goes on takes fewer and smaller steps."""
-    given = take(TrainingParameters, settings.ranker)
-    if not goes_on:
-        return given
-    rate = given.learning_rate * settings.increments.learning_rate_share
-    return replace(given, max_epochs=settings.increments.epochs, learning_rate=rate)
-
-
 def train_one(run: Run, name: str, material: Material, *, out: Path) -> TrainingRecord:
     """Trains one of :data:`MODELS` and writes it to a folder.
 
@@ -194,7 +136,7 @@ def train_one(run: Run, name: str, material: Material, *, out: Path) -> Training
             save_ranker(ranker, out, name)
             record = TrainingRecord()
         else:
-            train, valid = material.feeds(run, shape.columns)
+            train, valid = material.feeds(run, shape.columns, goes_on)
             parameters = parameters_of(run.settings, goes_on)
             task = RankerTask(name, shape, parameters, train, valid, start, state, out, goes_on)
             process = train_alone if settings.processes == 1 else train_together
@@ -217,7 +159,7 @@ def steps(run: Run) -> None:
     settings = run.settings.ranker
     refuse_processes_off_the_driver(run, "ranker", settings.processes)
     index = run.use("search_index", "build_examples")
-    material, rows, began = _material(run, index)
+    material, rows, began = material_of(run, index)
     curves = {}
     with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
         for name in MODELS:
@@ -234,18 +176,6 @@ def steps(run: Run) -> None:
     run.measure("ranker.new_examples", rows if material.increment is None else material.increment.new_rows)
     for left in checkpoint_folder(run, settings.checkpoint_folder).glob("ranker-*.pt"):
         left.unlink()  # also checkpoints of settings that are no longer used
-
-
-def _material(run: Run, index: Artifact) -> tuple[Material, int, Began]:
-    """What to learn from, the number of train examples, and the training that began anew."""
-    frame, version = Frame.from_card(index.card["frame"]), int(run.version("ranker_examples"))
-    train, valid = (files_of(run, version, frame, split) for split in ("train", "valid"))
-    rows = count_rows(run, train)
-    later = increment(run, frame, train, rows)
-    if later is not None:
-        return Material(index, train, valid, later.last, later), rows, later.began
-    last = run.latest("ranker") if run.settings.ranker.warm_start else None
-    return Material(index, train, valid, last, None), rows, Began(rows, frame.periods.valid_from.isoformat())
 
 
 JOB = Job(

@@ -48,6 +48,13 @@ class Frame:
         blocks, windows = (tuple(map(date.fromisoformat, card[name])) for name in ("blocks", "windows"))
         return cls(periods, blocks, windows, card["origin"])
 
+    def blocks_of(self, split: str) -> list[date]:
+        """The blocks of days of a split: train, valid or test."""
+        valid_from, test_from = self.periods.valid_from, self.periods.test_from
+        begins = {"train": date.min, "valid": valid_from, "test": test_from}
+        ends = {"train": valid_from, "valid": test_from, "test": date.max}
+        return [block for block in self.blocks if begins[split] <= block < ends[split]]
+
     def starts(self, days: Sequence[date]) -> tuple[int, ...]:
         """First microseconds of days."""
         return tuple(Periods.microseconds(day) for day in days)

@@ -25,7 +25,7 @@ def with_popularity_before(examples: DataFrame, positives: DataFrame, item_rows:
         item_rows: result of :func:`jobs.examples.search_index.item_rows`.
     """
     codes = [(F.coalesce(code, F.lit(-1)) + 1).alias(code) for code in SID_COLUMNS]  # 0 = none, as in the examples
-    daily = daily_counts(positives)
+    daily = daily_counts(positives).persist()  # a row per item and day; it is read twice
     of_sid = daily.join(item_rows.select("item_id", *codes), "item_id", "inner")
     dated = examples.withColumn("day", F.to_date("event_time"))
     asked = dated.select("item_id", *SID_COLUMNS, "day").distinct()
@@ -42,13 +42,10 @@ def daily_counts(positives: DataFrame) -> DataFrame:
     Returns:
         item_id, day, events, takers.
     """
-    of_user = positives.groupBy("user_id", "item_id", F.col("event_date").alias("day")).agg(F.count("*").alias("times"))
-    first = F.min("day").over(Window.partitionBy("user_id", "item_id"))
-    return (
-        of_user.withColumn("first", first)
-        .groupBy("item_id", "day")
-        .agg(F.sum("times").alias("events"), F.count_if(F.col("day") == F.col("first")).alias("takers"))
-    )
+    firsts = positives.groupBy("user_id", "item_id").agg(F.min("event_date").alias("day"))
+    takers = firsts.groupBy("item_id", "day").agg(F.count("*").alias("takers"))
+    events = positives.groupBy("item_id", F.col("event_date").alias("day")).agg(F.count("*").alias("events"))
+    return events.join(takers, ["item_id", "day"], "left").fillna(0, ["takers"])
 
 
 def _counts(key: str) -> dict[str, CountBefore]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
-from functools import reduce
+from functools import cache, reduce
 
 from pyspark.sql import DataFrame, SparkSession
 
@@ -52,21 +52,22 @@ def sources(settings: IngestSettings) -> tuple[Source, Source]:
 def read_inputs(
     spark: SparkSession,
     settings: IngestSettings,
-    choose: Callable[[InputFiles, Input], InputFiles] = lambda files, catalogue: files,
+    choose: Callable[[InputFiles, Callable[[], Input]], InputFiles] = lambda files, _: files,
 ) -> tuple[Input, Input]:
     """Reads both inputs: the log and the catalogue.
 
     Args:
         spark: the session.
         settings: where they are and how they are read.
-        choose: returns those of the log's files that are to be read, and gets the catalogue too.
+        choose: returns those of the log's files that are to be read; it also gets a function that reads the catalogue.
 
     Raises:
         UserError: an input cannot be read, or a rename names no column of either.
     """
     of_log, of_catalogue = sources(settings)
-    catalogue = read_input(spark, of_catalogue)
-    log = read_input(spark, of_log, lambda files: choose(files, catalogue))
+    read_catalogue = cache(lambda: read_input(spark, of_catalogue))
+    log = read_input(spark, of_log, lambda files: choose(files, read_catalogue))
+    catalogue = read_catalogue()
     for theirs, ours in settings.rename.items():
         if theirs not in {*log.columns, *catalogue.columns}:
             raise UserError(f"--rename {theirs}={ours}: no input has a column {theirs}")

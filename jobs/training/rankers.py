@@ -10,7 +10,7 @@ from schemas.errors import UserError
 
 def is_readable(rankers: Artifact) -> bool:
     """Whether this version of qarm can read the rankers."""
-    return bool(rankers.card.get("format") == FORMAT)
+    return bool(rankers.card.get("format") == FORMAT and "frame" in rankers.card)
 
 
 def use_rankers(run: Run) -> Artifact:

@@ -110,7 +110,15 @@ def assert_same(one: Nightly, other: Nightly) -> None:
         "item_questions": ["item_id", "question", "answer"],
         "semantic_ids": ["item_id", "sid", "content_hash", "reconstruction_error"],
         "sid_changes": ["item_id", "reason", "new_sid"],
-        "ranker_examples": ["example_id", "user_id", "item_id", "event_time", "split", "label_click", "history_length"],
+        "ranker_examples": [
+            "example_id",
+            "user_id",
+            "item_id",
+            "event_time",
+            "days_from",
+            "label_click",
+            "history_length",
+        ],
     }
     for table, columns in exact.items():
         tables = [n.read(table)[columns].sort_values(columns, ignore_index=True) for n in (one, other)]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs.examples.audience import PRIOR, audiences, mean_user, user_directions
-from jobs.examples.behaviour import behaviours, fit_days, vectors_by_row
+from jobs.examples.behaviour import behaviours, fit_days, later_behaviours, vectors_by_row
 from lake.frames import frame_of
 from lake.periods import Periods
 from models.ranker.examples.shrinkage import Neighbourhood, unit
@@ -57,7 +58,7 @@ def test_vectors_follow_who_takes_what_before_the_day(spark: SparkSession, log: 
     names = [*(f"item-{n}" for n in range(20)), "item-new", "item-never"]
     items = spark.createDataFrame(pd.DataFrame({"item_id": names, "item_row": range(len(names))}))
     days = [DAY, DAY.replace(day=3), DAY.replace(day=4)]
-    found = behaviours(spark.createDataFrame(log), items, days, len(names), towards=None, settings=SETTINGS)
+    found, _ = behaviours(spark.createDataFrame(log), items, days, len(names), towards=None, settings=SETTINGS)
     assert found.behaviour_coarse.shape == (3, len(names), 2)
     assert found.behaviour_fine.shape == (3, len(names), 4)
     assert np.linalg.norm(found.behaviour_coarse[2, :21], axis=1).min() > 0.999
@@ -74,7 +75,7 @@ def test_vectors_follow_who_takes_what_before_the_day(spark: SparkSession, log: 
 
 
 def test_no_days_give_no_vectors(spark: SparkSession, log: pd.DataFrame) -> None:
-    found = behaviours(spark.createDataFrame(log), spark.range(0), [], 3, towards=None, settings=SETTINGS)
+    found, _ = behaviours(spark.createDataFrame(log), spark.range(0), [], 3, towards=None, settings=SETTINGS)
     assert found.behaviour_fine.shape == (0, 3, 4)
     assert found.behaviour_until.shape == (0,)
 
@@ -84,7 +85,7 @@ def test_what_comes_later_changes_no_earlier_fit(spark: SparkSession, log: pd.Da
     days = [DAY.replace(day=2), DAY.replace(day=3)]
     later = log["event_date"].where(log["event_date"] != DAY.replace(day=2), DAY.replace(day=4))
     before, after = (
-        behaviours(spark.createDataFrame(rows), items, days, 20, towards=None, settings=SETTINGS).behaviour_fine
+        behaviours(spark.createDataFrame(rows), items, days, 20, towards=None, settings=SETTINGS)[0].behaviour_fine
         for rows in (log, log.assign(event_date=later))
     )
     np.testing.assert_allclose(before[0], after[0], atol=1e-4)
@@ -96,9 +97,10 @@ def test_a_new_item_gets_the_vectors_of_what_is_like_it(spark: SparkSession, log
     items = spark.createDataFrame(pd.DataFrame({"item_id": names, "item_row": range(len(names))}))
     of_third = np.where(np.arange(21) == 20, 3, -1)[:, None]
     towards = Neighbourhood(np.arange(21), of_third, (of_third >= 0).astype(np.float32))
-    shrunk = behaviours(
+    found, _ = behaviours(
         spark.createDataFrame(log), items, [DAY.replace(day=3)], 21, towards=towards, settings=SETTINGS
-    ).behaviour_fine[0]
+    )
+    shrunk = found.behaviour_fine[0]
     np.testing.assert_allclose(shrunk[20], shrunk[3], atol=1e-6)
 
 
@@ -125,7 +127,7 @@ def test_an_audience_is_the_mean_taste_of_its_takers(spark: SparkSession) -> Non
 
 def test_audiences_follow_who_takes_what_before_the_day(spark: SparkSession, log: pd.DataFrame) -> None:
     items = spark.createDataFrame(pd.DataFrame({"item_id": [f"item-{n}" for n in range(20)], "item_row": range(20)}))
-    found = behaviours(
+    found, _ = behaviours(
         spark.createDataFrame(log), items, [DAY, DAY.replace(day=3)], 20, towards=None, settings=SETTINGS
     )
     assert found.behaviour_audience.shape == (2, 20, 4)
@@ -134,3 +136,30 @@ def test_audiences_follow_who_takes_what_before_the_day(spark: SparkSession, log
     inner = found.behaviour_audience[1] @ found.behaviour_audience[1].T
     assert min(inner[:10, :10].min(), inner[10:, 10:].min()) > 0.5
     assert inner[:10, 10:].max() < -0.5
+
+
+@pytest.mark.parametrize("is_due", [False, True])
+def test_a_later_night_takes_the_fits_over_and_adds_one_that_is_due(
+    spark: SparkSession, log: pd.DataFrame, tmp_path: Path, is_due: bool
+) -> None:
+    names = [*(f"item-{n}" for n in range(20)), "item-new", "later-1", "later-2"]
+    items = spark.createDataFrame(pd.DataFrame({"item_id": names, "item_row": range(len(names))}))
+    positives, days = spark.createDataFrame(log), [DAY.replace(day=2), DAY.replace(day=3)]
+    before, last = behaviours(positives, items.where("item_row < 21"), days, 21, towards=None, settings=SETTINGS)
+    assert last is not None
+    last.save(tmp_path)
+    for name, array in vars(before).items():
+        np.save(tmp_path / f"{name}.npy", array)
+    content = np.r_[np.arange(21), 0, 21]  # later-1 has the content of item-0
+    towards = Neighbourhood(content, np.full((23, 1), -1), np.zeros((23, 1), np.float32))
+    day = DAY.replace(day=4) if is_due else None
+    found, _ = later_behaviours(positives, items, tmp_path, 23, day=day, towards=towards, settings=SETTINGS)
+    asked = [*days, day] if day else days
+    again, _ = behaviours(positives, items, asked, 23, towards=towards, settings=SETTINGS)
+    assert found.behaviour_until.tolist() == again.behaviour_until.tolist()
+    np.testing.assert_allclose(found.behaviour_fine[-1], again.behaviour_fine[-1], atol=1e-4)
+    np.testing.assert_allclose(found.behaviour_audience[-1], again.behaviour_audience[-1], atol=1e-4)
+    assert np.linalg.norm(found.behaviour_fine[-1, 21]) == pytest.approx(1), "an item that is new, by its content"
+    assert not found.behaviour_fine[-1, 22].any()
+    np.testing.assert_array_equal(found.behaviour_fine[0, :21], before.behaviour_fine[0])
+    assert not found.behaviour_fine[0, 21:].any()

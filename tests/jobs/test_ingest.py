@@ -104,6 +104,48 @@ def test_later_nights_change_what_differs_and_delete_nothing(make_lake: Callable
     assert first.warehouse.read("interactions").count() == 3
 
 
+def test_a_later_night_reads_new_files_and_those_whose_items_came_late(
+    make_lake: Callable[..., Lake], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "qarm")
+    folder, items = tmp_path / "log", tmp_path / "items.csv"
+    folder.mkdir()
+
+    def night(name: str, log: list[tuple[str, str, str]], known: list[str]) -> tuple[Lake, str]:
+        if log:
+            frame = pd.DataFrame(log, columns=["user_id", "item_id", "event_time"])
+            frame.to_csv(folder / f"{name}.csv", index=False)
+        pd.DataFrame({"item_id": known, "title": known}).to_csv(items, index=False)
+        lake = make_lake(f'ingest.interactions="{folder}"', f'ingest.items="{items}"')
+        caplog.clear()
+        run_job(lake, ingest.JOB, f"run-{name}")
+        return lake, caplog.text
+
+    first = [("u1", "a", "2025-01-03"), ("u2", "b", "2025-01-03"), ("u2", "late", "2025-01-03")]
+    _, told = night("1", first, ["a", "b"])
+    assert "files of the log are new" not in told
+    day = [("u1", "b", "2025-01-04"), ("u3", "a", "2025-01-02")]
+    lake, told = night("2", day, ["a", "b"])
+    assert "ingest: 1 of 2 files of the log are new" in told
+    assert "held events" not in told
+    assert lake.warehouse.read("interactions").count() == 4, "a late day is taken in"
+    _, told = night("3", [], ["a", "b", "c"])
+    assert "ingest: 1 of 2 files of the log are new or held events of items that are new now" in told
+    lake, _ = night("4", [("u9", "no such", "2025-01-05")], ["a", "b", "c", "late"])
+    assert lake.warehouse.read("interactions").where("item_id = 'late'").count() == 1, "nothing is lost"
+    assert lake.warehouse.read("interactions").count() == 5
+    version = lake.warehouse.version("interactions")
+    lake, told = night("5", [], ["a", "b", "c", "late"])
+    assert "ingest: 0 of 3 files of the log are new" in told
+    assert lake.warehouse.version("interactions") == version
+    read = {Path(r["path"]).name: r["run_id"] for r in lake.warehouse.read("ingested_files").collect()}
+    assert read == {"1.csv": "run-4", "2.csv": "run-2", "4.csv": "run-5"}
+    lake.from_scratch = True
+    caplog.clear()
+    run_job(lake, ingest.JOB, "run-6")
+    assert "files of the log are new" not in caplog.text
+
+
 @pytest.mark.parametrize("form", ["parquet", "csv", "json", "delta"])
 def test_every_format_that_spark_writes_gives_the_same_rows(form: str, spark: SparkSession, tmp_path: Path) -> None:
     log = frame_of(spark, [("u1", "a", "2025-01-01 10:00:00")], "shopper STRING, sku STRING, at STRING")

@@ -14,7 +14,8 @@ JOBS = [Job(name=name, steps=lambda _: None) for name in ("ingest", "mine", "tra
 
 
 def choice(**given: object) -> Choice:
-    return chosen(JOBS, argparse.Namespace(**{"from_job": None, "only": None, "until": None, "force": False, **given}))
+    none = {"from_job": None, "only": None, "until": None, "force": False, "full_refresh": False}
+    return chosen(JOBS, argparse.Namespace(**{**none, **given}))
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,7 @@ def choice(**given: object) -> Choice:
         ({"from_job": "mine"}, "mine train report", {"mine": "--from"}),
         ({"from_job": "mine", "until": "train"}, "mine train", {"mine": "--from"}),
         ({"only": "train"}, "train", {"train": "--only"}),
+        ({"full_refresh": True, "only": "train"}, "train", {"train": "--full-refresh"}),
         ({"force": True, "until": "mine"}, "ingest mine", {"ingest": "--force", "mine": "--force"}),
     ],
 )
@@ -52,9 +54,9 @@ def test_what_makes_no_sense_is_told(given: dict[str, object], message: str) -> 
 
 def test_the_plan_as_text() -> None:
     plan = [
-        Foreseen("ingest", "log.csv changed", None, 1.25),
-        Foreseen("mine", "after ingest", 1_000_000, None),
-        Foreseen("train", None, 10, None),
+        Foreseen("ingest", True, "log.csv changed", None, 1.25),
+        Foreseen("mine", True, "after ingest", 1_000_000, None),
+        Foreseen("train", False, "up to date", 10, None),
     ]
     lines = as_text(plan).splitlines()
     assert lines[1].split() == ["ingest", "-", "1.2", "log.csv", "changed"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +16,12 @@ from pyspark.sql import SparkSession
 from safetensors.torch import load_file
 
 from jobs import evaluate, train_ranker
+from jobs.examples.frame import Frame
 from jobs.examples.search_index import ITEM_IDS, content_numbers, item_index, nearest_rows, write_search_index
 from jobs.training import rankers
 from lake.execution import new_run_id, run_job
 from lake.frames import frame_of
+from lake.periods import Periods
 from lake.run import Lake, Run
 from models.ranker.training import training
 from schemas.errors import UserError
@@ -31,17 +35,23 @@ from udfs.arrays import feature_column
 SMALL = [
     "ranker.item_dim=8", "ranker.sid_dim=8", "ranker.hidden=[8]", "ranker.heads=2", "ranker.batch_size=32",
     "ranker.max_epochs=2", "ranker.checkpoint_steps=3", "ranker.shuffle_rows=64", "ranker.dropout=0.0",
+    "increments.on=false",
 ]  # fmt: skip
-ROWS = {"train": 200, "valid": 100, "test": 10}
+ROWS = {1: 200, 2: 100, 3: 10}
+"""Rows by day of January 2025: train, validation and test."""
+DAYS = tuple(date(2025, 1, day) for day in (1, 2, 3, 4))
+FRAME = Frame(Periods(DAYS[0], DAYS[1], DAYS[1], DAYS[2]), DAYS[:3], (), "run-1")
+NEXT_FRAME = Frame(Periods(DAYS[0], DAYS[2], DAYS[2], DAYS[3]), DAYS, (), "run-1")
 
 
-def write_examples(lake: Lake) -> None:
+def write_examples(lake: Lake, rows_of: Mapping[int, int] = ROWS, seed: int = 0) -> None:
+    """Adds examples to the table."""
     contract = ranker_examples(["click"])
     tables = []
-    for split, rows in ROWS.items():
-        columns = batch(rows, seed=len(split))
+    for day, rows in rows_of.items():
+        columns = batch(rows, seed=seed + day)
         arrays = {name: feature_column(values.numpy(), PARTS.get(name, ())) for name, values in columns.items()}
-        ids = {"split": [split] * rows, "example_id": [f"{split}{i}" for i in range(rows)]}
+        ids = {"days_from": [date(2025, 1, day)] * rows, "example_id": [f"{day}-{seed}-{i}" for i in range(rows)]}
         tables.append(pa.table(arrays | ids))
     rest = {"user_id": "'u'", "item_id": "'i'", "event_time": "'2025-01-01'", "recent_length": "4", "found_length": "4"}
     rows = lake.spark.createDataFrame(pa.concat_tables(tables)).selectExpr(
@@ -50,15 +60,16 @@ def write_examples(lake: Lake) -> None:
             for column in contract.columns
         )
     )
-    lake.warehouse.overwrite(contract, rows.repartition(3, "example_id"))
+    lake.warehouse.append(contract, rows.repartition(3, "example_id"))
 
 
-def publish_index(lake: Lake, folder: Path, ids: list[str], codebook: str) -> None:
+def publish_index(lake: Lake, folder: Path, ids: list[str], codebook: str, frame: Frame = FRAME) -> None:
     folder.mkdir()
     pq.write_table(pa.table({"item_id": ids}), folder / ITEM_IDS)
     lake.artifacts.publish(
         "search_index", folder,
-        {"recipe": {}, "items": 2 + len(ids), "codes": [5, 5, 5], "item_ids": "vocabulary", "codebook": codebook},
+        {"recipe": {}, "items": 2 + len(ids), "codes": [5, 5, 5], "item_ids": "vocabulary", "codebook": codebook,
+         "frame": frame.as_card()},
     )  # fmt: skip
 
 
@@ -159,6 +170,53 @@ def test_last_nights_weights_are_found_by_item_id(with_rankers: Lake, tmp_path: 
     assert run(lake, *still, "ranker.hidden=[4]")["ranker.warm_start/qarm"] == 0
 
 
+def test_a_later_night_goes_on_with_what_is_new(
+    with_rankers: Lake, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The second day moves to the train split, and a fourth comes; the night after it finds nothing new."""
+    caplog.set_level("INFO", "qarm")
+    lake, before, last = with_rankers, trained(with_rankers)["qarm"], ("increments.on=true", "increments.ranker.days=9")
+    limits = [*last, "increments.ranker.new_share=0.5"]
+    ids = [*(f"i{i}" for i in range(18)), "new"]
+    write_examples(lake, {3: 40, 4: 100}, seed=7)
+    publish_index(lake, tmp_path / "later", ids, "codebook-1", NEXT_FRAME)
+    metrics = run(lake, *limits)
+    assert (metrics["ranker.train_examples"], metrics["ranker.new_examples"]) == (300, 100)
+    card = lake.artifacts.require("ranker", "train_ranker").card
+    points = card["curves"]["qarm"]["points"]
+    assert points[0]["step"] == 0, "the weights of the night before are validated first"
+    assert card["curves"]["qarm"]["best_auc"] >= points[0]["auc"]
+    assert points[-1]["step"] <= 2 * (100 + 200) / 32 + 1
+    after = trained(lake)["qarm"]
+    assert after["item.weight"].shape[0] == before["item.weight"].shape[0] + 1
+    bins = [name for name in before if "boundaries" in name or "bins" in name or "numbers" in name]
+    assert bins
+    for name in bins:
+        if not name.endswith("weight"):
+            torch.testing.assert_close(after[name], before[name])
+    again = run(lake, *limits)
+    assert again["ranker.new_examples"] == 0
+    for name, weight in trained(lake)["qarm"].items():
+        torch.testing.assert_close(weight, after[name], msg="nothing is new, so nothing is learned")
+    assert "begins anew" not in caplog.text
+    publish_index(lake, tmp_path / "rebuilt", ids, "codebook-1", replace(NEXT_FRAME, origin="run-9"))
+    assert run(lake, *limits)["ranker.new_examples"] == 300
+    assert "train_ranker: begins anew: all examples were built again" in caplog.text
+    run(lake, *limits, "ranker.seed=4")
+    assert "train_ranker: begins anew: settings or code changed" in caplog.text
+
+
+def test_a_limit_makes_the_ranker_begin_anew(
+    with_rankers: Lake, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "qarm")
+    lake = with_rankers
+    write_examples(lake, {4: 100}, seed=7)
+    publish_index(lake, tmp_path / "later", [f"i{i}" for i in range(18)], "codebook-1", NEXT_FRAME)
+    assert run(lake, "increments.on=true", "increments.ranker.new_share=0.3")["ranker.new_examples"] == 300
+    assert "begins anew: 33.3% of the train examples and 1 days are new; due at 30% or 28 days" in caplog.text
+
+
 def test_rankers_of_an_earlier_version_are_not_read(with_rankers: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     lake, quick = with_rankers, "ranker.max_epochs=1"
     with monkeypatch.context() as patch:
@@ -179,6 +237,8 @@ def test_mistakes_are_one_line(lake: Lake) -> None:
 def test_items_get_rows_by_popularity_or_by_hash(make_lake: Callable[..., Lake], tmp_path: Path) -> None:
     assert item_index(np.array([3, 0, 9, 2]), 2, None).tolist() == [3, 1, 2, 4]
     assert item_index(np.array([3, 0, 9, 2]), 2, np.array([5, 6, 5, 0])).tolist() == [7, 1, 7, 2]
+    kept = np.array([3, 1, 2], np.int32)
+    assert item_index(np.array([9, 4, 0, 1, 8]), 2, None, kept).tolist() == [3, 5, 2, 1, 4], "numbers only grow"
     spark = make_lake().spark
     events = {f"i{i:03d}": i % 7 for i in range(200)}
     rows = frame_of(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from lake.ledger import RunRecord
 from lake.periods import split_periods
 from lake.run import Lake
 from lake.session import spark_conf
-from lake.staleness import stale_reason, why_stale
+from lake.staleness import State, stale_reason, state_of
 from lake.submit import entry_of, pack, spark_options, split_options
 from schemas.errors import UserError
 from schemas.settings import load_settings
@@ -70,17 +71,22 @@ def test_a_run_is_recorded_and_goes_stale(make_lake: Callable[..., Lake], tmp_pa
     files = lambda _: [str(source)]  # noqa: E731
     job = Job(name="measure", steps=lambda run: run.measure("x.y", 1.5, "test"), sections=("mine",), source_files=files)
     lake = make_lake()
-    assert why_stale(lake, job, None) == "never run"
+    assert state_of(lake, job, None) == State(True, "never run")
     record = run_job(lake, job, "run-1")
     assert record.metrics == {"x.y/test": 1.5}
     assert lake.warehouse.read(METRICS.name).select("run_id", "name", "slice", "value").collect() == [
         ("run-1", "x.y", "test", 1.5)
     ]
     last = lake.ledger.last_done()["measure"]
-    assert why_stale(lake, job, last) is None
-    assert why_stale(make_lake("mine.top_k=3"), job, last) == "settings changed"
+    assert state_of(lake, job, last) == State(False, "up to date")
+    assert state_of(make_lake("mine.top_k=3"), job, last) == State(True, "settings changed")
     source.write_text("another")
-    assert why_stale(lake, job, last) == f"file:{source} changed"
+    assert state_of(lake, job, last) == State(True, f"file:{source} changed")
+    asked = replace(job, stands=lambda lake, record: f"until {record.run_id} is old")
+    assert state_of(lake, asked, last) == State(False, "stands: until run-1 is old")
+    assert state_of(make_lake("mine.top_k=3"), asked, last).is_stale, "another setting makes another result"
+    lake.from_scratch = True
+    assert state_of(lake, asked, last).is_stale
 
 
 def test_a_failure_is_recorded_but_not_in_an_empty_warehouse(make_lake: Callable[..., Lake]) -> None:

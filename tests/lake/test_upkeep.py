@@ -13,7 +13,7 @@ from lake.declaration import Job
 from lake.ledger import RunRecord
 from lake.published import PASSED, Night
 from lake.run import Lake, Run
-from lake.staleness import why_stale
+from lake.staleness import state_of
 from lake.upkeep import DELTAS_HOURS, files_of, hours_to_keep, remove_leftovers, retention_hours
 from schemas.contract import Column, Contract
 from schemas.tables import ITEM_QUESTIONS, SEMANTIC_IDS
@@ -41,15 +41,15 @@ def test_tidy_compacts_and_makes_no_job_stale(make_lake: Callable[..., Lake]) ->
     reader, now = Job(name="reader", steps=lambda _: None, reads=("item_questions",)), datetime.now(UTC)
     inputs, digest = {"item_questions": str(read)}, lake.settings.digest(())
     last = RunRecord("r", "reader", "done", now, now, inputs, {}, settings_hash=digest, code_version=VERSION)
-    assert why_stale(lake, reader, last) is None
+    assert not state_of(lake, reader, last).is_stale
     assert files_of(lake.warehouse, "item_questions").count > 1
     assert main(tidy.COMMAND, ["--warehouse", lake.location]) == 0
     assert files_of(lake.warehouse, "item_questions").count == 1
     assert lake.warehouse.read("item_questions").count() == 12
     assert lake.warehouse.version("item_questions") != read
-    assert why_stale(lake, reader, last) is None
+    assert not state_of(lake, reader, last).is_stale
     questions(lake, 1)
-    assert why_stale(lake, reader, last) == "item_questions changed"
+    assert state_of(lake, reader, last).why == "item_questions changed"
 
 
 def test_files_of_a_night_that_readers_may_see_are_kept(make_lake: Callable[..., Lake]) -> None:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,20 @@ def test_an_unfinished_epoch_leaves_the_next_as_it_is(files: list[str]) -> None:
     feed = Feed(files, ["id"], batch_size=32, shuffle_rows=128, seed=1)
     next(iter(feed.epoch(0)))
     assert ids_of(feed, 1) == ids_of(Feed(files, ["id"], batch_size=32, shuffle_rows=128, seed=1), 1)
+
+
+def test_a_sample_of_further_files_is_read_again_in_every_epoch(files: list[str]) -> None:
+    feed = Feed(files[2:], ["id"], batch_size=32, shuffle_rows=64, seed=3, replayed=files[:2], replayed_rows=60)
+    assert (feed.rows, feed.steps) == (160, 5)
+    first, second = (ids_of(feed, epoch) for epoch in (0, 1))
+    for ids in (first, second):
+        assert {i for i in ids if i >= 200} == {*range(200, 300)}
+        assert len({*ids}) == len(ids) == 160
+    assert {*first} != {*second}, "another sample"
+    assert ids_of(feed, 0) == first
+    shared = [i for shard in range(3) for i in ids_of(feed.sharded(shard, 3), 0)]
+    assert sorted(shared) == sorted(first)
+    assert sorted(ids_of(replace(feed, replayed_rows=1000), 0)) == [*range(300)], "no more than there are"
 
 
 def test_a_batch_mixes_row_groups(files: list[str]) -> None:

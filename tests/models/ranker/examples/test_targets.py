@@ -106,6 +106,29 @@ def test_impression_and_its_click_are_one_example() -> None:
     ]  # fmt: skip
 
 
+def test_only_targets_with_a_new_event_are_made_and_only_new_ones_get_negatives() -> None:
+    user = events([4, 4, 5, 3], [1, 1.2, 2, 3], labels=[0, 1, 1, 1])
+    late = replace(user, new=np.array([False, True, False, True]))
+    targets = targets_of(late, attribution_gap=HOUR)
+    assert sorted(zip(targets.rows.tolist(), targets.times.tolist(), strict=True)) == [(3, 3 * HOUR), (4, HOUR)]
+    plan = SplitPlan(None, 10**18, 10**18, (1.0, 1.0, 1.0))
+    built = examples_of_user(late, small_index(9), replace(PARAMETERS, attribution_gap=HOUR), plan)
+    whole = examples_of_user(user, small_index(9), replace(PARAMETERS, attribution_gap=HOUR), plan)
+    assert built is not None
+    assert whole is not None
+    made, everything = (set(zip(b[0].rows.tolist(), b[0].keys.tolist(), strict=True)) for b in (built, whole))
+    assert made <= everything, "a target, its negative and its history are as in a build of all"
+    assert len(made) == 3, "two positives, and a negative of the new one"
+    place = whole[0].keys.tolist().index(built[0].keys[0])
+    assert built[1].columns["history_length"][0] == whole[1].columns["history_length"][place]
+
+
+def test_an_example_lies_in_the_block_of_its_day() -> None:
+    day = 24 * HOUR
+    plan = SplitPlan(None, 10**18, 10**18, (1.0, 1.0, 1.0), blocks=(10 * day, 20 * day, 21 * day))
+    assert plan.days_of(np.array([3, 10, 19, 20, 21, 99]) * day).tolist() == [10, 10, 10, 20, 21, 21]
+
+
 def test_negatives_follow_popularity_of_their_period_and_leave_the_users_own_out() -> None:
     n = 6000
     positives = Targets(np.zeros(n, int), np.arange(n), np.ones((n, 1), bool), np.arange(n, dtype=np.uint64))

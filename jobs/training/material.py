@@ -1,0 +1,90 @@
+"""What the models of a night learn from: feeds over the examples, and the weights to begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from jobs.examples.frame import Frame
+from jobs.training.increment import Began, Increment, count_rows, files_of, increment
+from lake.artifacts import Artifact
+from lake.run import Run
+from models.feed.feed import Feed
+from models.ranker.training.training import TrainingParameters
+from schemas.features import PARTS
+from schemas.parameters import take
+from schemas.settings import Settings
+
+
+def feed_of(
+    run: Run, files: Sequence[str], columns: Sequence[str], *, shuffle_rows: int, replayed: tuple[Sequence[str], int]
+) -> Feed:
+    """A feed over some files of the examples, in batches for one process.
+
+    Args:
+        run: the run.
+        files: the files.
+        columns: columns of the batches.
+        shuffle_rows: rows in the shuffling buffer; 0 for no shuffling.
+        replayed: further files, and how many of their rows each epoch reads again.
+    """
+    settings = run.settings.ranker
+    batch_size = settings.batch_size // settings.processes
+    given = {"files": files, "columns": columns, "parts": PARTS}
+    again = dict(zip(("replayed", "replayed_rows"), replayed, strict=True))
+    return take(Feed, settings, **given, **again, batch_size=batch_size, shuffle_rows=shuffle_rows)
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the models of a night learn from.
+
+    Attributes:
+        index: the search index of the examples.
+        train, valid: files of the examples.
+        last: the rankers whose weights the training starts from; None for random weights.
+        increment: what is new since the rankers of the night before; None if the training begins anew.
+    """
+
+    index: Artifact
+    train: Sequence[str]
+    valid: Sequence[str]
+    last: Artifact | None
+    increment: Increment | None
+
+    def feeds(self, run: Run, columns: Sequence[str], goes_on: bool) -> tuple[Feed, Feed]:
+        """The feeds of the train and the validation examples.
+
+        Args:
+            run: the run.
+            columns: columns of the batches.
+            goes_on: whether only new examples and a sample of the others are read.
+        """
+        shuffle, nothing = run.settings.ranker.shuffle_rows, ((), 0)
+        valid = feed_of(run, self.valid, columns, shuffle_rows=0, replayed=nothing)
+        if self.increment is None or not goes_on:
+            return feed_of(run, self.train, columns, shuffle_rows=shuffle, replayed=nothing), valid
+        again = round(self.increment.new_rows * run.settings.increments.replay)
+        replayed = (self.increment.old, again)
+        return feed_of(run, self.increment.new, columns, shuffle_rows=shuffle, replayed=replayed), valid
+
+
+def parameters_of(settings: Settings, goes_on: bool) -> TrainingParameters:
+    """How a ranker is trained; one that goes on takes fewer and smaller steps."""
+    given = take(TrainingParameters, settings.ranker)
+    if not goes_on:
+        return given
+    rate = given.learning_rate * settings.increments.learning_rate_share
+    return replace(given, max_epochs=settings.increments.epochs, learning_rate=rate)
+
+
+def material_of(run: Run, index: Artifact) -> tuple[Material, int, Began]:
+    """What to learn from, the number of train examples, and the training that began anew."""
+    frame, version = Frame.from_card(index.card["frame"]), int(run.version("ranker_examples"))
+    train, valid = (files_of(run, version, frame, split) for split in ("train", "valid"))
+    rows = count_rows(run, train)
+    later = increment(run, frame, train, rows)
+    if later is not None:
+        return Material(index, train, valid, later.last, later), rows, later.began
+    last = run.latest("ranker") if run.settings.ranker.warm_start else None
+    return Material(index, train, valid, last, None), rows, Began(rows, frame.periods.valid_from.isoformat())
