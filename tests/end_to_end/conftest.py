@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
 
 from tests import generate
-from tests.end_to_end.world import World
+from tests.end_to_end.world import PLANTED, World
 
 
 @pytest.fixture(scope="session")
@@ -18,5 +19,10 @@ def world(spark: SparkSession, smollm: Path, tmp_path_factory: pytest.TempPathFa
     log, items = generate.write(folder / "input")
     inputs = ["--interactions", log, "--items", items, "--rename", generate.RENAME]
     made = World(folder, folder / "warehouse", [*inputs, "--set", f"language_model.model={smollm}"])
-    assert made.night().closing["status"] == "done"
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in PLANTED.items():
+            patch.setenv(name, value)
+        night = made.night()
+    assert night.closing["status"] == "done"
+    (folder / "first-night.log").write_text(night.log + json.dumps(night.closing))
     return made

@@ -105,7 +105,7 @@ def test_histories_hold_only_the_past_and_splits_follow_time(world: World) -> No
         for u, t in zip(examples["user_id"], examples["event_time"].to_numpy(), strict=True)
     ]
     assert examples["history_length"].tolist() == expected
-    spans = examples.groupby("split")["event_time"].agg(["min", "max"])
+    spans = world.examples().groupby("split")["event_time"].agg(["min", "max"])
     assert spans.loc["train", "max"] < spans.loc["valid", "min"] <= spans.loc["valid", "max"] < spans.loc["test", "min"]
     assert examples["found_item"].map(len).eq(8).all()
     assert examples["found_length"].tolist() == [sum(i > 0 for i in gaps) for gaps in examples["found_gap"]]
@@ -123,7 +123,7 @@ def test_negatives_are_drawn_by_what_was_taken_in_each_window(world: World) -> N
     indexes = world.warehouse / "_artifacts" / "search_index"
     folder = indexes / (indexes / "CURRENT").read_text().strip()
     drawing, begins = np.load(folder / "drawing.npy"), np.load(folder / "drawing_from.npy")
-    starts = world.read("ranker_examples").groupby("split")["event_time"].min().dt.floor("D")
+    starts = world.examples().groupby("split")["event_time"].min().dt.floor("D")
     assert pd.to_datetime(begins[-2:], unit="us", utc=True).tolist() == [starts["valid"], starts["test"]]
     assert len(begins) > 3, "the train examples have several windows"
     log = world.read("interactions")
@@ -137,7 +137,7 @@ def test_negatives_are_drawn_by_what_was_taken_in_each_window(world: World) -> N
 def test_moving_an_event_to_the_future_changes_nothing_before_it(world: World, spark: SparkSession) -> None:
     """DESIGN's point-in-time proof, through Spark: pairs and examples before the moved event are bit-identical."""
     log = world.read("interactions").sort_values("event_time")
-    test_from = world.read("ranker_examples").query("split == 'test'")["event_time"].min()
+    test_from = world.examples().query("split == 'test'")["event_time"].min()
     moved = log[log["event_time"] > test_from + pd.Timedelta(hours=6)].iloc[0]
     when = moved["event_time"]
     later = when + pd.Timedelta(days=1)
@@ -148,7 +148,7 @@ def test_moving_an_event_to_the_future_changes_nothing_before_it(world: World, s
         f" event_date = DATE'{later.date()}'"
         f" WHERE user_id = '{moved['user_id']}' AND event_time = TIMESTAMP'{when}'"
     )
-    lake = Lake(spark, load_settings((), generate.SMALL), str(copy.warehouse))
+    lake = Lake(spark, load_settings((), generate.SMALL), str(copy.warehouse), from_scratch=True)
     for job in (build_examples.JOB, mine_pairs.JOB):  # examples of the night's own pairs, which prove to be the same
         run_job(lake, job, "moved")
     new, after = copy.read("ranker_examples"), copy.read("item_pairs")
@@ -183,28 +183,6 @@ def test_a_second_night_skips_every_job(world: World) -> None:
         nightly.nightly_jobs()
     )
     assert versions == {table: deltalake.DeltaTable(str(world.warehouse / table)).version() for table in versions}
-
-
-def test_new_items_get_codes_and_no_other_code_moves(world: World) -> None:
-    copy = world.copy("grown")
-    before = copy.read("semantic_ids").set_index("item_id")
-    items = generate.catalogue()
-    items.loc[items["sku"] == "wine_0_0", "title"] = "lager beer six pack"
-    items.loc[len(items)] = {"sku": "wine_9_9", "title": "mulled wine", "category": "wine", "maker": "maker 9"}
-    path = world.folder / "grown.csv"
-    items.to_csv(path, index=False)
-    copy.inputs = [str(path) if part.endswith("items.csv") else part for part in map(str, world.inputs)]
-    copy.night("--only", "ingest")
-    night = copy.night("--from", "embed_items", "--until", "assign_semantic_ids")
-    assert "mine_pairs" not in night.log
-    assert night.closing["metrics"]["embed.contents"] == 2
-    assert "codebook" in night.closing["outputs"]
-    after = copy.read("semantic_ids").set_index("item_id")
-    unchanged = before.index.drop("wine_0_0")
-    for column in ("sid", "codebook_version", "assigned_at"):
-        assert (after.loc[unchanged, column] == before.loc[unchanged, column]).all(), column
-    assert set(after.index) - set(before.index) == {"wine_9_9"}
-    assert after.loc["wine_0_0", "assigned_at"] > before.loc["wine_0_0", "assigned_at"]
 
 
 def test_the_report_is_one_page_that_needs_nothing_else(world: World) -> None:

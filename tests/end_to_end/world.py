@@ -13,11 +13,20 @@ import pandas as pd
 from pyspark.sql import SparkSession
 
 from jobs import nightly
+from jobs.examples.frame import Frame
 from lake.command import main
 from lake.run import Lake
 from schemas.settings import load_settings
 from tests import generate
 from tests.warehouses import copy_folder
+
+PLANTED = {
+    "QARM_WEBHOOK": "http://127.0.0.1:9/planted-webhook-secret",
+    "AWS_ACCESS_KEY_ID": "planted-access-key",
+    "AWS_SECRET_ACCESS_KEY": "planted-secret-key",
+    "OPENAI_API_KEY": "planted-api-key",
+}
+"""Credentials in the environment of the first night."""
 
 
 @dataclass
@@ -38,6 +47,18 @@ class World:
 
     def read(self, table: str) -> pd.DataFrame:
         return deltalake.DeltaTable(str(self.warehouse / table)).to_pandas()
+
+    def frame(self) -> Frame:
+        """What the newest examples stand on."""
+        indexes = self.warehouse / "_artifacts" / "search_index"
+        manifest = indexes / (indexes / "CURRENT").read_text().strip() / "MANIFEST.json"
+        return Frame.from_card(json.loads(manifest.read_text())["card"]["frame"])
+
+    def examples(self) -> pd.DataFrame:
+        """``ranker_examples`` with their split."""
+        frame, rows = self.frame(), self.read("ranker_examples")
+        split = {block: name for name in ("train", "valid", "test") for block in frame.blocks_of(name)}
+        return rows.assign(split=rows["days_from"].map(split))
 
     def metric(self, name: str, slice: str) -> float:
         rows = self.read("metrics")
