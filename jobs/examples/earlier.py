@@ -31,14 +31,12 @@ class Earlier:
     Attributes:
         index: its search index.
         frame: what its examples stand on.
-        log: version of ``interactions`` that it read.
         last_day: last day of that version.
         events: tonight's events of all users with new events, with ``new``.
     """
 
     index: Artifact
     frame: Frame
-    log: int
     last_day: date
     events: DataFrame
 
@@ -98,7 +96,7 @@ def _earlier(run: Run, made_by: Mapping[str, str]) -> Earlier | str:
     users = new.select("user_id").distinct()
     of_users = old.join(users, "user_id", "left_semi").withColumn("new", F.lit(False))
     events = of_users.unionByName(new.withColumn("new", F.lit(True)))
-    return Earlier(index, Frame.from_card(index.card["frame"]), version, last_day, events)
+    return Earlier(index, Frame.from_card(index.card["frame"]), last_day, events)
 
 
 def _new_events(run: Run, since: int) -> DataFrame | None:

@@ -115,7 +115,7 @@ def prometheus_text(told: dict[str, Any]) -> str:
     Args:
         told: result of :meth:`Outcome.as_json`.
     """
-    registry = CollectorRegistry()
+    numbers = CollectorRegistry()
     labels = {"warehouse": told["warehouse"]}
     for name, help_text, value in (
         ("qarm_night_exit_code", "Exit code of the last nightly", told["exit_code"]),
@@ -123,8 +123,8 @@ def prometheus_text(told: dict[str, Any]) -> str:
         ("qarm_night_ended_timestamp_seconds", "When the last nightly ended",
          datetime.fromisoformat(told["ended_at"]).timestamp()),
     ):  # fmt: skip
-        Gauge(name, help_text, [*labels], registry=registry).labels(**labels).set(value)
-    of_jobs = Gauge("qarm_job_seconds", "Duration of a job in the last nightly", [*labels, "job"], registry=registry)
+        Gauge(name, help_text, [*labels], registry=numbers).labels(**labels).set(value)
+    of_jobs = Gauge("qarm_job_seconds", "Duration of a job in the last nightly", [*labels, "job"], registry=numbers)
     for job in told["jobs"]:
         of_jobs.labels(**labels, job=job["job"]).set(job["seconds"])
-    return generate_latest(registry).decode()
+    return generate_latest(numbers).decode()

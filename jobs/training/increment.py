@@ -6,7 +6,6 @@ import logging
 from dataclasses import dataclass
 from datetime import date
 
-from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
 from jobs.examples.frame import Frame
@@ -96,10 +95,7 @@ def _increment(run: Run, frame: Frame, train: list[str], rows: int) -> Increment
     version = int(last.card["recipe"]["examples"])
     if not has_version(run.lake.warehouse, EXAMPLES, version):
         return "the examples of the last training are gone"
-    try:
-        seen = files_of(run, version, before, "train")
-    except PySparkException:
-        return "the examples of the last training are gone"
+    seen = files_of(run, version, before, "train")
     if not set(seen) <= set(train):
         return "earlier examples were written again"
     new = tuple(file for file in train if file not in set(seen))
