@@ -9,15 +9,18 @@ import psutil
 
 
 class PeakMemory:
-    """Samples the proportional set size of the process tree, in which shared pages count once."""
+    """Samples the proportional set size of the process tree, in which shared pages count once.
+
+    It can be entered several times; the peak is that of all of them.
+    """
 
     def __init__(self, interval: float = 0.5) -> None:
         self.peak = 0
         self._interval = interval
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> PeakMemory:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
         return self
 

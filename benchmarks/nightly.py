@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -98,7 +99,9 @@ class Simulation:
         events = generate_log(spark, whole).select("*", night).join(items.select("item_id", "born"), "item_id")
         kept = NEW_EVENTS * shape.events / (shape.events / shape.days)
         drawn = F.pmod(F.xxhash64("user_id", "event_time"), F.lit(1_000_000)) < F.lit(round(kept * 1_000_000))
-        self._events = events.where("born <= night").where((F.col("night") == 0) | drawn).drop("born").persist()
+        events = events.where("born <= night").where((F.col("night") == 0) | drawn).drop("born")
+        self._made = str(folder / "made")
+        events.write.partitionBy("night").parquet(self._made)
 
     def _night(self, what: str, share: float) -> Any:
         """The later night of which an item is one of its share; 0 for the other items."""
@@ -107,14 +110,14 @@ class Simulation:
 
     def deliver(self, night: int) -> None:
         """Writes the files that a night finds: a new file of the log, and the catalogue as it is then."""
-        self._write(self._events.where(F.col("night") == night).drop("night"), self.log / f"night-{night}.parquet")
+        self._write(self.spark.read.parquet(f"{self._made}/night={night}"), self.log / f"night-{night}.parquet")
         title = F.when(F.col("changed").between(1, night), F.concat("title", F.lit(" new"))).otherwise(F.col("title"))
         there = self._items.where(F.col("born") <= night).withColumn("title", title)
         self._write(there.drop("born", "changed"), self.items)
 
     def _write(self, rows: DataFrame, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        rows.toPandas().to_parquet(file, coerce_timestamps="us", allow_truncated_timestamps=True)
+        pq.write_table(rows.toArrow(), file)
 
 
 def run_night(warehouse: Path, inputs: Simulation | CompleteJourney, settings: list[str], *more: str) -> None:
@@ -171,7 +174,8 @@ def main() -> None:
     settings.spark.conf["spark.driver.memory"] = settings.spark.driver_memory
     spark = start_session("benchmark nightly", settings.spark)
     shape = LogShape(events=options.events, users=options.users, items=options.items, days=DAYS)
-    with tempfile.TemporaryDirectory(prefix="qarm-bench-nightly-") as folder, PeakMemory() as memory:
+    memory = PeakMemory()
+    with tempfile.TemporaryDirectory(prefix="qarm-bench-nightly-") as folder:
         warehouse, refreshed = Path(folder) / "warehouse", Path(folder) / "refreshed"
         inputs: Simulation | CompleteJourney
         if is_real:
@@ -182,13 +186,15 @@ def main() -> None:
         for night in range(options.nights):
             inputs.deliver(night)
             started = time.monotonic()
-            run_night(warehouse, inputs, given, *config)
+            with memory:
+                run_night(warehouse, inputs, given, *config)
             print(f"night {night + 1}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
         table = seconds_by_job(spark, warehouse)
         notes = [f"Peak memory of all processes: {memory.gigabytes:.1f} GiB."]
         if not options.without_refresh:
             shutil.copytree(warehouse, refreshed)
-            run_night(refreshed, inputs, given, "--full-refresh", *config)
+            with memory:
+                run_night(refreshed, inputs, given, "--full-refresh", *config)
             aucs = [test_auc(spark, place) for place in (warehouse, refreshed)]
             differ = differing_rows(spark, warehouse, refreshed)
             table["full refresh"] = seconds_by_job(spark, refreshed).iloc[:, -1]
