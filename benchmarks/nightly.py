@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -116,8 +115,10 @@ class Simulation:
         self._write(there.drop("born", "changed"), self.items)
 
     def _write(self, rows: DataFrame, file: Path) -> None:
+        written = self.folder / "written"
+        rows.coalesce(1).write.mode("overwrite").parquet(str(written))
         file.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(rows.toArrow(), file)
+        next(written.glob("part-*.parquet")).replace(file)
 
 
 def run_night(warehouse: Path, inputs: Simulation | CompleteJourney, settings: list[str], *more: str) -> None:
