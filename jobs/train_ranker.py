@@ -113,14 +113,17 @@ def warm_weights(run: Run, name: str, shape: RankerShape, index: Artifact, *, la
     return True
 
 
-def train_one(run: Run, name: str, material: Material, *, out: Path) -> TrainingRecord:
-    """Trains one of :data:`MODELS` and writes it to a folder.
+def train_one(run: Run, name: str, material: Material, *, out: Path) -> tuple[TrainingRecord, str]:
+    """Trains one of :data:`MODELS` and writes it to a folder; without new examples, its last weights stand.
 
     Args:
         run: the run.
         name: name of the model.
         material: what it learns from.
         out: the folder.
+
+    Returns:
+        The curve of the training, and the run in which the weights were trained.
     """
     settings, index, last = run.settings.ranker, material.index, material.last
     shape = shape_of(run.settings, {name: index.card[name] for name in ("items", "codes")}, MODELS[name])
@@ -130,7 +133,9 @@ def train_one(run: Run, name: str, material: Material, *, out: Path) -> Training
         warm = last is not None and warm_weights(run, name, shape, index, last=last, folder=Path(begin))
         start = Path(begin) / f"{name}.safetensors" if warm else None
         goes_on = warm and material.increment is not None
-        if goes_on and material.increment is not None and not material.increment.new:
+        trained_in = run.run_id
+        if goes_on and last is not None and material.increment is not None and not material.increment.new:
+            trained_in = last.card.get("trained_in", {}).get(name, "")
             ranker = Ranker(shape)
             ranker.load_state_dict(load_file(start))
             save_ranker(ranker, out, name)
@@ -147,7 +152,7 @@ def train_one(run: Run, name: str, material: Material, *, out: Path) -> Training
     run.measure("ranker.resumed_at", record.resumed_at, name)
     run.measure("ranker.warm_start", warm, name)
     run.measure("ranker.train_seconds", record.seconds, name)
-    return record
+    return record, trained_in
 
 
 def steps(run: Run) -> None:
@@ -160,17 +165,19 @@ def steps(run: Run) -> None:
     refuse_processes_off_the_driver(run, "ranker", settings.processes)
     index = run.use("search_index", "build_examples")
     material, rows, began = material_of(run, index)
-    curves = {}
+    curves, trained_in = {}, {}
     with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
         for name in MODELS:
             with run.step(f"train {name}"):
-                curves[name] = asdict(train_one(run, name, material, out=Path(folder)))
+                record, trained_in[name] = train_one(run, name, material, out=Path(folder))
+                curves[name] = asdict(record)
         ids = run.lake.artifacts.fetch(index) / ITEM_IDS
         if ids.is_file():
             shutil.copy(ids, folder)
         recipe = {"examples": run.version("ranker_examples"), "search_index": index.version}
         known = {name: index.card.get(name) for name in ("items", "codes", "item_ids", "codebook")}
         known |= {"frame": index.card["frame"], "settings": settings_of(run), "began": asdict(began)}
+        known |= {"trained_in": trained_in}
         run.publish("ranker", Path(folder), recipe, models=list(MODELS), curves=curves, format=FORMAT, **known)
     run.measure("ranker.train_examples", rows)
     run.measure("ranker.new_examples", rows if material.increment is None else material.increment.new_rows)

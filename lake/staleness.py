@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from lake.declaration import Job
 from lake.history import rows_changed
 from lake.ledger import RunRecord
-from lake.run import Lake
+from lake.run import Lake, Run
 from schemas.errors import UserError
 from schemas.version import VERSION
 
@@ -53,6 +53,22 @@ def state_of(lake: Lake, job: Job, last: RunRecord | None) -> State:
         standing = job.stands(lake, last) if job.stands is not None and lake.goes_on else None
         return State(True, why) if standing is None else State(False, f"stands: {standing}")
     return State(False, UP_TO_DATE)
+
+
+def last_alike(run: Run) -> RunRecord | str:
+    """The job's newest successful run, if this run may go on from it: it had the same settings and the same code.
+
+    Returns:
+        The record of that run; else why this run does all of its work, empty if the job never ran.
+    """
+    if not run.lake.goes_on:
+        return "nothing of earlier nights is to be taken over"
+    last = run.lake.ledger.last_done().get(run.job.name)
+    if last is None:
+        return ""
+    if (last.settings_hash, last.code_version) != (run.settings.digest(run.job.sections), VERSION):
+        return "settings or code changed"
+    return last
 
 
 def _unless_only_maintained(lake: Lake, name: str, version: str | None, last: RunRecord) -> str | None:

@@ -358,6 +358,12 @@ def predictions(tasks: Sequence[str]) -> Contract:
                 )
                 for task in tasks
             ),
+            Column(
+                "baseline_scores",
+                "MAP<STRING, FLOAT>",
+                "Scores of the baselines that are trained beside the ranker, by <baseline>_<task>",
+                nullable=False,
+            ),
         ),
         key=("example_id",),
         checks={f"score_{task}_is_a_probability": f"score_{task} BETWEEN 0 AND 1" for task in tasks},

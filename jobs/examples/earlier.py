@@ -16,10 +16,10 @@ from jobs.examples.search_index import ITEM_ROWS
 from lake.artifacts import Artifact
 from lake.history import has_version
 from lake.run import Run
+from lake.staleness import last_alike
 from schemas.errors import QarmError
 from schemas.examples import ranker_examples
 from schemas.tables import INTERACTIONS, ITEM_EMBEDDINGS, SEMANTIC_IDS
-from schemas.version import VERSION
 
 log = logging.getLogger("qarm")
 
@@ -66,13 +66,9 @@ def earlier(run: Run, made_by: Mapping[str, str]) -> Earlier | None:
 
 
 def _earlier(run: Run, made_by: Mapping[str, str]) -> Earlier | str:
-    if not run.lake.goes_on:
-        return "nothing of earlier nights is to be taken over"
-    last = run.lake.ledger.last_done().get(run.job.name)
-    if last is None:
-        return ""
-    if (last.settings_hash, last.code_version) != (run.settings.digest(run.job.sections), VERSION):
-        return "settings or code changed"
+    last = last_alike(run)
+    if isinstance(last, str):
+        return last
     try:
         index = run.artifact("search_index", last.output_versions["search_index"])
     except (QarmError, KeyError):

@@ -17,8 +17,8 @@ from lake.frames import frame_of
 from lake.inputs.files import InputFile, InputFiles
 from lake.inputs.reading import Input
 from lake.run import Run
+from lake.staleness import last_alike
 from schemas.tables import INGESTED_FILES, ITEMS, REJECTED_ROWS
-from schemas.version import VERSION
 
 log = logging.getLogger("qarm")
 
@@ -65,13 +65,8 @@ def key_of(file: InputFile) -> tuple[str, int, int]:
 
 def consumed(run: Run) -> Consumed:
     """What earlier runs took in by the same settings. Driver memory: one row per file of the log."""
-    last = run.lake.ledger.last_done().get(run.job.name)
     read = run.find(INGESTED_FILES.name)
-    same = last is not None and (last.settings_hash, last.code_version) == (
-        run.settings.digest(run.job.sections),
-        VERSION,
-    )
-    if not (run.lake.goes_on and same) or read is None:
+    if read is None or isinstance(last_alike(run), str):
         return Consumed()
     rows = read.where("source = 'interactions'")
     refused = run.find(REJECTED_ROWS.name)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.evaluate import auc_half_widths, auc_of, slices_of
+from jobs.evaluation.measures import auc_half_widths, auc_of, slices_of
 from models.ranker.training.metrics import auc
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -19,6 +20,7 @@ from jobs import evaluate, train_ranker
 from jobs.examples.frame import Frame
 from jobs.examples.search_index import ITEM_IDS, content_numbers, item_index, nearest_rows, write_search_index
 from jobs.training import rankers
+from lake.declaration import Job
 from lake.execution import new_run_id, run_job
 from lake.frames import frame_of
 from lake.periods import Periods
@@ -28,6 +30,7 @@ from schemas.errors import UserError
 from schemas.examples import ranker_examples
 from schemas.features import PARTS
 from schemas.settings import load_settings
+from schemas.tables import INTERACTIONS
 from tests.ranker_batches import batch
 from tests.warehouses import copy_of
 from udfs.arrays import feature_column
@@ -102,9 +105,9 @@ def with_rankers(once_trained: Lake, tmp_path: Path) -> Lake:
     return copy_of(once_trained, tmp_path / "copy")
 
 
-def run(lake: Lake, *assignments: str) -> dict[str, float]:
+def run(lake: Lake, *assignments: str, job: Job = train_ranker.JOB) -> dict[str, float]:
     settings = load_settings((), [*SMALL, *assignments])
-    return dict(run_job(Lake(lake.spark, settings, lake.location), train_ranker.JOB, new_run_id()).metrics)
+    return dict(run_job(Lake(lake.spark, settings, lake.location), job, new_run_id()).metrics)
 
 
 def trained(lake: Lake) -> dict[str, dict[str, torch.Tensor]]:
@@ -204,6 +207,29 @@ def test_a_later_night_goes_on_with_what_is_new(
     assert "train_ranker: begins anew: all examples were built again" in caplog.text
     run(lake, *limits, "ranker.seed=4")
     assert "train_ranker: begins anew: settings or code changed" in caplog.text
+
+
+def test_scores_stand_as_long_as_the_weights_do(with_rankers: Lake) -> None:
+    lake, on = with_rankers, "increments.on=true"
+    event = [("u", "i", datetime(2025, 1, 1, tzinfo=UTC), "click", 1.0, DAYS[0])]
+    lake.warehouse.append(INTERACTIONS, frame_of(lake.spark, event, INTERACTIONS.schema))
+    run(lake, on)
+    assert "evaluate.new_examples" not in run(lake, on, job=evaluate.JOB), "nothing was scored before"
+    write_examples(lake, {3: 40}, seed=7)
+    assert run(lake, on)["ranker.new_examples"] == 0
+    metrics = run(lake, on, job=evaluate.JOB)
+    assert (metrics["evaluate.examples"], metrics["evaluate.new_examples"]) == (150, 40)
+    columns = ["example_id", "score_click", "baseline_scores.recent_din_click", "split", "label_click"]
+
+    def scores() -> pd.DataFrame:
+        return lake.warehouse.read("predictions").select(*columns).orderBy("example_id").toPandas()
+
+    kept = scores()
+    assert "evaluate.new_examples" not in run(lake, job=evaluate.JOB), "increments are off"
+    pd.testing.assert_frame_equal(kept, scores(), atol=1e-6)
+    write_examples(lake, {1: 300}, seed=9)
+    run(lake, on)
+    assert "evaluate.new_examples" not in run(lake, on, job=evaluate.JOB), "other weights"
 
 
 def test_a_limit_makes_the_ranker_begin_anew(
