@@ -89,7 +89,7 @@ def as_examples(users: Sequence[pa.Table], folder: Path, parameters: ExamplePara
             asked["item_row"].to_numpy(), asked["time"].to_numpy(), np.zeros((n, 1), bool), np.zeros(n, np.uint64)
         )
         histories = histories_of(events, targets, index, parameters)
-        batch = to_arrow(rows["user_id"][0].as_py(), targets, histories, plan, tasks=[TASK])
+        batch = to_arrow([(rows["user_id"][0].as_py(), targets, histories)], plan, tasks=[TASK])
         table = pa.Table.from_batches([batch])
         for name in COUNTED:
             table = table.append_column(name, asked[name])

@@ -82,29 +82,33 @@ def with_texts(pairs: DataFrame, items: DataFrame) -> DataFrame:
 
 
 def with_verdicts(pairs: DataFrame, verdicts: DataFrame, judge: str, settings: JudgeSettings) -> DataFrame:
-    """Adds the judge's verdict to every pair: for each source, the lowest-scored pairs are rejected, the others kept.
+    """The pairs that the judge has scored, with its verdict: the lowest-scored of each source are rejected.
 
-    A pair without a score has no verdict.
+    A pair without a score that had a verdict before, e.g. of another judge, comes without one.
 
     Args:
         pairs: ``item_pairs`` with content hashes.
         verdicts: scores of the judge, by content hashes.
         judge: name of the judge.
         settings: share or score of the rejected pairs.
+
+    Returns:
+        Rows of ``item_pairs``; pairs that never had a verdict are left out.
     """
     key = ["source", "trigger_item_id", "target_item_id"]
-    bare = pairs.drop("judge_score", "verdict", "judge")
-    scored = bare.join(verdicts.where("judge_score IS NOT NULL"), CONTENTS, "inner")
+    known = verdicts.where("judge_score IS NOT NULL")
+    scored = pairs.drop("judge_score").join(known, CONTENTS, "inner")
     if settings.reject_by == "share":
         by_source = Window.partitionBy("source")
         place = F.row_number().over(by_source.orderBy("judge_score", F.xxhash64(*key[1:]), *key[1:]))
         rejected = place <= F.floor(_by_source(settings.reject_share.model_dump()) * F.count("*").over(by_source))
     else:
         rejected = F.col("judge_score") < _by_source(settings.reject_below.model_dump())
-    said = scored.select(
-        *key, "judge_score", F.when(rejected, "reject").otherwise("keep").alias("verdict"), F.lit(judge).alias("judge")
-    )
-    return bare.join(said, key, "left").select(*ITEM_PAIRS.names)
+    said = {"verdict": F.when(rejected, "reject").otherwise("keep"), "judge": F.lit(judge)}
+    had = pairs.where("verdict IS NOT NULL OR judge IS NOT NULL OR judge_score IS NOT NULL")
+    none = {name: F.lit(None).cast(pairs.schema[name].dataType) for name in ("verdict", "judge", "judge_score")}
+    without = had.join(known, CONTENTS, "left_anti").withColumns(none)
+    return scored.withColumns(said).select(*ITEM_PAIRS.names).unionByName(without.select(*ITEM_PAIRS.names))
 
 
 def _by_source(values: Mapping[str, float]) -> Column:

@@ -13,13 +13,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from models.ranker.examples.hashing import uniform
-from models.ranker.examples.histories import Histories, histories_of
+from models.ranker.examples.histories import Histories, histories_of, joined_histories
 from models.ranker.examples.search_index import SearchIndex
 from models.ranker.examples.targets import (
     ExampleParameters,
     Targets,
     UserEvents,
     draw_negatives,
+    joined_targets,
     targets_of,
 )
 from schemas.features import PARTS
@@ -29,6 +30,8 @@ from udfs.workers import shipped
 
 DAY = 24 * 3_600_000_000
 """Microseconds."""
+BATCH_ROWS = 1024
+"""Rows after which a batch of examples is handed over; some users have one example a night."""
 KEEP = 2
 """Salt of the hash that decides whether a target is kept."""
 
@@ -80,7 +83,7 @@ def build_examples(search_index: str, parameters: ExampleParameters, plan: Split
     The input has one row per event: ``user_id``, ``part`` and ``parts`` (number and count of the user's parts),
     ``item_row``, ``time``, ``labels`` (one bit per task), ``impression``, ``key`` and ``new``. A partition holds all
     events of a user, once for every part; each part makes its share of the examples, which are those of new events.
-    Memory: the events of one user and the examples of one part.
+    Memory: the events of one user, the examples of one part, and :data:`BATCH_ROWS` examples of other users.
 
     Args:
         search_index: the shipped search index.
@@ -90,13 +93,20 @@ def build_examples(search_index: str, parameters: ExampleParameters, plan: Split
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        folder = shipped(search_index)
+        folder, made, count = shipped(search_index), [], 0
         for rows in users_of(batches):
             events = _events(rows, len(tasks))
             share = (rows["part"][0].as_py(), rows["parts"][0].as_py())
             built = examples_of_user(events, load_search_index(folder), parameters, plan, share=share)
-            if built is not None:
-                yield to_arrow(rows["user_id"][0].as_py(), *built, plan, tasks=tasks)
+            if built is None:
+                continue
+            made.append((rows["user_id"][0].as_py(), *built))
+            count += len(built[0].rows)
+            if count >= BATCH_ROWS:
+                yield to_arrow(made, plan, tasks=tasks)
+                made, count = [], 0
+        if made:
+            yield to_arrow(made, plan, tasks=tasks)
 
     return run
 
@@ -149,9 +159,7 @@ def examples_of_user(
         begun = _take(targets, np.isin(targets.keys, events.keys[events.new])) if events.new is not None else targets
         window = np.searchsorted(index.drawing_from, begun.times, side="right") - 1
         drawn = draw_negatives(begun, window, owned, index.drawing, per_positive=parameters.negatives)
-        targets = Targets(
-            *(np.concatenate([a, b]) for a, b in zip(vars(targets).values(), vars(drawn).values(), strict=True))
-        )
+        targets = joined_targets([targets, drawn])
     if len(targets.rows) == 0:
         return None
     return targets, histories_of(events, targets, index, parameters)
@@ -174,20 +182,21 @@ def _events(rows: pa.Table, tasks: int) -> UserEvents:
 
 
 def to_arrow(
-    user: str, targets: Targets, histories: Histories, plan: SplitPlan, *, tasks: Sequence[str]
+    made: Sequence[tuple[str, Targets, Histories]], plan: SplitPlan, *, tasks: Sequence[str]
 ) -> pa.RecordBatch:
-    """One user's examples as columns of ``ranker_examples``, with item row and key instead of ids.
+    """Users' examples as columns of ``ranker_examples``, with item row and key instead of ids.
 
     Args:
-        user: id of the user.
-        targets: targets of the examples.
-        histories: histories and features of the targets.
+        made: id of each user, with the targets of the user's examples and their histories.
         plan: the time split.
         tasks: names of the tasks, in the order of the labels.
     """
-    n = len(targets.rows)
+    users, of_users, histories_of_users = zip(*made, strict=True)
+    targets, histories = joined_targets(of_users), joined_histories(histories_of_users)
+    sizes = [len(of_user.rows) for of_user in of_users]
+    user = pa.array(np.repeat(np.arange(len(users)), sizes).astype(np.int32))
     columns: dict[str, pa.Array] = {
-        "user_id": pa.array([user] * n, pa.string()),
+        "user_id": pa.array(users, pa.string()).take(user),
         "item_row": pa.array(targets.rows),
         "key": pa.array(targets.keys.view(np.int64)),
         "event_time": pa.array(targets.times, pa.timestamp("us", tz="UTC")),

@@ -70,8 +70,11 @@ def test_each_source_has_its_own_share_and_the_lowest_are_rejected(spark: SparkS
     mined = mined.unionByName(mined.withColumn("source", F.lit("user2item"))).unionByName(
         pairs(spark, [("z", "x", 1.0)])
     )
+    once = F.col("trigger_item_id") == "z"
+    mined = mined.withColumn("verdict", F.when(once, "keep")).withColumn("judge", F.when(once, "another"))
+    never = pairs(spark, [("y", "x", 1.0)])
     scores = verdicts(spark, [(f"t{i}", "x", float(i)) for i in range(10)])
-    rows = with_verdicts(mined, scores, "judge", JUDGE).collect()
+    rows = with_verdicts(mined.unionByName(never), scores, "judge", JUDGE).collect()
     rejected = {(row["source"], row["trigger_item_id"]) for row in rows if row["verdict"] == "reject"}
     assert rejected == {("item2item", "t0"), *(("user2item", f"t{i}") for i in range(7))}
     unjudged = next(row for row in rows if row["trigger_item_id"] == "z")

@@ -75,7 +75,7 @@ def as_examples(table: pa.Table, folder: Path) -> list[dict[str, float]]:
             asked["item_row"].to_numpy(), asked["time"].to_numpy(), np.zeros((len(asked), 2), bool),
             np.zeros(len(asked), np.uint64),
         )  # fmt: skip
-        batch = to_arrow(user, targets, histories_of(events, targets, index, PARAMETERS), plan, tasks=TASKS)
+        batch = to_arrow([(user, targets, histories_of(events, targets, index, PARAMETERS))], plan, tasks=TASKS)
         made = pa.Table.from_batches([batch])
         for name in COUNTED:
             made = made.append_column(name, pa.array(asked[name].astype(np.int32)))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -53,16 +54,28 @@ def histories_of(events: UserEvents, targets: Targets, index: SearchIndex, param
     past = Past.of(events.rows[positive], events.times[positive], labels, index)
     of = Context(targets, past, index, parameters)
     recent, found = latest(of.visible, parameters.recent_length), of.found.positions
-    fields = partial(past.fields, now=targets.times, visible=of.visible)
+    of_events = partial(past.fields, now=targets.times, visible=of.visible)
     return Histories(
         columns=target_columns(of),
-        recent=fields(recent),
-        found=fields(found),
+        recent=of_events(recent),
+        found=of_events(found),
         found_score=of.found.scores,
         recent_length=(recent >= 0).sum(1).astype(np.int32),
         found_length=(found >= 0).sum(1).astype(np.int32),
         exclusive=exclusive(found, targets.rows, of.visible, past.rows, index=index),
     )
+
+
+def joined_histories(parts: Sequence[Histories]) -> Histories:
+    """The histories of all parts, one after the other."""
+
+    def joined(name: str) -> Any:
+        values = [getattr(part, name) for part in parts]
+        if not isinstance(values[0], dict):
+            return np.concatenate(values)
+        return {key: np.concatenate([value[key] for value in values]) for key in values[0]}
+
+    return Histories(**{field.name: joined(field.name) for field in fields(Histories)})
 
 
 def latest(visible: NDArray[np.int64], length: int) -> NDArray[np.int32]:

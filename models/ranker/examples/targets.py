@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -87,6 +88,11 @@ class Targets:
     times: NDArray[np.int64]
     labels: NDArray[np.bool_]
     keys: NDArray[np.uint64]
+
+
+def joined_targets(parts: Sequence[Targets]) -> Targets:
+    """The targets of all parts, one after the other."""
+    return Targets(*(np.concatenate(values) for values in zip(*(vars(part).values() for part in parts), strict=True)))
 
 
 def targets_of(events: UserEvents, attribution_gap: int) -> Targets:
