@@ -73,8 +73,9 @@ def embeddings_of_items(items: DataFrame, fresh: DataFrame, current: DataFrame |
     todo = items.select("item_id", "content_hash")
     if current is not None:
         mine = current.where(F.col("encoder_version") == version)
-        by_content = fresh.unionByName(mine.select(*fields).dropDuplicates(["content_hash"]))
         todo = todo.join(mine.select("item_id", "content_hash"), ["item_id", "content_hash"], "left_anti")
+        known = mine.select(*fields).join(todo.select("content_hash").distinct(), "content_hash", "left_semi")
+        by_content = fresh.unionByName(known.dropDuplicates(["content_hash"]))
     return todo.join(by_content, "content_hash", "inner").select(
         "item_id", *fields[1:], "content_hash", F.lit(version).alias("encoder_version")
     )

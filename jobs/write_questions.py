@@ -66,7 +66,10 @@ def steps(run: Run) -> None:
     if left > settings.max_contents:
         chosen = with_row_number(unasked, "number", "content_hash").where(F.col("number") < settings.max_contents)
         unasked = chosen.select("content_hash")
-    contents = with_partners(distinct_contents(items), by_content(accepted(pairs), items))
+    # A content's partners follow from the pairs of its own items, so that a later night looks at few pairs.
+    triggers = items.join(unasked, "content_hash", "left_semi").select(F.col("item_id").alias("trigger_item_id"))
+    of_unasked = accepted(pairs).join(triggers, "trigger_item_id", "left_semi")
+    contents = with_partners(distinct_contents(items), by_content(of_unasked, items))
     fresh = contents.join(unasked, "content_hash", "left_semi")
     cores = run.spark.sparkContext.defaultParallelism
     if by_endpoint:
