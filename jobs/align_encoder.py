@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import logging
 import math
-import tempfile
 from functools import partial, reduce
-from pathlib import Path
 
 import numpy as np
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.training.processes import checkpoint_folder, digest_of, in_processes, refuse_processes_off_the_driver
+from jobs.training.checkpoints import checkpoint_file, remove_checkpoints
+from jobs.training.processes import in_processes, refuse_processes_off_the_driver
 from jobs.transforms.contents import accepted, by_content, distinct_contents
 from lake.artifacts import Artifact
 from lake.command import main
 from lake.declaration import Job, Option
 from lake.periods import split_periods
 from lake.run import Run
+from lake.scratch import scratch_folder
 from lake.staging import staged
 from models.llm.alignment import AlignmentRecord
 from models.llm.alignment_process import AlignmentTask, align_alone, align_together
@@ -214,14 +214,14 @@ def _train_and_publish(run: Run, model: Artifact, recipe: dict[str, object], *, 
     settings = run.settings.align
     read = {table: run.version(table) for table in (ITEMS.name, ITEM_PAIRS.name, ITEM_QUESTIONS.name)}
     made_from = [run.lake.warehouse.root, recipe, read]
-    state = checkpoint_folder(run, settings.checkpoint_folder) / f"align-{digest_of(made_from)}.pt"
-    with tempfile.TemporaryDirectory(prefix="qarm-") as folder, user_mistakes():
+    state = checkpoint_file(run, settings.checkpoint_folder, of="align", made_from=made_from)
+    with scratch_folder() as folder, user_mistakes():
         task = AlignmentTask(
             files=files,
             settings=settings,
             model=run.lake.artifacts.fetch(model),
             checkpoint=state,
-            out=Path(folder),
+            out=folder,
         )
         train = align_alone if settings.processes == 1 else align_together
         record = AlignmentRecord(**in_processes(train, task, settings.processes))
@@ -229,9 +229,8 @@ def _train_and_publish(run: Run, model: Artifact, recipe: dict[str, object], *, 
             "contrastive": record.contrastive,
             "answers": [v if math.isfinite(v) else None for v in record.answers],
         }
-        run.publish("aligned_model", Path(folder), recipe, tables=read, fitted_until=until, losses=losses)
-    for left in state.parent.glob("align-*.pt"):  # also checkpoints of settings that are no longer used
-        left.unlink()
+        run.publish("aligned_model", folder, recipe, tables=read, fitted_until=until, losses=losses)
+    remove_checkpoints(run, settings.checkpoint_folder, of="align")
     run.measure("align.steps", len(record.contrastive))
     run.measure("align.resumed_at", record.resumed_at)
     run.measure("align.seconds", record.seconds)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from datetime import datetime
-from pathlib import Path
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -19,6 +17,7 @@ from lake.command import main
 from lake.declaration import Job
 from lake.indexing import with_row_number
 from lake.run import Run
+from lake.scratch import scratch_folder
 from models.quantize.codebook import Codebook
 from schemas.errors import UserError
 from schemas.names import SID_COLUMNS
@@ -95,9 +94,9 @@ def steps(run: Run) -> None:
         run.measure("codes.contents_assigned", assigned.count())
     given = resolved(assigned, published, fresh, codebook=shipped, levels=len(codebook.sizes), settings=settings)
     codes = (given if published is None else given.unionByName(published)).persist()
-    with tempfile.TemporaryDirectory(prefix="qarm-neighbours-") as folder:
+    with scratch_folder() as folder:
         with run.step("find neighbours"):
-            near = nearest_items(run, contents, count=count, dimension=codebook.dimension, folder=Path(folder))
+            near = nearest_items(run, contents, count=count, dimension=codebook.dimension, folder=folder)
         rows = semantic_ids(embeddings, codes, near, codebook=artifact.version, now=run.started_at)
         if before is not None:
             rows = keep_assignment_times(rows, before)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ from lake.artifacts import Artifact
 from lake.command import main
 from lake.declaration import Job
 from lake.run import Run
+from lake.scratch import scratch_folder
 from models.llm.encoder import EncoderParameters, hidden_state
 from models.llm.language_model import convert, hidden_layers, model_recipe, takes_images
 from models.llm.projection import Moments, Projection
@@ -210,10 +209,10 @@ def _raw_vectors(
 
 
 def _publish(run: Run, projections: Mapping[str, Projection], recipe: Mapping[str, Any], fitted_on: int) -> Artifact:
-    with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
+    with scratch_folder() as folder:
         for file, projection in projections.items():
-            projection.save(Path(folder) / file)
-        return run.publish("encoder", Path(folder), recipe, fitted_on=fitted_on)
+            projection.save(folder / file)
+        return run.publish("encoder", folder, recipe, fitted_on=fitted_on)
 
 
 JOB = Job(

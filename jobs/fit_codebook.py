@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from lake.artifacts import Artifact
 from lake.command import main
 from lake.declaration import Job, Option
 from lake.run import Run
+from lake.scratch import scratch_folder
 from lake.session import give_back_heap
 from models.quantize.codebook import Codebook, assert_finite
 from models.quantize.kmeans import blocks
@@ -114,8 +114,7 @@ def steps(run: Run) -> None:
         raise UserError(f"table item_embeddings holds no embedding of {encoder.version}; run embed_items first")
     sample = content_sample(embedded, settings.sample_size, contents)
     previous = run.latest("codebook")
-    with tempfile.TemporaryDirectory(prefix="qarm-codebook-") as name:
-        folder = Path(name)
+    with scratch_folder() as folder:
         with run.step("sample embeddings"), user_mistakes():
             matrix = gather_matrix(sample, "embedding", sample_order(), folder / "sample.f32")
             for rows in blocks(len(matrix)):

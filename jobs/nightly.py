@@ -21,6 +21,7 @@ from lake.ledger import RunRecord
 from lake.logs import about
 from lake.night_lock import NightLock
 from lake.run import Lake
+from lake.staging import remove_staged
 from schemas.errors import HeldBackError
 from schemas.settings import Settings
 
@@ -121,6 +122,8 @@ def command(lake: Lake, options: argparse.Namespace) -> dict[str, Any]:
     lock = NightLock(lake.warehouse, run_id, lake.settings.nightly)
     with about(run_id=run_id), lock, outcome_told(lake, run_id) as outcome:
         rows = outcome.jobs
+        if lock.dead is not None:
+            remove_staged(lake, lock.dead.run_id)
         run_nightly(lake, choice, run_id, lock=lock, rows=rows)
         took = f"{'all':<22}{'':<10}{time.monotonic() - clock:>8.1f}  started {outcome.started_at:%Y-%m-%d %H:%M} UTC"
         print("\n".join((summary(rows), took, f"tables: {lake.warehouse.location}")), file=sys.stderr)

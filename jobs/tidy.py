@@ -9,15 +9,18 @@ from typing import Any
 
 from lake.command import Command, main
 from lake.execution import new_run_id
+from lake.hadoop import TEMPORARY
 from lake.night_lock import FOLDER as SIGNS
 from lake.night_lock import NightLock
 from lake.run import Lake
+from lake.staging import FOLDER as STAGED
 from lake.upkeep import compact, files_of, remove_leftovers, vacuum
+from lake.views import FOLDER as VIEWS
 from schemas.tables import all_contracts
 
 log = logging.getLogger("qarm")
 
-LEFTOVERS = ("_staging", "_training", SIGNS)
+LEFTOVERS = (STAGED, "_training", SIGNS)
 
 REWRITTEN = ("ranker_examples", "predictions", "candidate_scores", "item_pairs")
 """Tables that a job writes anew as a whole, in files of a good size: compaction would only double them."""
@@ -67,7 +70,15 @@ def command(lake: Lake, _: argparse.Namespace) -> dict[str, Any]:
         for folder in LEFTOVERS:
             old = remove_leftovers(lake.files, f"{lake.warehouse.root}/{folder}", settings.leftovers_days)
             metrics[f"tidy.leftovers_removed/{folder}"] = float(len(old))
+        metrics["tidy.leftovers_removed/."] = float(remove_temporary(lake, settings.leftovers_days))
     return {"job": "tidy", "status": "done", "run_id": run_id, "outputs": {}, "metrics": metrics}
+
+
+def remove_temporary(lake: Lake, days: float) -> int:
+    """Removes what writers of small files left that were killed; returns the number of files."""
+    of_kinds = (f"{lake.artifacts.root}/{kind}" for kind in lake.artifacts.kinds())
+    folders = [lake.warehouse.root, f"{lake.warehouse.root}/{VIEWS}", *of_kinds]
+    return sum(len(remove_leftovers(lake.files, folder, days, named=TEMPORARY)) for folder in folders)
 
 
 COMMAND = Command(name="tidy", description=__doc__ or "", run=command)

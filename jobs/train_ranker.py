@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -17,14 +16,16 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from jobs.examples.search_index import ITEM_IDS
+from jobs.training.checkpoints import checkpoint_file, remove_checkpoints
 from jobs.training.increment import settings_of
 from jobs.training.material import Material, material_of, parameters_of
-from jobs.training.processes import checkpoint_folder, digest_of, in_processes, refuse_processes_off_the_driver
+from jobs.training.processes import in_processes, refuse_processes_off_the_driver
 from jobs.training.rankers import is_readable
 from lake.artifacts import Artifact
 from lake.command import main
 from lake.declaration import Job
 from lake.run import Run
+from lake.scratch import scratch_folder
 from models.ranker.baseline import ITS_OWN, RANKER
 from models.ranker.baselines import TRAINED
 from models.ranker.network.ranker import Ranker
@@ -128,10 +129,10 @@ def train_one(run: Run, name: str, material: Material, *, out: Path) -> tuple[Tr
     settings, index, last = run.settings.ranker, material.index, material.last
     shape = shape_of(run.settings, {name: index.card[name] for name in ("items", "codes")}, MODELS[name])
     made_from = [run.lake.warehouse.root, run.inputs, asdict(shape), recipe_of(settings), last and last.version]
-    state = checkpoint_folder(run, settings.checkpoint_folder) / f"ranker-{name}-{digest_of(made_from)}.pt"
-    with tempfile.TemporaryDirectory(prefix="qarm-") as begin:
-        warm = last is not None and warm_weights(run, name, shape, index, last=last, folder=Path(begin))
-        start = Path(begin) / f"{name}.safetensors" if warm else None
+    state = checkpoint_file(run, settings.checkpoint_folder, of=f"ranker-{name}", made_from=made_from)
+    with scratch_folder() as begin:
+        warm = last is not None and warm_weights(run, name, shape, index, last=last, folder=begin)
+        start = begin / f"{name}.safetensors" if warm else None
         goes_on = warm and material.increment is not None
         trained_in = run.run_id
         if goes_on and last is not None and material.increment is not None and not material.increment.new:
@@ -166,10 +167,10 @@ def steps(run: Run) -> None:
     index = run.use("search_index", "build_examples")
     material, rows, began = material_of(run, index)
     curves, trained_in = {}, {}
-    with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
+    with scratch_folder() as folder:
         for name in MODELS:
             with run.step(f"train {name}"):
-                record, trained_in[name] = train_one(run, name, material, out=Path(folder))
+                record, trained_in[name] = train_one(run, name, material, out=folder)
                 curves[name] = asdict(record)
         ids = run.lake.artifacts.fetch(index) / ITEM_IDS
         if ids.is_file():
@@ -178,11 +179,10 @@ def steps(run: Run) -> None:
         known = {name: index.card.get(name) for name in ("items", "codes", "item_ids", "codebook")}
         known |= {"frame": index.card["frame"], "settings": settings_of(run), "began": asdict(began)}
         known |= {"trained_in": trained_in}
-        run.publish("ranker", Path(folder), recipe, models=list(MODELS), curves=curves, format=FORMAT, **known)
+        run.publish("ranker", folder, recipe, models=list(MODELS), curves=curves, format=FORMAT, **known)
     run.measure("ranker.train_examples", rows)
     run.measure("ranker.new_examples", rows if material.increment is None else material.increment.new_rows)
-    for left in checkpoint_folder(run, settings.checkpoint_folder).glob("ranker-*.pt"):
-        left.unlink()  # also checkpoints of settings that are no longer used
+    remove_checkpoints(run, settings.checkpoint_folder, of="ranker")
 
 
 JOB = Job(

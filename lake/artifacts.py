@@ -214,11 +214,15 @@ def _verify(folder: Path, artifact: Artifact) -> None:
     for name, checksum in artifact.files.items():
         path = folder / name
         if not path.is_file():
-            raise QarmError(f"artifact {artifact.version}: {name} is missing from {artifact.url}; restore the file")
+            raise QarmError(f"artifact {artifact.version}: {name} is missing; {_way_out(artifact)}")
         if _sha256(path) != checksum:
             raise QarmError(
-                f"artifact {artifact.version}: {name} is damaged (its checksum differs) in {artifact.url}; restore it"
+                f"artifact {artifact.version}: {name} is damaged (its checksum differs); {_way_out(artifact)}"
             )
+
+
+def _way_out(artifact: Artifact) -> str:
+    return f"restore the file, or remove the folder {artifact.url}: the next nightly then makes it anew"
 
 
 def _sha256(path: Path) -> str:

@@ -16,6 +16,9 @@ from schemas.errors import QarmError, UserError
 RENAMES_IN_ONE_STEP = ("hdfs", "viewfs")
 """File systems whose renaming replaces a file in one step. Object stores show a file only once it is whole."""
 
+TEMPORARY = "._qarm_"
+"""How the names of files begin that are there for a moment; Spark and Delta read none of them."""
+
 
 @dataclass(frozen=True)
 class FileStatus:
@@ -139,14 +142,17 @@ class HadoopFiles:
         local = self.local_path(url)
         if local is not None:
             local.parent.mkdir(parents=True, exist_ok=True)
-            partial = local.with_name(f"._{local.name}-{secrets.token_hex(4)}")
-            partial.write_text(text, encoding="utf-8")
-            local.with_name(f".{local.name}.crc").unlink(missing_ok=True)  # Hadoop's checksum of the old text
-            partial.replace(local)
+            partial = local.with_name(_temporary(local.name))
+            try:
+                partial.write_text(text, encoding="utf-8")
+                local.with_name(f".{local.name}.crc").unlink(missing_ok=True)  # Hadoop's checksum of the old text
+                partial.replace(local)
+            finally:
+                partial.unlink(missing_ok=True)
             return
         system, path = self._open(url)
         renames = system.getScheme() in RENAMES_IN_ONE_STEP
-        target = self._jvm.org.apache.hadoop.fs.Path(f"{url}.{secrets.token_hex(4)}._partial") if renames else path
+        target = self._jvm.org.apache.hadoop.fs.Path(path.getParent(), _temporary(path.getName())) if renames else path
         stream = system.create(target, True)
         try:
             stream.write(bytearray(text.encode()))
@@ -168,7 +174,7 @@ class HadoopFiles:
         Args:
             folder: a folder that can be written to.
         """
-        probe = f"{folder}/._qarm_clock-{secrets.token_hex(4)}"
+        probe = f"{folder}/{_temporary('clock')}"
         self.write_text(probe, "")
         status = self.status(probe)
         self.delete(probe)
@@ -206,11 +212,15 @@ class HadoopFiles:
         try:
             while not system.exists(path) and path.getParent() is not None:
                 path = path.getParent()
-            probe = self._jvm.org.apache.hadoop.fs.Path(path, f"._qarm_write_probe-{secrets.token_hex(4)}")
+            probe = self._jvm.org.apache.hadoop.fs.Path(path, _temporary("probe"))
             system.create(probe, True).close()
             system.delete(probe, False)
         except Py4JJavaError as error:
             raise UserError(f"--warehouse {url}: cannot be written: {_reason(error)}") from None
+
+
+def _temporary(name: str) -> str:
+    return f"{TEMPORARY}{name}-{secrets.token_hex(4)}"
 
 
 def modified_at(status: FileStatus) -> datetime:

@@ -52,3 +52,8 @@ def set_up(form: str = FORMATS[0]) -> None:
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
     logging.getLogger("qarm").setLevel(logging.INFO)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, without the trace that errors of Java bring; its type if it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from lake.conflicts import CONFLICTS
 from lake.hadoop import HadoopFiles, modified_at
+from lake.logs import first_line
 from lake.warehouse import Warehouse
 from schemas.contract import sql_literal
 from schemas.errors import QarmError, UserError
@@ -40,6 +41,9 @@ class NightLock:
     The holder is a row of ``locks``: of two commits at the same time, Delta refuses one. The holder's signs of life are
     the modification times of a file, by the clock of its file system, as clocks of hosts differ.
 
+    Attributes:
+        dead: the killed nightly whose place this one took; None if the lock was free.
+
     Args:
         warehouse: the warehouse.
         run_id: the nightly.
@@ -51,6 +55,7 @@ class NightLock:
         self._files: HadoopFiles = warehouse.files_system
         self._run_id = run_id
         self._settings = settings
+        self.dead: Holder | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._give_signs, name="qarm-heartbeat", daemon=True)
 
@@ -66,6 +71,7 @@ class NightLock:
             if holder is not None:
                 self._assert_dead(holder)
             if self._take(holder):
+                self.dead = holder
                 break
         else:
             self._files.delete(self._sign_of(self._run_id))
@@ -78,11 +84,14 @@ class NightLock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Gives the lock back."""
+        """Gives the lock back. Where its row cannot be removed, a nightly without a sign of life counts as dead."""
         self._ended.set()
         self._thread.join()
         name, run_id = sql_literal(NIGHTLY), sql_literal(self._run_id)
-        self._warehouse.sql_on(LOCKS, f"DELETE FROM {{table}} WHERE name = {name} AND run_id = {run_id}")
+        try:
+            self._warehouse.sql_on(LOCKS, f"DELETE FROM {{table}} WHERE name = {name} AND run_id = {run_id}")
+        except Exception as another:  # e.g. the disk is full; what ended the night is what to tell
+            log.warning("nightly: the lock's row could not be removed: %s", first_line(another))
         self._files.delete(self._sign_of(self._run_id))
 
     def holder(self) -> Holder | None:
@@ -150,4 +159,4 @@ class NightLock:
             try:
                 self._give_sign()
             except Exception as error:  # the next one may succeed, and the lock expires if none does
-                log.warning("nightly: no sign of life could be written: %s", error)
+                log.warning("nightly: no sign of life could be written: %s", first_line(error))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import tempfile
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from lake.declaration import Job
 from lake.hadoop import HadoopFiles
 from lake.ledger import Ledger, Measurement
 from lake.published import Published
+from lake.scratch import scratch_folder
 from lake.warehouse import Warehouse
 from schemas.contract import Contract
 from schemas.errors import UndeclaredError, UserError, user_mistakes
@@ -287,10 +287,10 @@ class Run:
         self._declared(kind, self.job.may_write)
         artifact = self.lake.artifacts.by_recipe(kind, recipe)
         if artifact is None:
-            with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
+            with scratch_folder() as folder:
                 with user_mistakes():
-                    make(Path(folder))
-                artifact = self.lake.artifacts.publish(kind, Path(folder), {"recipe": dict(recipe)})
+                    make(folder)
+                artifact = self.lake.artifacts.publish(kind, folder, {"recipe": dict(recipe)})
         self.inputs[kind] = artifact.version
         return artifact
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
 
-from lake.run import Run
+from lake.run import Lake, Run
+
+FOLDER = "_staging"
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,22 @@ def staged(run: Run, name: str, rows: DataFrame) -> Iterator[Staged]:
     Yields:
         The written rows.
     """
-    url = f"{run.lake.warehouse.root}/_staging/{run.run_id}-{run.job.name}-{name}"
+    url = f"{run.lake.warehouse.root}/{FOLDER}/{run.run_id}-{run.job.name}-{name}"
     try:
         rows.write.mode("overwrite").parquet(url)
         written = run.spark.read.schema(rows.schema).parquet(url)
         yield Staged(written, sorted(written.inputFiles()))
     finally:
         run.lake.files.delete(url)
+
+
+def remove_staged(lake: Lake, run_id: str) -> None:
+    """Removes what a run that was killed had staged.
+
+    Args:
+        lake: Spark and the warehouse.
+        run_id: the run, which no longer works.
+    """
+    for left in lake.files.list(f"{lake.warehouse.root}/{FOLDER}"):
+        if left.name.startswith(f"{run_id}-"):
+            lake.files.delete(left.path)

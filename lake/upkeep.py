@@ -95,18 +95,19 @@ def vacuum(warehouse: Warehouse, contract: Contract, versions: Iterable[int]) ->
     return hours
 
 
-def remove_leftovers(files: HadoopFiles, folder: str, days: float) -> list[str]:
+def remove_leftovers(files: HadoopFiles, folder: str, days: float, *, named: str = "") -> list[str]:
     """Removes files and folders that nobody has written to for some days.
 
     Args:
         files: the file system.
-        folder: URL of a folder of temporary files; it may not exist.
+        folder: URL of a folder with temporary files; it may not exist.
         days: the age from which they are removed.
+        named: how the names of temporary files begin; empty if all files of the folder are temporary.
 
     Returns:
         Names of what was removed.
     """
-    there = files.list(folder)
+    there = [status for status in files.list(folder) if status.name.startswith(named)]
     if not there:
         return []
     limit = files.now(folder).timestamp() - days * 86_400

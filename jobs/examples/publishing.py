@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 from pyspark.sql import DataFrame
@@ -20,6 +18,7 @@ from jobs.examples.search_index import content_numbers, nearest_rows, write_sear
 from lake.artifacts import Artifact
 from lake.growth import Growth, LogSize
 from lake.run import Run
+from lake.scratch import scratch_folder
 from models.ranker.examples.shrinkage import MOST_NEIGHBOURS, neighbourhood_of
 from schemas.errors import UserError
 from schemas.tables import ITEM_PAIRS
@@ -80,8 +79,7 @@ def publish_search_index(
     recipe |= {"split": run.settings.digest(["split", "ranking"]), "behaviour": str(settings.behaviour)}
     recipe |= {"before": before.index.version if before else ""}
     old = run.lake.artifacts.fetch(before.index) if before else None
-    with tempfile.TemporaryDirectory(prefix="qarm-") as folder:
-        out = Path(folder)
+    with scratch_folder() as out:
         pairs = pair_rows(run.read(ITEM_PAIRS.name), items, settings.pairs)
         shrinks = settings.behaviour.model != "none" and bool(settings.behaviour.shrinkage)
         near = nearest_rows(items, count, max(settings.neighbours, MOST_NEIGHBOURS) if shrinks else settings.neighbours)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.pairs.histories import fits_broadcast, small_side
 from jobs.transforms.als import AlsParameters, item_factors, with_user_numbers
 from lake.run import Run
+from lake.scratch import scratch_folder
 from lake.staging import staged
 from models.feed.feed import Feed
 from models.pairs.two_tower import TowerShape, TowerTraining, save_two_tower, train_two_tower
@@ -98,7 +96,7 @@ def two_tower_vectors(run: Run, events: DataFrame, features: DataFrame, count: i
     """
     settings = run.settings.mine.user2item
     examples = tower_examples(events, features, count, settings)
-    with staged(run, "two_tower", examples) as written, tempfile.TemporaryDirectory(prefix="qarm-") as folder:
+    with staged(run, "two_tower", examples) as written, scratch_folder() as folder:
         rows = written.rows.count()
         if rows < 2:
             raise UserError(
@@ -108,9 +106,9 @@ def two_tower_vectors(run: Run, events: DataFrame, features: DataFrame, count: i
         feed = take(Feed, settings, files=written.files, columns=["item", "features", "recent", "log_q"])
         shape = take(TowerShape, settings, item_rows=min(settings.item_rows, count))
         model, losses = train_two_tower(shape, feed.epoch, take(TowerTraining, settings))
-        save_two_tower(model, Path(folder))
+        save_two_tower(model, folder)
         recipe = {name: run.version(name) for name in run.job.reads} | {"mine": run.settings.digest(run.job.sections)}
-        artifact = run.publish("two_tower", Path(folder), recipe, losses=losses)
+        artifact = run.publish("two_tower", folder, recipe, losses=losses)
     run.prune("two_tower", TOWERS_KEPT)
     run.measure("two_tower.loss", losses[-1])
     run.measure("two_tower.examples", rows)

@@ -1,10 +1,7 @@
-"""Training on the driver: processes by Spark's TorchDistributor, and the folder of checkpoints."""
+"""Training on the driver, in one process or in several by Spark's TorchDistributor."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,7 +10,6 @@ import torch
 from pyspark.ml.torch.distributor import TorchDistributor
 
 from lake.run import Run
-from lake.surroundings import user_name
 from models.processes import MISTAKE, read_record
 from schemas.errors import UserError
 
@@ -63,23 +59,3 @@ def in_processes(train: Callable[[Any], None], task: Task, processes: int) -> di
         if not (task.out / MISTAKE).is_file():
             raise
     return read_record(task.out)
-
-
-def checkpoint_folder(run: Run, named: str) -> Path:
-    """The folder of checkpoints; a run that is started again uses the same folder.
-
-    Args:
-        run: the run.
-        named: folder of the settings; empty for a folder in a local warehouse, or else in the temporary folder.
-    """
-    root = run.lake.warehouse.root
-    here = run.lake.files.local_path(root)
-    if here is not None and not named:
-        return here / "_training"
-    base = Path(named) if named else Path(tempfile.gettempdir()) / f"qarm-training-{user_name()}"
-    return base / hashlib.sha256(root.encode()).hexdigest()[:16]
-
-
-def digest_of(made_from: Any) -> str:
-    """A hash of all inputs of a training, which must be JSON-serialisable; it names the checkpoint."""
-    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]

@@ -131,7 +131,7 @@ def test_a_killed_job_goes_on(with_rankers: Lake, monkeypatch: pytest.MonkeyPatc
         with pytest.raises(KeyboardInterrupt):
             run(lake)
     states = lake.files.local_path(lake.warehouse.root) / "_training"  # type: ignore[operator]
-    assert len(list(states.glob("ranker-qarm-*.pt"))) == 1
+    assert len(list(states.glob("ranker-qarm-*.safetensors"))) == 1
     again = run(lake)
     assert again["ranker.resumed_at/qarm"] == 6
     assert not list(states.iterdir()), "what was finished leaves nothing behind"

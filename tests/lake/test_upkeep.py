@@ -10,9 +10,11 @@ from pathlib import Path
 from jobs import tidy
 from lake.command import main
 from lake.declaration import Job
+from lake.hadoop import TEMPORARY
 from lake.ledger import RunRecord
 from lake.published import PASSED, Night
 from lake.run import Lake, Run
+from lake.staging import remove_staged
 from lake.staleness import state_of
 from lake.upkeep import DELTAS_HOURS, files_of, hours_to_keep, remove_leftovers, retention_hours
 from schemas.contract import Column, Contract
@@ -82,6 +84,21 @@ def test_artifacts_and_leftovers_go_and_those_of_nights_stay(run: Run, tmp_path:
     assert remove_leftovers(lake.files, staging, days=0.2 / 86_400) == ["old"]
     assert [status.name for status in lake.files.list(staging)] == ["new"]
     assert remove_leftovers(lake.files, f"{lake.warehouse.root}/_nothing", days=1) == []
+    left = lake.files.local_path(f"{lake.warehouse.root}/_artifacts/book/{TEMPORARY}CURRENT-1")
+    assert left is not None
+    left.write_text("cut short")
+    time.sleep(0.3)
+    assert tidy.remove_temporary(lake, days=0.2 / 86_400) == 1
+    assert not left.exists()
+    assert lake.artifacts.require("book", "any").version == made[4]
+
+
+def test_what_a_dead_run_staged_goes_alone(make_lake: Callable[..., Lake]) -> None:
+    lake = make_lake()
+    for name in ("dead-job-rows", "alive-job-rows"):
+        lake.files.write_text(f"{lake.warehouse.root}/_staging/{name}/part", "x")
+    remove_staged(lake, "dead")
+    assert [status.name for status in lake.files.list(f"{lake.warehouse.root}/_staging")] == ["alive-job-rows"]
 
 
 def test_a_query_reads_fewer_files_of_a_clustered_table(make_lake: Callable[..., Lake]) -> None:

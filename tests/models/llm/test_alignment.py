@@ -203,7 +203,7 @@ def test_gradient_caching_changes_nothing(tiny: Path) -> None:
 
 def test_a_killed_training_goes_on_to_the_same_weights(tiny: Path, tmp_path: Path) -> None:
     whole, losses = trained(tiny, SETTINGS)
-    checkpoints = Checkpoints(tmp_path / "state.pt")
+    checkpoints = Checkpoints(tmp_path / "state.safetensors")
 
     class Killed(Exception):  # noqa: N818
         pass
@@ -224,7 +224,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(tiny: Path, tmp_path: Pat
 
 
 def test_a_loss_that_is_no_number_stops_and_leaves_the_checkpoint(tiny: Path, tmp_path: Path) -> None:
-    checkpoints = Checkpoints(tmp_path / "state.pt")
+    checkpoints = Checkpoints(tmp_path / "state.safetensors")
     encoder = ItemEncoder(tiny, "float32")
 
     def poisoned(number: int) -> Iterator[dict[str, torch.Tensor]]:

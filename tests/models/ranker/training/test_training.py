@@ -172,7 +172,7 @@ def until(step: int) -> Callable[[int], Iterator[dict[str, torch.Tensor]]]:
 def test_a_killed_training_goes_on_to_the_same_weights(tmp_path: Path, kill: int) -> None:
     whole, resumed = made(DROPS), made(DROPS)
     expected = train_ranker(whole, epochs, valid, 5, parameters=PARAMETERS, name="test")
-    checkpoints = Checkpoints(tmp_path / "state.pt")
+    checkpoints = Checkpoints(tmp_path / "state.safetensors")
     with pytest.raises(Killed):
         train_ranker(made(DROPS), until(kill), valid, 5, parameters=PARAMETERS, name="test", checkpoints=checkpoints)
     torch.manual_seed(12345)
@@ -189,7 +189,7 @@ def test_a_loss_that_is_no_number_names_its_step_and_leaves_the_checkpoint(tmp_p
             bad = {"found_score": torch.full_like(rows["found_score"], float("nan"))}
             yield rows | bad if 5 * number + place == 6 else rows
 
-    checkpoints = Checkpoints(tmp_path / "state.pt")
+    checkpoints = Checkpoints(tmp_path / "state.safetensors")
     with pytest.raises(FloatingPointError, match=r"test: the loss of step 7 is nan; lower ranker\.learning_rate"):
         train_ranker(made(), poisoned, valid, 5, parameters=PARAMETERS, name="test", checkpoints=checkpoints)
     state = checkpoints.load()
@@ -225,7 +225,7 @@ def _one_of_two(rank: int, port: int, sparse: bool, out: Path) -> None:
     scored = valid()[rank : rank + 1]  # of unlike lengths
     record = train_ranker(
         ranker, lambda number: share(rank, number), lambda: scored, 5, parameters=PARAMETERS, name="test",
-        checkpoints=Checkpoints(out / "state.pt"), world=World.of_process_group(),
+        checkpoints=Checkpoints(out / "state.safetensors"), world=World.of_process_group(),
     )  # fmt: skip
     torch.save({"record": asdict(record), "weights": ranker.state_dict()}, out / f"{rank}.pt")
     torch.distributed.destroy_process_group()
