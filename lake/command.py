@@ -12,10 +12,11 @@ from typing import Any, NoReturn
 
 from lake.declaration import Job, Option
 from lake.execution import new_run_id, run_job
+from lake.full_disk import full_disk_told
 from lake.logs import FORMATS, set_up
 from lake.run import Lake
 from lake.session import start_session
-from schemas.errors import HeldBackError, UserError
+from schemas.errors import FullDiskError, HeldBackError, UserError
 from schemas.settings import Settings, load_settings
 
 log = logging.getLogger("qarm")
@@ -146,13 +147,17 @@ def main(entry: Job | Command, arguments: Sequence[str] | None = None) -> int:
         settings = load_settings(parsed.config, parsed.set)
         command.check(settings)
         lake = Lake(start_session(f"qarm {command.name}", settings.spark), settings, parsed.warehouse)
-        closing = command.run(lake, parsed)
+        with full_disk_told(lake):
+            closing = command.run(lake, parsed)
     except UserError as error:
         print(f"{command.name}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except HeldBackError as error:
         print(f"{command.name}: {' '.join(str(error).split())}", file=sys.stderr)
         return 3
+    except FullDiskError as error:
+        print(f"{command.name}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
     except Exception:
         log.exception("%s failed", command.name)
         return 1

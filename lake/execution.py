@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from datetime import UTC, datetime
 
 from lake.declaration import Job
+from lake.full_disk import full_disk_told
 from lake.ledger import RunRecord
-from lake.logs import about
+from lake.logs import about, first_line
 from lake.run import Lake, Run
 from lake.staleness import source_versions
 from schemas.version import VERSION
+
+log = logging.getLogger("qarm")
 
 
 def new_run_id() -> str:
@@ -35,16 +39,23 @@ def run_job(lake: Lake, job: Job, run_id: str) -> RunRecord:
         job.check(lake.settings)
         lake.files.ensure_writable(lake.warehouse.root)
         run.inputs |= source_versions(lake, job)
-        with about(run_id=run_id, job=job.name):
+        with about(run_id=run_id, job=job.name), full_disk_told(lake):
             job.steps(run)
     except Exception as error:
-        if lake.warehouse.exists("runs"):
-            lake.ledger.record(_record(run, "failed", str(error)[:2000]), [])
+        _record_failure(run, error)
         raise
     lake.spark.catalog.clearCache()  # frees the frames that the job persisted
     record = _record(run, "done", None)
     lake.ledger.record(record, run.measurements)
     return record
+
+
+def _record_failure(run: Run, error: Exception) -> None:
+    try:
+        if run.lake.warehouse.exists("runs"):
+            run.lake.ledger.record(_record(run, "failed", str(error)[:2000]), [])
+    except Exception as another:  # e.g. the disk is full: the first failure is the one to tell
+        log.warning("%s: the failure could not be recorded: %s", run.job.name, first_line(another))
 
 
 def _record(run: Run, status: str, error: str | None) -> RunRecord:

@@ -22,6 +22,10 @@ class HeldBackError(QarmError):
     """The gate held the night back; readers still see the published one. The command ends with exit code 3."""
 
 
+class FullDiskError(QarmError):
+    """A disk has no space left. The command tells so in one line and ends with exit code 1."""
+
+
 class ContractError(QarmError):
     """Rows break the contract of their table; nothing was written."""
 

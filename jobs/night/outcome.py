@@ -15,6 +15,7 @@ import httpx2
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from tenacity import RetryError, retry, stop_after_attempt, wait_exponential
 
+from lake.logs import first_line
 from lake.run import Lake
 from schemas.errors import HeldBackError, UserError
 
@@ -93,7 +94,7 @@ def _tell(lake: Lake, outcome: Outcome) -> None:
         lake.files.write_text(f"{lake.warehouse.root}/{FILE}", json.dumps(told, indent=1))
         lake.files.write_text(f"{lake.warehouse.root}/{PROMETHEUS_FILE}", prometheus_text(told))
     except Exception as error:
-        log.warning("nightly: the outcome could not be written: %s", error)
+        log.warning("nightly: the outcome could not be written: %s", first_line(error))
         return
     if url := os.environ.get(WEBHOOK):
         try:
