@@ -28,6 +28,7 @@ from models.llm.language_model import convert, load_tokenizer
 from schemas.settings import Settings, load_settings
 from schemas.tables import all_contracts
 from tests.quick_spark import JVM, QUICK
+from tests.standalone import Cluster, running_cluster
 
 STARTS_SPARK = {"spark", "own_spark", "cluster"}
 """Fixtures that start a JVM; a test that needs one of them, itself or through another, is of the lane ``spark``."""
@@ -80,6 +81,13 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 def own_spark() -> list[str]:
     """For tests that start Spark in processes of their own: options of spark-submit.sh for little data."""
     return ["--conf", f"spark.driver.extraJavaOptions={JVM}"]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A Spark standalone cluster of two workers."""
+    with running_cluster(tmp_path_factory.mktemp("cluster")) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
