@@ -5,9 +5,12 @@ from collections.abc import Callable
 
 import pytest
 
+from lake.declaration import Job
+from lake.execution import run_job
 from lake.full_disk import full_disk_told
-from lake.run import Lake
+from lake.run import Lake, Run
 from schemas.errors import FullDiskError, UserError
+from schemas.tables import RUNS
 
 
 def led_to(error: Exception) -> Exception:
@@ -38,3 +41,21 @@ def test_a_full_disk_is_told_with_what_is_free(error: Exception, make_lake: Call
 def test_other_errors_stay(make_lake: Callable[..., Lake]) -> None:
     with pytest.raises(UserError, match="mistake"), full_disk_told(make_lake()):
         raise UserError("mistake")
+
+
+def test_a_failure_that_cannot_be_recorded_is_the_one_that_is_told(
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    lake = run.lake
+    lake.warehouse.create(RUNS)
+
+    def fails(_: Run) -> None:
+        raise ValueError("the job's own failure")
+
+    def full(*_: object) -> None:
+        raise FULL
+
+    monkeypatch.setattr(lake.ledger, "record", full)
+    with pytest.raises(ValueError, match="the job's own failure"):
+        run_job(lake, Job(name="fails", steps=fails), "run-1")
+    assert "fails: the failure could not be recorded: [Errno 28] No space left on device" in caplog.text

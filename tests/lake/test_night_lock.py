@@ -63,3 +63,25 @@ def test_of_two_that_start_at_once_one_gets_it(make_lake: Callable[..., Lake]) -
     assert second.holder() is None
     assert first._take(None)
     assert not second._take(None)
+
+
+def test_one_that_cannot_remove_its_row_is_dead_at_once(
+    make_lake: Callable[..., Lake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk no row can be removed, but files can."""
+    lake = make_lake()
+    patient = load_settings((), ["nightly.expires_seconds=600"]).nightly
+
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    first = lock(lake, "first", patient)
+    first.__enter__()
+    assert first.dead is None
+    with monkeypatch.context() as patch:
+        patch.setattr(lake.warehouse, "sql_on", full)
+        first.__exit__(None, None, None)
+    with lock(lake, "second", patient) as held:
+        held.assert_held()
+        assert held.dead is not None
+        assert held.dead.run_id == "first"
