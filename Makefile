@@ -1,7 +1,7 @@
 # make demo   the whole nightly on a bundled real data set
 # make test   every test, without those of make clusters and make faults
 # make clusters   the tests on clusters: a Spark standalone master with two workers
-# make faults   nights that are killed again and again
+# make faults   nights that are killed, damaged and starved of disk, again and again
 # make test-fast   those that need no Spark
 # make lint   ruff, mypy, import-linter
 # make airflow  the Airflow DAG, loaded by Airflow itself in an environment of its own
@@ -49,7 +49,7 @@ clusters: setup
 	$(BIN)/python -m pytest -m cluster
 
 faults: setup
-	$(BIN)/python -m pytest -m faults -s
+	$(BIN)/python -m pytest tests/faults -s
 
 test-fast: $(STAMP)
 	$(BIN)/python -m pytest -m "not spark" $(TWO_PROCESSES)
