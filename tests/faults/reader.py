@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from pathlib import Path
 
 import deltalake
@@ -47,6 +48,16 @@ class Reader:
         self._ended.set()
         self._thread.join()
         DONE["polls by readers"] += self.polls
+
+    def sees(self, count: int, seconds: float = 120) -> bool:
+        """Waits until it has seen a number of nights, and looked once more; whether it did."""
+        ends = time.monotonic() + seconds
+        while len(self.nights) < count and time.monotonic() < ends:
+            time.sleep(0.1)
+        polls = self.polls
+        while self.polls < polls + 2 and time.monotonic() < ends:
+            time.sleep(0.1)
+        return len(self.nights) == count
 
     def _poll(self) -> None:
         while not self._ended.wait(0.2 if self._spark is None else 3):
