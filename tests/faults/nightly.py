@@ -129,27 +129,24 @@ class Nightly:
         DONE["starts"] += 1
         return Started(process, log)
 
-    def killed_when(
-        self, pattern: str | Callable[[], object] | None, seconds: float = DEADLINE, *, after: float = 0
-    ) -> bool:
-        """Starts a nightly, and kills it as its log shows a pattern or something holds, or after some seconds.
+    def killed_when(self, pattern: str | Callable[[], object], *, after: float = 0) -> bool:
+        """Starts a nightly, and kills it as its log shows a pattern or something holds.
 
         Args:
-            pattern: what it is killed at; None for the time alone.
-            seconds: time after which it is killed in any case.
-            after: seconds from the pattern to the kill.
+            pattern: what it is killed at.
+            after: seconds from then to the kill.
 
         Returns:
             Whether it was killed; False if it ended before.
         """
         started = self.start()
-        if started.wait_for(pattern or (lambda: False), seconds):
+        if started.wait_for(pattern):
             time.sleep(after)
-        if started.process.poll() is not None:
-            started.end()
-            return False
-        started.kill()
-        return True
+            if started.process.poll() is None:
+                started.kill()
+                return True
+        started.end()
+        return False
 
     def to_its_end(self, *more: str) -> str:
         return self.start(*more).end()
