@@ -46,8 +46,7 @@ def undisturbed(options: list[str], tmp_path_factory: pytest.TempPathFactory) ->
     return made
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:
     if tally.DONE:
-        failed = sum(len(terminalreporter.stats.get(kind, ())) for kind in ("failed", "error"))
         terminalreporter.section("faults")
-        terminalreporter.write_line(tally.text(failed))
+        terminalreporter.write_line(tally.text(passed=exitstatus == pytest.ExitCode.OK))
