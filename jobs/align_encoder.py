@@ -16,10 +16,12 @@ from jobs.transforms.contents import accepted, by_content, distinct_contents
 from lake.artifacts import Artifact
 from lake.command import main
 from lake.declaration import Job, Option
+from lake.local_copies import local_copies
 from lake.periods import split_periods
 from lake.run import Run
 from lake.scratch import scratch_folder
 from lake.staging import staged
+from models.feed.file_systems import reads_in_place
 from models.llm.alignment import AlignmentRecord
 from models.llm.alignment_process import AlignmentTask, align_alone, align_together
 from models.llm.language_model import convert, model_recipe
@@ -206,8 +208,12 @@ def steps(run: Run) -> None:
             current.version, current.card["fitted_until"], until,
         )  # fmt: skip
     rows = feed_rows(run, run.lake.artifacts.ship(model))
-    with staged(run, "alignment", rows) as written, run.step("train"):
-        _train_and_publish(run, model, recipe, files=written.files, until=until)
+    with (
+        staged(run, "alignment", rows) as written,
+        local_copies(run.lake.files, reads_in_place) as copies,
+        run.step("train"),
+    ):
+        _train_and_publish(run, model, recipe, files=copies(written.files), until=until)
 
 
 def _train_and_publish(run: Run, model: Artifact, recipe: dict[str, object], *, files: list[str], until: str) -> None:

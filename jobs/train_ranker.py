@@ -24,8 +24,10 @@ from jobs.training.rankers import is_readable
 from lake.artifacts import Artifact
 from lake.command import main
 from lake.declaration import Job
+from lake.local_copies import local_copies
 from lake.run import Run
 from lake.scratch import scratch_folder
+from models.feed.file_systems import reads_in_place
 from models.ranker.baseline import ITS_OWN, RANKER
 from models.ranker.baselines import TRAINED
 from models.ranker.network.ranker import Ranker
@@ -160,14 +162,15 @@ def steps(run: Run) -> None:
     """Trains all models and publishes them as one artifact, with their training curves.
 
     Driver memory, for each of ``ranker.processes``: four times the model (weights, optimiser, best weights) and
-    ``ranker.shuffle_rows`` examples. Batches are streamed from the files of the table.
+    ``ranker.shuffle_rows`` examples. Batches are streamed from the files of the table. On a file system that Petastorm
+    cannot read, the files of the train and validation examples are copied to the driver's disk first.
     """
     settings = run.settings.ranker
     refuse_processes_off_the_driver(run, "ranker", settings.processes)
     index = run.use("search_index", "build_examples")
-    material, rows, began = material_of(run, index)
     curves, trained_in = {}, {}
-    with scratch_folder() as folder:
+    with scratch_folder() as folder, local_copies(run.lake.files, reads_in_place) as copies:
+        material, rows, began = material_of(run, index, copies)
         for name in MODELS:
             with run.step(f"train {name}"):
                 record, trained_in[name] = train_one(run, name, material, out=folder)

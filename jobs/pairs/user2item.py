@@ -7,10 +7,12 @@ from pyspark.sql import functions as F
 
 from jobs.pairs.histories import fits_broadcast, small_side
 from jobs.transforms.als import AlsParameters, item_factors, with_user_numbers
+from lake.local_copies import local_copies
 from lake.run import Run
 from lake.scratch import scratch_folder
 from lake.staging import staged
 from models.feed.feed import Feed
+from models.feed.file_systems import reads_in_place
 from models.pairs.two_tower import TowerShape, TowerTraining, save_two_tower, train_two_tower
 from schemas.errors import UserError
 from schemas.parameters import take
@@ -96,14 +98,18 @@ def two_tower_vectors(run: Run, events: DataFrame, features: DataFrame, count: i
     """
     settings = run.settings.mine.user2item
     examples = tower_examples(events, features, count, settings)
-    with staged(run, "two_tower", examples) as written, scratch_folder() as folder:
+    with (
+        staged(run, "two_tower", examples) as written,
+        scratch_folder() as folder,
+        local_copies(run.lake.files, reads_in_place) as copies,
+    ):
         rows = written.rows.count()
         if rows < 2:
             raise UserError(
                 f"mine.user2item.examples: only {rows} of the sampled positives have an earlier positive, which is too"
                 " few to train on; raise it, or set mine.user2item.model=none"
             )
-        feed = take(Feed, settings, files=written.files, columns=["item", "features", "recent", "log_q"])
+        feed = take(Feed, settings, files=copies(written.files), columns=["item", "features", "recent", "log_q"])
         shape = take(TowerShape, settings, item_rows=min(settings.item_rows, count))
         model, losses = train_two_tower(shape, feed.epoch, take(TowerTraining, settings))
         save_two_tower(model, folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import date
+from urllib.parse import unquote
 
 from pyspark.sql import functions as F
 
@@ -108,5 +109,5 @@ def _increment(run: Run, frame: Frame, train: list[str], rows: int) -> Increment
 
 
 def count_rows(run: Run, files: tuple[str, ...] | list[str]) -> int:
-    """Rows of Parquet files, from their footers."""
-    return int(run.spark.read.parquet(*files).count()) if files else 0
+    """Rows of Parquet files, from their footers; the files are URLs with escaped characters."""
+    return int(run.spark.read.parquet(*map(unquote, files)).count()) if files else 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from jobs.examples.frame import Frame
 from jobs.training.increment import Began, Increment, count_rows, files_of, increment
 from lake.artifacts import Artifact
+from lake.local_copies import LocalCopies
 from lake.run import Run
 from models.feed.feed import Feed
 from models.ranker.training.training import TrainingParameters
@@ -42,6 +43,7 @@ class Material:
     Attributes:
         index: the search index of the examples.
         train, valid: files of the examples.
+        copies: gives Petastorm files that it can read.
         last: the rankers whose weights the training starts from; None for random weights.
         increment: what is new since the rankers of the night before; None if the training begins anew.
     """
@@ -49,6 +51,7 @@ class Material:
     index: Artifact
     train: Sequence[str]
     valid: Sequence[str]
+    copies: LocalCopies
     last: Artifact | None
     increment: Increment | None
 
@@ -60,13 +63,13 @@ class Material:
             columns: columns of the batches.
             goes_on: whether only new examples and a sample of the others are read.
         """
-        shuffle, nothing = run.settings.ranker.shuffle_rows, ((), 0)
-        valid = feed_of(run, self.valid, columns, shuffle_rows=0, replayed=nothing)
+        shuffle, nothing, here = run.settings.ranker.shuffle_rows, ((), 0), self.copies
+        valid = feed_of(run, here(self.valid), columns, shuffle_rows=0, replayed=nothing)
         if self.increment is None or not goes_on:
-            return feed_of(run, self.train, columns, shuffle_rows=shuffle, replayed=nothing), valid
+            return feed_of(run, here(self.train), columns, shuffle_rows=shuffle, replayed=nothing), valid
         again = round(self.increment.new_rows * run.settings.increments.replay)
-        replayed = (self.increment.old, again)
-        return feed_of(run, self.increment.new, columns, shuffle_rows=shuffle, replayed=replayed), valid
+        replayed = (here(self.increment.old), again)
+        return feed_of(run, here(self.increment.new), columns, shuffle_rows=shuffle, replayed=replayed), valid
 
 
 def parameters_of(settings: Settings, goes_on: bool) -> TrainingParameters:
@@ -78,13 +81,13 @@ def parameters_of(settings: Settings, goes_on: bool) -> TrainingParameters:
     return replace(given, max_epochs=settings.increments.epochs, learning_rate=rate)
 
 
-def material_of(run: Run, index: Artifact) -> tuple[Material, int, Began]:
+def material_of(run: Run, index: Artifact, copies: LocalCopies) -> tuple[Material, int, Began]:
     """What to learn from, the number of train examples, and the training that began anew."""
     frame, version = Frame.from_card(index.card["frame"]), int(run.version("ranker_examples"))
     train, valid = (files_of(run, version, frame, split) for split in ("train", "valid"))
     rows = count_rows(run, train)
     later = increment(run, frame, train, rows)
     if later is not None:
-        return Material(index, train, valid, later.last, later), rows, later.began
+        return Material(index, train, valid, copies, later.last, later), rows, later.began
     last = run.latest("ranker") if run.settings.ranker.warm_start else None
-    return Material(index, train, valid, last, None), rows, Began(rows, frame.periods.valid_from.isoformat())
+    return Material(index, train, valid, copies, last, None), rows, Began(rows, frame.periods.valid_from.isoformat())

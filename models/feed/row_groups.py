@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from queue import Full
 from threading import Semaphore
 from typing import Any
-from urllib.parse import unquote
 from weakref import WeakSet
 
 import pyarrow as pa
@@ -18,12 +17,12 @@ import pyarrow.parquet as pq
 import torch
 
 from models.feed.columns import column_matrix
+from models.feed.file_systems import opened
 from models.feed.shuffling import Rows
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from petastorm.arrow_reader_worker import ArrowReaderWorker
-    from petastorm.fs_utils import get_filesystem_and_path_or_paths
     from petastorm.reader import Reader
     from petastorm.workers_pool import EmptyResultError
     from petastorm.workers_pool.thread_pool import ThreadPool, WorkerTerminationRequested
@@ -65,15 +64,14 @@ class Stretch:
 
 
 class ParquetFiles:
-    """Parquet files of one table snapshot, on any file system that Petastorm supports.
+    """Parquet files of one table snapshot, on a file system of :mod:`models.feed.file_systems`.
 
     Args:
         urls: URLs of the files, all on one file system.
     """
 
     def __init__(self, urls: Sequence[str]) -> None:
-        self._filesystem, paths = get_filesystem_and_path_or_paths(list(urls))
-        self.paths = [unquote(path) for path in paths]
+        self._filesystem, self.paths = opened(urls)
 
     def row_groups(self) -> list[Stretch]:
         """Every whole row group, in the order of the files; reads the files' footers."""
