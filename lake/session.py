@@ -17,6 +17,13 @@ from schemas.sections import SparkSettings
 LAUNCHED = "QARM_LAUNCHED"
 """Environment variable that spark-submit.sh sets once Spark's configuration is on spark-submit's command line."""
 
+GATEWAY = "PYSPARK_GATEWAY_PORT"
+"""Environment variable that Spark sets for a driver that spark-submit itself has started, as it does in cluster mode.
+There, the variables of the shell that spark-submit.sh ran in are not set."""
+
+PROCESSES = ("spark.executorEnv", "spark.yarn.appMasterEnv", "spark.kubernetes.driverEnv")
+"""What the settings begin with that give environment variables to executors, and to drivers in cluster mode."""
+
 DELTA_PACKAGE = "io.delta:delta-spark_2.13:4.0.1"
 
 
@@ -52,7 +59,8 @@ def spark_conf(settings: SparkSettings) -> dict[str, str]:
         "spark.python.sql.dataFrameDebugging.enabled": "false",
         "spark.ui.showConsoleProgress": "true",
         "spark.log.level": "ERROR",
-        **{f"spark.executorEnv.{name}": value for name, value in defaults().items()},
+        # In client mode the driver has them from its own environment, in cluster mode from the cluster's manager.
+        **{f"{process}.{name}": value for process in PROCESSES for name, value in defaults().items()},
     }
     if settings.jars:
         conf["spark.jars"] = ",".join(_delta_jars(settings.jars))
@@ -87,7 +95,7 @@ def start_session(name: str, settings: SparkSettings) -> SparkSession:
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     prepare()
     builder = SparkSession.builder.appName(name)
-    if LAUNCHED not in os.environ:
+    if LAUNCHED not in os.environ and GATEWAY not in os.environ:
         for key, value in spark_conf(settings).items():
             builder = builder.config(key, value)
     spark = builder.getOrCreate()

@@ -79,14 +79,17 @@ def _check_java() -> None:
 
 
 def _check_pyspark() -> None:
-    """Another Spark's folder on PYTHONPATH comes before the installed packages."""
+    """Another Spark's folder on PYTHONPATH comes before the installed packages.
+
+    A pyspark in a zip is that of the Spark that started this driver, as YARN does in cluster mode: it is the right one.
+    """
     spec = find_spec("pyspark")
     try:
         installed = Path(str(distribution("pyspark").locate_file("pyspark/__init__.py")))
     except PackageNotFoundError:
         return
     found = Path(spec.origin) if spec is not None and spec.origin else None
-    if found is not None and installed.is_file() and not found.samefile(installed):
+    if found is not None and found.is_file() and installed.is_file() and not found.samefile(installed):
         raise UserError(
             f"PYTHONPATH leads to another pyspark, {found.parent}; take it out of PYTHONPATH (QARM_SPARK_HOME names"
             " another Spark)"

@@ -8,6 +8,7 @@ import pwd
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,19 @@ def submitted(**environment: str) -> subprocess.CompletedProcess[str]:
     command = [str(ROOT / "spark-submit.sh"), "ingest"]
     given = {**os.environ, "QARM_PYTHON": sys.executable, "PYTHONPATH": "", **environment}
     return subprocess.run(command, env=given, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_the_pyspark_that_the_cluster_sends_in_a_zip_is_no_other_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zipfile.ZipFile(tmp_path / "pyspark.zip", "w") as archive:
+        archive.writestr("pyspark/__init__.py", "")
+    monkeypatch.syspath_prepend(str(tmp_path / "pyspark.zip"))
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.delenv("JAVA_HOME")
+    (tmp_path / "java").touch(mode=0o755)
+    monkeypatch.delitem(sys.modules, "pyspark", raising=False)
+    check_surroundings()
 
 
 def test_a_java_that_is_not_there_is_one_line() -> None:
