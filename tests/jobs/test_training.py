@@ -20,6 +20,7 @@ from jobs import evaluate, train_ranker
 from jobs.examples.frame import Frame
 from jobs.examples.search_index import ITEM_IDS, content_numbers, item_index, nearest_rows, write_search_index
 from jobs.training import rankers
+from jobs.training.increment import count_rows
 from lake.declaration import Job
 from lake.execution import new_run_id, run_job
 from lake.frames import frame_of
@@ -306,3 +307,10 @@ def test_items_get_rows_by_popularity_or_by_hash(make_lake: Callable[..., Lake],
     assert (index[~known] == 1).all()
     assert set(index[known].tolist()) == set(range(2, 18)), "sixteen rows for all"
     assert not (tmp_path / "hashed" / ITEM_IDS).exists()
+
+
+def test_rows_are_counted_where_a_path_holds_what_urls_escape(run: Run, tmp_path: Path) -> None:
+    run.spark.range(5).write.parquet(str(tmp_path / "a b"))
+    files = run.spark.read.parquet(str(tmp_path / "a b")).inputFiles()
+    assert "a%20b" in files[0]
+    assert count_rows(run, files) == 5
