@@ -19,6 +19,9 @@ RENAMES_IN_ONE_STEP = ("hdfs", "viewfs")
 TEMPORARY = "._qarm_"
 """How the names of files begin that are there for a moment; Spark and Delta read none of them."""
 
+OBJECT_STORES = ("s3a", "s3", "gs")
+"""File systems whose folders are no more than the beginnings of their files' names."""
+
 
 @dataclass(frozen=True)
 class FileStatus:
@@ -203,14 +206,15 @@ class HadoopFiles:
         """Checks that a folder can be created and written to, by writing a file and removing it.
 
         If the folder does not exist, the file is written to the nearest parent that does: a folder made for the check
-        and removed after it could be removed under the hands of another process that begins at the same moment.
+        and removed after it could be removed under the hands of another process that begins at the same moment. In an
+        object store there are no folders to make, and often nobody may write above the warehouse.
 
         Raises:
             UserError: the folder cannot be written.
         """
         system, path = self._open(url)
         try:
-            while not system.exists(path) and path.getParent() is not None:
+            while system.getScheme() not in OBJECT_STORES and not system.exists(path) and path.getParent() is not None:
                 path = path.getParent()
             probe = self._jvm.org.apache.hadoop.fs.Path(path, _temporary("probe"))
             system.create(probe, True).close()
