@@ -18,6 +18,10 @@ class UserError(QarmError):
     """
 
 
+class RefusedModelError(UserError):
+    """A model holds something that cannot be rewritten with the same scores; the message names it and the way out."""
+
+
 class HeldBackError(QarmError):
     """The gate held the night back; readers still see the published one. The command ends with exit code 3."""
 

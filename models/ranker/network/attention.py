@@ -92,7 +92,7 @@ class TargetAttention(nn.Module):
 
     def fold(self, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Factor, shape (batch, heads, width), and bias, shape (batch, heads, 1), that give the logit of an event."""
-        query = self.query(target).view(len(target), self.heads, -1) / (target.shape[-1] / self.heads) ** 0.5
+        query = self.query(target).view(target.shape[0], self.heads, -1) / (target.shape[-1] / self.heads) ** 0.5
         folded = torch.einsum("bhd,hdw->bhw", query, self._of_heads(self.key.weight))
         return folded, (query * self.key.bias.view(self.heads, -1)).sum(-1, keepdim=True)
 
