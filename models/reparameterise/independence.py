@@ -21,7 +21,7 @@ Test = Callable[[Arguments, Shape], bool]
 FREE = {
     aten.permute.default, aten.expand.default, aten.repeat.default, aten.unsqueeze.default, aten.squeeze.default,
     aten.squeeze.dims, aten.squeeze.dim, aten.full.default, aten.scalar_tensor.default, aten.full_like.default,
-    aten.zeros_like.default, aten.ones_like.default, aten.t.default, aten.transpose.int, *VIEWS,
+    aten.zeros_like.default, aten.ones_like.default, aten.t.default, aten.transpose.int, aten.stack.default, *VIEWS,
 }  # fmt: skip
 """Operators that move or make rows as wholes. A view that does not is refused with its shape."""
 POINTWISE = {
@@ -36,7 +36,7 @@ ALONG = {
     aten.sort.default, aten.sort.stable, aten.gather.default, aten.scatter_add.default, aten.flip.default,
     aten.roll.default, aten.cat.default, aten.select.int, aten.split_with_sizes.default,
     aten.split.Tensor, aten.unbind.int, aten.var.correction, aten.prod.dim_int, aten.logsumexp.default, aten.max.dim,
-    aten.min.dim, aten.slice.Tensor, aten.stack.default, aten.scatter.src, aten.scatter.value,
+    aten.min.dim, aten.slice.Tensor, aten.scatter.src, aten.scatter.value,
 }  # fmt: skip
 """Operators along the axes that an argument ``dim`` or ``dims`` names: alike for rows if these are not the rows'."""
 

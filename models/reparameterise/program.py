@@ -22,9 +22,10 @@ WHOLE = (
     aten.layer_norm.default,
     aten.batch_norm.default,
     aten.bilinear.default,
+    aten.stack.default,
     aten.scaled_dot_product_attention.default,
 )
-"""Operators that are not decomposed further. They broadcast over rows, so that a user's single row stays one row."""
+"""Operators that are not decomposed further. A user's single row can stay one row in them."""
 SAYS_WHETHER = {aten.dropout.default: 2, aten.native_dropout.default: 2, aten.batch_norm.default: 5}
 """Operators that differ in training, with the place of the argument that turns training on."""
 PROBABILITY = {aten.scaled_dot_product_attention.default: 4}
@@ -101,7 +102,7 @@ def exported(module: nn.Module, example: Mapping[str, torch.Tensor]) -> Program:
         **signature.inputs_to_lifted_tensor_constants,
     }
     constants = {name: cast(torch.Tensor, held[source]).detach() for name, source in lifted.items()}
-    _drop_assertions(program.graph)
+    _tidy(program.graph)
     inputs = dict(zip(signature.user_inputs, example, strict=True))
     with torch.no_grad():
         spec = tree_flatten(module(**example))[1]
@@ -161,9 +162,11 @@ def _reason(module: nn.Module, error: Exception) -> RefusedModelError:
     return RefusedModelError(f"{name}: torch.export refuses the module{place}: {first.strip()}")
 
 
-def _drop_assertions(graph: fx.Graph) -> None:
-    """Removes checks, which compute nothing."""
+def _tidy(graph: fx.Graph) -> None:
+    """Removes checks, which compute nothing, and lets views copy: strides differ between numbers of rows."""
     for node in reversed(graph.nodes):
+        if node.target in (aten.view.default, aten._unsafe_view.default):
+            node.target = aten.reshape.default
         if node.op == "call_function" and not node.users and "assert" in str(node.target):
             graph.erase_node(node)
     graph.eliminate_dead_code()

@@ -44,6 +44,17 @@ def concatenation(build: Build, call: Call) -> Result:
     )
 
 
+@rule(aten.stack.default)
+def stacked(build: Build, call: Call) -> Result:
+    """Tensors along a new axis: a concatenation of tensors with an axis of 1 more."""
+    axis = call.named["dim"] % call.result.rank
+    values = [added_axis(build, value, axis) for value in call.named["tensors"]]
+    result = concatenation(build, replace(call, named={"tensors": values, "dim": axis}))
+    if result is not None:
+        return result
+    return joined(build, [plain(build, value) for value in values], axis)
+
+
 @rule(*VIEWS)
 def view(build: Build, call: Call) -> Result:
     """A view; of a mix, one that keeps the columns of each part together."""
@@ -120,8 +131,11 @@ def _each(part: Part, change: object) -> Part:
 @rule(aten.unsqueeze.default)
 def unsqueeze(build: Build, call: Call) -> Result:
     """A new axis of 1."""
-    value = call.args[0]
-    axis = call.args[1] % (value.rank + 1)
+    return added_axis(build, call.args[0], call.args[1] % call.result.rank)
+
+
+def added_axis(build: Build, value: Value, axis: int) -> Value:
+    """A value with a new axis of 1."""
 
     def change(x: Plain) -> Plain:
         rows = x.rows and replace(x.rows, axis=x.rows.axis + (x.rows.axis >= axis))
@@ -132,7 +146,8 @@ def unsqueeze(build: Build, call: Call) -> Result:
     if isinstance(value, Plain):
         return change(value)
     parts = tuple(_each(part, change) for part in value.parts)
-    return Mix(value.axis + (value.axis >= axis), parts, call.result.sizes, call.result.rows)
+    rows = value.rows and replace(value.rows, axis=value.rows.axis + (value.rows.axis >= axis))
+    return Mix(value.axis + (value.axis >= axis), parts, (*value.sizes[:axis], 1, *value.sizes[axis:]), rows)
 
 
 @rule(aten.squeeze.dims)
