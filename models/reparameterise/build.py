@@ -83,7 +83,10 @@ class Build:
         """
         at = join_stages(plain.stage for plain in plains((args, kwargs))) if stage is None else stage
         node, result = self._call(at, operator, args, kwargs)
-        return Plain(at, node, result, _sizes(result, rows) if sizes is None else tuple(sizes), rows)
+        found = Plain(at, node, result, _sizes(result, rows) if sizes is None else tuple(sizes), rows)
+        if at.repeats and rows is not None and result.shape[rows.axis] == rows.each:
+            return self._grown(found, at)  # a user's row met a number that all candidates share, such as their mean
+        return found
 
     def emit_several(
         self, operator: Any, args: Any, kwargs: Mapping[str, Any], *, shapes: Sequence[Shape], stage: Stage
@@ -162,6 +165,10 @@ class Build:
         """A tensor with a row for each item or candidate in place of one row for all; others are returned as given."""
         if not plain.single or not stage.repeats:
             return plain
+        return self._grown(plain, stage)
+
+    def _grown(self, plain: Plain, stage: Stage) -> Plain:
+        """A tensor with its one row repeated."""
         rows, number = plain.rows, self._number(stage)
         assert rows is not None
         before, after = list(plain.val.shape[: rows.axis]), list(plain.val.shape[rows.axis + 1 :])
@@ -170,7 +177,7 @@ class Build:
                 aten.expand.default, plain, [*before, number, *after], rows=rows, sizes=plain.sizes, stage=stage
             )
         split = [*before, rows.outer, 1, rows.inner, *after]
-        apart = self.emit(aten.reshape.default, plain, split, rows=Rows(rows.axis + 1))
+        apart = self.emit(aten.reshape.default, plain, split, rows=None)
         wide = [*before, rows.outer, number, rows.inner, *after]
         many = self.emit(aten.expand.default, apart, wide, rows=Rows(rows.axis + 1), stage=stage)
         return self.emit(aten.reshape.default, many, [*before, -1, *after], rows=rows, sizes=plain.sizes, stage=stage)

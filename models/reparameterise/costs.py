@@ -32,8 +32,8 @@ class Costs:
     call: float = 60_000.0
 
     def __post_init__(self) -> None:
-        if self.candidates < 1:
-            raise ValueError(f"candidates: {self.candidates} is not a number of candidates; give 1 or more")
+        if self.candidates < 2:
+            raise ValueError(f"candidates: with {self.candidates} there is nothing to compute once; give 2 or more")
 
 
 def multiplications(operator: Any, operands: list[torch.Tensor], result: torch.Tensor, equation: str = "") -> int:

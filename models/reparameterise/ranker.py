@@ -143,13 +143,14 @@ def finished(build: Build, outputs: list[Plain]) -> tuple[dict[Stage, fx.GraphMo
 def _prune(graph: fx.Graph) -> None:
     """Removes what nothing reads, inputs too, and puts the inputs first."""
     graph.eliminate_dead_code()
+    inputs = [node for node in graph.nodes if node.op == "placeholder"]
+    for node in inputs:
+        if not node.users:
+            graph.erase_node(node)
     first = next(iter(graph.nodes))
-    for node in list(graph.nodes):
-        if node.op == "placeholder":
-            if not node.users:
-                graph.erase_node(node)
-            elif node is not first:
-                first.prepend(node)
+    for node in inputs:
+        if node.users and node is not first:
+            first.prepend(node)
     graph.lint()
 
 

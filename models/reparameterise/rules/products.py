@@ -151,6 +151,7 @@ def _multiplications(build: Build, group: _Group, outputs: int) -> int:
 
 
 def _sum_of_products(build: Build, groups: list[_Group], bias: Plain | None) -> Plain:
+    """Adds up the groups' products. One product adds to the last in one call, but for what the items' table holds."""
     total: Plain | None = None
     for group in groups:
         value = joined(build, list(group.values), next(iter(group.values)).rank - 1)
@@ -161,7 +162,9 @@ def _sum_of_products(build: Build, groups: list[_Group], bias: Plain | None) -> 
         elif total is None:
             total = _linear(build, value, weight, bias)
             bias = None
-        elif value.rank == 2 and total.val.shape[0] in (1, value.val.shape[0]) and total.rank == 2:
+        elif (
+            value.rank == total.rank == 2 and value.rows and not (value.stage == Stage.ITEM and build.costs.items_once)
+        ):
             rows = value.rows or total.rows
             total = build.emit(aten.addmm.default, total, value, _turned(build, weight), rows=rows)
         else:
