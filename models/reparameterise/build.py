@@ -44,6 +44,8 @@ class Build:
         """Nodes of the pairs' graph that stand for results of the other two."""
         self.materialised: dict[Mix, Plain] = {}
         self.joined: dict[tuple[int, tuple[Plain, ...]], Plain] = {}
+        self.factors: dict[Plain, tuple[Plain, Plain]] = {}
+        """The two factors of tensors that are products entry by entry: a sum over them is one matrix product."""
         self.notes: list[str] = []
         """What rules did with the operator at hand."""
         self._attributes: dict[tuple[Stage, int], fx.Node] = {}

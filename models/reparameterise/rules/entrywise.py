@@ -40,7 +40,10 @@ def entrywise(build: Build, call: Call) -> Result:
         found = None
     if found is not None:
         return found
-    return as_it_is(build, call, keep_spread=isinstance(call.shape, Shape))
+    result = as_it_is(build, call, keep_spread=isinstance(call.shape, Shape))
+    if call.operator == aten.mul.Tensor and len(values) == 2 and isinstance(result, Plain):
+        build.factors[result] = (plain(build, values[0]), plain(build, values[1]))
+    return result
 
 
 def _sum(build: Build, call: Call, one: Value, other: Value) -> Result:

@@ -114,16 +114,14 @@ class _Group:
 def _split(build: Build, mix: Mix, weight: Plain, bias: Plain | None) -> Plain | None:
     """The sum of the products of all parts; None if it would not pay."""
     groups = _groups(build, mix, weight.val)
-    entries = math.prod(_rows_and_sizes(build, mix)[:-1])
-    outputs = weight.sizes[0]
+    entries, outputs = math.prod(_rows_and_sizes(build, mix)[:-1]), weight.sizes[0]
     later = [group for group in groups if group.stage != Stage.CONSTANT]
     own = sum(_multiplications(build, group, outputs) for group in later)
-    repeated = [group for group in later if group.stage.repeats]
-    added = (len(repeated) - 1 + any(g.stage == Stage.REQUEST for g in later) * (mix.rank > 2)) * entries * outputs
-    added += sum(entries * outputs for group in repeated if group.scale is not None)
-    extra = added * build.costs.addition + (len(later) - 1) * build.costs.call
-    before = entries * mix.width * outputs
-    if own + extra >= before:
+    kept = sum(group.stage == Stage.ITEM and build.costs.items_once for group in groups)
+    scales = len({group.scale for group in groups if group.scale is not None})
+    passes = (len(later) - 1 if mix.rank > 2 else kept) + 2 * scales
+    extra = passes * entries * outputs * build.costs.addition + (len(later) + scales - 1) * build.costs.call
+    if own + extra >= entries * mix.width * outputs:
         build.notes.append("left whole: a split would not pay")
         return None
     build.notes.append(f"split into {len(groups)} products")
@@ -131,16 +129,23 @@ def _split(build: Build, mix: Mix, weight: Plain, bias: Plain | None) -> Plain |
 
 
 def _groups(build: Build, mix: Mix, weight: torch.Tensor) -> list[_Group]:
-    """The parts by stage, scale and shape. Without a table of items, items' columns join those of pairs."""
+    """The parts by scale, stage and shape. Without a table of items, items' columns join those of pairs."""
     has_pairs = any(part.value.stage == Stage.PAIR for part in mix.parts)
-    found: dict[tuple[Stage, Plain | None, tuple[int, ...]], _Group] = {}
+    found: dict[tuple[Plain | None, Stage, tuple[int, ...]], _Group] = {}
     for part in mix.parts:
+        own = weight
+        if part.value.stage == Stage.CONSTANT and part.scale is not None and part.value.val[..., 0].numel() == 1:
+            # a constant row times one number a row is that number times a constant column of weights
+            piece = weight[:, part.start : part.start + part.width]
+            own = piece @ part.value.val.reshape(-1, 1).to(piece.dtype)
+            part = Part(0, 1, part.scale, part.factor)
         stage = part.value.stage
-        if stage == Stage.ITEM and has_pairs and not build.costs.items_once and part.scale is None:
+        if stage == Stage.ITEM and has_pairs and not build.costs.items_once:
             stage = Stage.PAIR
-        key = (stage, part.scale, tuple(part.value.val.shape[:-1]))
-        found.setdefault(key, _Group(stage, part.scale)).add(part, weight)
-    return sorted(found.values(), key=lambda group: (group.stage, group.scale is not None))
+        key = (part.scale, stage, tuple(part.value.val.shape[:-1]))
+        found.setdefault(key, _Group(stage, part.scale)).add(part, own)
+    order = {scale: place for place, scale in enumerate(dict.fromkeys([None, *(scale for scale, _, _ in found)]))}
+    return sorted(found.values(), key=lambda group: (order[group.scale], group.stage))
 
 
 def _multiplications(build: Build, group: _Group, outputs: int) -> int:
@@ -151,26 +156,30 @@ def _multiplications(build: Build, group: _Group, outputs: int) -> int:
 
 
 def _sum_of_products(build: Build, groups: list[_Group], bias: Plain | None) -> Plain:
-    """Adds up the groups' products. One product adds to the last in one call, but for what the items' table holds."""
-    total: Plain | None = None
-    for group in groups:
-        value = joined(build, list(group.values), next(iter(group.values)).rank - 1)
-        weight = build.constant(torch.cat(list(group.values.values()), dim=1).contiguous())
-        if group.scale is not None:
-            product = pointwise(build, aten.mul.Tensor, _linear(build, value, weight, None), group.scale)
-            total = product if total is None else pointwise(build, aten.add.Tensor, total, product)
-        elif total is None:
-            total = _linear(build, value, weight, bias)
-            bias = None
-        elif (
-            value.rank == total.rank == 2 and value.rows and not (value.stage == Stage.ITEM and build.costs.items_once)
-        ):
-            rows = value.rows or total.rows
-            total = build.emit(aten.addmm.default, total, value, _turned(build, weight), rows=rows)
-        else:
-            total = pointwise(build, aten.add.Tensor, total, _linear(build, value, weight, None))
+    """The products of all groups, those of one scale added up before they are scaled."""
+    total = None if any(group.scale is None for group in groups) else bias
+    for scale in dict.fromkeys(group.scale for group in groups):
+        of_scale: Plain | None = None
+        for group in groups:
+            if group.scale is scale:
+                of_scale = _plus_product(build, of_scale, group, bias if scale is None else None)
+        assert of_scale is not None
+        if scale is not None:
+            of_scale = pointwise(build, aten.mul.Tensor, of_scale, scale)
+        total = of_scale if total is None else pointwise(build, aten.add.Tensor, total, of_scale)
     assert total is not None
-    return total if bias is None else pointwise(build, aten.add.Tensor, total, bias)
+    return total
+
+
+def _plus_product(build: Build, total: Plain | None, group: _Group, bias: Plain | None) -> Plain:
+    """A total plus a group's product: in one call, unless the product is kept in the table of items."""
+    value = joined(build, list(group.values), next(iter(group.values)).rank - 1)
+    weight = build.constant(torch.cat(list(group.values.values()), dim=1).contiguous())
+    if total is None:
+        return _linear(build, value, weight, bias)
+    if value.rank == total.rank == 2 and value.rows and not (value.stage == Stage.ITEM and build.costs.items_once):
+        return build.emit(aten.addmm.default, total, value, _turned(build, weight), rows=value.rows)
+    return pointwise(build, aten.add.Tensor, total, _linear(build, value, weight, None))
 
 
 def _turned(build: Build, weight: Plain) -> Plain:

@@ -39,7 +39,8 @@ class Drawn:
     def pick(self, rank: int | None = None, like: fx.Node | None = None) -> fx.Node | None:
         fit = [
             node for node in self.pool
-            if (rank is None or len(self.shapes[node]) == rank - 1) and (like is None or self.shapes[node] == self.shapes[like])
+            if (rank is None or len(self.shapes[node]) == rank - 1)
+            and (like is None or self.shapes[node] == self.shapes[like])
         ]  # fmt: skip
         return self.draw(st.sampled_from(fit)) if fit else None
 
@@ -212,6 +213,20 @@ def pool(d: Drawn) -> fx.Node | None:
     x = d.pick(rank=3)
     operator = d.draw(st.sampled_from([aten.sum.dim_IntList, aten.mean.dim]))
     return d.add(d.call(operator, x, [1]), d.shapes[x][1:])
+
+
+@step
+def attention_by_hand(d: Drawn) -> fx.Node | None:
+    """A pooled history: ``(weights * events).sum(1)``."""
+    events = d.pick(rank=3)
+    length, width = d.shapes[events]
+    fit = [node for node in d.pool if d.shapes[node] == (length,)]
+    if not fit:
+        return None
+    weights = d.call(aten.unsqueeze.default, d.draw(st.sampled_from(fit)), 2)
+    product = d.call(aten.mul.Tensor, weights, events)
+    keep = bool(d.number(0, 1))
+    return d.add(d.call(aten.sum.dim_IntList, product, [1], keep), (1, width) if keep else (width,))
 
 
 @step

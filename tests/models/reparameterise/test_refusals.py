@@ -65,13 +65,13 @@ def test_what_cannot_be_rewritten_is_refused_by_name(middle: Callable[..., torch
 @pytest.mark.parametrize("part", [nn.Dropout(0.5), nn.BatchNorm1d(3)])
 def test_a_part_in_training_mode_is_refused_by_name(part: nn.Module) -> None:
     module = Small(part, part)
-    with pytest.raises(RefusedModelError, match=f"training mode.*{type(part).__name__}"):
+    with pytest.raises(RefusedModelError, match=rf"training mode.*{type(part).__name__}"):
         reparameterise(module, EXAMPLE, SOURCES)
     reparameterise(module.eval(), EXAMPLE, SOURCES)
 
 
 def test_every_input_has_a_source_and_the_candidates_have_one() -> None:
-    with pytest.raises(RefusedModelError, match="^item: say of each"):
+    with pytest.raises(RefusedModelError, match=r"^item: say of each"):
         reparameterise(Small(torch.tanh).eval(), EXAMPLE, {"user": Source.USER})
     with pytest.raises(RefusedModelError, match="all candidates would be equal"):
         reparameterise(Small(torch.tanh).eval(), EXAMPLE, dict.fromkeys(EXAMPLE, Source.USER))
