@@ -21,6 +21,7 @@ class Widths:
 
     Attributes:
         profile: numbers of the user.
+        user_fields: fields that DeepFM makes of the user's numbers.
         fields: ids of the item.
         cross: numbers of the pair.
         history: events of the user.
@@ -30,6 +31,7 @@ class Widths:
     """
 
     profile: int = 24
+    user_fields: int = 4
     fields: int = 2
     cross: int = 6
     history: int = 10
@@ -101,14 +103,15 @@ class DeepFM(nn.Module):
     def __init__(self, w: Widths) -> None:
         super().__init__()
         self.table = table(w)
-        self.of_profile = nn.Linear(w.profile, 4 * w.embedding)
+        self.of_profile = nn.Linear(w.profile, w.user_fields * w.embedding)
+        self.user_fields = w.user_fields
         self.first_order = nn.Linear(w.profile + w.cross, 1)
-        self.deep = network((4 + 1 + w.fields) * w.embedding + w.cross, w.hidden)
+        self.deep = network((w.user_fields + 1 + w.fields) * w.embedding + w.cross, w.hidden)
 
     def forward(
         self, profile: torch.Tensor, history: torch.Tensor, target: torch.Tensor, cross: torch.Tensor
     ) -> torch.Tensor:
-        of_user = self.of_profile(profile).view(profile.shape[0], 4, -1)
+        of_user = self.of_profile(profile).view(profile.shape[0], self.user_fields, -1)
         fields = torch.cat([of_user, self.table(history).mean(1, keepdim=True), self.table(target)], dim=1)
         pairs = fields.sum(1).pow(2) - fields.pow(2).sum(1)
         linear = self.first_order(torch.cat([profile, cross], dim=-1))
@@ -172,8 +175,60 @@ class Transformer(nn.Module):
         return self.head(torch.cat([profile, seen[:, 0], fields.flatten(1), cross], dim=-1)).squeeze(-1)
 
 
+class Fusion(nn.Module):
+    """Shaped as the paper's: networks of the user alone, target attention, then experts that read everything."""
+
+    def __init__(self, w: Widths, experts: int = 4) -> None:
+        super().__init__()
+        self.table = table(w)
+        layer = nn.TransformerEncoderLayer(w.embedding, 2, 2 * w.embedding, dropout=0.1, batch_first=True)
+        self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.of_profile = network(w.profile, [w.profile], None)
+        self.attention = nn.MultiheadAttention(w.embedding, 2, batch_first=True)
+        inputs = w.profile + (w.fields + 2) * w.embedding + w.cross
+        self.experts = nn.ModuleList(network(inputs, w.hidden[:1], None) for _ in range(experts))
+        self.gate = nn.Linear(inputs, experts)
+        self.tower = network(w.hidden[0], w.hidden[1:])
+
+    def forward(
+        self, profile: torch.Tensor, history: torch.Tensor, target: torch.Tensor, cross: torch.Tensor
+    ) -> torch.Tensor:
+        events, fields = self.encoder(self.table(history)), self.table(target)
+        seen, _ = self.attention(fields[:, :1], events, events, need_weights=False)
+        parts = [self.of_profile(profile), events.mean(1), seen[:, 0], fields.flatten(1), cross]
+        x = torch.cat(parts, dim=-1)
+        outputs = torch.stack([expert(x) for expert in self.experts], dim=1)
+        return self.tower((self.gate(x).softmax(-1)[..., None] * outputs).sum(1)).squeeze(-1)
+
+
+class FirstLayer(nn.Module):
+    """A first layer alone. With fragments, user's, item's and pair's columns alternate.
+
+    Args:
+        w: widths.
+        fragments: runs that each of the three is cut into.
+    """
+
+    def __init__(self, w: Widths, fragments: int = 1) -> None:
+        super().__init__()
+        self.table = table(w)
+        self.fragments = fragments
+        self.layer = nn.Linear(w.profile + w.fields * w.embedding + w.cross, w.hidden[0])
+
+    def pieces(self, profile: torch.Tensor, target: torch.Tensor, cross: torch.Tensor) -> list[torch.Tensor]:
+        """The columns as the layer reads them."""
+        sides = [x.tensor_split(self.fragments, dim=1) for x in (profile, self.table(target).flatten(1), cross)]
+        return [piece for together in zip(*sides, strict=True) for piece in together]
+
+    def forward(
+        self, profile: torch.Tensor, history: torch.Tensor, target: torch.Tensor, cross: torch.Tensor
+    ) -> torch.Tensor:
+        return self.layer(torch.cat(self.pieces(profile, target, cross), dim=-1))
+
+
 RANKERS: Mapping[str, Callable[[Widths], nn.Module]] = {
     "DIN": DIN, "DCN-v2": DCNv2, "DeepFM": DeepFM, "MMoE": MMoE, "PLE": PLE, "transformer": Transformer,
+    "fusion": Fusion,
 }  # fmt: skip
 
 

@@ -22,12 +22,15 @@ class Costs:
         candidates: candidates of a request.
         items_once: whether what depends on the item alone is kept in a table for the whole catalogue, so that it costs
             nothing when a request is scored.
+        split: whether products are split. If not, only what depends on the request alone is computed once, and repeated
+            where it meets the candidates: the user-side one-shot that MaRI is compared with.
         addition: multiplications in the time in which one number of an added tensor is read and written.
         call: multiplications in the time of one more call of an operator.
     """
 
     candidates: int = 1_000
     items_once: bool = False
+    split: bool = True
     addition: float = 8.0
     call: float = 60_000.0
 
@@ -73,4 +76,11 @@ PRODUCTS = {
 }
 """Matrix products, with the operand whose last axis is summed over."""
 NORMS = {aten.layer_norm.default, aten.batch_norm.default}
-ENTRYWISE = {aten.mul.Tensor, aten.mul.Scalar, aten.div.Tensor, aten.div.Scalar, aten.pow.Tensor_Scalar}
+ENTRYWISE = {
+    aten.mul.Tensor,
+    aten.mul_.Tensor,
+    aten.mul.Scalar,
+    aten.div.Tensor,
+    aten.div.Scalar,
+    aten.pow.Tensor_Scalar,
+}

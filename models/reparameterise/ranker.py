@@ -12,6 +12,7 @@ from torch.utils._pytree import TreeSpec, tree_unflatten
 from models.reparameterise.build import Build
 from models.reparameterise.card import Card
 from models.reparameterise.colours import Stage
+from models.reparameterise.memory import reuse
 from models.reparameterise.values import Plain
 
 Tensors = Mapping[str, torch.Tensor]
@@ -128,6 +129,8 @@ def finished(build: Build, outputs: list[Plain]) -> tuple[dict[Stage, fx.GraphMo
     for stage, nodes in results.items():
         build.graphs[stage].output(tuple(nodes.values()))
         _prune(build.graphs[stage])
+    for graph in build.graphs.values():
+        reuse(graph)
     modules = {stage: _module(build, graph) for stage, graph in build.graphs.items()}
     for stage, nodes in results.items():
         modules[stage].meta["results"] = list(nodes)
@@ -154,9 +157,15 @@ def _prune(graph: fx.Graph) -> None:
     graph.lint()
 
 
+def _owned(tensor: torch.Tensor) -> torch.Tensor:
+    """A constant without the rest of the weights that it was cut from; whole weights are shared with the ranker."""
+    whole = tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
+    return tensor if whole else tensor.clone()
+
+
 def _module(build: Build, graph: fx.Graph) -> fx.GraphModule:
     root = nn.Module()
     for node in graph.nodes:
         if node.op == "get_attr":
-            root.register_buffer(node.target, build.constants[node.target])
+            root.register_buffer(node.target, _owned(build.constants[node.target]))
     return fx.GraphModule(root, graph)

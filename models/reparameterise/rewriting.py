@@ -23,6 +23,12 @@ from models.reparameterise.values import Mix, Plain
 from schemas.errors import RefusedModelError
 
 assert rules  # its import fills the table
+aten = torch.ops.aten
+ARRANGES = {
+    aten.reshape.default, aten.permute.default, aten.unsqueeze.default, aten.squeeze.dims, aten.expand.default,
+    aten.repeat.default, aten.slice.Tensor, aten.select.int, aten.split_with_sizes.default,
+}  # fmt: skip
+"""Operators whose rules only say where the rows are, also where no product is split."""
 NOT_WORTH = "left whole: a split would not pay"
 
 
@@ -88,9 +94,9 @@ def _called(build: Build, node: fx.Node, graph: Coloured, values: dict[fx.Node, 
     if node in graph.refused:
         return repeated_first(build, call)
     result: Result = None
-    if operator in RULES:
+    if operator in RULES and (build.costs.split or operator in ARRANGES):
         result = RULES[operator](build, call)
-    elif pointwise(operator):
+    elif pointwise(operator) and build.costs.split:
         result = entrywise(build, call)
     return as_it_is(build, call) if result is None else result
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -59,3 +60,26 @@ def test_a_table_of_items_made_once_gives_the_same_scores(name: str) -> None:
         ours = once.with_table(user, {"cross": asked["cross"]}, table, rows)
         theirs = module(**tiled(user, {"target": catalogue["target"][rows], "cross": asked["cross"]}))
     assert float((ours - theirs).abs().max()) <= 1e-12 * float(theirs.abs().max())
+
+
+@pytest.mark.parametrize("name", ["DIN", "PLE", "transformer"])
+def test_a_saved_program_scores_any_number_of_candidates(name: str, tmp_path: Path) -> None:
+    _, once = both(name, ALWAYS, torch.float64)
+    user, asked = request(WIDTHS, 5, dtype=torch.float64)
+    rows = torch.export.Dim("rows")
+    shapes = {"user": dict.fromkeys(user), "candidates": {column: {0: rows} for column in asked}}
+    torch.export.save(torch.export.export(once, (user, asked), dynamic_shapes=shapes), tmp_path / "ranker.pt2")
+    loaded = torch.export.load(tmp_path / "ranker.pt2").module()
+    for candidates in (2, 33):
+        user, asked = request(WIDTHS, candidates, seed=4, dtype=torch.float64)
+        assert torch.equal(loaded(user, asked), once(user, asked))
+
+
+@pytest.mark.parametrize("name", RANKERS)
+def test_user_networks_once_repeats_the_user_where_it_meets_the_candidates(name: str) -> None:
+    theirs, ours = scores(name, Costs(split=False), torch.float64)
+    assert float((ours - theirs).abs().max()) <= 1e-12 * float(theirs.abs().max())
+    once, split = both(name, Costs(split=False), torch.float64)[1].card, both(name, ALWAYS, torch.float64)[1].card
+    assert not any(node.rewritten for node in once.nodes)
+    assert split.after < once.after <= once.before
+    assert once.after == once.user_once
