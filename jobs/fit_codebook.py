@@ -160,7 +160,9 @@ def _with_old_names(run: Run, codebook: Codebook, sample: DataFrame, folder: Pat
     newest = None if current is None else current.agg(F.max("codebook_version")).collect()[0][0]
     if current is None or newest is None:
         return codebook
-    levels = len(run.artifact("codebook", newest).card["sizes"])
+    # Not from the old codebook, which may be damaged and removed. The first content of a semantic ID has no suffix.
+    of_newest = current.where(F.col("codebook_version") == newest)
+    levels = of_newest.agg(F.min(F.size(all_codes()))).collect()[0][0]
     old = current_codes(sample, current, newest, levels)
     embeddings = gather_matrix(sample, "embedding", sample_order(), folder / "again.f32")
     new = np.concatenate([codebook.assign(embeddings[rows]) for rows in blocks(len(embeddings))])

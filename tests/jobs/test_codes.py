@@ -121,8 +121,13 @@ def test_hostile_embeddings_and_settings(night: Night) -> None:
         night.run("codebook.method=toys")
 
 
-def test_a_truncated_codebook_is_named(night: Night) -> None:
+def test_a_truncated_codebook_is_named_and_made_again_once_it_is_removed(night: Night) -> None:
+    first, before = night.codebook, night.sids()["sid"]
     file = night.lake.artifacts.fetch(night.codebook) / "codebook.safetensors"
     file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(QarmError, match=r"codebook\.safetensors is damaged"):
+    with pytest.raises(QarmError, match=r"codebook\.safetensors is damaged .* or remove the folder"):
         night.run(fit=False)
+    night.lake.files.delete(first.url)
+    night.run()
+    assert night.codebook.version != first.version
+    assert (night.sids()["sid"] == before).all()
