@@ -50,8 +50,8 @@ class Cluster:
 
     def executors(self) -> list[psutil.Process]:
         """Processes of the executors."""
-        below = [process for worker in self.workers if worker.is_running() for process in worker.children(True)]
-        return [process for process in below if EXECUTOR in process.cmdline()]
+        alive = (worker for worker in self.workers if worker.is_running())
+        return [process for worker in alive for process in worker.children() if EXECUTOR in process.cmdline()]
 
 
 @contextmanager

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests import generate
 from tests.faults import tally
-from tests.faults.nightly import Nightly
+from tests.faults.nightly import Nightly, kill_left
 
 LOCK = ["nightly.heartbeat_seconds=1", "nightly.expires_seconds=4"]
 CHECKPOINTS = ["align.checkpoint_steps=1", "ranker.checkpoint_steps=1"]
@@ -44,6 +45,12 @@ def undisturbed(options: list[str], tmp_path_factory: pytest.TempPathFactory) ->
     made = Nightly(tmp_path_factory.mktemp("undisturbed"), options)
     made.to_its_end()
     return made
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_running() -> Iterator[None]:
+    yield
+    kill_left()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int) -> None:

@@ -24,6 +24,10 @@ DEADLINE = 900
 """Seconds in which a nightly of the tests ends, on a busy machine."""
 
 
+AT_WORK: list[Started] = []
+"""Nightlies that were started and not yet seen to end; what a failed test leaves is killed after it."""
+
+
 @dataclass
 class Started:
     """A nightly at work."""
@@ -66,6 +70,15 @@ class Started:
     def python_workers(self) -> list[psutil.Process]:
         """Processes in which Spark runs Python for its tasks: the children of its daemons."""
         return python_workers(self.process.pid)
+
+
+def kill_left() -> None:
+    """Kills the nightlies that still run."""
+    while AT_WORK:
+        night = AT_WORK.pop()
+        if night.process.poll() is None:
+            night.signal(signal.SIGKILL)
+            night.process.wait()
 
 
 def python_workers(pid: int) -> list[psutil.Process]:
@@ -127,7 +140,8 @@ class Nightly:
                 command, stdout=stream, stderr=stream, start_new_session=True, cwd=self.folder, env=environment
             )
         DONE["starts"] += 1
-        return Started(process, log)
+        AT_WORK.append(Started(process, log))
+        return AT_WORK[-1]
 
     def killed_when(self, pattern: str | Callable[[], object], *, after: float = 0) -> bool:
         """Starts a nightly, and kills it as its log shows a pattern or something holds.

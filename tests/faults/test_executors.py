@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -15,9 +16,10 @@ from tests.standalone import Cluster
 
 
 def kill(process: psutil.Process) -> None:
-    """Kills a JVM, and what runs below it."""
+    """Kills a JVM, and what runs below it, some of which ends by itself as it notices."""
     for each in (process, *process.children(recursive=True)):
-        each.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
 
 
 @pytest.mark.faults
