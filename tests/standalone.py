@@ -51,7 +51,7 @@ class Cluster:
     def executors(self) -> list[psutil.Process]:
         """Processes of the executors."""
         alive = (worker for worker in self.workers if worker.is_running())
-        return [process for worker in alive for process in worker.children() if EXECUTOR in process.cmdline()]
+        return [process for worker in alive for process in worker.children() if EXECUTOR in _command(process)]
 
 
 @contextmanager
@@ -93,6 +93,13 @@ def running_cluster(folder: Path) -> Iterator[Cluster]:
             process.terminate()
         for process in processes:
             process.wait(timeout=30)
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # it ended since, or is a zombie
+        return []
 
 
 def _alive_workers(page: int) -> list[dict[str, object]]:
