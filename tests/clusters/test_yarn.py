@@ -61,4 +61,5 @@ def test_cluster_mode(hadoop: HadoopCluster, small_night: Small, inputs: tuple[s
         environment={"HADOOP_CONF_DIR": str(hadoop.configuration)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
+    assert any("[13/13] report" in text for text in hadoop.printed()), "the driver ran in a container"
     assert_whole(hadoop, "cluster", tmp_path)
