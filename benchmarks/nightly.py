@@ -121,8 +121,12 @@ class Simulation:
         next(written.glob("part-*.parquet")).replace(file)
 
 
-def run_night(warehouse: Path, inputs: Simulation | CompleteJourney, settings: list[str], *more: str) -> None:
+def run_night(
+    spark: SparkSession, warehouse: Path, inputs: Simulation | CompleteJourney, settings: list[str], *more: str
+) -> None:
     """Runs a nightly in this process; it has to end well.
+
+    What a night left in Spark's cache is dropped at its end, as the end of a night's own process does.
 
     Raises:
         RuntimeError: it did not.
@@ -133,6 +137,7 @@ def run_night(warehouse: Path, inputs: Simulation | CompleteJourney, settings: l
         code = run_command(nightly.COMMAND, arguments)
     if code not in (0, 3):
         raise RuntimeError(f"the nightly ended with exit code {code}")
+    spark.catalog.clearCache()
 
 
 def seconds_by_job(spark: SparkSession, warehouse: Path) -> pd.DataFrame:
@@ -173,6 +178,7 @@ def main() -> None:
     given = options.set if is_real else [*SETTINGS, *options.set]
     settings = load_settings([DEMO] if is_real else (), given)
     settings.spark.conf["spark.driver.memory"] = settings.spark.driver_memory
+    settings.spark.conf["spark.sql.ui.retainedExecutions"] = "50"  # of eight nights; they fill the driver's memory
     spark = start_session("benchmark nightly", settings.spark)
     shape = LogShape(events=options.events, users=options.users, items=options.items, days=DAYS)
     memory = PeakMemory()
@@ -188,14 +194,15 @@ def main() -> None:
             inputs.deliver(night)
             started = time.monotonic()
             with memory:
-                run_night(warehouse, inputs, given, *config)
+                run_night(spark, warehouse, inputs, given, *config)
             print(f"night {night + 1}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
         table = seconds_by_job(spark, warehouse)
+        print(table.round(1).to_string(), file=sys.stderr)  # should the full refresh fail
         notes = [f"Peak memory of all processes: {memory.gigabytes:.1f} GiB."]
         if not options.without_refresh:
             shutil.copytree(warehouse, refreshed)
             with memory:
-                run_night(refreshed, inputs, given, "--full-refresh", *config)
+                run_night(spark, refreshed, inputs, given, "--full-refresh", *config)
             aucs = [test_auc(spark, place) for place in (warehouse, refreshed)]
             differ = differing_rows(spark, warehouse, refreshed)
             table["full refresh"] = seconds_by_job(spark, refreshed).iloc[:, -1]
