@@ -13,7 +13,7 @@ STAMP := $(VENV)/.qarm-installed
 WAREHOUSE ?= warehouse
 # make demo HOUSEHOLDS=0 takes all 2,469 households
 HOUSEHOLDS ?=
-BENCHMARKS := threads ingest nightly encoder_layers mine_pairs codes align_encoder search feed ranker_tables ranker_speed score mari ranker
+BENCHMARKS := threads ingest nightly clustering encoder_layers mine_pairs codes align_encoder search feed ranker_tables ranker_speed score mari ranker
 # Two processes, a file of tests to one of them: much of a test with Spark is one thread of the driver's.
 TWO_PROCESSES := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 DEMO_SET := $(if $(HOUSEHOLDS),--set demo.households=$(HOUSEHOLDS))
