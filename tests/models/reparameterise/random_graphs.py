@@ -154,6 +154,30 @@ def concatenate(d: Drawn) -> fx.Node | None:
     return d.add(d.call(aten.cat.default, parts, 1), (sum(d.shapes[part][0] for part in parts),))
 
 
+def side_by_side(d: Drawn) -> tuple[fx.Node, int]:
+    """A concatenation of one of the user's, one of the item's and one value of any kind."""
+    parts = [node for node in d.pool if node.name in {"user", "item"}] + [d.pick(rank=2)]
+    return d.call(aten.cat.default, parts, 1), sum(d.shapes[part][0] for part in parts)
+
+
+@step
+def norm_and_product(d: Drawn) -> fx.Node | None:
+    x, width = side_by_side(d)
+    x = d.call(aten.layer_norm.default, x, [width], d.weight(width), d.weight(width), 1e-2, False)
+    return d.add(d.call(aten.linear.default, x, d.weight(3, width), d.weight(3)), (3,))
+
+
+@step
+def crosses_and_product(d: Drawn) -> fx.Node | None:
+    """Two layers of DCN's first form, read by a product."""
+    first, width = side_by_side(d)
+    x = first
+    for _ in range(2):
+        scalar = d.call(aten.linear.default, x, d.weight(1, width), None)
+        x = d.call(aten.add.Tensor, d.call(aten.mul.Tensor, first, scalar), x)
+    return d.add(d.call(aten.linear.default, x, d.weight(3, width), d.weight(3)), (3,))
+
+
 @step
 def concatenate_events(d: Drawn) -> fx.Node | None:
     x = d.pick(rank=3)
@@ -238,6 +262,14 @@ def factorisation_machine(d: Drawn) -> fx.Node | None:
 
 
 @step
+def sum_of_fields(d: Drawn) -> fx.Node | None:
+    """Fields of the user, the item and the pair, added up."""
+    fields = [node for node in d.pool if node.name in {"user", "item", "pair"}]
+    total = d.call(aten.sum.dim_IntList, d.call(aten.stack.default, fields, 1), [1])
+    return d.add(total, (WIDTH,))
+
+
+@step
 def flatten(d: Drawn) -> fx.Node | None:
     x = d.pick(rank=3)
     width = d.shapes[x][0] * d.shapes[x][1]
@@ -314,6 +346,8 @@ def without_a_rule(d: Drawn) -> fx.Node | None:
 
 @step
 def over_rows(d: Drawn) -> fx.Node | None:
-    """The distance from the mean over all candidates, which no part of the user may replace."""
+    """What all candidates decide together, which no single row of the user may replace."""
     x = d.pick(rank=2)
+    if d.number(0, 1):
+        return d.add(d.call(aten._softmax.default, x, 0, False), d.shapes[x])
     return d.add(d.call(aten.sub.Tensor, x, d.call(aten.mean.dim, x, [0], True)), d.shapes[x])
