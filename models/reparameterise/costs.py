@@ -15,7 +15,7 @@ aten = torch.ops.aten
 class Costs:
     """The load that a ranker is rewritten for, and what an operator costs beside its multiplications.
 
-    The two prices were measured on one x86 core, with matrix products of float32: they only decide what is worth
+    The two prices are estimates for one x86 core and matrix products of float32: they only decide what is worth
     rewriting, never what comes out.
 
     Attributes:
