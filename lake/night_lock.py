@@ -65,6 +65,15 @@ class NightLock:
         Raises:
             UserError: another nightly holds it and is alive.
         """
+        try:
+            self._acquire()
+        except BaseException:  # also one that lost a race leaves no sign of life
+            self._files.delete(self._sign_of(self._run_id))
+            raise
+        self._thread.start()
+        return self
+
+    def _acquire(self) -> None:
         self._warehouse.create(LOCKS)
         for _ in range(ATTEMPTS):
             holder = self.holder()
@@ -72,14 +81,8 @@ class NightLock:
                 self._assert_dead(holder)
             if self._take(holder):
                 self.dead = holder
-                break
-        else:
-            self._files.delete(self._sign_of(self._run_id))
-            raise UserError(
-                f"nightly: other nightlies are starting on {self._warehouse.location}; start this one later"
-            )
-        self._thread.start()
-        return self
+                return
+        raise UserError(f"nightly: other nightlies are starting on {self._warehouse.location}; start this one later")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
