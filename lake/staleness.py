@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from lake.declaration import Job
 from lake.history import rows_changed
@@ -12,6 +14,10 @@ from lake.ledger import RunRecord
 from lake.run import Lake, Run
 from schemas.errors import UserError
 from schemas.version import VERSION
+
+log = logging.getLogger("qarm")
+
+T = TypeVar("T")
 
 UP_TO_DATE = "up to date"
 
@@ -69,6 +75,20 @@ def last_alike(run: Run) -> RunRecord | str:
     if (last.settings_hash, last.code_version) != (run.settings.digest(run.job.sections), VERSION):
         return "settings or code changed"
     return last
+
+
+def unless_told(found: T | str, instead: str) -> T | None:
+    """What a later night goes on from; None if a text tells why there is nothing, which goes to the log.
+
+    Args:
+        found: what was found, or the reason; an empty one, of a job that never ran, is not logged.
+        instead: what the job does then, with its name.
+    """
+    if not isinstance(found, str):
+        return found
+    if found:
+        log.info("%s: %s", instead, found)
+    return None
 
 
 def _unless_only_maintained(lake: Lake, name: str, version: str | None, last: RunRecord) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 
 from pyspark.sql import Column, DataFrame
@@ -11,14 +10,12 @@ from pyspark.sql import functions as F
 from lake.artifacts import Artifact
 from lake.history import rows_changed
 from lake.run import Run
-from lake.staleness import last_alike
+from lake.staleness import last_alike, unless_told
 from models.ranker.baseline import RANKER
 from models.ranker.baselines import COLUMNS
 from schemas.errors import QarmError
 from schemas.tables import predictions
 from udfs.scoring import score
-
-log = logging.getLogger("qarm")
 
 
 def score_columns(models: Sequence[str], tasks: Sequence[str]) -> list[str]:
@@ -52,28 +49,24 @@ def with_scores(run: Run, examples: DataFrame, rankers: Artifact) -> DataFrame:
     standing = standing_scores(run, rankers)
     if standing is None:
         return examples.mapInArrow(make, schema)
-    known = standing.select("example_id", *(_score_of(name) for name in scores))
+    known = standing.select("example_id", *(score_of(model, task) for model in models for task in tasks))
     # Ids alone are shuffled. They are counted first, so that Spark knows how few they are and joins by a broadcast.
     ids = examples.select("example_id", "days_from").join(known, "example_id", "left_anti").persist()
-    days = [row[0] for row in ids.select("days_from").distinct().collect()]
-    run.measure("evaluate.new_examples", ids.count())
-    new = examples.where(F.col("days_from").isin(days)).join(ids.select("example_id"), "example_id", "left_semi")
+    by_block = {row[0]: row[1] for row in ids.groupBy("days_from").count().collect()}
+    run.measure("evaluate.new_examples", sum(by_block.values()))
+    new = examples.where(F.col("days_from").isin([*by_block])).join(ids.select("example_id"), "example_id", "left_semi")
     return new.mapInArrow(make, schema).unionByName(examples.select(kept).join(known, "example_id", "inner"))
 
 
-def _score_of(column: str) -> Column:
-    model, _, task = column.rpartition("_")
-    return (F.col(f"score_{task}") if model == RANKER else F.col("baseline_scores")[column]).alias(column)
+def score_of(model: str, task: str) -> Column:
+    """A model's score in a row of ``predictions``, named as in :func:`score_columns`."""
+    kept = F.col(f"score_{task}") if model == RANKER else F.col("baseline_scores")[f"{model}_{task}"]
+    return kept.alias(f"{model}_{task}")
 
 
 def standing_scores(run: Run, rankers: Artifact) -> DataFrame | None:
     """The predictions of the night before, if tonight's weights are the same; else None, and the log says why."""
-    found = _standing_scores(run, rankers)
-    if isinstance(found, DataFrame):
-        return found
-    if found:
-        log.info("evaluate: scores all examples: %s", found)
-    return None
+    return unless_told(_standing_scores(run, rankers), "evaluate: scores all examples")
 
 
 def _standing_scores(run: Run, rankers: Artifact) -> DataFrame | str:

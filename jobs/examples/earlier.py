@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -16,12 +15,10 @@ from jobs.examples.search_index import ITEM_ROWS
 from lake.artifacts import Artifact
 from lake.history import has_version
 from lake.run import Run
-from lake.staleness import last_alike
+from lake.staleness import last_alike, unless_told
 from schemas.errors import QarmError
 from schemas.examples import ranker_examples
 from schemas.tables import INTERACTIONS, ITEM_EMBEDDINGS, SEMANTIC_IDS
-
-log = logging.getLogger("qarm")
 
 
 @dataclass(frozen=True)
@@ -57,12 +54,7 @@ def earlier(run: Run, made_by: Mapping[str, str]) -> Earlier | None:
         run: the run.
         made_by: result of :func:`makers`.
     """
-    found = _earlier(run, made_by)
-    if isinstance(found, Earlier):
-        return found
-    if found:
-        log.info("build_examples: builds all examples: %s", found)
-    return None
+    return unless_told(_earlier(run, made_by), "build_examples: builds all examples")
 
 
 def _earlier(run: Run, made_by: Mapping[str, str]) -> Earlier | str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from datetime import date
 from urllib.parse import unquote
@@ -15,9 +14,8 @@ from lake.artifacts import Artifact
 from lake.growth import Growth
 from lake.history import has_version
 from lake.run import Run
+from lake.staleness import unless_told
 from models.ranker.network.saved import FORMAT
-
-log = logging.getLogger("qarm")
 
 EXAMPLES = "ranker_examples"
 
@@ -74,12 +72,7 @@ def increment(run: Run, frame: Frame, train: list[str], rows: int) -> Increment 
         train: files of tonight's train examples.
         rows: their rows.
     """
-    found = _increment(run, frame, train, rows)
-    if isinstance(found, Increment):
-        return found
-    if found:
-        log.info("train_ranker: begins anew: %s", found)
-    return None
+    return unless_told(_increment(run, frame, train, rows), "train_ranker: begins anew")
 
 
 def _increment(run: Run, frame: Frame, train: list[str], rows: int) -> Increment | str:

@@ -6,6 +6,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from jobs.evaluation.measures import auc_half_widths, auc_of, slices_of
+from jobs.evaluation.scores import as_predictions, score_of
+from lake.frames import frame_of
 from models.ranker.training.metrics import auc
 
 
@@ -50,3 +52,16 @@ def test_the_interval_of_the_auc_is_one_over_users(spark: SparkSession) -> None:
     assert 1.96 * np.std(draws) == pytest.approx(half, rel=0.5)
     one_class = rows.assign(label_click=1)
     assert auc_half_widths(spark.createDataFrame(one_class), ["click"], "m") == {}
+
+
+def test_scores_are_read_back_from_predictions(spark: SparkSession) -> None:
+    """Tasks and models may have underscores in their names."""
+    scored = frame_of(
+        spark,
+        [("e", 0.25, 0.5)],
+        "example_id STRING, qarm_add_to_cart FLOAT, recent_din_add_to_cart FLOAT",
+    )
+    kept = as_predictions(scored, ["qarm", "recent_din"], ["add_to_cart"])
+    again = kept.select(*(score_of(model, "add_to_cart") for model in ("qarm", "recent_din")))
+    assert again.collect() == [(0.25, 0.5)]
+    assert again.columns == ["qarm_add_to_cart", "recent_din_add_to_cart"]
