@@ -54,15 +54,20 @@ def test_a_dead_one_is_replaced_and_stops_if_it_was_only_silent(make_lake: Calla
     assert lock(lake, "any").holder() is None
 
 
-def test_of_two_that_start_at_once_one_gets_it(make_lake: Callable[..., Lake]) -> None:
-    """Both look when nobody holds it; Delta lets one commit."""
+def test_of_two_that_start_at_once_one_gets_it(make_lake: Callable[..., Lake], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both look when nobody holds it; Delta lets one commit. The other leaves nothing behind."""
     lake = make_lake()
-    first, second = lock(lake, "first"), lock(lake, "second")
+    patient = load_settings((), ["nightly.expires_seconds=600"]).nightly
+    first, second = lock(lake, "first"), lock(lake, "second", patient)
     lake.warehouse.create(LOCKS)
     assert first.holder() is None
     assert second.holder() is None
     assert first._take(None)
-    assert not second._take(None)
+    holder, looks = second.holder, iter([lambda: None])
+    monkeypatch.setattr(second, "holder", lambda: next(looks, holder)())  # nobody held it at the first look
+    with pytest.raises(UserError, match="run first on host"):
+        second.__enter__()
+    assert [file.name for file in lake.files.list(f"{lake.warehouse.root}/{FOLDER}")] == ["first"]
 
 
 def test_one_that_cannot_remove_its_row_is_dead_at_once(
