@@ -15,7 +15,7 @@ WAREHOUSE ?= warehouse
 HOUSEHOLDS ?=
 BENCHMARKS := threads ingest nightly clustering encoder_layers mine_pairs codes align_encoder search feed ranker_tables ranker_speed score mari ranker
 # Two processes, a file of tests to one of them: much of a test with Spark is one thread of the driver's.
-TWO_PROCESSES := --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+TWO_PROCESSES := --numprocesses 2 --dist loadscope --no-loadscope-reorder
 DEMO_SET := $(if $(HOUSEHOLDS),--set demo.households=$(HOUSEHOLDS))
 
 AIRFLOW := .venv-airflow

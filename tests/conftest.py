@@ -4,6 +4,7 @@ import functools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import gguf
 import pytest
@@ -19,6 +20,7 @@ from transformers import (
     LlavaForConditionalGeneration,
     LlavaProcessor,
 )
+from xdist.scheduler import LoadScopeScheduling
 
 from jobs.transforms import als
 from lake.declaration import Job
@@ -33,19 +35,32 @@ from tests.standalone import Cluster, running_cluster
 STARTS_SPARK = {"spark", "own_spark", "cluster"}
 """Fixtures that start a JVM; a test that needs one of them, itself or through another, is of the lane ``spark``."""
 
+NIGHT = "tests/end_to_end/"
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests with Spark, and what has to run in one process of two: a file, or all that read one night.
-
-    The longest come first, so that no process ends long after the other.
-    """
+    """Marks the tests with Spark. The longest come first, so that no process of two ends long after the other."""
     for item in items:
         if not STARTS_SPARK.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker("spark")
-        group = "a night" if "world" in item.fixturenames else item.nodeid.split("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: "end_to_end" not in item.path.parts)
+
+
+class InOneProcess(LoadScopeScheduling):
+    """Gives a process a file of tests at a time, and those that read one night, ``tests/end_to_end``, all together.
+
+    xdist's own groups (``--dist loadgroup``) do nothing with pytest 9.2: each test became a group of its own.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.split("::")[0]
+        return NIGHT if file.startswith(NIGHT) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return InOneProcess(config, log)
 
 
 @pytest.fixture(autouse=True)
