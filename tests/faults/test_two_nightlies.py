@@ -1,4 +1,4 @@
-"""Two nightlies on one warehouse, as processes of their own. Short, so `make test` runs it too."""
+"""Two nightlies on one warehouse, as processes of their own; tests/lake/test_night_lock.py has both in one process."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import signal
 import socket
 import time
 from pathlib import Path
+
+import pytest
 
 from tests.faults.nightly import DEADLINE, Nightly, Started
 from tests.faults.tally import DONE
@@ -23,6 +25,7 @@ def first_at_work(nights: list[Started]) -> Started:
     raise AssertionError(nights[0].text[-3000:])
 
 
+@pytest.mark.faults
 def test_the_second_ends_at_once_and_names_the_first(options: list[str], tmp_path: Path) -> None:
     night = Nightly(tmp_path, [*options, "--until", "ingest", "--set", "nightly.expires_seconds=600"])
     both = [night.start(), night.start()]
