@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from functools import reduce
 
 from pyspark.sql import DataFrame
@@ -17,6 +16,7 @@ from jobs.intake.interactions import fold_duplicates
 from jobs.intake.items import fold_items
 from jobs.intake.malformed import malformed_rows
 from jobs.intake.matching import UNKNOWN, ids_with_points, matched
+from jobs.intake.measures import Counts, measure_interactions, measure_rows
 from jobs.intake.summary import intake_text, unread_columns
 from lake.command import main
 from lake.declaration import Job, Option
@@ -27,12 +27,6 @@ from lake.run import Run
 from schemas.errors import UserError
 from schemas.settings import Settings
 from schemas.tables import INTERACTIONS, ITEMS, REJECTED_ROWS
-
-MOST_ACTIONS = 50
-"""Actions that are counted by name."""
-
-Counts = Mapping[str | None, int]
-"""Rows by the reason for their rejection; None for those that are accepted."""
 
 
 def rejected(rows: DataFrame, given: Input, counts: Counts, *, source: str, run_id: str) -> DataFrame:
@@ -75,8 +69,8 @@ def steps(run: Run) -> None:
     folded = fold_duplicates(interactions.where("complaint IS NULL")).select(*INTERACTIONS.names).persist()
 
     with run.step("count"):
-        _measure_rows(run, counts, item_counts)
-        _measure_interactions(run, interactions, folded, counts)
+        measure_rows(run.measure, counts, item_counts)
+        measure_interactions(run.measure, interactions, folded, counts)
         run.measure("ingest.items_folded", item_counts[None] - accepted_items.count())
     with run.step("write items"):
         run.merge(ITEMS, accepted_items, compare=["content_hash"], keep=["first_seen"])
@@ -150,35 +144,6 @@ def _refuse_unusable_log(run: Run, log: Input, interactions: DataFrame, items: D
         )
     run.measure("ingest.without_action", without_action)
     return counts
-
-
-def _measure_rows(run: Run, counts: Counts, item_counts: Counts) -> None:
-    run.measure("ingest.items", item_counts[None])
-    for source, reasons in (("interactions", counts), ("items", item_counts)):
-        run.measure("ingest.rows", sum(reasons.values()), source)
-        for reason, count in reasons.items():
-            if reason is not None:
-                run.measure(f"ingest.rejected.{reason}", count, source)
-
-
-def _measure_interactions(run: Run, interactions: DataFrame, folded: DataFrame, counts: Counts) -> None:
-    """Counts events by action, and items of the log without a row in the catalogue."""
-    # One pass over the events; what follows reads a row per item and action.
-    by_item = folded.groupBy("action", "item_id").agg(F.count("*").alias("events")).persist()
-    taken, known = by_item.agg(F.sum("events"), F.count_distinct("item_id")).collect()[0]
-    taken = taken or 0  # a later night may bring none
-    run.measure("ingest.interactions", taken)
-    run.measure("ingest.duplicates_folded", counts[None] - taken)
-    by_action = by_item.groupBy("action").agg(F.sum("events").alias("events")).orderBy(F.desc("events"), "action")
-    for action, count in by_action.limit(MOST_ACTIONS).collect():
-        run.measure("ingest.events_by_action", count, action)
-    by_item.unpersist()
-    unknown = 0
-    if UNKNOWN in counts:
-        strangers = interactions.where(F.col("complaint") == UNKNOWN).select("item_id").distinct()
-        unknown = strangers.count()
-    run.measure("ingest.items_of_log", known + unknown)
-    run.measure("ingest.items_not_in_catalogue", unknown)
 
 
 def source_files(settings: Settings) -> list[str]:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from pyspark.sql import SparkSession
+
 from lake.declaration import Job, Option
 from lake.execution import new_run_id, run_job
 from lake.full_disk import full_disk_told
@@ -17,6 +19,7 @@ from lake.logs import FORMATS, set_up
 from lake.run import Lake
 from lake.session import start_session
 from schemas.errors import FullDiskError, HeldBackError, UserError
+from schemas.sections import SparkSettings
 from schemas.settings import Settings, load_settings
 
 log = logging.getLogger("qarm")
@@ -35,6 +38,7 @@ class Command:
         run: does the work; returns the fields of the closing line of JSON, or None for no such line.
         options: options in addition to those of every job.
         check: raises UserError for settings that the command cannot run with; it is called before Spark starts.
+        start: starts Spark, see :func:`lake.session.start_session`.
     """
 
     name: str
@@ -42,6 +46,7 @@ class Command:
     run: Callable[[Lake, argparse.Namespace], dict[str, Any] | None]
     options: tuple[Option, ...] = ()
     check: Callable[[Settings], None] = lambda _: None
+    start: Callable[[str, SparkSettings], SparkSession] = start_session
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -146,7 +151,7 @@ def main(entry: Job | Command, arguments: Sequence[str] | None = None) -> int:
         set_up(parsed.log_format)
         settings = load_settings(parsed.config, parsed.set)
         command.check(settings)
-        lake = Lake(start_session(f"qarm {command.name}", settings.spark), settings, parsed.warehouse)
+        lake = Lake(command.start(f"qarm {command.name}", settings.spark), settings, parsed.warehouse)
         with full_disk_told(lake):
             closing = command.run(lake, parsed)
     except UserError as error:

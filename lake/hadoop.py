@@ -214,13 +214,30 @@ class HadoopFiles:
         """
         system, path = self._open(url)
         try:
-            while system.getScheme() not in OBJECT_STORES and not system.exists(path) and path.getParent() is not None:
-                path = path.getParent()
+            path = _nearest(system, path)
             probe = self._jvm.org.apache.hadoop.fs.Path(path, _temporary("probe"))
             system.create(probe, True).close()
             system.delete(probe, False)
         except Py4JJavaError as error:
             raise UserError(f"--warehouse {url}: cannot be written: {_reason(error)}") from None
+
+    def probe_folder(self, url: str) -> str:
+        """A new name for a folder, for trying out what can be done in a folder, see :meth:`ensure_writable`."""
+        system, path = self._open(url)
+        nearest = str(system.makeQualified(_nearest(system, path)).toString())
+        return f"{nearest.rstrip('/')}/{_temporary('probe')}"
+
+    def free_bytes(self, url: str) -> int:
+        """Bytes that are free in the file system of a folder; an object store names a huge number."""
+        system, path = self._open(url)
+        return int(system.getStatus(_nearest(system, path)).getRemaining())
+
+
+def _nearest(system: Any, path: Any) -> Any:
+    """The path, or the nearest folder above it that exists; in an object store the path itself."""
+    while system.getScheme() not in OBJECT_STORES and not system.exists(path) and path.getParent() is not None:
+        path = path.getParent()
+    return path
 
 
 def _temporary(name: str) -> str:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from lake.health import DOCTOR, check_machine
 from lake.surroundings import check_surroundings
 from schemas.errors import UserError
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs :func:`lake.submit.main`, which imports pyspark, after the check that it is the right one."""
+    """Runs :func:`lake.submit.main`, which imports pyspark, after the check that it is the right one.
+
+    ``doctor`` tells all that it finds, before the first thing that fails keeps Spark from starting.
+    """
+    if arguments[:1] == [DOCTOR] and not {"-h", "--help"} & {*arguments} and not check_machine():
+        return 2
     try:
         check_surroundings()
     except UserError as error:

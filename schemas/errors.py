@@ -18,6 +18,10 @@ class UserError(QarmError):
     """
 
 
+class UnknownFormatError(UserError):
+    """Neither a setting nor the names of an input's files tell their format."""
+
+
 class RefusedModelError(UserError):
     """A model holds something that cannot be rewritten with the same scores; the message names it and the way out."""
 

@@ -70,6 +70,7 @@ class IngestSettings(Section):
     items_files: FileSettings
     rename: dict[str, str]
     default_action: Annotated[str, Field(min_length=1)]
+    label_above: Annotated[float, Field(allow_inf_nan=False)]
     earliest: datetime
     max_future_days: NotNegative
 

@@ -25,12 +25,12 @@ READ = (*NEEDED, "action", "label", "weight")
 def shape_interactions(part: Part, ingest: IngestSettings, ranking: RankingSettings, latest: datetime) -> DataFrame:
     """Gives the rows of a log the columns of ``interactions``, and says which of them are rejected.
 
-    A column ``label`` is turned into ``action``: 1 into the first positive action of the first task, 0 into an
-    impression. It counts where a row has no action.
+    A column ``label`` is turned into ``action``: a number above ``ingest.label_above`` into the first positive action
+    of the first task, another number into an impression. It counts where a row has no action.
 
     Args:
         part: rows of the log, with our names.
-        ingest: default action, earliest time, and pattern of times.
+        ingest: default action, least label, earliest time, and pattern of times.
         ranking: the actions of the tasks.
         latest: latest time that is accepted.
 
@@ -42,6 +42,7 @@ def shape_interactions(part: Part, ingest: IngestSettings, ranking: RankingSetti
     action = _text(part.find("action"))
     label = part.find("label")
     has_label = F.lit(False) if label is None else F.lit(True) if label.seen else label.column.isNotNull()
+    labelled = _from_label(label, ingest.label_above, ranking)
     weight = part.find("weight")
     number = as_weight(weight.column, weight.kind) if weight else F.lit(None).cast("double")
     moment = as_time(time.column, time.kind, ingest.interactions_files.time_format)
@@ -49,9 +50,7 @@ def shape_interactions(part: Part, ingest: IngestSettings, ranking: RankingSetti
         as_id(user.column, user.kind).alias("user_id"),
         as_id(item.column, item.kind).alias("item_id"),
         moment.alias("event_time"),
-        F.coalesce(action, F.when(has_label, _from_label(label, ranking)).otherwise(ingest.default_action)).alias(
-            "action"
-        ),
+        F.coalesce(action, F.when(has_label, labelled).otherwise(ingest.default_action)).alias("action"),
         F.coalesce(number, F.lit(1.0)).alias("weight"),
         F.to_date(moment).alias("event_date"),
         F.coalesce(part.malformed, part.row).alias("row"),
@@ -76,13 +75,15 @@ def _text(field: Field | None) -> Column:
     return F.lit(None).cast("string") if field is None else as_text(field.column, field.kind)
 
 
-def _from_label(field: Field | None, ranking: RankingSettings) -> Column:
+def _from_label(field: Field | None, above: float, ranking: RankingSettings) -> Column:
     if field is None:
         return F.lit(None).cast("string")
     label = F.lower(as_text(field.column, field.kind))
-    number = F.when(label == "true", 1.0).when(label == "false", 0.0).otherwise(label.try_cast("double"))
-    positive = next(iter(ranking.tasks.values()))[0]
-    return F.when(number > 0, F.lit(positive)).when(number <= 0, F.lit(ranking.impression))
+    number = label.try_cast("double")
+    positive, impression = F.lit(next(iter(ranking.tasks.values()))[0]), F.lit(ranking.impression)
+    return F.when((label == "true") | (number > above), positive).when(
+        (label == "false") | (number <= above), impression
+    )
 
 
 def fold_duplicates(interactions: DataFrame) -> DataFrame:

@@ -14,7 +14,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import IllegalArgumentException
 
 from lake.hadoop import FileStatus, HadoopFiles
-from schemas.errors import UserError
+from schemas.errors import UnknownFormatError, UserError
 from schemas.sections import FileSettings
 
 FORMATS = {
@@ -165,7 +165,8 @@ def find_files(system: HadoopFiles, place: Place) -> InputFiles:
         place: where the input is.
 
     Raises:
-        UserError: the path does not exist, its format is not known, or files of another kind lie among the data.
+        UnknownFormatError: nothing tells the format.
+        UserError: the path does not exist, or files of another kind lie among the data.
     """
     root = _root(system, place)
     base = root.path if root.is_folder else root.path.rsplit("/", 1)[0]
@@ -186,9 +187,8 @@ def find_files(system: HadoopFiles, place: Place) -> InputFiles:
         files = tuple(pool.map(lambda status: _beginning(system, status, place), chosen))
     form = form or ("parquet" if all(file.head.startswith(PARQUET) for file in files) else "")
     if not form:
-        raise place.error(
-            f"the extension names no known format; set {place.form_option} to parquet, csv, json or delta"
-        )
+        way = f"set {place.form_option} to parquet, csv, json or delta"
+        raise UnknownFormatError(f"{place.option} {place.path}: the extension names no known format; {way}")
     made = InputFiles(place, base, form, files, tuple(left_out))
     for file in files:
         _refuse_other_content(made, file)

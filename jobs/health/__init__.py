@@ -1,0 +1,1 @@
+"""What doctor looks at with Spark running: a check is a function from the lake to a finding."""

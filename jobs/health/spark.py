@@ -1,0 +1,52 @@
+"""Whether Spark runs, its executors have what they need, and Delta writes and reads."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+from lake.health import Finding
+from lake.run import Lake
+
+LIBRARIES = ("pyarrow", "pandas", "numpy", "torch", "transformers", "faiss", "numba")
+"""What Python on the executors needs."""
+
+
+def session(lake: Lake) -> Finding:
+    """The version and the master of Spark."""
+    context = lake.spark.sparkContext
+    return Finding("Spark", f"{lake.spark.version}, {context.master}, {context.defaultParallelism} cores")
+
+
+def executors(lake: Lake) -> Finding:
+    """The executors' Python is the driver's, and has the libraries."""
+
+    def look(_: Iterator[int]) -> Iterator[tuple[str, tuple[str, ...]]]:
+        version = ".".join(map(str, sys.version_info[:2]))
+        yield version, tuple(name for name in LIBRARIES if find_spec(name) is None)
+
+    context = lake.spark.sparkContext
+    tasks = context.defaultParallelism
+    found = set(context.parallelize(range(tasks), tasks).mapPartitions(look).collect())
+    here = ".".join(map(str, sys.version_info[:2]))
+    other = sorted({version for version, _ in found if version != here})
+    missing = sorted({name for _, names in found for name in names})
+    if other:
+        says = f"their Python is {', '.join(other)}, the driver's {here}"
+        return Finding("executors", says, "set spark.pyspark.python to the same Python on every host (docs/cluster.md)")
+    if missing:
+        mend = "install qarm's packages on every host, or ship an environment (docs/cluster.md)"
+        return Finding("executors", f"their Python has no {', '.join(missing)}", mend)
+    return Finding("executors", f"Python {here} with {', '.join(LIBRARIES)}")
+
+
+def delta(lake: Lake) -> Finding:
+    """A Delta table can be written beside the tables of the warehouse, and read."""
+    folder = lake.files.probe_folder(lake.warehouse.root)
+    try:
+        lake.spark.range(3).write.format("delta").save(folder)
+        count = lake.spark.read.format("delta").load(folder).count()
+    finally:
+        lake.files.delete(folder)
+    return Finding("Delta's jars", f"a table of {count} rows was written and read")

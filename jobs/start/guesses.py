@@ -1,0 +1,138 @@
+"""What both inputs of a new user are read as, and the settings that say so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jobs.start.choices import Choice, label_choice
+from jobs.start.columns import (
+    Column,
+    Guess,
+    MissingColumnError,
+    Rating,
+    guess_catalogue,
+    guess_log,
+    rating_of,
+    time_of,
+)
+from lake.inputs.files import Place
+from schemas.errors import UserError
+from schemas.sections import IngestSettings
+from schemas.settings import load_settings
+
+
+@dataclass
+class Look:
+    """An input that was looked at.
+
+    Attributes:
+        place: where it is, with its format.
+        columns: its columns.
+        guesses: what they are read as.
+    """
+
+    place: Place
+    columns: list[Column]
+    guesses: list[Guess] = field(default_factory=list)
+
+    def means(self, ours: str) -> Guess | None:
+        """The guess for a name of ours; None if no column has it."""
+        return next((guess for guess in self.guesses if guess.ours == ours), None)
+
+    def missing(self, ours: str) -> UserError:
+        """No column can be what is needed."""
+        there = ", ".join(column.name for column in self.columns[:20])
+        return self.place.error(f"no column can be {ours} (it has {there}); name it with --rename theirs={ours}")
+
+
+def guess(log: Look, catalogue: Look, settings: IngestSettings) -> Rating | None:
+    """Guesses the meaning of the columns of both inputs.
+
+    Args:
+        log: the log; gets its guesses.
+        catalogue: the catalogue; gets its guesses.
+        settings: what the user has said about columns.
+
+    Returns:
+        The column of the log that says how much a user liked an item; None if there is none.
+
+    Raises:
+        UserError: no column can be what is needed, or one name stands for two things.
+    """
+    said = settings.rename
+    for theirs, ours in said.items():
+        if all(column.name != theirs for look in (log, catalogue) for column in look.columns):
+            raise UserError(f"--rename {theirs}={ours}: no input has a column {theirs}")
+    known = {value for column in catalogue.columns for value in column.values}
+    try:
+        log.guesses = guess_log(log.columns, said, known)
+    except MissingColumnError as error:
+        raise log.missing(str(error)) from None
+    try:
+        catalogue.guesses = guess_catalogue(
+            catalogue.columns, said, next(g for g in log.guesses if g.ours == "item_id")
+        )
+    except MissingColumnError as error:
+        raise catalogue.missing(str(error)) from None
+    rating = rating_of(log.columns, log.guesses)
+    if rating is not None:
+        log.guesses.append(Guess(rating.column, "label", "its values say how much the user liked the item"))
+    for one, other in ((log, catalogue), (catalogue, log)):
+        _refuse_one_name_for_two(one, other)
+    return rating
+
+
+def _refuse_one_name_for_two(one: Look, other: Look) -> None:
+    """``ingest.rename`` holds for both inputs, so a name cannot mean something in one of them alone."""
+    for guess in one.guesses:
+        theirs = other.means(guess.ours)
+        is_there = any(column.name == guess.theirs for column in other.columns)
+        if is_there and theirs is not None and guess.theirs not in (theirs.theirs, guess.ours):
+            raise UserError(
+                f"{one.place.option} {one.place.path}: column {guess.theirs} is {guess.ours}, but {other.place.option}"
+                f" has another column of this name; call it {guess.ours} in the file of {one.place.option}"
+            )
+
+
+def reading_choices(log: Look, catalogue: Look, settings: IngestSettings, rating: Rating | None) -> list[Choice]:
+    """Where the inputs are, and how their files and columns are read.
+
+    Args:
+        log: the log, with its guesses.
+        catalogue: the catalogue, with its guesses.
+        settings: what the user has set about the files.
+        rating: see :func:`guess`.
+    """
+    both = [*log.guesses, *catalogue.guesses]
+    renamed = {found.theirs: found.ours for found in both if found.theirs.casefold() != found.ours}
+    choices = [
+        Choice("ingest.interactions", _full(log.place.path), f"the log, {log.columns[0].rows:,} rows"),
+        Choice("ingest.items", _full(catalogue.place.path), f"the catalogue, {catalogue.columns[0].rows:,} rows"),
+    ]
+    if renamed:
+        reasons = {found.theirs: f"{found.theirs} is {found.ours}: {found.why}" for found in reversed(both)}
+        why = "; ".join(reasons[theirs] for theirs in renamed)
+        choices.append(Choice("ingest.rename", renamed, why))
+    if rating is not None:
+        choices.append(label_choice(rating))
+    for look, name in ((log, "interactions_files"), (catalogue, "items_files")):
+        choices += _file_choices(look, name, settings)
+    form = time_of(log.columns, log.guesses)
+    if form is not None and form.pattern and not settings.interactions_files.time_format:
+        section = log.place.section
+        choices.append(Choice(f"{section}.time_format", form.pattern, f"times are written {form.words}"))
+    return choices
+
+
+def _file_choices(look: Look, name: str, settings: IngestSettings) -> list[Choice]:
+    """The format of an input's files, and what the user has set about them."""
+    section, given, default = look.place.section, getattr(settings, name), getattr(load_settings().ingest, name)
+    said = {key: value for key, value in given.model_dump().items() if value != getattr(default, key)}
+    why = "as you said" if said.pop("format", settings.format) else "what the files hold, or are called"
+    choices = [Choice(f"{section}.format", look.place.form, why)]
+    return [*choices, *(Choice(f"{section}.{key}", value, "as you said") for key, value in said.items())]
+
+
+def _full(path: str) -> str:
+    return str(Path(path).resolve()) if Path(path).exists() else path
