@@ -175,6 +175,7 @@ def steps(run: Run) -> None:
             with run.step(f"train {name}"):
                 record, trained_in[name] = train_one(run, name, material, out=folder)
                 curves[name] = asdict(record)
+                run.curves[name] = record.points
         ids = run.lake.artifacts.fetch(index) / ITEM_IDS
         if ids.is_file():
             shutil.copy(ids, folder)

@@ -12,6 +12,7 @@ from lake.ledger import RunRecord
 from lake.logs import about, first_line
 from lake.run import Lake, Run
 from lake.staleness import source_versions
+from lake.tracking import assert_trackable, track
 from schemas.version import VERSION
 
 log = logging.getLogger("qarm")
@@ -36,6 +37,7 @@ def run_job(lake: Lake, job: Job, run_id: str) -> RunRecord:
     """
     run = Run(lake, job, run_id)
     try:
+        assert_trackable(lake.settings.tracking)
         job.check(lake.settings)
         lake.files.ensure_writable(lake.warehouse.root)
         run.inputs |= source_versions(lake, job)
@@ -47,6 +49,7 @@ def run_job(lake: Lake, job: Job, run_id: str) -> RunRecord:
     lake.spark.catalog.clearCache()  # frees the frames that the job persisted
     record = _record(run, "done", None)
     lake.ledger.record(record, run.measurements)
+    track(lake.settings, record, job.sections, run.curves)
     return record
 
 

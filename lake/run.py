@@ -69,6 +69,7 @@ class Run:
         inputs: versions of the tables, files and artifacts read so far, by name.
         outputs: versions of the tables and artifacts written so far, by name.
         measurements: numbers measured so far.
+        curves: curves of the trainings so far, by name; a point has ``step`` and the numbers measured there.
     """
 
     lake: Lake
@@ -78,6 +79,7 @@ class Run:
     inputs: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, str] = field(default_factory=dict)
     measurements: list[Measurement] = field(default_factory=list)
+    curves: dict[str, list[dict[str, float]]] = field(default_factory=dict)
 
     @property
     def spark(self) -> SparkSession:

@@ -223,6 +223,13 @@ class GateSettings(Section):
     most_lost_auc: Share
 
 
+class TrackingSettings(Section):
+    """Where the numbers of jobs are sent beside the table ``metrics``."""
+
+    mlflow_uri: str
+    experiment: Annotated[str, Field(min_length=1)]
+
+
 class DemoSettings(Section):
     """The demo on Complete Journey."""
 

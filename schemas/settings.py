@@ -35,6 +35,7 @@ from schemas.sections import (
     Section,
     SparkSettings,
     SplitSettings,
+    TrackingSettings,
 )
 
 
@@ -59,6 +60,7 @@ class Settings(Section):
     nightly: NightlySettings
     increments: IncrementsSettings
     gate: GateSettings
+    tracking: TrackingSettings
     demo: DemoSettings
 
     def digest(self, sections: Iterable[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 
 from lake.health import Finding
@@ -22,7 +22,7 @@ def session(lake: Lake) -> Finding:
 def executors(lake: Lake) -> Finding:
     """The executors' Python is the driver's, and has the libraries."""
 
-    def look(_: Iterator[int]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    def look(_: Iterable[int]) -> Iterator[tuple[str, tuple[str, ...]]]:
         version = ".".join(map(str, sys.version_info[:2]))
         yield version, tuple(name for name in LIBRARIES if find_spec(name) is None)
 

@@ -1,0 +1,63 @@
+"""doctor finds what is wrong, says how to mend it, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jobs import doctor
+from jobs.health.memory import bytes_of
+from lake.run import Lake
+from schemas.errors import UserError
+
+NO_OPTIONS = argparse.Namespace()
+
+
+def test_a_machine_that_is_ready(
+    make_lake: Callable[..., Lake], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake = make_lake(location=str(tmp_path / "a" / "warehouse"))
+    closing = doctor.COMMAND.run(lake, NO_OPTIONS)
+    told = capsys.readouterr().err
+    assert closing is not None
+    assert closing["status"] == "done"
+    assert "BAD" not in told
+    found = [line[6:24].strip() for line in told.splitlines() if line.startswith(("ok", "note"))]
+    assert found[:6] == ["Spark", "executors", "memory", "warehouse", "Delta's jars", "room"]
+    assert found[6:] == ["language model", "judge's model"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_wrong_is_told_with_the_way_to_mend_it(
+    make_lake: Callable[..., Lake], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    lake = make_lake(
+        'language_model.model="package:no_such_model"', f'judge.model="{tmp_path}/empty"',
+        location=str(tmp_path / "file" / "warehouse"),
+    )  # fmt: skip
+    with pytest.raises(UserError, match=r"warehouse.*language model, judge's model"):
+        doctor.COMMAND.run(lake, NO_OPTIONS)
+    told = capsys.readouterr().err
+    assert "BAD   language model    language_model.model: package no_such_model is not installed" in told
+    assert "-> pip install it, or name a folder" in told
+    assert "BAD   warehouse" in told
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["empty", "file"]
+
+
+@pytest.mark.parametrize(("text", "size"), [("2g", 2 << 30), ("512m", 512 << 20), ("2048", 2 << 30), ("1GB", 1 << 30)])
+def test_sizes_of_memory(text: str, size: int) -> None:
+    assert bytes_of(text) == size
+
+
+def test_spark_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("[JAVA_GATEWAY_EXITED] Java gateway process exited\n  at Somewhere")
+
+    monkeypatch.setattr(doctor, "start_session", broken)
+    with pytest.raises(UserError, match=r"Spark does not start: \[JAVA_GATEWAY_EXITED\].*set spark.jars"):
+        doctor.start("doctor", None)  # type: ignore[arg-type]
