@@ -3,6 +3,8 @@
 # make clusters   the tests on clusters: Spark standalone, YARN and HDFS, S3; and on Java 21
 # make faults   nights that are killed, damaged and starved of disk, again and again
 # make test-fast   those that need no Spark
+# make test-extras   tests in environments of their own: MLflow, the notebook, Feast
+# make docs   the documents as a site under build/site, built strictly
 # make lint   ruff, mypy, import-linter
 # make airflow  the Airflow DAG, loaded by Airflow itself in an environment of its own
 # make bench  the benchmarks behind docs/benchmarks.md
@@ -20,8 +22,11 @@ DEMO_SET := $(if $(HOUSEHOLDS),--set demo.households=$(HOUSEHOLDS))
 
 AIRFLOW := .venv-airflow
 CLUSTERS := .venv-clusters
+DOCS := .venv-docs
+EXTRAS := .venv-extras
+FEAST := .venv-feast
 
-.PHONY: setup java demo test test-fast clusters faults airflow lint format bench clean
+.PHONY: setup java demo test test-fast test-extras clusters faults airflow docs lint format bench clean
 
 setup: java $(STAMP)
 
@@ -44,7 +49,7 @@ demo: setup
 	@echo "tables: ./spark-submit.sh sql -e \"SELECT sid, count(*) FROM semantic_ids GROUP BY sid ORDER BY 2 DESC LIMIT 5\"" >&2
 
 test: setup
-	$(BIN)/python -m pytest -m "not cluster and not faults" $(TWO_PROCESSES)
+	$(BIN)/python -m pytest -m "not cluster and not faults and not extras" $(TWO_PROCESSES)
 
 # What these tests start beside Spark has an environment of its own: an S3 server, and a Java 21.
 clusters: setup
@@ -56,7 +61,22 @@ faults: setup
 	$(BIN)/python -m pytest tests/faults -s
 
 test-fast: $(STAMP)
-	$(BIN)/python -m pytest -m "not spark" $(TWO_PROCESSES)
+	$(BIN)/python -m pytest -m "not spark and not extras" $(TWO_PROCESSES)
+
+# What these tests need conflicts with qarm's packages or is large. qarm.pth lets .venv-extras see qarm's own packages.
+test-extras: setup
+	@test -x $(EXTRAS)/bin/python || $(PYTHON) -m venv $(EXTRAS)
+	$(EXTRAS)/bin/python -m pip install --quiet "mlflow-skinny>=3,<4" "nbclient>=0.10,<1" "nbformat>=5,<6" "ipykernel>=6,<8"
+	@for site in $(EXTRAS)/lib/python*/site-packages; do $(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > $$site/qarm.pth; done
+	$(EXTRAS)/bin/python -m pytest -m extras
+	@test -x $(FEAST)/bin/python || $(PYTHON) -m venv $(FEAST)
+	$(FEAST)/bin/python -m pip install --quiet "feast>=0.50,<1" "deltalake>=1,<2"
+	$(FEAST)/bin/python deploy/feast/check.py
+
+docs:
+	@test -x $(DOCS)/bin/python || $(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet "mkdocs-material>=9.6,<10"
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --quiet
 
 airflow:
 	@test -x $(AIRFLOW)/bin/python || $(PYTHON) -m venv $(AIRFLOW)
@@ -78,4 +98,4 @@ bench: setup
 	$(BIN)/python -m benchmarks.nightly --data complete_journey
 
 clean:
-	rm -rf $(VENV) $(AIRFLOW) $(CLUSTERS) $(WAREHOUSE) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(AIRFLOW) $(CLUSTERS) $(DOCS) $(EXTRAS) $(FEAST) $(WAREHOUSE) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib.util import find_spec
 from itertools import islice
 from typing import Any
+from urllib.parse import urlsplit
 
 from lake.ledger import RunRecord
 from lake.logs import first_line
@@ -65,7 +67,11 @@ def _send(settings: Settings, record: RunRecord, sections: Sequence[str], curves
     from mlflow.entities import Metric, Param
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(tracking_uri=settings.tracking.mlflow_uri)
+    uri = settings.tracking.mlflow_uri
+    if urlsplit(uri).scheme in ("", "file"):
+        # MLflow 3 writes to folders only where this variable says so; the setting has said it.
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+    client = MlflowClient(tracking_uri=uri)
     name = settings.tracking.experiment
     experiment = client.get_experiment_by_name(name)
     number = client.create_experiment(name) if experiment is None else experiment.experiment_id

@@ -1,0 +1,56 @@
+"""Writes the published night's codes and ranker features as Parquet for Feast, without Spark.
+
+python snapshot.py WAREHOUSE   (a folder with published.json; needs the package deltalake)
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+
+HERE = Path(__file__).parent
+
+CODES = ("item_id", "sid", "sid_1", "sid_2", "sid_3", "assigned_at")
+
+KEYS = ("user_id", "item_id", "event_time")
+
+
+def published(warehouse: Path, table: str) -> DeltaTable:
+    """The version of a table that readers see."""
+    told = json.loads((warehouse / "published.json").read_text(encoding="utf-8"))["tables"][table]
+    path = told["path"]
+    return DeltaTable(unquote(urlsplit(path).path) if path.startswith("file:") else path, version=told["version"])
+
+
+def features(table: DeltaTable) -> pa.Table:
+    """Keys and numbers of the examples: parts of a STRUCT become columns, arrays and labels are left out."""
+    rows = pa.table(table.to_pyarrow_table())
+    while any(pa.types.is_struct(kind) for kind in rows.schema.types):
+        rows = rows.flatten()
+    names = [name.replace(".", "_") for name in rows.column_names]
+    rows = rows.rename_columns(names)
+    numbers = [
+        field.name
+        for field in rows.schema
+        if (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)) and not field.name.startswith("label_")
+    ]
+    return rows.select([*KEYS, *numbers])
+
+
+def main(warehouse: str) -> None:
+    """Writes data/semantic_ids.parquet and data/ranker_features.parquet beside this file."""
+    folder = HERE / "data"
+    folder.mkdir(exist_ok=True)
+    codes = published(Path(warehouse), "semantic_ids").to_pyarrow_table(columns=list(CODES))
+    pq.write_table(codes, folder / "semantic_ids.parquet")
+    pq.write_table(features(published(Path(warehouse), "ranker_examples")), folder / "ranker_features.parquet")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
