@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from pyspark.sql import functions as F
 
-from jobs.evaluation.measures import measure, with_train_events
+from jobs.evaluation.measures import measure
 from jobs.evaluation.scores import as_predictions, with_scores
+from jobs.evaluation.slices import with_facts
 from jobs.examples.frame import Frame, with_split
 from jobs.training.rankers import use_rankers
 from lake.command import main
 from lake.declaration import Job
 from lake.run import Run
 from models.ranker.baselines import COLUMNS
-from schemas.tables import INTERACTIONS, predictions
+from schemas.tables import INTERACTIONS, ITEMS, predictions
 
 
 def steps(run: Run) -> None:
@@ -28,8 +29,9 @@ def steps(run: Run) -> None:
     examples = run.read_at("ranker_examples", rankers.card["recipe"]["examples"])
     examples = with_split(examples, periods).where("split <> 'train'")
     interactions = run.read(INTERACTIONS.name)
-    in_train = interactions.where(periods.in_train & F.col("action").isin(run.settings.ranking.positive_actions))
-    scored = with_train_events(with_scores(run, examples, rankers), in_train, tasks).persist()
+    in_train = periods.in_train & F.col("action").isin(run.settings.ranking.positive_actions)
+    scored = with_scores(run, examples, rankers)
+    scored = with_facts(scored, interactions, in_train=in_train, items=run.read(ITEMS.name), tasks=tasks).persist()
     with run.step("score valid and test examples"):
         run.measure("evaluate.examples", scored.count())
     with run.step("write predictions"):
@@ -43,7 +45,7 @@ JOB = Job(
     name="evaluate",
     steps=steps,
     sections=("ranking",),
-    reads=("interactions", "ranker_examples"),
+    reads=("interactions", "items", "ranker_examples"),
     writes=("predictions",),
     uses=("ranker",),
     consults=("runs",),

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 
+from models.ranker.intervals import BAGS, Counts, count, intervals
 from models.ranker.network.ranker import Ranker
 from models.ranker.network.saved import load_ranker
-from models.ranker.training.metrics import auc, auc_per_group
+from models.ranker.training.metrics import auc_per_group
 from schemas.features import PARTS
 from udfs.arrays import column_matrix
 from udfs.batches import Batches
 from udfs.workers import shipped, use_task_cores
 
-PART_AUC_SCHEMA = "task STRING, auc DOUBLE"
+BAG_SCHEMA = "slice STRING, task STRING, bag INT, positives ARRAY<DOUBLE>, negatives ARRAY<DOUBLE>, sums ARRAY<DOUBLE>"
+INTERVAL_SCHEMA = "slice STRING, task STRING, metric STRING, value DOUBLE, low DOUBLE, high DOUBLE, examples DOUBLE"
 USER_AUC_SCHEMA = "slice STRING, task STRING, model STRING, user_id STRING, auc DOUBLE, impressions LONG"
 
 
@@ -64,19 +67,77 @@ def _tensors(batch: pa.RecordBatch, ranker: Ranker) -> dict[str, torch.Tensor]:
     return tensors
 
 
-def part_aucs(tasks: Sequence[str], model: str) -> Callable[[pa.Table], pa.Table]:
-    """Makes the function for ``groupBy(part).applyInArrow`` that measures the AUC of each task in a part of the users.
+def bag_counts(
+    tasks: Sequence[str], model: str, edges: Mapping[str, Sequence[float]]
+) -> Callable[[pa.Table], pa.Table]:
+    """Makes the function for ``groupBy(slice, bucket).applyInArrow`` that counts the bags of users in a bucket.
 
     Args:
         tasks: names of the tasks; the labels are in columns ``label_<task>``.
         model: name of the model; its scores are in columns ``<model>_<task>``.
+        edges: edges of the bins of scores, by task.
     """
 
-    def run(part: pa.Table) -> pa.Table:
-        found = [auc(part[f"label_{task}"].to_numpy(), part[f"{model}_{task}"].to_numpy()) for task in tasks]
-        return pa.table({"task": list(tasks), "auc": pa.array(found, pa.float64(), from_pandas=True)})
+    def run(bucket: pa.Table) -> pa.Table:
+        users, _ = _numbered(bucket["user_id"])
+        bags = bucket["bag"].to_numpy().astype(np.int64)
+        there = np.unique(bags)
+        parts = []
+        for task in tasks:
+            labels, scores = (
+                bucket[name].to_numpy().astype(np.float64) for name in (f"label_{task}", f"{model}_{task}")
+            )
+            counted = count(bags, users, labels, scores, edges=np.asarray(edges[task]))
+            columns = {
+                "slice": [bucket["slice"][0].as_py()] * len(there),
+                "task": [task] * len(there),
+                "bag": pa.array(there.astype(np.int32)),
+                "positives": _rows(counted.positives[there]),
+                "negatives": _rows(counted.negatives[there]),
+                "sums": _rows(counted.sums[there]),
+            }
+            parts.append(pa.table(columns))
+        return pa.concat_tables(parts)
 
     return run
+
+
+def interval_rows(bags: pa.Table) -> pa.Table:
+    """For ``groupBy(slice, task).applyInArrow``: the metrics of a slice and task with their intervals.
+
+    Args:
+        bags: rows of :data:`BAG_SCHEMA`; one bag may have several rows.
+    """
+    of = bags["bag"].to_numpy()
+    summed = {}
+    for name in ("positives", "negatives", "sums"):
+        values = np.stack(bags[name].to_numpy(zero_copy_only=False))
+        summed[name] = np.zeros((BAGS, values.shape[1]))
+        np.add.at(summed[name], of, values)
+    found = intervals(Counts(**summed))
+    examples = summed["positives"].sum() + summed["negatives"].sum()
+    columns = {
+        "slice": [bags["slice"][0].as_py()] * len(found),
+        "task": [bags["task"][0].as_py()] * len(found),
+        "metric": [*found],
+        **{
+            end: pa.array([getattr(one, end) for one in found.values()], pa.float64(), from_pandas=True)
+            for end in ("value", "low", "high")
+        },
+        "examples": pa.array([examples] * len(found), pa.float64()),
+    }
+    return pa.table(columns)
+
+
+def _rows(values: NDArray[np.float64]) -> pa.Array:
+    return pa.array(list(values), pa.list_(pa.float64()))
+
+
+def _numbered(users: pa.ChunkedArray) -> tuple[NDArray[np.int64], pa.Array]:
+    """A number for every row's user, from 0, and the users by number."""
+    found = users.combine_chunks().dictionary_encode()
+    found = found.chunk(0) if isinstance(found, pa.ChunkedArray) else found
+    return found.indices.to_numpy().astype(np.int64), found.dictionary
 
 
 def user_aucs(tasks: Sequence[str], models: Sequence[str]) -> Callable[[pa.Table], pa.Table]:
@@ -88,9 +149,7 @@ def user_aucs(tasks: Sequence[str], models: Sequence[str]) -> Callable[[pa.Table
     """
 
     def run(bucket: pa.Table) -> pa.Table:
-        users = bucket["user_id"].combine_chunks().dictionary_encode()
-        users = users.chunk(0) if isinstance(users, pa.ChunkedArray) else users
-        groups = users.indices.to_numpy().astype(np.int64)
+        groups, names = _numbered(bucket["user_id"])
         parts = []
         for task in tasks:
             for model in models:
@@ -102,7 +161,7 @@ def user_aucs(tasks: Sequence[str], models: Sequence[str]) -> Callable[[pa.Table
                             "slice": [bucket["slice"][0].as_py()] * n,
                             "task": [task] * n,
                             "model": [model] * n,
-                            "user_id": users.dictionary.take(pa.array(result.group)),
+                            "user_id": names.take(pa.array(result.group)),
                             "auc": pa.array(result.auc, from_pandas=True),
                             "impressions": result.count,
                         }

@@ -6,60 +6,18 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import reduce
 
-import scipy.stats
 from pyspark.ml.evaluation import BinaryClassificationEvaluator
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from jobs.evaluation.slices import breakdowns, slices_of
 from lake.run import Run
 from models.ranker.baseline import RANKER
 from models.ranker.baselines import COLUMNS
-from udfs.scoring import PART_AUC_SCHEMA, USER_AUC_SCHEMA, part_aucs, user_aucs
-
-COLD_EVENTS = 5
-"""An item with fewer positive events in the train period is cold."""
+from models.ranker.intervals import BAGS, BINS
+from udfs.scoring import BAG_SCHEMA, INTERVAL_SCHEMA, USER_AUC_SCHEMA, bag_counts, interval_rows, user_aucs
 
 USERS_PER_TASK = 50_000
-
-INTERVAL_PARTS, INTERVAL_SHARE = 20, 0.95
-"""The interval of the AUC is that of the mean AUC of this many disjoint parts of the users."""
-
-
-def with_train_events(examples: DataFrame, train_positives: DataFrame, tasks: list[str]) -> DataFrame:
-    """Adds ``train_events`` (the item's positives in the train period), ``cold`` and the scores of column baselines."""
-    counts = train_positives.groupBy("item_id").agg(F.count("*").cast("double").alias("train_events"))
-    joined = examples.join(counts, "item_id", "left").fillna(0.0, ["train_events"])
-    scores = {f"{baseline.name}_{task}": F.col(baseline.column) for baseline in COLUMNS.values() for task in tasks}
-    return joined.withColumns(scores).withColumn("cold", F.col("train_events") < COLD_EVENTS)
-
-
-def slices_of(scored: DataFrame, follows: Mapping[str, str], rankers: Sequence[str]) -> dict[str, DataFrame]:
-    """The slices that are measured, by name.
-
-    If a task follows another task, the test examples that are positive for the other task are a further slice. In this
-    slice, a ranker's score of the task is the probability given the other task (CVR).
-
-    Args:
-        scored: labels, scores, split and ``cold``.
-        follows: tasks, each with the task that it follows.
-        rankers: names of models whose scores are probabilities.
-    """
-    test = scored.where("split = 'test'")
-    slices = {
-        "valid": scored.where("split = 'valid'"),
-        "test": test,
-        "test/cold_items": test.where("cold"),
-        "test/known_items": test.where("NOT cold"),
-    }
-    for before in sorted(set(follows.values())):
-        given = {
-            f"{model}_{task}": F.col(f"{model}_{task}").cast("double") / F.col(f"{model}_{before}")
-            for task in follows
-            if follows[task] == before
-            for model in rankers
-        }
-        slices[f"test/after_{before}"] = test.where(F.col(f"label_{before}") == 1).withColumns(given)
-    return slices
 
 
 def auc_of(rows: DataFrame, task: str, model: str) -> float | None:
@@ -75,34 +33,6 @@ def auc_of(rows: DataFrame, task: str, model: str) -> float | None:
             rows.select(F.col(raw).cast("double").alias("raw"), F.col(label).cast("double").alias("label"))
         )
     )
-
-
-def auc_half_widths(rows: DataFrame, tasks: Sequence[str], model: str) -> dict[str, float]:
-    """Half the width of the 95 % interval of the AUC of each task, over samples of users.
-
-    The users are cut into disjoint parts by a hash. The AUC of a part varies as a sample's does, and the mean over the
-    parts as the AUC of all users does, up to the pairs of examples in different parts. Executor memory: the scores of
-    one part.
-
-    Args:
-        rows: user_id, labels and scores.
-        tasks: names of the tasks.
-        model: name of the model.
-
-    Returns:
-        Half widths by task, without those of tasks that fewer than two parts can measure.
-    """
-    columns = [*(f"label_{task}" for task in tasks), *(f"{model}_{task}" for task in tasks)]
-    part = F.pmod(F.xxhash64(F.lit("interval"), "user_id"), F.lit(INTERVAL_PARTS)).alias("part")
-    aucs = rows.select(*columns, part).groupBy("part").applyInArrow(part_aucs(tasks, model), PART_AUC_SCHEMA)
-    spreads = aucs.groupBy("task").agg(F.stddev("auc").alias("deviation"), F.count("auc").alias("parts")).collect()
-    return {
-        row["task"]: float(scipy.stats.t.ppf(0.5 + INTERVAL_SHARE / 2, row["parts"] - 1))
-        * row["deviation"]
-        / math.sqrt(row["parts"])
-        for row in spreads
-        if row["parts"] > 1
-    }
 
 
 def per_user(scored: DataFrame, slices: dict[str, DataFrame], tasks: list[str], models: list[str]) -> DataFrame:
@@ -128,6 +58,58 @@ def per_user(scored: DataFrame, slices: dict[str, DataFrame], tasks: list[str], 
     )
 
 
+def intervals_of(rows: DataFrame, slices: Column, tasks: Sequence[str], users: int) -> DataFrame:
+    """AUC, GAUC and UAUC of the ranker with bootstrap intervals over users, in slices that may overlap.
+
+    Executor memory: the scores of a bucket of users in one slice, or the counts of all bags of a slice.
+
+    Args:
+        rows: user_id, labels and scores.
+        slices: the names of the slices that a row belongs to, an array; nulls are left out.
+        tasks: names of the tasks.
+        users: number of users, roughly.
+
+    Returns:
+        slice, task, metric, value, low, high, examples.
+    """
+    at_once = rows.sparkSession.sparkContext.defaultParallelism * 2
+    parts = math.ceil(users / (BAGS * USERS_PER_TASK))
+    fine = F.pmod(F.xxhash64(F.lit("interval"), "user_id"), F.lit(BAGS * max(parts, 1)))
+    bucket = F.pmod(fine, F.lit(BAGS * parts if parts > 1 else min(at_once, BAGS)))
+    scores = [f"{RANKER}_{task}" for task in tasks]
+    inner = [place / BINS for place in range(1, BINS)]
+    quantiles = dict(zip(tasks, rows.approxQuantile(scores, inner, 0.5 / BINS), strict=True))
+    edges = {task: sorted(set(found)) for task, found in quantiles.items()}
+    columns = ["user_id", *(f"label_{task}" for task in tasks), *scores]
+    tagged = rows.select(
+        *columns, F.pmod(fine, F.lit(BAGS)).alias("bag"), bucket.alias("bucket"), F.explode(slices).alias("slice")
+    ).where("slice IS NOT NULL")
+    bags = tagged.groupBy("slice", "bucket").applyInArrow(bag_counts(tasks, RANKER, edges), BAG_SCHEMA)
+    return bags.groupBy("slice", "task").applyInArrow(interval_rows, INTERVAL_SCHEMA)
+
+
+def measure_intervals(run: Run, scored: DataFrame, slices: Mapping[str, DataFrame], tasks: Sequence[str]) -> None:
+    """Records the ranker's intervals on the test examples, and its metrics on the slices of :func:`breakdowns`.
+
+    Of the latter the AUC comes from binned scores, see :mod:`models.ranker.intervals`.
+    """
+    users = scored.agg(F.approx_count_distinct("user_id")).collect()[0][0]
+    test = slices["test"]
+    given = [name for name in slices if name.startswith("test/after_")]
+    exact = {*slices}
+    for name, rows in {"test": test, **{name: slices[name] for name in given}}.items():
+        parts = breakdowns(test) if name == "test" else F.array(F.lit(name))
+        for row in intervals_of(rows, parts, tasks, users).collect():
+            metric = f"{row['task']}.{row['metric']}"
+            if row["slice"] not in exact:
+                run.measure(metric, row["value"], row["slice"])
+            if row["slice"] not in exact and row["metric"] == "auc":
+                run.measure(f"{row['task']}.examples", row["examples"], row["slice"])
+            if row["low"] is not None:
+                run.measure(f"{metric}_low", row["low"], row["slice"])
+                run.measure(f"{metric}_high", row["high"], row["slice"])
+
+
 def measure(run: Run, scored: DataFrame, tasks: list[str], models: list[str]) -> None:
     """Records every metric: ``click.auc`` is the ranker's, ``click.auc.popularity`` that of a baseline."""
     slices = slices_of(scored, run.settings.ranking.follows, [model for model in models if model not in COLUMNS])
@@ -135,18 +117,14 @@ def measure(run: Run, scored: DataFrame, tasks: list[str], models: list[str]) ->
     def name_of(task: str, metric: str, model: str) -> str:
         return f"{task}.{metric}" if model == RANKER else f"{task}.{metric}.{model}"
 
-    half_widths = auc_half_widths(slices["test"], tasks, RANKER)
     for slice, rows in slices.items():
         for task in tasks:
             for model in models:
-                value = auc_of(rows, task, model)
-                run.measure(name_of(task, "auc", model), value, slice)
-                if slice == "test" and model == RANKER and value is not None and task in half_widths:
-                    run.measure(f"{task}.auc_low", value - half_widths[task], slice)
-                    run.measure(f"{task}.auc_high", value + half_widths[task], slice)
+                run.measure(name_of(task, "auc", model), auc_of(rows, task, model), slice)
     for row in per_user(scored, slices, tasks, models).collect():
         for metric in ("gauc", "uauc"):
             run.measure(name_of(row["task"], metric, row["model"]), row[metric], row["slice"])
         if row["model"] == RANKER:
             run.measure(f"{row['task']}.users", row["users"], row["slice"])
             run.measure(f"{row['task']}.users_left_out", row["users_left_out"], row["slice"])
+    measure_intervals(run, scored, slices, tasks)

@@ -35,12 +35,14 @@ def with_scores(run: Run, examples: DataFrame, rankers: Artifact) -> DataFrame:
         rankers: the models that score.
 
     Returns:
-        example_id, user_id, item_id, split, labels, the columns that a baseline takes as its score, and
-        ``<model>_<task>``.
+        example_id, user_id, item_id, split, labels, event_time, history_length, the columns that a baseline takes as
+        its score, and ``<model>_<task>``.
     """
     tasks, models = run.settings.ranking.task_names, rankers.card["models"]
     read_as_scores = {baseline.column for baseline in COLUMNS.values()} & {*examples.columns}
-    kept = ["example_id", "user_id", "item_id", "split", *(f"label_{task}" for task in tasks), *sorted(read_as_scores)]
+    of_slices = {"event_time", "history_length"}
+    kept = ["example_id", "user_id", "item_id", "split", *(f"label_{task}" for task in tasks)]
+    kept += sorted(read_as_scores | of_slices)
     types = [f"{name} {examples.schema[name].dataType.simpleString()}" for name in kept]
     scores = score_columns(models, tasks)
     schema = ", ".join([*types, *(f"{name} FLOAT" for name in scores)])

@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.evaluation.measures import auc_half_widths, auc_of, slices_of
+from jobs.evaluation.measures import auc_of, intervals_of
 from jobs.evaluation.scores import as_predictions, score_of
+from jobs.evaluation.slices import breakdowns, slices_of
 from lake.frames import frame_of
-from models.ranker.training.metrics import auc
+from models.ranker.training.metrics import auc, auc_per_group
 
 
 def test_a_task_that_follows_is_measured_given_the_other(spark: SparkSession) -> None:
@@ -31,27 +32,43 @@ def test_a_task_that_follows_is_measured_given_the_other(spark: SparkSession) ->
     assert auc_of(slices["test/after_click"], "click", "m") is None
 
 
-def test_the_interval_of_the_auc_is_one_over_users(spark: SparkSession) -> None:
-    """Users are alike within and differ among each other; over many draws of users the interval holds the true AUC."""
+def test_slices_by_history_age_and_category_are_measured_with_intervals(spark: SparkSession) -> None:
     generator = np.random.default_rng(0)
-    users, each = 200, 10
-    labels = np.tile([1, 0], users * each // 2)
-    shifts = np.repeat(generator.normal(size=users), each)
-    scores = 0.5 * labels + shifts + 0.1 * generator.normal(size=users * each)
+    users, each = 120, 20
+    n = users * each
+    labels = generator.integers(0, 2, n)
     rows = pd.DataFrame(
-        {"user_id": [f"u{i // each}" for i in range(users * each)], "label_click": labels, "m_click": scores}
+        {
+            "user_id": np.repeat([f"u{i}" for i in range(users)], each),
+            "label_click": labels.astype(np.float32),
+            "qarm_click": (0.4 * labels + generator.random(n)).astype(np.float32),
+            "cold": np.arange(n) % 4 == 0,
+            "history_length": np.repeat(np.arange(users), each) % 60,
+            "event_time": pd.Timestamp("2025-03-10"),
+            "first_event": [pd.Timestamp("2025-03-01"), pd.Timestamp("2025-03-11")] * (n // 2),
+            "category": ["tea", "a/b <i>", None, "rice"] * (n // 4),
+        }
     )
-    half = auc_half_widths(spark.createDataFrame(rows), ["click"], "m")["click"]
-    draws = [
-        auc(
-            labels,
-            0.5 * labels + np.repeat(generator.normal(size=users), each) + 0.1 * generator.normal(size=users * each),
-        )
-        for _ in range(300)
-    ]
-    assert 1.96 * np.std(draws) == pytest.approx(half, rel=0.5)
-    one_class = rows.assign(label_click=1)
-    assert auc_half_widths(spark.createDataFrame(one_class), ["click"], "m") == {}
+    test = spark.createDataFrame(rows)
+    found = intervals_of(test, breakdowns(test), ["click"], users).toPandas().set_index(["slice", "metric"])
+    assert set(found.index.get_level_values(0)) == {
+        "test", "test/cold_items", "test/known_items", "test/history_length/0-9", "test/history_length/10-49",
+        "test/history_length/50-199", "test/item_age_days/0-6", "test/item_age_days/7-27", "test/category/tea",
+        "test/category/a/b <i>", "test/category/no category", "test/category/rice",
+    }  # fmt: skip
+    for slice, part in {
+        "test": rows,
+        "test/history_length/10-49": rows[rows["history_length"].between(10, 49)],
+        "test/item_age_days/0-6": rows[1::2],
+        "test/category/no category": rows[rows["category"].isna()],
+    }.items():
+        labels, scores = part["label_click"].to_numpy(), part["qarm_click"].to_numpy()
+        one = found.loc[slice, "auc"]
+        assert one["value"] == pytest.approx(auc(labels, scores), abs=2e-3)
+        assert one["low"] < one["value"] < one["high"]
+        assert one["examples"] == len(part)
+        by_user = auc_per_group(part["user_id"].astype("category").cat.codes.to_numpy(np.int64), labels, scores)
+        assert found.loc[slice, "uauc"]["value"] == pytest.approx(np.nanmean(by_user.auc))
 
 
 def test_scores_are_read_back_from_predictions(spark: SparkSession) -> None:
