@@ -1,103 +1,164 @@
-"""Writes an HTML page that compares the newest results with the previous ones and shows what changed."""
+"""Writes an HTML page: whether the night is better, the same or worse, and pictures that show where."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
-from jinja2 import Environment
-from markupsafe import Markup
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.page.codes import bucket_examples, changes_by_night, code_figures, moved_items, refit_state
-from jobs.page.figures import alignment_losses, training_curves
-from jobs.page.metrics import comparison, difference, headline, latest_two, nightly_baselines, title_of
-from jobs.page.nights import newest_intake, publication, what_changed
+from jobs.page.codes import (
+    bucket_sizes,
+    changes_by_night,
+    code_use,
+    collisions_by_night,
+    contents_of,
+    crowded_prefixes,
+    moved_contents,
+    refit_state,
+)
+from jobs.page.history import History, all_numbers, cards, history_of, value_of, verdict_of
+from jobs.page.item_map import map_figure, sample_of
+from jobs.page.nights import intake_figures, jobs_table, last_runs, newest_intake, publication, time_figure
+from jobs.page.page import render
 from jobs.page.pairs import judge_in_words, pair_examples, verdict_figure
+from jobs.page.quality import (
+    alignment_figure,
+    breakdown_figures,
+    comparison,
+    nightly_baselines,
+    quality_by_night,
+    training_figures,
+)
+from jobs.page.words import first_codes
 from lake.command import main
 from lake.declaration import Job
 from lake.run import Run
 from models.ranker.baselines import BASELINES
-from schemas.files import packaged_text
-from schemas.tables import ITEM_PAIRS, ITEMS, METRICS, PUBLISHED, RUNS, SEMANTIC_IDS, SID_CHANGES
+from schemas.tables import ITEM_EMBEDDINGS, ITEM_PAIRS, ITEMS, METRICS, PUBLISHED, RUNS, SEMANTIC_IDS, SID_CHANGES
 
 log = logging.getLogger("qarm")
 
 
-def alignment_figure(run: Run) -> Markup | None:
-    """Losses of the current aligned model; None if ``align.steps`` is 0."""
-    artifact = run.latest("aligned_model") if run.settings.align.steps else None
-    if artifact is None:
-        return None
-    losses = artifact.card["losses"]
-    return Markup(alignment_losses(losses["contrastive"], losses["answers"]))
+def on_ranker(run: Run, history: History, tasks: Sequence[str]) -> dict[str, Any]:
+    """What the page says about the ranker."""
+    ranker, aligned = run.use("ranker", "train_ranker"), None
+    if run.settings.align.steps:
+        aligned = run.latest("aligned_model")
+    measured = [point.run_id for point in history.get((f"{tasks[0]}.auc", "test"), ())][:2]
+    quality = [
+        figure
+        for task in tasks
+        for figure in (quality_by_night(history, task), *breakdown_figures(history, task, measured))
+    ]
+    return {
+        "cards": cards(history, tasks),
+        "quality": quality,
+        "comparison": comparison(history, tasks),
+        "baselines": [BASELINES[name] for name in nightly_baselines()],
+        "users": [
+            (task, *(value_of(history, f"{task}.{name}", "test") for name in ("users", "users_left_out")))
+            for task in tasks
+        ],
+        "training": training_figures(ranker.card["curves"]),
+        "alignment": None if aligned is None else alignment_figure(aligned.card["losses"]),
+    }
+
+
+def on_codes(run: Run, history: History, items: DataFrame) -> dict[str, Any]:
+    """What the page says about semantic IDs. Executor memory: as the frames of :mod:`jobs.page`."""
+    codebook = run.use("codebook", "fit_codebook")
+    codes = run.read(SEMANTIC_IDS.name).where(F.col("codebook_version") == codebook.version)
+    contents = contents_of(codes, items.select("item_id", "title", "category")).persist()
+    changes, most = run.read(SID_CHANGES.name), run.settings.report.map_contents
+    words = first_codes(contents)
+    sample = sample_of(contents, run.read(ITEM_EMBEDDINGS.name), most)
+    found = {
+        "code_figures": [
+            collisions_by_night(history), bucket_sizes(contents), code_use(contents, codebook.card["sizes"]),
+        ],
+        "crowded": crowded_prefixes(contents),
+        "first_codes": [*words.values()],
+        "map": map_figure(sample, words) if most else None,
+        "changes": [
+            [f"version {row.table_version}", f"{row.changed_at:%Y-%m-%d %H:%M}", *row[2:]]
+            for row in changes_by_night(changes)
+        ],
+        "moved": moved_contents(changes, items),
+        "refit": refit_state(run, history),
+    }  # fmt: skip
+    contents.unpersist()
+    return found
+
+
+def on_pairs(run: Run, items: DataFrame) -> dict[str, Any]:
+    """What the page says about item pairs."""
+    pairs = run.read(ITEM_PAIRS.name)
+    return {
+        "verdicts": verdict_figure(pairs),
+        **judge_in_words(pairs),
+        "kept": pair_examples(pairs, items, "keep", best_first=True),
+        "rejected": pair_examples(pairs, items, "reject", best_first=False),
+    }
+
+
+def on_runs(run: Run, history: History, newest: str) -> dict[str, Any]:
+    """What the page says about input, time and cost."""
+    cores = run.spark.sparkContext.defaultParallelism
+    ran = last_runs(run.read(RUNS.name))
+    table = jobs_table(ran, newest, cores)
+    return {
+        "intake": newest_intake(ran),
+        "intake_figures": intake_figures(history),
+        "times": time_figure(table),
+        "jobs": [
+            [row["job"], f"{row['ended_at']:%Y-%m-%d %H:%M}", row["changed"], row["seconds"], row["before"],
+             row["core_hours"]]
+            for row in table
+        ],
+        "cores": cores,
+    }  # fmt: skip
 
 
 def steps(run: Run) -> None:
-    """Writes the page to ``<warehouse>/reports/<run_id>.html`` and to ``<warehouse>/report.html``."""
+    """Writes the page to ``<warehouse>/reports/<run_id>.html`` and to ``<warehouse>/report.html``.
+
+    Driver memory: ``report.nights`` rows per metric and slice, and ``report.map_contents`` embeddings and titles.
+    """
     tasks = run.settings.ranking.task_names
     run.version(PUBLISHED.name)
-    values = latest_two(run.read(METRICS.name))
-    runs, pairs, codes = (run.read(name) for name in (RUNS.name, ITEM_PAIRS.name, SEMANTIC_IDS.name))
-    text = F.concat_ws(", ", "title", "category", F.array_join(F.map_values("attributes"), ", "))
-    items = run.read(ITEMS.name).select("item_id", "content_hash", text.alias("text"))
-    changes = run.read(SID_CHANGES.name)
-    curves = run.use("ranker", "train_ranker").card["curves"]
-    with run.step("draw"):
-        context = {
-            "run_id": run.run_id,
-            "written_at": run.started_at,
-            "warehouse": run.lake.location,
-            "publication": publication(run.lake.published.nights(), run.lake.published.current()),
-            "headline": headline(values, tasks),
-            "comparison": comparison(values, tasks),
-            "baselines": [BASELINES[name] for name in nightly_baselines()],
-            "users": [
-                (
-                    task,
-                    values.get((f"{task}.users", "test"), [None])[0],
-                    values.get((f"{task}.users_left_out", "test"), [None])[0],
-                )
-                for task in tasks
-            ],
-            "intake": newest_intake(runs),
-            "runs": what_changed(runs),
-            "training": Markup(training_curves({title_of(name): curve["points"] for name, curve in curves.items()})),
-            "verdicts": verdict_figure(pairs),
-            **judge_in_words(pairs),
-            "alignment": alignment_figure(run),
-            "kept": pair_examples(pairs, items, "keep", best_first=True),
-            "rejected": pair_examples(pairs, items, "reject", best_first=False),
-            "buckets": bucket_examples(codes, items),
-            "nights": changes_by_night(changes),
-            "moved": moved_items(changes, items),
-            "refit": refit_state(run, values),
-            "metrics": sorted((name, slice, found[0], difference(found)) for (name, slice), found in values.items()),
-            **code_figures(run, codes),
-        }
+    nights, current = run.lake.published.nights(), run.lake.published.current()
+    newest = nights[-1].run_id
+    text = F.concat_ws(", ", "title", "category", F.array_join(F.map_values("attributes"), ", ")).alias("text")
+    items = run.read(ITEMS.name).select("item_id", "content_hash", "title", "category", text)
+    with run.step("read metrics"):
+        history = history_of(run.read(METRICS.name), run.settings.report.nights)
+    context = {
+        "run_id": newest,
+        "written_at": run.started_at,
+        "warehouse": run.lake.location,
+        "verdict": verdict_of(history, tasks, newest),
+        "publication": publication(nights, current),
+        "metrics": all_numbers(history),
+        **on_ranker(run, history, tasks),
+    }
+    with run.step("look at codes and items"):
+        context |= on_codes(run, history, items)
+    with run.step("look at pairs and runs"):
+        context |= {**on_pairs(run, items), **on_runs(run, history, newest)}
     page = render(context)
     for url in (f"{run.lake.warehouse.root}/reports/{run.run_id}.html", f"{run.lake.warehouse.root}/report.html"):
         run.lake.files.write_text(url, page)
     log.info("report: %s/report.html", run.lake.warehouse.root)
 
 
-def render(context: dict[str, Any]) -> str:
-    """The HTML of the page; all texts from the data are escaped."""
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["number"] = lambda value, digits=4: "–" if value is None else f"{value:,.{digits}f}"
-    environment.filters["signed"] = lambda value, digits=4: "–" if value is None else f"{value:+,.{digits}f}"
-    environment.filters["figure"] = lambda value: (
-        "–" if value is None else f"{value:,.0f}" if float(value).is_integer() else f"{value:,.4f}"
-    )
-    template = packaged_text("jobs", "page", "report.html.j2")
-    return environment.from_string(template).render(context)
-
-
 JOB = Job(
     name="report",
     steps=steps,
-    sections=("ranking", "align"),
-    reads=("metrics", "items", "item_pairs", "semantic_ids", "sid_changes", "published"),
+    sections=("ranking", "align", "report"),
+    reads=("metrics", "items", "item_pairs", "item_embeddings", "semantic_ids", "sid_changes", "published"),
     uses=("codebook", "ranker"),
     consults=("runs", "aligned_model"),
     after=("evaluate",),

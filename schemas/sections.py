@@ -230,6 +230,13 @@ class TrackingSettings(Section):
     experiment: Annotated[str, Field(min_length=1)]
 
 
+class ReportSettings(Section):
+    """What the report shows."""
+
+    nights: Count
+    map_contents: Annotated[int, Field(ge=0, le=20_000)]
+
+
 class DemoSettings(Section):
     """The demo on Complete Journey."""
 

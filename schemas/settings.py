@@ -32,6 +32,7 @@ from schemas.sections import (
     JudgeSettings,
     MineSettings,
     NightlySettings,
+    ReportSettings,
     Section,
     SparkSettings,
     SplitSettings,
@@ -61,6 +62,7 @@ class Settings(Section):
     increments: IncrementsSettings
     gate: GateSettings
     tracking: TrackingSettings
+    report: ReportSettings
     demo: DemoSettings
 
     def digest(self, sections: Iterable[str]) -> str:

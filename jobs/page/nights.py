@@ -1,48 +1,77 @@
-"""Runs and nights on the page: what ran, what changed since, and which night readers see."""
+"""Runs and nights on the page: which night readers see, what came in, what ran, how long it took and why."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.intake.summary import intake_table
+from jobs.page.figure import Figure
+from jobs.page.history import History, value_in
+from jobs.page.quality import label_of, nights_of
 from lake.published import Night
 
+INPUTS = ("interactions", "items")
 
-def what_changed(runs: DataFrame) -> list[dict[str, Any]]:
-    """Each job's newest successful run, with its duration and the changes since the previous successful run."""
+
+def last_runs(runs: DataFrame) -> dict[str, list[Any]]:
+    """The newest two successful runs of each job, newest first. Driver memory: two rows per job."""
     newest = Window.partitionBy("job").orderBy(F.col("ended_at").desc())
-    rows = (
-        runs.where("status = 'done'")
-        .withColumn("age", F.row_number().over(newest))
-        .where("age <= 2")
-        .orderBy("age")
-        .collect()
-    )
+    ranked = runs.where("status = 'done'").withColumn("age", F.row_number().over(newest))
     jobs: dict[str, list[Any]] = {}
-    for row in rows:
+    for row in ranked.where("age <= 2").orderBy("age").collect():
         jobs.setdefault(row["job"], []).append(row)
+    return jobs
+
+
+def jobs_table(jobs: Mapping[str, Sequence[Any]], newest: str, cores: int) -> list[dict[str, Any]]:
+    """Each job's newest run: time, core-hours, and what had changed since the run before, in the order of their ends.
+
+    Args:
+        jobs: the newest two runs of each job, see :func:`last_runs`.
+        newest: run ID of the newest night; a job that was up to date in it cost nothing.
+        cores: cores that Spark has in this run.
+    """
     table = []
     for job, found in jobs.items():
         now, before = found[0], found[1] if len(found) > 1 else None
+        ran = now["run_id"] >= newest
+        seconds = _seconds(now)
         table.append(
             {
                 "job": job,
                 "ended_at": now["ended_at"],
-                "seconds": (now["ended_at"] - now["started_at"]).total_seconds(),
+                "ran": ran,
+                "seconds": seconds,
+                "before": None if before is None else _seconds(before),
+                "core_hours": seconds * cores / 3600 if ran else 0.0,
                 "changed": "first run" if before is None else ", ".join(_differences(now, before)) or "nothing",
             }
         )
     return sorted(table, key=lambda row: row["ended_at"])
 
 
-def newest_intake(runs: DataFrame) -> list[tuple[str, str]]:
-    """What the newest successful run of ingest took and rejected, see :func:`jobs.intake.summary.intake_table`."""
-    newest = runs.where("job = 'ingest' AND status = 'done'").orderBy(F.col("ended_at").desc()).limit(1).collect()
-    return intake_table(newest[0]["metrics"]) if newest else []
+def time_figure(table: Sequence[Mapping[str, Any]]) -> Figure:
+    """How long each job took in its last run and in the one before."""
+    longest = max(table, key=lambda row: row["seconds"])
+    series = [
+        {"name": "last run", "values": [row["seconds"] for row in table]},
+        {"name": "run before", "values": [row["before"] for row in table]},
+    ]
+    return Figure(
+        name="times",
+        title="time of each job, seconds",
+        alt=f"Seconds of each job; the longest is {longest['job']} with {longest['seconds']:.0f} seconds",
+        kind="bars",
+        data={"labels": [row["job"] for row in table], "series": series, "across": True, "digits": 1},
+    )
+
+
+def _seconds(row: Any) -> float:
+    return float((row["ended_at"] - row["started_at"]).total_seconds())
 
 
 def _differences(now: Any, before: Any) -> list[str]:
@@ -57,6 +86,43 @@ def _differences(now: Any, before: Any) -> list[str]:
     return [*settings, *code, *(name.rsplit("/", 1)[-1] for name in names)]
 
 
+def newest_intake(jobs: Mapping[str, Sequence[Any]]) -> list[tuple[str, str]]:
+    """What the newest successful run of ingest took and rejected, see :func:`jobs.intake.summary.intake_table`."""
+    return intake_table(jobs["ingest"][0]["metrics"]) if "ingest" in jobs else []
+
+
+def intake_figures(history: History) -> list[Figure]:
+    """Rows taken, folded and rejected by night, of the log and of the catalogue."""
+    figures = []
+    for source, folded in zip(INPUTS, ("ingest.duplicates_folded", "ingest.items_folded"), strict=True):
+        reasons = sorted({name for name, slice in history if name.startswith("ingest.rejected.") and slice == source})
+        total = ("ingest.rows", source)
+        nights = nights_of(history, [total])
+        if not nights:
+            continue
+        rows = []
+        for night in nights:
+            keys = [total, (folded, "all"), *((name, source) for name in reasons)]
+            counted, twice, *refused = (value_in(history, key, night.run_id) or 0.0 for key in keys)
+            rows.append([label_of(night), counted, counted - twice - sum(refused), twice, *refused])
+        words = [name.removeprefix("ingest.rejected.").replace("_", " ") for name in reasons]
+        titles = ["taken", "folded as duplicates", *(f"rejected: {word}" for word in words)]
+        series = [{"name": title, "values": [row[i] for row in rows]} for i, title in enumerate(titles, 2)]
+        told = ", ".join(f"{row_value:,.0f} {title}" for row_value, title in zip(rows[-1][2:], titles, strict=True))
+        figures.append(
+            Figure(
+                name=f"rows-{source}",
+                title=f"rows of {source}",
+                alt=f"Rows of {source} by night; in the newest one {told}",
+                kind="bars",
+                data={"labels": [row[0] for row in rows], "series": series, "stacked": True, "digits": 0},
+                columns=["night (UTC)", "rows", *titles],
+                rows=rows,
+            )
+        )
+    return figures
+
+
 def publication(nights: Sequence[Night], current: Night | None) -> dict[str, Any]:
     """Whether readers see the newest night, in words, and why not.
 
@@ -67,10 +133,10 @@ def publication(nights: Sequence[Night], current: Night | None) -> dict[str, Any
     newest = nights[-1]
     seen = "no night yet" if current is None else f"night {current.run_id}"
     if newest == current:
-        return {"word": "better", "text": f"Published: readers see this night, {newest.run_id}.", "reasons": []}
+        return {"word": "published", "text": f"Readers see this night, {newest.run_id}.", "reasons": []}
     what, _, reasons = newest.verdict.partition(": ")
     return {
-        "word": "worse",
-        "text": f"{what.capitalize()}: readers do not see the newest night, {newest.run_id}; they see {seen}.",
+        "word": what,
+        "text": f"Readers do not see the newest night, {newest.run_id}; they see {seen}.",
         "reasons": reasons.split("; ") if reasons else [],
     }

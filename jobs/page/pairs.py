@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from markupsafe import Markup
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.page.figures import verdict_scores
+from jobs.page.figure import Figure
 from models.llm.judges import meaning_of
 
 SCORE_BINS = 30
+EXAMPLES = 10
 
 
-def verdict_figure(pairs: DataFrame) -> Markup | None:
+def verdict_figure(pairs: DataFrame) -> Figure | None:
     """Histogram of the judge's scores, which Spark counts; None if no pair was judged."""
     judged = pairs.where("judge_score IS NOT NULL")
     low, high = judged.agg(F.min("judge_score"), F.max("judge_score")).collect()[0]
@@ -25,9 +25,23 @@ def verdict_figure(pairs: DataFrame) -> Markup | None:
     counts = {
         (r["bin"], r["verdict"]): r["count"] for r in judged.groupBy(place.alias("bin"), "verdict").count().collect()
     }
-    edges = [low + i * width for i in range(SCORE_BINS)]
     kept, rejected = ([counts.get((i, verdict), 0) for i in range(SCORE_BINS)] for verdict in ("keep", "reject"))
-    return Markup(verdict_scores(edges, kept, rejected))
+    labels = [f"{low + i * width:.3f}" for i in range(SCORE_BINS)]
+    return Figure(
+        name="verdicts",
+        title="pairs by the judge's score",
+        alt=f"{sum(kept):,} pairs were kept and {sum(rejected):,} rejected; scores from {low:.3f} to {high:.3f}",
+        kind="bars",
+        data={
+            "labels": labels,
+            "series": [{"name": "kept", "values": kept}, {"name": "rejected", "values": rejected}],
+            "stacked": True,
+            "digits": 0,
+            "x": "score of the judge, from",
+        },
+        columns=["score from", "kept", "rejected"],
+        rows=[[label, k, r] for label, k, r in zip(labels, kept, rejected, strict=True)],
+    )
 
 
 def judge_in_words(pairs: DataFrame) -> dict[str, str]:
@@ -38,17 +52,23 @@ def judge_in_words(pairs: DataFrame) -> dict[str, str]:
 
 
 def pair_examples(pairs: DataFrame, items: DataFrame, verdict: str, best_first: bool) -> list[Any]:
-    """Ten judged pairs with the texts of their items.
+    """Ten judged pairs with the texts of their items; a content is the trigger of one at most, and the target of one.
 
     Args:
         pairs: ``item_pairs``.
-        items: item_id, text.
+        items: item_id, content_hash, text.
         verdict: keep or reject.
         best_first: whether the highest or the lowest scores are shown.
     """
-    order = F.col("judge_score").desc() if best_first else F.col("judge_score").asc()
-    chosen = pairs.where(F.col("verdict") == verdict).orderBy(order, "trigger_item_id", "target_item_id").limit(10)
+    order = [F.col("judge_score").desc() if best_first else F.col("judge_score").asc(), F.desc("support")]
+    order += [F.col("trigger_item_id"), F.col("target_item_id")]
+    chosen = pairs.where(F.col("verdict") == verdict)
     for side in ("trigger", "target"):
-        title = items.select(F.col("item_id").alias(f"{side}_item_id"), F.col("text").alias(side))
+        names = {"item_id": f"{side}_item_id", "text": side, "content_hash": f"{side}_of"}
+        title = items.select(*(F.col(name).alias(ours) for name, ours in names.items()))
         chosen = chosen.join(title, f"{side}_item_id", "left")
-    return chosen.select("trigger", "target", "score", "support", "judge_score").orderBy(order).collect()
+    for side in ("trigger", "target"):
+        first = F.row_number().over(Window.partitionBy(f"{side}_of").orderBy(*order))
+        chosen = chosen.withColumn("place", first).where("place = 1")
+    shown = chosen.orderBy(*order).limit(EXAMPLES)
+    return shown.select("trigger", "target", "source", "score", "support", "judge_score").collect()

@@ -1,0 +1,66 @@
+"""The map of items on the page: a sample of the contents by embedding, each with its codes and title."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from jobs.page.figure import Figure
+from models.projection import FEWEST, plane_of
+
+TITLE_LENGTH = 90
+
+
+def sample_of(contents: DataFrame, embeddings: DataFrame, most: int) -> DataFrame:
+    """The contents on the map, the same from night to night: those whose hashes are the smallest.
+
+    Args:
+        contents: one row per content: item_id, content_hash, sid, sid_1, sid_2, title, category, items.
+        embeddings: item_id, search_embedding.
+        most: most contents.
+
+    Returns:
+        The columns of both, at most ``most`` rows.
+    """
+    chosen = contents.orderBy(F.xxhash64(F.lit("map"), "content_hash"), "content_hash").limit(most)
+    return chosen.join(embeddings.select("item_id", "search_embedding"), "item_id").orderBy("content_hash")
+
+
+def map_figure(sample: DataFrame, words: dict[int, dict[str, Any]]) -> Figure | None:
+    """The map; None with too few contents. Driver memory: the embeddings of the sample, and its titles.
+
+    Args:
+        sample: result of :func:`sample_of`.
+        words: what the first codes hold, by code, see :func:`jobs.page.words.first_codes`.
+    """
+    rows = sample.collect()
+    if len(rows) < FEWEST:
+        return None
+    plane = np.round(plane_of(np.array([row["search_embedding"] for row in rows])), 3)
+    titles = [(row["title"] or row["category"] or "")[:TITLE_LENGTH] for row in rows]
+    categories = sorted({row["category"] or "" for row in rows})
+    place = {category: i for i, category in enumerate(categories)}
+    codes = {row["sid_1"] for row in rows}
+    data = {
+        "x": plane[:, 0].tolist(),
+        "y": plane[:, 1].tolist(),
+        "code": [row["sid_1"] for row in rows],
+        "second": [row["sid_2"] for row in rows],
+        "sid": [row["sid"] for row in rows],
+        "title": titles,
+        "category": [place[row["category"] or ""] for row in rows],
+        "categories": categories,
+        "items": [row["items"] for row in rows],
+        "words": {str(code): words[code]["words"] for code in codes & words.keys()},
+    }
+    return Figure(
+        name="map",
+        title="map of items",
+        alt=f"{len(rows):,} distinct contents as points, near each other where their embeddings are similar, coloured"
+        f" by the {len(codes)} first codes. The table of first codes below says the same in words",
+        kind="map",
+        data=data,
+    )

@@ -1,0 +1,34 @@
+"""A map of vectors: two coordinates for each, with similar vectors near each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
+
+FEWEST = 10
+"""With fewer vectors than this there is no map."""
+
+
+def plane_of(vectors: NDArray[Any], seed: int = 0) -> NDArray[np.float32]:
+    """Projects vectors to a plane by t-SNE (van der Maaten and Hinton, 2008), started from their principal components.
+
+    The start keeps the large picture alike from night to night. One thread alone adds up in the same order every time,
+    so equal vectors give an equal map. 5,000 vectors take some ten seconds; memory: a few MB.
+
+    Args:
+        vectors: shape (n, width).
+        seed: seed of the principal components' solver.
+
+    Returns:
+        Coordinates from -1 to 1, shape (n, 2).
+    """
+    perplexity = min(30.0, (len(vectors) - 1) / 3)
+    with threadpool_limits(1):
+        tsne = TSNE(perplexity=perplexity, init="pca", max_iter=500, random_state=seed, n_jobs=1)
+        plane: NDArray[np.float32] = tsne.fit_transform(np.ascontiguousarray(vectors, np.float32))
+    plane = plane - (plane.max(0) + plane.min(0)) / 2
+    return plane / max(float(np.abs(plane).max()), 1e-9)

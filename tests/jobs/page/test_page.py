@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from jobs.page.history import sparkline, verdict_of
+from jobs.page.page import figure, number, render, signed
+from tests.jobs.page.pages import HOSTILE, TASKS, Reader, context, history, page
+
+
+@pytest.fixture(scope="module")
+def made() -> Reader:
+    return Reader(page())
+
+
+def test_texts_of_users_stay_texts(made: Reader) -> None:
+    """Titles, categories, words and slices that try to be markup, a script, the end of one, or a template."""
+    assert len(made.of("script")) == 3
+    assert not made.of("img")
+    assert "alert(1)" not in "".join(script for script in made.scripts if not script.lstrip().startswith("{"))
+    assert "".join(made.texts).count("</script><script>alert(1)") >= 4
+    data = json.loads(next(script for script in made.scripts if script.lstrip().startswith('{"')))
+    assert HOSTILE in "".join(data["map"]["data"]["title"])[: len(HOSTILE)]
+    assert "{{ 7 * 7 }}" in "".join(made.texts)
+
+
+def test_the_page_needs_nothing_else(made: Reader) -> None:
+    for tag, attributes in made.tags:
+        for name in ("src", "href", "action"):
+            assert (attributes.get(name) or "#").startswith(("#", "data:")), (tag, attributes)
+    policy = next(one["content"] for one in made.of("meta") if "http-equiv" in one)
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+    assert policy.count("'sha256-") == 2
+    assert "http" not in policy
+
+
+def test_every_picture_has_words_and_every_table_a_caption(made: Reader) -> None:
+    plots = [one for one in made.of("div") if "plot" in (one.get("class") or "")]
+    data = json.loads(next(script for script in made.scripts if script.lstrip().startswith('{"')))
+    assert {one["id"] for one in plots} == {f"plot-{name}" for name in data}
+    assert len(plots) > 12
+    assert all(len(one["aria-label"] or "") > 5 for one in plots)
+    assert len(made.of("caption")) == len(made.of("table"))
+    assert all(one.get("scope") == "col" for one in made.of("th"))
+    ids = [attributes["id"] for _, attributes in made.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_one_night_alone_and_no_map_make_a_page_too() -> None:
+    alone = page(nights=1, map_contents=3)
+    assert "The first night: nothing to compare with" in alone
+    assert "There is no map" in alone
+    full = render(
+        {**context(), "publication": {"word": "held back", "text": "Readers see another.", "reasons": ["<b>"]}}
+    )
+    assert "Held back" in full
+    assert "<li>&lt;b&gt;</li>" in full
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "word"),
+    [(0.82, 0.80, "better"), (0.80, 0.82, "worse"), (0.805, 0.80, "same"), (0.80, 0.805, "same")],
+)
+def test_the_verdict_goes_by_the_interval(now: float, before: float, word: str) -> None:
+    found = verdict_of(history(2, (now, before)), TASKS, "night-2")
+    assert found.word == word
+    assert f"{now:.4f} (95 % interval {now - 0.01:.4f} to {now + 0.01:.4f})" in found.reasons[0]
+
+
+def test_one_task_that_is_worse_makes_the_night_worse() -> None:
+    of = history(2, (0.82, 0.80))
+    of["order.auc", "test"] = history(2, (0.80, 0.82))["order.auc", "test"]
+    of["order.auc_high", "test"] = history(2, (0.80, 0.82))["order.auc_high", "test"]
+    assert verdict_of(of, TASKS, "night-2").word == "worse"
+
+
+def test_a_night_that_did_not_measure_the_ranker_is_the_same() -> None:
+    found = verdict_of(history(2, (0.9, 0.8)), TASKS, "night-3")
+    assert found.word == "same"
+    assert "night-2 stands" in found.reasons[0]
+
+
+def test_numbers_as_people_read_them() -> None:
+    assert [number(None), number(1234.5), signed(0.1, 2), signed(-1.0)] == ["–", "1,234.5000", "+0.10", "-1.0000"]
+    assert [figure(None), figure(3.0), figure(0.25), figure(-1e-6)] == ["–", "3", "0.2500", "0"]
+    assert sparkline([1.0]) == ""
+    assert sparkline([1.0, 2.0]) == "0.0,22.0 100.0,2.0"
+    assert sparkline([1.0, 1.0]) == "0.0,22.0 100.0,22.0"
