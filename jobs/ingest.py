@@ -158,6 +158,10 @@ JOB = Job(
     writes=("interactions", "items", "rejected_rows", "ingested_files"),
     consults=("runs",),
     source_files=source_files,
+    examples=(
+        "--interactions clicks.csv --items products.csv --rename shopper=user_id,sku=item_id",
+        "--interactions s3a://raw/clicks --items s3a://raw/products --warehouse s3a://lake/qarm",
+    ),
     options=(
         Option(
             flags=("--interactions",), help="path of the interaction log", metavar="PATH", setting="ingest.interactions"

@@ -6,6 +6,7 @@ import argparse
 import logging
 import sys
 import time
+from collections.abc import Mapping
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any
@@ -18,7 +19,7 @@ from lake.command import Command, main
 from lake.declaration import Job, Option, in_order
 from lake.execution import new_run_id, run_job
 from lake.ledger import RunRecord
-from lake.logs import about
+from lake.logs import about, on_terminal
 from lake.night_lock import NightLock
 from lake.run import Lake
 from lake.staging import remove_staged
@@ -59,12 +60,18 @@ def run_nightly(lake: Lake, choice: Choice, run_id: str, *, lock: NightLock, row
         lock: the lock that this nightly holds.
         rows: gets one row per job: job, status, seconds, why, outputs, metrics.
     """
-    last = lake.ledger.last_done()
+    last, usual, live = lake.ledger.last_done(), lake.ledger.usual_seconds(), on_terminal()
     for number, job in enumerate(choice.jobs, 1):
         lock.assert_held()
         state = whether_to_run(lake, job, last.get(job.name), choice.wanted.get(job.name))
-        log.info("[%d/%d] %s: %s", number, len(choice.jobs), job.name, state.why)
-        rows.append(_row_of(job, state.why, run_job(lake, job, run_id) if state.is_stale else None))
+        place, record = f"[{number}/{len(choice.jobs)}]", None
+        if not live:
+            log.log(logging.INFO if state.is_stale else logging.DEBUG, "%s %s: %s", place, job.name, state.why)
+        if state.is_stale:
+            record = run_job(lake, job, run_id, place=place, usual=usual.get(job.name))
+        rows.append(_row_of(job, state.why, record))
+        if live:
+            print(line_of(rows[-1]), file=sys.stderr)
 
 
 def _row_of(job: Job, why: str, record: RunRecord | None) -> dict[str, Any]:
@@ -78,11 +85,12 @@ def _row_of(job: Job, why: str, record: RunRecord | None) -> dict[str, Any]:
     }
 
 
-def summary(rows: list[dict[str, Any]]) -> str:
-    """The closing table as text."""
-    lines = [f"{'job':<22}{'status':<10}{'seconds':>8}  why"]
-    lines += [f"{row['job']:<22}{row['status']:<10}{row['seconds']:>8.1f}  {row['why']}" for row in rows]
-    return "\n".join(lines)
+HEADING = f"{'job':<22}{'status':<10}{'seconds':>8}  why"
+
+
+def line_of(row: Mapping[str, Any]) -> str:
+    """A job's line of the table: on a terminal as soon as it ended, in a log at the end of the night."""
+    return f"{row['job']:<22}{row['status']:<10}{row['seconds']:>8.1f}  {row['why']}"
 
 
 def assert_published(lake: Lake, choice: Choice) -> None:
@@ -121,12 +129,15 @@ def command(lake: Lake, options: argparse.Namespace) -> dict[str, Any]:
     lake.files.ensure_writable(lake.warehouse.root)
     lock = NightLock(lake.warehouse, run_id, lake.settings.nightly)
     with about(run_id=run_id), lock, outcome_told(lake, run_id) as outcome:
-        rows = outcome.jobs
+        rows, live = outcome.jobs, on_terminal()
+        if live:
+            print(HEADING, file=sys.stderr)
         if lock.dead is not None:
             remove_staged(lake, lock.dead.run_id)
         run_nightly(lake, choice, run_id, lock=lock, rows=rows)
         took = f"{'all':<22}{'':<10}{time.monotonic() - clock:>8.1f}  started {outcome.started_at:%Y-%m-%d %H:%M} UTC"
-        print("\n".join((summary(rows), took, f"tables: {lake.warehouse.location}")), file=sys.stderr)
+        table = [] if live else [HEADING, *map(line_of, rows)]
+        print("\n".join((*table, took, f"tables: {lake.warehouse.location}")), file=sys.stderr)
         assert_published(lake, choice)
     done = [row for row in rows if row["status"] == "done"]
     return {
@@ -147,6 +158,12 @@ COMMAND = Command(
     name="nightly",
     description=__doc__ or "",
     run=command,
+    examples=(
+        "--interactions clicks.parquet --items products.parquet",
+        "--dry-run",
+        "--from train_ranker --set ranker.max_epochs=4",
+        "--warehouse hdfs:///lake/qarm --config night.toml --master yarn --num-executors 20 --executor-memory 8g",
+    ),
     options=(
         *source_options(),
         Option(

@@ -31,6 +31,7 @@ COMMAND = Command(
     name="publish",
     description=__doc__ or "",
     run=command,
+    examples=("20250331T020000-1a2b3c",),
     options=(
         Option(flags=("run_id",), help="the night, as table published names it", metavar="RUN_ID", more={"nargs": "?"}),
     ),

@@ -114,8 +114,8 @@ def on_runs(run: Run, history: History, newest: str) -> dict[str, Any]:
         "intake_figures": intake_figures(history),
         "times": time_figure(table),
         "jobs": [
-            [row["job"], f"{row['ended_at']:%Y-%m-%d %H:%M}", row["changed"], row["seconds"], row["before"],
-             row["core_hours"]]
+            [row["job"], f"{row['ended_at']:%Y-%m-%d %H:%M}", row["changed"], round(row["seconds"], 1),
+             None if row["before"] is None else round(row["before"], 1), row["core_hours"]]
             for row in table
         ],
         "cores": cores,

@@ -165,6 +165,10 @@ JOB = Job(
     uses=("ranker", "search_index"),
     nightly=False,
     source_files=source_files,
+    examples=(
+        "--candidates candidates.parquet",
+        "--candidates today.csv --as-of 2025-03-31T06:00:00Z",
+    ),
     options=(
         Option(
             flags=("--candidates",),

@@ -92,6 +92,10 @@ COMMAND = Command(
     name="sql",
     description=__doc__ or "",
     run=command,
+    examples=(
+        "",
+        '-e "SELECT sid, count(*) FROM semantic_ids GROUP BY sid ORDER BY 2 DESC LIMIT 5"',
+    ),
     options=(
         Option(
             flags=("-e",),

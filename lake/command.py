@@ -6,16 +6,17 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from pyspark.sql import SparkSession
 
-from lake.declaration import Job, Option
+from lake.declaration import EXAMPLES, Job, Option
 from lake.execution import new_run_id, run_job
 from lake.full_disk import full_disk_told
-from lake.logs import FORMATS, set_up
+from lake.logs import FORMATS, on_terminal, set_up
+from lake.progress import clock
 from lake.run import Lake
 from lake.session import start_session
 from schemas.errors import FullDiskError, HeldBackError, UserError
@@ -37,6 +38,7 @@ class Command:
         description: text for ``--help``.
         run: does the work; returns the fields of the closing line of JSON, or None for no such line.
         options: options in addition to those of every job.
+        examples: what ``--help`` shows as examples, each the options after the command's name.
         check: raises UserError for settings that the command cannot run with; it is called before Spark starts.
         start: starts Spark, see :func:`lake.session.start_session`.
     """
@@ -45,6 +47,7 @@ class Command:
     description: str
     run: Callable[[Lake, argparse.Namespace], dict[str, Any] | None]
     options: tuple[Option, ...] = ()
+    examples: tuple[str, ...] = EXAMPLES
     check: Callable[[Settings], None] = lambda _: None
     start: Callable[[str, SparkSettings], SparkSession] = start_session
 
@@ -85,22 +88,33 @@ EVERY = (
 """Options of every job and command."""
 
 
-def parser_of(name: str, description: str, options: Iterable[Option]) -> argparse.ArgumentParser:
-    """A parser for :data:`EVERY` option and for declared options.
+PROGRAM = "./spark-submit.sh"
 
-    Args:
-        name: name of the job or command.
-        description: text for ``--help``.
-        options: the declared options.
-    """
-    parser = OneLineParser(prog=name, description=description, allow_abbrev=False)
-    for option in (*EVERY, *options):
-        arguments: dict[str, Any] = {"help": option.help, **option.more}
-        if option.metavar is not None:
-            arguments["metavar"] = option.metavar
-        if option.setting is not None:
-            arguments |= {"dest": ASSIGNMENTS, "action": _Assign, "option": option}
-        parser.add_argument(*option.flags, **arguments)
+OPTIONS_OF_SPARK = """options of spark-submit:
+  --master, --deploy-mode, --num-executors, --executor-memory, --conf and the others go to Spark as they are"""
+
+
+def parser_of(command: Command) -> argparse.ArgumentParser:
+    """A parser for the options of a command and for :data:`EVERY` option; its help has examples too."""
+    examples = "\n".join(f"  {PROGRAM} {command.name} {example}".rstrip() for example in command.examples)
+    parser = OneLineParser(
+        prog=command.name,
+        usage=f"{PROGRAM} {command.name} [options]",
+        description=command.description,
+        epilog=f"{OPTIONS_OF_SPARK}\n\nexamples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    own = parser.add_argument_group(f"options of {command.name}") if command.options else parser
+    every = parser.add_argument_group("options of every command")
+    for group, options in ((own, command.options), (every, EVERY)):
+        for option in options:
+            arguments: dict[str, Any] = {"help": option.help, **option.more}
+            if option.metavar is not None:
+                arguments["metavar"] = option.metavar
+            if option.setting is not None:
+                arguments |= {"dest": ASSIGNMENTS, "action": _Assign, "option": option}
+            group.add_argument(*option.flags, **arguments)
     return parser
 
 
@@ -121,7 +135,9 @@ def command_of(job: Job) -> Command:
     """The command that runs one job."""
 
     def run(lake: Lake, _: argparse.Namespace) -> dict[str, Any]:
-        record = run_job(lake, job, new_run_id())
+        usual = lake.ledger.usual_seconds().get(job.name) if on_terminal() else None
+        record = run_job(lake, job, new_run_id(), usual=usual)
+        log.info("%s: done in %s", job.name, clock(record.seconds))
         return {
             "job": job.name,
             "status": record.status,
@@ -131,7 +147,9 @@ def command_of(job: Job) -> Command:
         }
 
     description = sys.modules[job.steps.__module__].__doc__ or ""
-    return Command(name=job.name, description=description, run=run, options=job.options, check=job.check)
+    return Command(
+        name=job.name, description=description, run=run, options=job.options, examples=job.examples, check=job.check
+    )
 
 
 def main(entry: Job | Command, arguments: Sequence[str] | None = None) -> int:
@@ -147,7 +165,7 @@ def main(entry: Job | Command, arguments: Sequence[str] | None = None) -> int:
     set_up()
     command = command_of(entry) if isinstance(entry, Job) else entry
     try:
-        parsed = parser_of(command.name, command.description, command.options).parse_args(arguments)
+        parsed = parser_of(command).parse_args(arguments)
         set_up(parsed.log_format)
         settings = load_settings(parsed.config, parsed.set)
         command.check(settings)

@@ -43,6 +43,10 @@ class Option:
     more: dict[str, Any] = field(default_factory=dict)
 
 
+EXAMPLES = ("", "--warehouse hdfs:///lake/qarm --master yarn --num-executors 20")
+"""Examples of a job that takes only the options of every job."""
+
+
 def any_settings(_: Settings) -> None:
     """The check of a job that accepts all settings."""
 
@@ -69,6 +73,7 @@ class Job:
         nightly: whether the nightly runs the job.
         source_files: returns the URLs of the user's input files; None for a job without input files.
         options: options of the command line in addition to those of every job.
+        examples: what ``--help`` shows as examples, each the options after the job's name.
         check: raises UserError for settings that the job cannot run with; it is called before any work.
         stands: for a job whose result stays although its inputs changed: returns why it stays, or None if it is due
             again. It gets the job's newest successful run.
@@ -87,6 +92,7 @@ class Job:
     nightly: bool = True
     source_files: Callable[[Settings], Sequence[str]] | None = None
     options: tuple[Option, ...] = ()
+    examples: tuple[str, ...] = EXAMPLES
     check: Callable[[Settings], None] = any_settings
     stands: Callable[[Lake, RunRecord], str | None] | None = None
 

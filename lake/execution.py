@@ -10,6 +10,7 @@ from lake.declaration import Job
 from lake.full_disk import full_disk_told
 from lake.ledger import RunRecord
 from lake.logs import about, first_line
+from lake.progress import at_work
 from lake.run import Lake, Run
 from lake.staleness import source_versions
 from lake.tracking import assert_trackable, track
@@ -23,13 +24,15 @@ def new_run_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
 
-def run_job(lake: Lake, job: Job, run_id: str) -> RunRecord:
+def run_job(lake: Lake, job: Job, run_id: str, *, place: str = "", usual: float | None = None) -> RunRecord:
     """Runs a job and records the run. A failure is recorded too, unless the warehouse has no table ``runs`` yet.
 
     Args:
         lake: Spark and the warehouse.
         job: the job.
         run_id: id of the run.
+        place: the job's place among others, e.g. ``[2/13]``, for the line that tells how far it is.
+        usual: seconds that the job usually takes; None if that is not known.
 
     Raises:
         UserError: a mistake of the user.
@@ -41,7 +44,8 @@ def run_job(lake: Lake, job: Job, run_id: str) -> RunRecord:
         job.check(lake.settings)
         lake.files.ensure_writable(lake.warehouse.root)
         run.inputs |= source_versions(lake, job)
-        with about(run_id=run_id, job=job.name), full_disk_told(lake):
+        told = at_work(lake.spark, f"{place} {job.name}".strip(), usual)
+        with about(run_id=run_id, job=job.name), full_disk_told(lake), told:
             job.steps(run)
     except Exception as error:
         _record_failure(run, error)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TextIO
 
 from pythonjsonlogger.json import JsonFormatter
 
@@ -25,6 +27,18 @@ def about(**fields: str) -> Iterator[None]:
         _about.reset(token)
 
 
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Writes to what is stderr at the time, so that lines appear above the one with the bar."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        """What is stderr now."""
+        return sys.stderr
+
+
 class _Fields(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Adds the fields to a record."""
@@ -35,10 +49,12 @@ class _Fields(logging.Filter):
 def set_up(form: str = FORMATS[0]) -> None:
     """Begins to log on stderr: qarm's own lines from INFO on, those of others from WARNING on.
 
+    In JSON, for programs, every step of a job has its lines too, at its start and at its end.
+
     Args:
         form: one of :data:`FORMATS`.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr()
     if form == "json":
         names = {"asctime": "time", "levelname": "level"}
         handler.setFormatter(JsonFormatter("%(asctime)s %(levelname)s %(message)s", rename_fields=names))
@@ -51,7 +67,13 @@ def set_up(form: str = FORMATS[0]) -> None:
     handler.of_qarm = True  # type: ignore[attr-defined]
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
-    logging.getLogger("qarm").setLevel(logging.INFO)
+    logging.getLogger("qarm").setLevel(logging.DEBUG if form == "json" else logging.INFO)
+
+
+def on_terminal() -> bool:
+    """Whether stderr is a terminal that can draw a line anew, and nobody asked for JSON."""
+    steps_too = logging.getLogger("qarm").isEnabledFor(logging.DEBUG)
+    return sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb" and not steps_too
 
 
 def first_line(error: BaseException) -> str:

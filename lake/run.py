@@ -18,6 +18,7 @@ from lake.artifacts import Artifact, Artifacts
 from lake.declaration import Job
 from lake.hadoop import HadoopFiles
 from lake.ledger import Ledger, Measurement
+from lake.progress import doing
 from lake.published import Published
 from lake.scratch import scratch_folder
 from lake.warehouse import Warehouse
@@ -314,11 +315,12 @@ class Run:
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
-        """Logs the start of a step and, at its end, its duration."""
+        """Tells a step, see :mod:`lake.progress`; a log of JSON gets its start and, at its end, its duration."""
         start = time.monotonic()
-        log.info("%s: %s", self.job.name, what)
-        yield
-        log.info("%s: %s: %.1f s", self.job.name, what, time.monotonic() - start)
+        log.debug("%s: %s", self.job.name, what)
+        with doing(what):
+            yield
+        log.debug("%s: %s: %.1f s", self.job.name, what, time.monotonic() - start)
 
     @property
     def headline(self) -> dict[str, float]:

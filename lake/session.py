@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import SparkSession
 
 from lake.environment import defaults, prepare
+from lake.java_messages import start_told
 from lake.surroundings import check_surroundings, folder_of_jars
 from schemas.errors import UserError
 from schemas.sections import SparkSettings
@@ -57,7 +59,7 @@ def spark_conf(settings: SparkSettings) -> dict[str, str]:
         "spark.sql.ansi.enabled": "true",
         # PySpark notes the line of every expression, for the messages of errors, by 46 % of its calls into the JVM.
         "spark.python.sql.dataFrameDebugging.enabled": "false",
-        "spark.ui.showConsoleProgress": "true",
+        "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "ERROR",
         # In client mode the driver has them from its own environment, in cluster mode from the cluster's manager.
         **{f"{process}.{name}": value for process in PROCESSES for name, value in defaults().items()},
@@ -98,7 +100,9 @@ def start_session(name: str, settings: SparkSettings) -> SparkSession:
     if LAUNCHED not in os.environ and GATEWAY not in os.environ:
         for key, value in spark_conf(settings).items():
             builder = builder.config(key, value)
-    spark = builder.getOrCreate()
+    runs = GATEWAY in os.environ or SparkSession.getActiveSession() is not None
+    with nullcontext() if runs else start_told():
+        spark = builder.getOrCreate()
     # On one machine, Spark's default of 200 shuffle partitions and Delta's of 50 are mostly overhead.
     if (spark.sparkContext.master or "").startswith("local"):
         cores = spark.sparkContext.defaultParallelism

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import os
 import shlex
@@ -23,8 +24,11 @@ from schemas.sections import SparkSettings
 from schemas.settings import load_settings
 
 ROOMS = ("jobs", "udfs", "lake", "models", "schemas")
+KINDS = ("*.py", "*.j2", "*.css", "*.js")
+"""Files of the rooms that belong to the code."""
+
 RUN_JOB = Path(__file__).parent / "entry" / "run_job.py"
-USAGE = "usage: ./spark-submit.sh JOB [options of spark-submit and of the job]; JOB --help lists the job's options"
+USAGE = "usage: ./spark-submit.sh JOB [options of spark-submit and of the job]; JOB --help shows the job's options"
 WITH_VALUE = [
     *("--master", "--deploy-mode", "--name", "--jars", "--packages", "--exclude-packages", "--repositories"),
     *("--py-files", "--files", "--archives", "--conf", "--properties-file", "--driver-memory", "--driver-cores"),
@@ -70,7 +74,7 @@ def pack(folder: Path) -> Path:
     Returns:
         The zip.
     """
-    code = [path for room in ROOMS for kind in ("*.py", "*.j2") for path in (ROOT / room).rglob(kind)]
+    code = [path for room in ROOMS for kind in KINDS for path in (ROOT / room).rglob(kind)]
     files = sorted([*code, *(ROOT / "conf").glob("*.toml")])
     content = b"".join(str(path.relative_to(ROOT)).encode() + path.read_bytes() for path in files)
     digest = hashlib.sha256(content).hexdigest()[:16]
@@ -92,9 +96,15 @@ def entry_of(job: str) -> Path:
     """
     entry = ROOT / "jobs" / f"{job}.py"
     if job.startswith("_") or not entry.is_file():
-        known = sorted(path.stem for path in entry.parent.glob("*.py") if not path.stem.startswith("_"))
-        raise UserError(f"{job} is not a job; the jobs are {', '.join(known)}")
+        raise UserError(f"{job} is not a job; the jobs are {', '.join(jobs())}")
     return entry
+
+
+def jobs() -> dict[str, str]:
+    """What each job does, by its name: the first line of its file."""
+    files = sorted(path for path in (ROOT / "jobs").glob("*.py") if not path.stem.startswith("_"))
+    told = ((path.stem, ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))) for path in files)
+    return {name: (text or "").splitlines()[0] for name, text in told}
 
 
 def spark_options(given: Mapping[str, list[str]], settings: SparkSettings, packed: Path) -> list[str]:
@@ -140,7 +150,8 @@ def main(arguments: Sequence[str]) -> int:
         An exit code, if no job was started.
     """
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(USAGE, file=sys.stderr)
+        lines = (f"  {name:<22}{does}" for name, does in jobs().items())
+        print("\n".join((USAGE, "", "jobs:", *lines)), file=sys.stderr)
         return 0 if arguments else 2
     try:
         entry = entry_of(arguments[0])

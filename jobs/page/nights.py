@@ -118,6 +118,7 @@ def intake_figures(history: History) -> list[Figure]:
                 data={"labels": [row[0] for row in rows], "series": series, "stacked": True, "digits": 0},
                 columns=["night (UTC)", "rows", *titles],
                 rows=rows,
+                note=f"Newest night: {told}.",
             )
         )
     return figures

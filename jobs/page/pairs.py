@@ -52,11 +52,11 @@ def judge_in_words(pairs: DataFrame) -> dict[str, str]:
 
 
 def pair_examples(pairs: DataFrame, items: DataFrame, verdict: str, best_first: bool) -> list[Any]:
-    """Ten judged pairs with the texts of their items; a content is the trigger of one at most, and the target of one.
+    """Ten judged pairs with the texts of their items. A title is the trigger once at most, and the target once.
 
     Args:
         pairs: ``item_pairs``.
-        items: item_id, content_hash, text.
+        items: item_id, title, text.
         verdict: keep or reject.
         best_first: whether the highest or the lowest scores are shown.
     """
@@ -64,11 +64,12 @@ def pair_examples(pairs: DataFrame, items: DataFrame, verdict: str, best_first: 
     order += [F.col("trigger_item_id"), F.col("target_item_id")]
     chosen = pairs.where(F.col("verdict") == verdict)
     for side in ("trigger", "target"):
-        names = {"item_id": f"{side}_item_id", "text": side, "content_hash": f"{side}_of"}
-        title = items.select(*(F.col(name).alias(ours) for name, ours in names.items()))
-        chosen = chosen.join(title, f"{side}_item_id", "left")
-    for side in ("trigger", "target"):
-        first = F.row_number().over(Window.partitionBy(f"{side}_of").orderBy(*order))
+        title = F.coalesce("title", "text").alias(f"{side}_title")
+        of_side = items.select(F.col("item_id").alias(f"{side}_item_id"), F.col("text").alias(side), title)
+        chosen = chosen.join(of_side, f"{side}_item_id", "left")
+    both = ("trigger_title", "target_title")
+    for alike in ([F.least(*both), F.greatest(*both)], *([name] for name in both)):
+        first = F.row_number().over(Window.partitionBy(*alike).orderBy(*order))
         chosen = chosen.withColumn("place", first).where("place = 1")
     shown = chosen.orderBy(*order).limit(EXAMPLES)
     return shown.select("trigger", "target", "source", "score", "support", "judge_score").collect()

@@ -16,7 +16,7 @@
     animation: false,
     color: palette(),
     textStyle: { color: colour("--text"), fontFamily: "system-ui, sans-serif" },
-    grid: { left: 8, right: 18, top: 34, bottom: 8, containLabel: true },
+    grid: { left: 16, right: 18, top: 34, bottom: 8, containLabel: true },
     legend: { top: 0, left: 0, itemWidth: 14, itemHeight: 9, textStyle: { color: colour("--text") }, type: "scroll",
       pageTextStyle: { color: colour("--text") } },
     tooltip: { confine: true, backgroundColor: colour("--panel"), borderColor: colour("--line"),

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from tqdm import tqdm
 from transformers import get_cosine_schedule_with_warmup
 
 from models.llm.alignment_batch import JOINT, AlignmentBatch, collate
@@ -22,6 +21,7 @@ from models.llm.batches import by_length
 from models.llm.contrastive import contrastive_loss, gradients_of
 from models.llm.item_encoder import ItemEncoder
 from models.llm.segments import view_at
+from models.progress import Progress
 from models.training_state import Checkpoints
 from models.world import World
 from schemas.language_model_sections import AlignSettings
@@ -86,19 +86,16 @@ def align(
         record.contrastive, record.answers = list(state["contrastive"]), list(state["answers"])
     rows = itertools.islice(_endless(epochs), training.step, None)
     shown = training.world.rank == 0
-    with tqdm(
-        total=settings.steps, initial=training.step, desc="align", unit="step", mininterval=1, disable=not shown
-    ) as progress:
-        while training.step < settings.steps:
-            contrastive, answers = training.train(next(rows))
-            record.contrastive.append(contrastive)
-            record.answers.append(answers)
-            progress.set_postfix(loss=f"{contrastive:.3f}", answers=f"{answers:.3f}", refresh=False)
-            progress.update()
-            due = training.step % settings.checkpoint_steps == 0 and training.step < settings.steps
-            if due and checkpoints is not None and shown:
-                losses = {"contrastive": record.contrastive, "answers": record.answers}
-                checkpoints.save(training.state() | losses)
+    progress = Progress("align", settings.steps, training.step, told=shown)
+    while training.step < settings.steps:
+        contrastive, answers = training.train(next(rows))
+        record.contrastive.append(contrastive)
+        record.answers.append(answers)
+        progress.advance()
+        due = training.step % settings.checkpoint_steps == 0 and training.step < settings.steps
+        if due and checkpoints is not None and shown:
+            losses = {"contrastive": record.contrastive, "answers": record.answers}
+            checkpoints.save(training.state() | losses)
     record.temperature = training.log_temperature.exp().item()
     record.seconds = time.monotonic() - started
     return record

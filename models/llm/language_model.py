@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -16,6 +17,10 @@ from transformers import (
     AutoProcessor,
     AutoTokenizer,
 )
+
+# Bars of loading that end within seconds, and advice to programmers: a user can do nothing about either.
+transformers.utils.logging.disable_progress_bar()
+transformers.utils.logging.set_verbosity_error()
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 

@@ -21,7 +21,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
-from tqdm import tqdm
+
+from models.progress import tracked
 
 SHARED_ROW = 1
 FIRST_ROW = 2
@@ -162,10 +163,7 @@ def train_two_tower(
         torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, total_iters=training.steps) for optimiser in optimisers
     ]
     losses = []
-    batches = tqdm(
-        _batches(epoch, training.steps), desc="train two_tower", total=training.steps, unit="step", mininterval=1
-    )
-    for batch in batches:
+    for batch in tracked(_batches(epoch, training.steps), "train two_tower", training.steps):
         users = model.user_vectors(batch["recent"])
         targets = model.item_vectors(batch["item"], batch["features"])
         loss = in_batch_loss(users, targets, batch["item"], batch["log_q"], temperature=training.temperature)

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from tqdm import tqdm
 
+from models.progress import tracked
 from models.quantize.codebook import Codebook
 from models.quantize.fsq import FsqLevel
 from models.quantize.kmeans import BLOCK
@@ -108,7 +108,7 @@ def _train(
     """Minimises a loss of batches of rows by AdamW with a cosine schedule."""
     optimiser = torch.optim.AdamW(weights, lr=settings.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, settings.steps)
-    for _ in tqdm(range(settings.steps), desc=title, unit="step", mininterval=1):
+    for _ in tracked(range(settings.steps), title, settings.steps):
         loss = loss_of(next(batches))
         optimiser.zero_grad()
         loss.backward()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import deltalake
@@ -20,6 +21,7 @@ from schemas.settings import load_settings
 from tests import generate
 from tests.end_to_end.world import World
 from tests.generate import cluster_of
+from tests.jobs.page.pages import Reader
 
 
 def test_every_table_is_there_and_opens_without_spark(world: World) -> None:
@@ -187,19 +189,33 @@ def test_a_second_night_skips_every_job(world: World) -> None:
 
 def test_the_report_is_one_page_that_needs_nothing_else(world: World) -> None:
     page = (world.warehouse / "report.html").read_text()
-    assert page.count("<svg") == 5
-    assert not re.search(r'(src|href)="(?!#)', page)
+    read = Reader(page)
+    data = json.loads(next(script for script in read.scripts if script.lstrip().startswith('{"')))
+    assert {"map", "verdicts", "times", "code-use", "collisions", "nights-click", "category-click"} <= {*data}
+    assert {"history_length-click", "item_age_days-click", "rows-interactions", "training-auc"} <= {*data}
+    assert len(data["map"]["data"]["x"]) == world.read("items")["content_hash"].nunique()
+    assert not [name for name, attributes in read.tags if (attributes.get("src") or "#")[0] != "#"]
     for words in (
-        "validation AUC",
-        "codes used",
+        "The first night",
         "semantic IDs",
-        "rejected",
+        "Rejected pairs",
         "popularity",
         "wine",
         "No refit is due",
         "folded as duplicates",
     ):
         assert words in page
+
+
+def test_a_night_says_little_and_nothing_that_a_user_cannot_act_on(world: World) -> None:
+    """Each job has a line when it starts and one in the closing table; beside them a few of what was read."""
+    lines = (world.folder / "first-night.log").read_text().splitlines()
+    lines = [line for line in lines if not re.search(r", \d+:\d\d(, about [\d:]+ left)?$", line)]  # one a minute
+    jobs = len(nightly.nightly_jobs())
+    assert len([line for line in lines if re.match(r"[\d:]{8} \[\d+/\d+\] \w+: ", line)]) == jobs
+    assert len(lines) <= 2 * jobs + 20, "\n".join(lines)
+    for noise in ("Warning", "WARN", "it/s]", "Stage ", "ivy", "%|"):
+        assert noise not in "\n".join(lines), noise
 
 
 def test_sql_sees_tables_and_views(world: World, capsys: pytest.CaptureFixture[str]) -> None:

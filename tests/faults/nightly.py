@@ -134,6 +134,7 @@ class Nightly:
         self.temporary.mkdir(parents=True, exist_ok=True)
         log = self.folder / f"{self.starts}.log"
         command = [str(ROOT / "spark-submit.sh"), job, "--warehouse", str(self.warehouse), *self.arguments, *more]
+        command += ["--log-format", "json"]  # every step has its lines there, which tests wait for
         environment = {**os.environ, "QARM_PYTHON": sys.executable, "PYTHONPATH": "", "TMPDIR": str(self.temporary)}
         with log.open("wb") as stream:
             process = subprocess.Popen(

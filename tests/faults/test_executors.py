@@ -31,10 +31,10 @@ def test_jobs_go_on_without_an_executor_and_without_a_worker(
     shutil.rmtree(night.warehouse / "item_embeddings")
     shutil.rmtree(night.warehouse / "ranker_examples")
     started = night.start("--until", "build_examples")
-    assert started.wait_for(r"embed_items: embed \d+ distinct contents\n"), started.text[-3000:]
+    assert started.wait_for(r'embed_items: embed \d+ distinct contents"'), started.text[-3000:]
     kill(cluster.executors()[0])
     DONE["executors killed"] += 1
-    assert started.wait_for(r"build_examples: search histories\n"), started.text[-3000:]
+    assert started.wait_for(r'build_examples: search histories"'), started.text[-3000:]
     assert len(cluster.executors()) == 2, "the worker started another one"
     kill(cluster.workers[0])
     DONE["workers of a cluster killed"] += 1

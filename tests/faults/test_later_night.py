@@ -64,7 +64,7 @@ def test_killed_at_delicate_moments(undisturbed: Nightly, second: Nightly, spark
     night = undisturbed.copy(tmp_path)
     checkpoints = night.warehouse / "_training"
     with Reader(night.warehouse, spark) as reader:
-        assert night.killed_when(r"ingest: write interactions\n", after=0.2), "within the merge"
+        assert night.killed_when(r'ingest: write interactions"', after=0.2), "within the merge"
         assert "ingest: write interactions:" not in (tmp_path / "1.log").read_text()
         before = jobs_done(night)
         rows = len(night.read("ranker_examples"))

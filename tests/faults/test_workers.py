@@ -44,7 +44,7 @@ def test_a_python_worker_is_killed(undisturbed: Nightly, tmp_path: Path) -> None
     night = undisturbed.copy(tmp_path)
     shutil.rmtree(night.warehouse / "item_embeddings")
     shutil.rmtree(night.warehouse / "ranker_examples")
-    for step in (r"embed_items: embed \d+ distinct contents\n", r"build_examples: search histories\n"):
+    for step in (r'embed_items: embed \d+ distinct contents"', r'build_examples: search histories"'):
         started = night.start(*TO_EXAMPLES)
         kill_a_worker(started, step)
         assert "Python worker exited unexpectedly" in started.end(code=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tomllib
 from importlib import import_module
 from pathlib import Path
@@ -14,6 +15,8 @@ from jobs.nightly import declared_jobs, nightly_jobs
 from lake.command import Command, command_of, parser_of
 from lake.declaration import Job, in_order
 from lake.run import Run
+from lake.submit import main as submit
+from lake.submit import split_options
 from schemas.errors import UndeclaredError
 from schemas.files import ROOT
 from schemas.tables import ITEMS, all_contracts
@@ -29,7 +32,31 @@ def test_every_file_of_jobs_declares_the_verb_of_its_name(name: str) -> None:
     assert entry.name == name
     command = command_of(entry) if isinstance(entry, Job) else entry
     assert command.description.strip()
-    assert parser_of(command.name, command.description, command.options).parse_args([]).set == []
+    assert parser_of(command).parse_args([]).set == []
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_help_shows_own_options_and_examples_that_are_right(name: str) -> None:
+    module = import_module(f"jobs.{name}")
+    entry = getattr(module, "JOB", None) or module.COMMAND
+    command = command_of(entry) if isinstance(entry, Job) else entry
+    parser = parser_of(command)
+    text = parser.format_help()
+    for option in command.options:
+        assert option.flags[0].lstrip("-") in text.split("options of every command")[0]
+    shown = [line.split(maxsplit=2) for line in text.split("examples:")[1].strip().splitlines()]
+    assert len(shown) == len(command.examples) > 0
+    for program, job, *options in shown:
+        assert (program, job) == ("./spark-submit.sh", name)
+        _, own = split_options(shlex.split(" ".join(options)))
+        parser.parse_args(own)
+
+
+def test_the_launcher_lists_every_job_with_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    assert submit(["--help"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[0] for line in lines[lines.index("jobs:") + 1 :]] == sorted(ENTRIES)
+    assert "  report                Writes an HTML page" in "\n".join(lines)
 
 
 def test_the_order_of_a_night_follows_from_the_declarations() -> None:

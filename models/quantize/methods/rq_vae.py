@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from tqdm import tqdm
 
+from models.progress import tracked
 from models.quantize.codebook import Codebook
 from models.quantize.kmeans import KMeansLevel
 from models.quantize.latent_space import LatentSpace
@@ -78,7 +78,7 @@ def fit_rq_vae(
         batch_size = max(s.batch_size, *sizes)  # k-means starts from the first batch
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, s.steps)
         batches = random_batches(len(data), batch_size, generator)
-        for _ in tqdm(range(s.steps), desc="fit RQ-VAE", unit="step", mininterval=1):
+        for _ in tracked(range(s.steps), "fit RQ-VAE", s.steps):
             batch = data[next(batches)]
             quantized, _, commitment = quantizer(space.encoder(batch)[None])
             loss = nn.functional.mse_loss(space.decoder(quantized[0]), batch) * data.shape[1] + commitment.sum()

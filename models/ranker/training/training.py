@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
+from models.progress import Progress
 from models.ranker.network.ranker import Batch, Ranker
 from models.ranker.training.metrics import auc
 from models.ranker.training.optimiser import Optimisers, clip_gradients
@@ -101,7 +101,7 @@ def train_ranker(
         valid: returns this process's validation batches.
         steps_per_epoch: number of batches in an epoch; with several processes, that of the process with the most.
         parameters: training parameters.
-        name: name in the progress bar and in messages.
+        name: name in the progress and in messages.
         checkpoints: file to resume from and to save to; None for no checkpoints.
         world: the processes that train together; None for this process alone.
         goes_on: whether the ranker is trained already. Then the bins of its numeric inputs stay, and its weights too if
@@ -120,22 +120,19 @@ def train_ranker(
         training.restore(state)
         record.resumed_at = training.step
     shown = training.world.rank == 0
-    with tqdm(
-        total=training.steps, initial=training.step, desc=f"train {name}", unit="step", mininterval=1, disable=not shown
-    ) as progress:
-        batches = _batches(train, training.step, steps_per_epoch, parameters.max_epochs)
-        if goes_on and not training.step:
-            training.validate(valid())
-        elif not training.step:
-            batches = training.measure_numbers(batches)
-        for batch in batches:
-            loss = training.train(batch)
-            progress.set_postfix(loss=f"{loss:.4f}", valid_auc=f"{record.best_auc:.4f}", refresh=False)
-            progress.update()
-            if training.validates and training.validate(valid()):
-                break
-            if training.step % parameters.checkpoint_steps == 0 and checkpoints is not None and shown:
-                checkpoints.save(training.state())
+    progress = Progress(f"train {name}", training.steps, training.step, told=shown)
+    batches = _batches(train, training.step, steps_per_epoch, parameters.max_epochs)
+    if goes_on and not training.step:
+        training.validate(valid())
+    elif not training.step:
+        batches = training.measure_numbers(batches)
+    for batch in batches:
+        training.train(batch)
+        progress.advance()
+        if training.validates and training.validate(valid()):
+            break
+        if training.step % parameters.checkpoint_steps == 0 and checkpoints is not None and shown:
+            checkpoints.save(training.state())
     ranker.load_state_dict(training.best)
     record.seconds = time.monotonic() - started
     return record

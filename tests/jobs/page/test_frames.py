@@ -61,11 +61,13 @@ def test_the_same_contents_are_on_the_map_however_many_there_are(contents: DataF
 def test_ten_pairs_of_one_soup_are_one_example(spark: SparkSession) -> None:
     items = frame_of(
         spark,
-        [(f"soup{i}", "soup", "tomato soup") for i in range(5)] + [(f"b{i}", f"b{i}", f"bread {i}") for i in range(5)],
-        "item_id STRING, content_hash STRING, text STRING",
+        [(f"soup{i}", "tomato soup", f"tomato soup, {i} oz") for i in range(5)]
+        + [(f"b{i}", f"bread {i}", f"bread {i}, rye") for i in range(5)],
+        "item_id STRING, title STRING, text STRING",
     )
     pairs = [("item2item", f"soup{i}", f"b{i}", 0.5, 3, "keep", i / 10) for i in range(5)]
-    pairs += [("item2item", "b1", "b2", 0.5, 3, "keep", 0.05), ("user2item", "b3", "b0", 0.5, 3, "reject", 0.01)]
+    pairs += [("item2item", "b1", "b2", 0.5, 3, "keep", 0.05), ("item2item", "b2", "b1", 0.5, 3, "keep", 0.04)]
+    pairs += [("user2item", "b3", "b0", 0.5, 3, "reject", 0.01)]
     frame = frame_of(
         spark,
         pairs,
@@ -73,7 +75,10 @@ def test_ten_pairs_of_one_soup_are_one_example(spark: SparkSession) -> None:
         " judge_score DOUBLE",
     )
     kept = pair_examples(frame, items, "keep", best_first=True)
-    assert [(row["trigger"], row["target"]) for row in kept] == [("tomato soup", "bread 4"), ("bread 1", "bread 2")]
+    assert [(row["trigger"], row["target"]) for row in kept] == [
+        ("tomato soup, 4 oz", "bread 4, rye"),
+        ("bread 1, rye", "bread 2, rye"),
+    ]
     assert len(pair_examples(frame, items, "reject", best_first=False)) == 1
 
 
