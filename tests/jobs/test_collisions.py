@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from jobs.codes.collisions import resolved
-from jobs.page.codes import changes_by_night, moved_items
+from jobs.page.codes import changes_by_night, moved_contents
 from lake.frames import frame_of
 from lake.run import Lake
 from models.quantize.codebook import Codebook
@@ -46,8 +46,9 @@ def test_a_night_moves_no_unchanged_item(night: Night, collisions: str) -> None:
     assert (told.loc[moved, "reason"] == "changed text").all()
     assert (told.loc[moved, "old_sid"] == before.loc[moved, "sid"]).all()
     assert (told["new_sid"] == after.loc[told.index, "sid"]).all()
-    texts = frame_of(night.lake.spark, [(item, "its text") for item in after.index], "item_id STRING, text STRING")
-    shown = moved_items(night.lake.warehouse.read("sid_changes"), texts)
+    items = [(item, "its title", f"content of {item}") for item in after.index]
+    titles = frame_of(night.lake.spark, items, "item_id STRING, title STRING, content_hash STRING")
+    shown = moved_contents(night.lake.warehouse.read("sid_changes"), titles)
     assert {row["item_id"] for row in shown} == set(moved), "the report names every one that moved"
     counted = changes_by_night(night.lake.warehouse.read("sid_changes"))[0]
     assert (counted["new_item"], counted["changed_text"], counted["new_codebook"]) == (3, len(moved), 0)
