@@ -80,6 +80,7 @@ docs:
 	@test -x $(DOCS)/bin/python || $(PYTHON) -m venv $(DOCS)
 	$(DOCS)/bin/python -m pip install --quiet "mkdocs-material>=9.6,<10"
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --strict --quiet
+	@! grep -rlE '(src|<link[^>]* href)="https?://' build/site --include=*.html || { echo "these pages load something from another host" >&2; exit 1; }
 
 airflow:
 	@test -x $(AIRFLOW)/bin/python || $(PYTHON) -m venv $(AIRFLOW)
