@@ -127,8 +127,11 @@ def as_text(plan: Sequence[Foreseen]) -> str:
         counted = "-" if row.rows is None else f"{row.rows:,}"
         minutes = "-" if row.minutes is None else f"{row.minutes:.1f}"
         lines.append(f"{row.job:<22}{counted:>12}{minutes:>9}  {row.why}")
-    total = sum(row.minutes or 0.0 for row in plan)
+    known = [row.minutes for row in plan if row.minutes is not None]
     unknown = [row.job for row in plan if row.runs and row.minutes is None]
+    if plan and len(unknown) == len(plan):
+        lines.append(f"{'all':<22}{'':>12}{'-':>9}  no job ran here yet, so it is not known how long they take")
+        return "\n".join(lines)
     tail = f", and those of {', '.join(unknown)}, which never ran here" if unknown else ""
-    lines.append(f"{'all':<22}{'':>12}{total:>9.1f}  minutes, as jobs took before{tail}")
+    lines.append(f"{'all':<22}{'':>12}{sum(known):>9.1f}  minutes, as jobs took before{tail}")
     return "\n".join(lines)

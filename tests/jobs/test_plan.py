@@ -64,3 +64,8 @@ def test_the_plan_as_text() -> None:
     assert lines[3].split() == ["train", "10", "-", "up", "to", "date"]
     assert lines[4].split()[:2] == ["all", "1.2"]
     assert "and those of mine, which never ran here" in lines[4]
+
+
+def test_the_plan_of_an_empty_warehouse_says_that_nothing_ran_yet() -> None:
+    plan = [Foreseen(name, True, "never run", None, None) for name in ("ingest", "mine")]
+    assert as_text(plan).splitlines()[-1].endswith("no job ran here yet, so it is not known how long they take")
