@@ -181,7 +181,7 @@ def size_choices(contents: int, events: int, machine: Machine) -> list[Choice]:
     if contents > SMALL_CONTENTS or events > SMALL_EVENTS:
         return []
     why = f"{contents:,} contents and {events:,} events are little data"
-    judge = [Choice("judge.max_pairs", 400, "a minute on two cores; raise it once the rest works")]
+    judge = [Choice("judge.max_pairs", 400, "enough for a first look; raise it once the rest works")]
     steps = max(100, min(1000, SMALL_EPOCHS * events // 1024))
     return [
         *(judge if machine.has(MINILM) else []),

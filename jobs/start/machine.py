@@ -33,7 +33,10 @@ class Machine:
 
     @property
     def seconds_per_thousand_tokens(self) -> float:
-        """Time in which SmolLM2's first twelve layers read a thousand tokens: docs/benchmarks.md, for two cores."""
+        """Time in which SmolLM2's first twelve layers read a thousand tokens.
+
+        docs/benchmarks.md has it for bfloat16 on two cores; float32 takes about twice as long.
+        """
         return (0.31 if self.has_bfloat16 else 0.6) * 2 / max(self.cores, 1)
 
 
