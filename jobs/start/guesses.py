@@ -84,11 +84,12 @@ def guess(log: Look, catalogue: Look, settings: IngestSettings) -> Rating | None
 
 
 def _refuse_one_name_for_two(one: Look, other: Look) -> None:
-    """``ingest.rename`` holds for both inputs, so a name cannot mean something in one of them alone."""
+    """``ingest.rename`` holds for both inputs, so a name cannot mean something else in the other one."""
+    meanings = {guess.theirs: guess.ours for guess in other.guesses}
     for guess in one.guesses:
-        theirs = other.means(guess.ours)
-        is_there = any(column.name == guess.theirs for column in other.columns)
-        if is_there and theirs is not None and guess.theirs not in (theirs.theirs, guess.ours):
+        there = meanings.get(guess.theirs)
+        clashes = there != guess.ours and (there is not None or other.means(guess.ours) is not None)
+        if clashes and guess.theirs != guess.ours and any(column.name == guess.theirs for column in other.columns):
             raise UserError(
                 f"{one.place.option} {one.place.path}: column {guess.theirs} is {guess.ours}, but {other.place.option}"
                 f" has another column of this name; call it {guess.ours} in the file of {one.place.option}"
