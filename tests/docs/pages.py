@@ -22,8 +22,7 @@ def commands(page: Path) -> list[str]:
     text = page.read_text(encoding="utf-8")
     shell = [line for name in ("", "sh", "bash") for block in blocks(page, name) for line in _lines(block)]
     inline = re.findall(r"`(\./spark-submit\.sh [^`\n]+)`", text)
-    lines = [line for line in (*shell, *inline) if re.match(r"(\.|\$QARM)/spark-submit\.sh ", line)]
-    return [re.sub(r" (\.\.\.|…)$", "", line) for line in lines]
+    return [line for line in (*shell, *inline) if re.match(r"(\.|\$QARM)/spark-submit\.sh ", line)]
 
 
 def _lines(block: str) -> list[str]:

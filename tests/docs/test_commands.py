@@ -29,11 +29,11 @@ def test_the_documents_have_commands() -> None:
 
 @pytest.mark.parametrize(("page", "line"), LINES)
 def test_a_command_of_the_documents_is_understood(page: Path, line: str) -> None:
-    name, *arguments = shlex.split(line, comments=True)[1:]
+    name, *arguments = [word for word in shlex.split(line, comments=True)[1:] if word not in ("...", "…")]
     module = import_module(f"jobs.{entry_of(name).stem}")
     entry = getattr(module, "JOB", None) or module.COMMAND
     command = command_of(entry) if isinstance(entry, Job) else entry
     _, own = split_options(arguments)
-    parser = parser_of(command.name, command.description, command.options)
+    parser = parser_of(command)
     if "--help" not in own:
         load_settings((), parser.parse_args(own).set)

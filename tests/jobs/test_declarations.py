@@ -43,8 +43,8 @@ def test_help_shows_own_options_and_examples_that_are_right(name: str) -> None:
     parser = parser_of(command)
     text = parser.format_help()
     for option in command.options:
-        assert option.flags[0].lstrip("-") in text.split("options of every command")[0]
-    shown = [line.split(maxsplit=2) for line in text.split("examples:")[1].strip().splitlines()]
+        assert (option.metavar or option.flags[0].lstrip("-")) in text.split("options of every command")[0]
+    shown = [line.split(maxsplit=2) for line in text.split("\nexamples:\n")[1].strip().splitlines()]
     assert len(shown) == len(command.examples) > 0
     for program, job, *options in shown:
         assert (program, job) == ("./spark-submit.sh", name)
