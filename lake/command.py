@@ -97,9 +97,10 @@ OPTIONS_OF_SPARK = """options of spark-submit:
 def parser_of(command: Command) -> argparse.ArgumentParser:
     """A parser for the options of a command and for :data:`EVERY` option; its help has examples too."""
     examples = "\n".join(f"  {PROGRAM} {command.name} {example}".rstrip() for example in command.examples)
+    places = [option.metavar or option.flags[0] for option in command.options if option.flags[0][0] != "-"]
     parser = OneLineParser(
         prog=command.name,
-        usage=f"{PROGRAM} {command.name} [options]",
+        usage=" ".join([PROGRAM, command.name, "[options]", *places]),
         description=command.description,
         epilog=f"{OPTIONS_OF_SPARK}\n\nexamples:\n{examples}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -113,7 +114,7 @@ def parser_of(command: Command) -> argparse.ArgumentParser:
             if option.metavar is not None:
                 arguments["metavar"] = option.metavar
             if option.setting is not None:
-                arguments |= {"dest": ASSIGNMENTS, "action": _Assign, "option": option}
+                arguments |= {"dest": ASSIGNMENTS, "action": _Assign, "option": option, "default": []}
             group.add_argument(*option.flags, **arguments)
     return parser
 

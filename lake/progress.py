@@ -80,7 +80,7 @@ class Work:
 
     def told(self) -> str:
         """What it is doing, how far it is, how long it has been at work, and how long it may take."""
-        what = self.step if self.loop is None else self.loop[0]
+        what = (self.step or "begins") if self.loop is None else self.loop[0]
         done, total = self.tasks() if self.loop is None else self.loop[1:]
         far = f" {done:,} of {total:,}" if total else ""
         far += " tasks" if far and self.loop is None else ""

@@ -103,6 +103,8 @@ def _of_task(history: History, task: str) -> tuple[str, str]:
     told = f"The test AUC of {task} is {now:.4f}{bounds}"
     if before is None:
         return "first", f"{told}."
+    if abs(now - before) < LEAST_CHANGE:
+        return "same", f"{told}, as before."
     if low is None or high is None:
         return "same", f"{told}, after {before:.4f} before; there are too few users for an interval."
     if before < low:

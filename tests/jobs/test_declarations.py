@@ -43,7 +43,8 @@ def test_help_shows_own_options_and_examples_that_are_right(name: str) -> None:
     parser = parser_of(command)
     text = parser.format_help()
     for option in command.options:
-        assert (option.metavar or option.flags[0].lstrip("-")) in text.split("options of every command")[0]
+        shown_as = option.flags[0] if option.flags[0].startswith("-") else str(option.metavar)
+        assert f"  {shown_as} " in text.split("options of every command")[0].split(f"options of {name}:")[1]
     shown = [line.split(maxsplit=2) for line in text.split("\nexamples:\n")[1].strip().splitlines()]
     assert len(shown) == len(command.examples) > 0
     for program, job, *options in shown:

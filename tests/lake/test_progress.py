@@ -77,7 +77,7 @@ def test_time_left_is_that_of_earlier_runs_or_of_the_loop() -> None:
     late = Work("job", usual=10.0, started=time.monotonic() - 25, tasks=lambda: (3, 4))
     assert late.left() is None
     assert late.share() == pytest.approx(0.75)
-    assert late.told() == " 3 of 4 tasks, 0:25"
+    assert late.told() == "begins 3 of 4 tasks, 0:25"
     late.advance("train", 10, 100)
     late.loop_began = (time.monotonic() - 5, 0)
     assert late.left() == pytest.approx(45, abs=1)
