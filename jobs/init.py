@@ -23,10 +23,11 @@ from jobs.start.choices import (
     size_choices,
     split_choices,
 )
-from jobs.start.columns import Rating, time_of
+from jobs.start.columns import time_of
 from jobs.start.guesses import Look, guess, reading_choices
 from jobs.start.look import look_at, with_format
 from jobs.start.machine import MODELS, this_machine
+from jobs.start.ratings import Rating
 from jobs.start.shown import columns_table
 from jobs.start.trial import Trial, tried
 from jobs.start.written import night_toml

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from jobs.start.columns import Rating
 from jobs.start.machine import Machine
+from jobs.start.ratings import Rating
 
 IMPRESSIONS = {
     *("impression", "impressions", "impress", "show", "shown", "exposure", "expose", "exposed", "display"),

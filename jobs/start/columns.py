@@ -6,20 +6,12 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from jobs.start.column import Column
+from jobs.start.ratings import RATINGS, scale_of
 from jobs.start.times import TimeForm, time_form
 from lake.inputs.part import LOOKALIKES
 
-TYPED = re.compile(r":(token|float|token_seq|float_seq)$")
-"""Ending of a column's name in the files of RecBole, which tells its type."""
-
-WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-
 A_FRACTION = re.compile(r"[+-]?\d*\.\d*[1-9]\d*")
-
-RATINGS = ("rating", "ratings", "stars", "star", "score", "overall", "grade")
-
-MOST_RATINGS = 21
-"""Distinct values that a rating has at most: those from 0 to 10 in halves."""
 
 MOST_ACTIONS = 50
 """Distinct values that a column of actions has at most."""
@@ -30,44 +22,6 @@ ID_WORDS = {"id", "ids", "code", "key", "no", "nr", "number"}
 LONGEST_ID = 64
 
 SAID = "--rename says so"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """One column of an input, as a look at it tells.
-
-    Attributes:
-        name: its name in the files.
-        kind: its type, in words.
-        rows: rows of the input.
-        nulls: rows without a value.
-        distinct: distinct values, roughly.
-        least: its least value, as text; None if it has none.
-        most: its greatest value, as text.
-        values: some of its values, as text.
-    """
-
-    name: str
-    kind: str
-    rows: int
-    nulls: int
-    distinct: int
-    least: str | None
-    most: str | None
-    values: tuple[str, ...]
-
-    @property
-    def words(self) -> list[str]:
-        """The words of its name, in lower case: ``movieTitle:token_seq`` is movie, title."""
-        return [word.lower() for word in WORD.findall(TYPED.sub("", self.name))]
-
-    @property
-    def numbers(self) -> list[float] | None:
-        """Its values as numbers; None if one of them is none."""
-        try:
-            return [float(value) for value in self.values]
-        except ValueError:
-            return None
 
 
 @dataclass(frozen=True)
@@ -83,28 +37,6 @@ class Guess:
     theirs: str
     ours: str
     why: str
-
-
-@dataclass(frozen=True)
-class Rating:
-    """A column of ratings or of ones and zeros, which says whether an event is positive.
-
-    Attributes:
-        column: its name in the files.
-        above: a value above this one is positive.
-        least_positive: the least of the values that are.
-        scale: the distinct values among those that were looked at, ascending.
-    """
-
-    column: str
-    above: float
-    least_positive: float
-    scale: tuple[float, ...]
-
-    @property
-    def is_label(self) -> bool:
-        """Whether the values are 1 and 0."""
-        return set(self.scale) <= {0.0, 1.0}
 
 
 class MissingColumnError(Exception):
@@ -157,31 +89,6 @@ def time_of(columns: Sequence[Column], guesses: Iterable[Guess]) -> TimeForm | N
     return time_form(next(column.values for column in columns if column.name == name))
 
 
-def rating_of(columns: Sequence[Column], guesses: Sequence[Guess]) -> Rating | None:
-    """The column of a log that says how much a user liked an item, if the log has no actions.
-
-    The upper 30 % of a scale count as liked: 4 and 5 of 1 to 5, 8 to 10 of 1 to 10. Of 0 and 1, 1 does.
-    """
-    if any(guess.ours == "action" for guess in guesses):
-        return None
-    taken = {guess.theirs for guess in guesses}
-    for column in columns:
-        names = _is_called(column, RATINGS) or _is_called(column, ("label", *LOOKALIKES["label"]))
-        if names and column.name not in taken and (scale := _scale(column)):
-            least = next(value for value in scale if value >= scale[0] + 0.7 * (scale[-1] - scale[0]))
-            below = max(value for value in scale if value < least)
-            return Rating(column.name, (below + least) / 2, least, scale)
-    return None
-
-
-def _scale(column: Column) -> tuple[float, ...] | None:
-    numbers = column.numbers
-    if not numbers or not 1 < column.distinct <= MOST_RATINGS:
-        return None
-    scale = tuple(sorted(set(numbers)))
-    return scale if len(scale) > 1 and scale[0] >= 0 else None
-
-
 @dataclass
 class _Left:
     """The columns that have no meaning yet; a guess takes one out.
@@ -229,20 +136,12 @@ class _Left:
 def _rank(column: Column, ours: str) -> tuple[int, int] | None:
     """How well a name fits one of ours, lower is better: the same, a common name for it, a word of one; None: not."""
     aliases = (ours.replace("_", ""), *LOOKALIKES[ours], *(word for word in ours.split("_") if word != "id"))
-    if _plain(column) in aliases:
-        return 0, aliases.index(_plain(column))
+    if column.plain_name in aliases:
+        return 0, aliases.index(column.plain_name)
     places = [aliases.index(word) for word in column.words if word in aliases]
     if places and (not ours.endswith("_id") or not ID_WORDS.isdisjoint(column.words)):
         return 1, min(places)
     return None
-
-
-def _plain(column: Column) -> str:
-    return "".join(letter for letter in TYPED.sub("", column.name).casefold() if letter.isalnum())
-
-
-def _is_called(column: Column, names: Collection[str]) -> bool:
-    return _plain(column) in names or any(word in names for word in column.words)
 
 
 def can_be_time(column: Column) -> bool:
@@ -257,7 +156,7 @@ def _can_be_id(column: Column) -> bool:
 
 def _can_be_weight(column: Column) -> bool:
     numbers = column.numbers
-    rating = _is_called(column, RATINGS) and _scale(column) is not None
+    rating = column.is_called(RATINGS) and scale_of(column) is not None
     return bool(numbers) and min(numbers or [-1.0]) >= 0 and not rating
 
 

@@ -6,16 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jobs.start.choices import Choice, label_choice
+from jobs.start.column import Column
 from jobs.start.columns import (
-    Column,
     Guess,
     MissingColumnError,
-    Rating,
     guess_catalogue,
     guess_log,
-    rating_of,
     time_of,
 )
+from jobs.start.ratings import Rating, rating_of
 from lake.inputs.files import Place
 from schemas.errors import UserError
 from schemas.sections import IngestSettings
@@ -75,7 +74,7 @@ def guess(log: Look, catalogue: Look, settings: IngestSettings) -> Rating | None
         )
     except MissingColumnError as error:
         raise catalogue.missing(str(error)) from None
-    rating = rating_of(log.columns, log.guesses)
+    rating = rating_of(log.columns, {found.theirs: found.ours for found in log.guesses})
     if rating is not None:
         log.guesses.append(Guess(rating.column, "label", "its values say how much the user liked the item"))
     for one, other in ((log, catalogue), (catalogue, log)):

@@ -10,7 +10,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import BinaryType, StringType
 
-from jobs.start.columns import Column, can_be_time
+from jobs.start.column import Column
+from jobs.start.columns import can_be_time
 from lake.hadoop import HadoopFiles
 from lake.inputs.files import Place, find_files
 from lake.inputs.part import Field, Part

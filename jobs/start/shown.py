@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from jobs.start.columns import Column, Guess
+from jobs.start.column import Column
+from jobs.start.columns import Guess
 
 WIDEST = 28
 """Characters of a name or a value."""

@@ -12,9 +12,7 @@ import torch
 
 from tests.docs.pages import PAGES, blocks
 
-FRAGMENTS = ("CONTRIBUTING.md",)
-"""Pages whose blocks show the form of a declaration, and cannot run."""
-WITH_PYTHON = [page for page in PAGES if page.name not in FRAGMENTS and blocks(page, "python")]
+WITH_PYTHON = [page for page in PAGES if page.parent.name == "docs" and blocks(page, "python")]
 
 
 @pytest.fixture

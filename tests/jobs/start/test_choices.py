@@ -20,8 +20,8 @@ from jobs.start.choices import (
     size_choices,
     split_choices,
 )  # fmt: skip
-from jobs.start.columns import Rating
 from jobs.start.machine import Machine
+from jobs.start.ratings import Rating
 from jobs.start.written import night_toml
 from schemas.settings import load_settings
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.start.columns import Column, MissingColumnError, guess_catalogue, guess_log, rating_of, time_of
+from jobs.start.column import Column
+from jobs.start.columns import MissingColumnError, guess_catalogue, guess_log, time_of
+from jobs.start.ratings import rating_of
 
 
 def column(name: str, *values: object, distinct: int | None = None, rows: int = 1000) -> Column:
@@ -93,7 +95,7 @@ def test_movielens_is_a_log_with_ratings() -> None:
     assert meant(guesses) == {
         "user_id:token": "user_id", "item_id:token": "item_id", "timestamp:float": "event_time",
     }  # fmt: skip
-    rating = rating_of(MOVIES, guesses)
+    rating = rating_of(MOVIES, meant(guesses))
     assert rating is not None
     assert (rating.column, rating.above, rating.least_positive) == ("rating:float", 3.5, 4.0)
     form = time_of(MOVIES, guesses)
@@ -107,7 +109,7 @@ def test_movielens_is_a_log_with_ratings() -> None:
 )
 def test_the_upper_part_of_a_scale_is_liked(values: tuple[float, ...], least: float) -> None:
     given = [*MOVIES[:2], MOVIES[3], column("stars", *values)]
-    rating = rating_of(given, guess_log(given, {}))
+    rating = rating_of(given, meant(guess_log(given, {})))
     assert rating is not None
     assert rating.least_positive == least
     assert max(value for value in values if value < least) < rating.above < least
@@ -115,9 +117,9 @@ def test_the_upper_part_of_a_scale_is_liked(values: tuple[float, ...], least: fl
 
 def test_a_log_with_actions_or_with_prices_has_no_ratings() -> None:
     given = [*MOVIES, column("action", "buy", "view")]
-    assert rating_of(given, guess_log(given, {})) is None
+    assert rating_of(given, meant(guess_log(given, {}))) is None
     given = [*MOVIES[:2], MOVIES[3], column("score", *range(100), distinct=100)]
-    assert rating_of(given, guess_log(given, {})) is None
+    assert rating_of(given, meant(guess_log(given, {}))) is None
 
 
 def test_a_catalogue_is_known_by_the_logs_name_for_the_item() -> None:
