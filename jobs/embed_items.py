@@ -18,7 +18,7 @@ from lake.run import Run
 from lake.scratch import scratch_folder
 from models.llm.encoder import EncoderParameters, hidden_state
 from models.llm.language_model import convert, hidden_layers, model_recipe, takes_images
-from models.llm.projection import Moments, Projection
+from models.llm.projection import PROJECTION, Moments, Projection
 from models.llm.prompts import PROMPT_VERSION
 from schemas.errors import UserError, user_mistakes
 from schemas.parameters import take
@@ -34,7 +34,6 @@ from udfs.embed import (
     sum_moments,
 )
 
-PROJECTION = "projection.safetensors"
 PLAIN_PROJECTION = "plain_projection.safetensors"
 """File of the projection for embeddings of the unaligned model."""
 CONTENTS_PER_TASK = 1000

@@ -24,7 +24,8 @@ NEIGHBOURS_SCHEMA = "content_hash STRING, neighbours ARRAY<LONG>"
 
 
 @cache
-def _codebook(folder: Path) -> Codebook:
+def load_codebook(folder: Path) -> Codebook:
+    """A codebook of an artifact; it is loaded once per Python worker."""
     return Codebook.load(folder)
 
 
@@ -45,7 +46,7 @@ def assign(codebook: str) -> Batches:
             if batch.num_rows == 0:
                 continue
             embeddings = column_matrix(batch.column("embedding"))
-            codes, _, reconstructions = _codebook(shipped(codebook)).assign_with_residuals(embeddings)
+            codes, _, reconstructions = load_codebook(shipped(codebook)).assign_with_residuals(embeddings)
             errors = reconstruction_errors(embeddings, reconstructions)
             distances = ((embeddings - reconstructions) ** 2).sum(1)
             columns = [batch.column("content_hash"), list_column(codes), pa.array(errors), pa.array(distances)]
@@ -68,7 +69,7 @@ def move_surplus(codebook: str, cap: int) -> Callable[[pa.Table, pa.Table], pa.T
 
     def run(surplus: pa.Table, held: pa.Table) -> pa.Table:
         use_task_cores()
-        book = _codebook(shipped(codebook))
+        book = load_codebook(shipped(codebook))
         surplus = surplus.sort_by("content_hash")
         if surplus.num_rows == 0:
             return pa.table({"content_hash": [], "codes": [], "reconstruction_error": []}, _arrow_schema())

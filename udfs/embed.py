@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from models.llm.encoder import EncoderParameters, TextEncoder, load_encoder
 from models.llm.image_text import ImageTextEncoder
@@ -26,6 +27,20 @@ EMBEDDING_SCHEMA = "content_hash STRING, embedding ARRAY<FLOAT>, search_embeddin
 @cache
 def _encoder(folder: Path, parameters: EncoderParameters) -> TextEncoder:
     return load_encoder(folder, parameters)
+
+
+def raw_vectors(model: str, parameters: EncoderParameters, texts: Sequence[str]) -> NDArray[np.float32]:
+    """Vectors of item texts, neither centred nor normalised; the model is loaded once per Python worker.
+
+    Args:
+        model: the shipped language model.
+        parameters: parameters of the encoder.
+        texts: texts of items, see :func:`models.llm.prompts.item_text`.
+
+    Returns:
+        Shape (texts, d). A row does not depend on the other rows, to the bit.
+    """
+    return _encoder(shipped(model), parameters).encode([embedding_prompt(text) for text in texts])
 
 
 def texts_of(batch: pa.RecordBatch) -> list[str]:
@@ -48,8 +63,7 @@ def encode(model: str, parameters: EncoderParameters) -> Batches:
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         use_task_cores()
         for batch in batches:
-            texts = [embedding_prompt(text) for text in texts_of(batch)]
-            vectors = _encoder(shipped(model), parameters).encode(texts)
+            vectors = raw_vectors(model, parameters, texts_of(batch))
             yield pa.RecordBatch.from_arrays(
                 [batch.column("content_hash"), list_column(vectors)], ["content_hash", "raw"]
             )
@@ -60,6 +74,24 @@ def encode(model: str, parameters: EncoderParameters) -> Batches:
 @cache
 def _image_encoder(folder: Path, parameters: EncoderParameters) -> ImageTextEncoder:
     return ImageTextEncoder(folder, parameters)
+
+
+def raw_vectors_with_images(
+    model: str, parameters: EncoderParameters, texts: Sequence[str], images: Sequence[bytes | None]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """As :func:`raw_vectors`, with images; a row may depend on the other rows in its last bits.
+
+    Args:
+        model: the shipped vision-language model.
+        parameters: parameters of the encoder.
+        texts: texts of items.
+        images: encoded images, or None for an item without.
+
+    Returns:
+        Vectors, shape (texts, d), and which images could not be read, shape (texts,).
+    """
+    prompts = [embedding_prompt(text) for text in texts]
+    return _image_encoder(shipped(model), parameters).encode(prompts, images)
 
 
 def encode_with_images(model: str, parameters: EncoderParameters) -> Batches:
@@ -75,10 +107,8 @@ def encode_with_images(model: str, parameters: EncoderParameters) -> Batches:
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         use_task_cores()
         for batch in batches:
-            texts = [embedding_prompt(text) for text in texts_of(batch)]
-            vectors, broken = _image_encoder(shipped(model), parameters).encode(
-                texts, batch.column("image").to_pylist()
-            )
+            images = batch.column("image").to_pylist()
+            vectors, broken = raw_vectors_with_images(model, parameters, texts_of(batch), images)
             yield pa.RecordBatch.from_arrays(
                 [batch.column("content_hash"), list_column(vectors), pa.array(broken, pa.bool_())],
                 ["content_hash", "raw", "image_broken"],

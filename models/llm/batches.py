@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import torch
 
@@ -25,6 +26,25 @@ def by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
         batch.append(position)
     if batch:
         yield batch
+
+
+def of_one_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
+    """Divides sequences into batches of equal lengths, which need no padding.
+
+    The last bits of a sequence's states depend on how much padding its batch has, and so on the other sequences of the
+    batch. Without padding they do not: a batch of one gives the same bits as a batch of a hundred, in float32 and in
+    bfloat16, as measured with torch on processors of the x86 kind.
+
+    Args:
+        lengths: number of tokens of every sequence.
+        batch_tokens: largest number of tokens in a batch; a longer sequence is a batch of its own.
+
+    Yields:
+        Positions in ``lengths``, each position exactly once.
+    """
+    for length, positions in groupby(sorted(range(len(lengths)), key=lambda i: (lengths[i], i)), lengths.__getitem__):
+        alike, most = list(positions), max(1, batch_tokens // max(length, 1))
+        yield from (alike[start : start + most] for start in range(0, len(alike), most))
 
 
 def pad(sequences: Sequence[Sequence[int]], padding: int) -> tuple[torch.Tensor, torch.Tensor]:

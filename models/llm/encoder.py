@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.llm.batches import by_length, pad
+from models.llm.batches import of_one_length, pad
 from models.llm.item_encoder import ItemEncoder, is_aligned
 from models.llm.language_model import load_backbone, load_tokenizer
 
@@ -23,7 +23,7 @@ class EncoderParameters:
     Attributes:
         layer: hidden state that is averaged: 0 = token embeddings, n = after the n-th layer, -1 = the last.
         max_tokens: largest number of tokens of a text; longer texts are truncated.
-        batch_tokens: largest number of tokens in a forward pass, padding included.
+        batch_tokens: largest number of tokens in a forward pass.
         dtype: ``float32`` or ``bfloat16``.
     """
 
@@ -158,12 +158,15 @@ def _in_batches(
     dimension: int,
     encode: Callable[[Sequence[Sequence[int]]], torch.Tensor],
 ) -> NDArray[np.float32]:
-    """Encodes texts in batches of similar lengths; a text without tokens is encoded as one padding token."""
+    """Encodes texts in batches of one length each, so that a vector does not depend on the other texts, to the bit.
+
+    A text without tokens is encoded as one padding token.
+    """
     vectors = np.empty((len(texts), dimension), np.float32)
     if not texts:
         return vectors
     tokens = tokenizer(list(texts), truncation=True, max_length=parameters.max_tokens)["input_ids"]
     tokens = [sequence or [tokenizer.pad_token_id] for sequence in tokens]
-    for batch in by_length([len(sequence) for sequence in tokens], parameters.batch_tokens):
+    for batch in of_one_length([len(sequence) for sequence in tokens], parameters.batch_tokens):
         vectors[batch] = encode([tokens[i] for i in batch]).cpu().numpy()
     return vectors

@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 
+PROJECTION = "projection.safetensors"
+"""Name of the file of an encoder's projection."""
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -84,8 +87,12 @@ class Projection:
         Returns:
             Embeddings of shape (n, d) and search embeddings of shape (n, search_dim), both of L2 norm 1.
         """
-        embedding = unit(raw - self.mean)
+        embedding = self.embedding(raw)
         return embedding, unit(embedding @ self.components.T)
+
+    def embedding(self, raw: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Embeddings of L2 norm 1 from raw vectors, both of shape (n, d); a row does not depend on the other rows."""
+        return unit(raw - self.mean)
 
     def save(self, path: Path) -> None:
         """Writes the projection to one safetensors file."""
