@@ -1,9 +1,9 @@
 # make demo   the whole nightly on a bundled real data set
-# make test   every test, without those of make clusters and make faults
+# make test   every test, without those of make clusters, make faults and make test-extras
 # make clusters   the tests on clusters: Spark standalone, YARN and HDFS, S3; and on Java 21
 # make faults   nights that are killed, damaged and starved of disk, again and again
 # make test-fast   those that need no Spark
-# make test-extras   tests that take long or need more: a browser, MLflow, a notebook, Feast
+# make test-extras   tests that take long or need more: a browser, JDBC, MLflow, a notebook, Feast
 # make docs   the documents as a site under build/site, built strictly
 # make lint   ruff, mypy, import-linter
 # make airflow  the Airflow DAG, loaded by Airflow itself in an environment of its own

@@ -7,14 +7,14 @@ import cmd
 import sys
 
 from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession
 
+from jobs.reading.model_functions import NAMES
+from jobs.reading.session import Reader
 from lake.command import Command, main
 from lake.declaration import Option
 from lake.run import Lake
-from lake.views import bring_into_scope
 from schemas.errors import UserError
-from schemas.tables import all_contracts
+from schemas.functions import FUNCTIONS
 
 
 class Shell(cmd.Cmd):
@@ -23,9 +23,9 @@ class Shell(cmd.Cmd):
     prompt = "qarm> "
     use_rawinput = sys.stdin.isatty()
 
-    def __init__(self, spark: SparkSession, rows: int) -> None:
+    def __init__(self, reader: Reader, rows: int) -> None:
         super().__init__()
-        self._spark = spark
+        self._reader = reader
         self._rows = rows
         self._pending = ""
 
@@ -44,24 +44,25 @@ class Shell(cmd.Cmd):
 
     def _run(self, statement: str) -> None:
         try:
-            show(self._spark, statement, self._rows)
+            show(self._reader, statement, self._rows)
         except UserError as error:
             print(error, file=sys.stderr)
 
 
-def show(spark: SparkSession, statement: str, rows: int) -> None:
+def show(reader: Reader, statement: str, rows: int) -> None:
     """Runs one statement and prints its rows.
 
     Args:
-        spark: the session.
+        reader: the session.
         statement: SQL, with or without a semicolon.
         rows: most rows to print.
 
     Raises:
         UserError: Spark refuses the statement.
     """
+    reader.prepare(statement)
     try:
-        result = spark.sql(statement.strip().rstrip(";"))
+        result = reader.lake.spark.sql(statement.strip().rstrip(";"))
         if result.columns:
             result.show(rows, truncate=False)
     except PySparkException as error:
@@ -69,23 +70,18 @@ def show(spark: SparkSession, statement: str, rows: int) -> None:
 
 
 def command(lake: Lake, options: argparse.Namespace) -> None:
-    """Makes tables and views available by name, then runs the statements of ``-e`` or the shell.
+    """Makes tables, views and functions available by name, then runs the statements of ``-e`` or the shell.
 
     Raises:
         UserError: the warehouse does not exist.
     """
-    if not lake.files.exists(lake.warehouse.root):
-        raise UserError(f"--warehouse {lake.location}: no such folder; run nightly first")
-    contracts = all_contracts(lake.settings.ranking.task_names)
-    night = lake.published.current()
-    versions = {} if night is None else night.versions
-    names = bring_into_scope(lake.warehouse, [contract.name for contract in contracts], versions)
+    reader = Reader(lake)
     if options.e:
         for statement in options.e:
-            show(lake.spark, statement, options.rows)
+            show(reader, statement, options.rows)
         return
-    shell = Shell(lake.spark, options.rows)
-    shell.cmdloop(f"Tables and views: {', '.join(names)}\nEnd a statement with ; and leave the shell with exit.")
+    told = f"Tables and views: {', '.join(reader.names)}\nFunctions: {', '.join([*FUNCTIONS, *NAMES])}"
+    Shell(reader, options.rows).cmdloop(f"{told}\nEnd a statement with ; and leave the shell with exit.")
 
 
 COMMAND = Command(

@@ -15,7 +15,7 @@ from lake.night_lock import NightLock
 from lake.run import Lake
 from lake.staging import FOLDER as STAGED
 from lake.upkeep import compact, files_of, remove_leftovers, vacuum
-from lake.views import FOLDER as VIEWS
+from lake.views import FOLDERS as SHOWN
 from schemas.tables import all_contracts
 
 log = logging.getLogger("qarm")
@@ -77,7 +77,7 @@ def command(lake: Lake, _: argparse.Namespace) -> dict[str, Any]:
 def remove_temporary(lake: Lake, days: float) -> int:
     """Removes what writers of small files left that were killed; returns the number of files."""
     of_kinds = (f"{lake.artifacts.root}/{kind}" for kind in lake.artifacts.kinds())
-    folders = [lake.warehouse.root, f"{lake.warehouse.root}/{VIEWS}", *of_kinds]
+    folders = [lake.warehouse.root, *(f"{lake.warehouse.root}/{folder}" for folder in SHOWN), *of_kinds]
     return sum(len(remove_leftovers(lake.files, folder, days, named=TEMPORARY)) for folder in folders)
 
 

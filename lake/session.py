@@ -59,6 +59,8 @@ def spark_conf(settings: SparkSettings) -> dict[str, str]:
         "spark.sql.ansi.enabled": "true",
         # PySpark notes the line of every expression, for the messages of errors, by 46 % of its calls into the JVM.
         "spark.python.sql.dataFrameDebugging.enabled": "false",
+        # Connections to the Thrift server share one session: temporary views and functions are of a session.
+        "spark.sql.hive.thriftServer.singleSession": "true",
         "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "ERROR",
         # In client mode the driver has them from its own environment, in cluster mode from the cluster's manager.

@@ -1,41 +1,85 @@
-"""SQL views, in a catalog schema or as files of a warehouse folder."""
+"""SQL views and functions of a published night, in a catalog schema or as files of a warehouse folder."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 
+from pyspark.errors import AnalysisException
+
 from lake.warehouse import Warehouse
+from schemas.contract import sql_literal
+
+log = logging.getLogger("qarm")
 
 FOLDER = "_views"
+FUNCTIONS = "_functions"
+FOLDERS = (FOLDER, FUNCTIONS)
+NOT_THERE = "TABLE_OR_VIEW_NOT_FOUND"
 
 
-def publish_view(
-    warehouse: Warehouse, name: str, query: str, *, tables: Iterable[str], versions: Mapping[str, str]
-) -> None:
+def full_names(
+    warehouse: Warehouse, *, tables: Iterable[str], views: Iterable[str], versions: Mapping[str, str]
+) -> dict[str, str]:
+    """How queries of views and functions name tables and views.
+
+    In a catalog schema a table is named with its version. In a folder the short names stay; who runs the query gives
+    them a meaning, see :func:`bring_into_scope`.
+
+    Args:
+        warehouse: the warehouse of the tables.
+        tables: names of all tables.
+        views: names of the views.
+        versions: versions of the published tables, by name; other tables are read in their newest version.
+    """
+    if not warehouse.in_catalog:
+        return {name: name for name in (*tables, *views)}
+    at = {table: f" VERSION AS OF {int(versions[table])}" if table in versions else "" for table in tables}
+    named = {table: f"{warehouse.location}.{table}{at[table]}" for table in tables}
+    return named | {view: f"{warehouse.location}.{view}" for view in views}
+
+
+def publish_view(warehouse: Warehouse, name: str, query: str, *, comment: str = "") -> None:
     """Creates or replaces a view: in the catalog schema, or else as SQL text under ``<warehouse>/_views``.
-
-    A view in a catalog schema reads its tables in the given versions. The text under ``_views`` names the tables only;
-    who runs it gives the names a meaning, see :func:`bring_into_scope`.
 
     Args:
         warehouse: the warehouse of the tables.
         name: name of the view.
-        query: the query, with ``{table}`` in place of each table's full name.
-        tables: names of all tables.
-        versions: versions of the published tables, by name; other tables are read in their newest version.
+        query: the query, with tables named as :func:`full_names` says.
+        comment: what one row of the view is.
     """
     if warehouse.in_catalog:
-        at = {table: f" VERSION AS OF {int(versions[table])}" if table in versions else "" for table in tables}
-        sql = query.format_map({table: f"{warehouse.location}.{table}{at[table]}" for table in tables})
-        warehouse.spark.sql(f"CREATE OR REPLACE VIEW {warehouse.location}.{name} AS {sql}")
+        about = f"COMMENT {sql_literal(comment)}" if comment else ""
+        warehouse.spark.sql(f"CREATE OR REPLACE VIEW {warehouse.location}.{name} {about} AS {query}")
         return
-    warehouse.files_system.write_text(f"{warehouse.root}/{FOLDER}/{name}.sql", query.format_map({t: t for t in tables}))
+    warehouse.files_system.write_text(f"{warehouse.root}/{FOLDER}/{name}.sql", query)
+
+
+def publish_function(warehouse: Warehouse, name: str, definition: str) -> None:
+    """Creates or replaces a SQL function: in the catalog schema, or else as text under ``<warehouse>/_functions``.
+
+    A catalog that keeps no SQL functions is told in the log; the functions are then made by :func:`bring_into_scope`
+    of a warehouse folder alone.
+
+    Args:
+        warehouse: the warehouse of the tables.
+        name: name of the function.
+        definition: what follows the name in CREATE FUNCTION, with tables named as :func:`full_names` says.
+    """
+    if warehouse.in_catalog:
+        try:
+            warehouse.spark.sql(f"CREATE OR REPLACE FUNCTION {warehouse.location}.{name} {definition}")
+        except AnalysisException as error:
+            log.warning("publish_views: no SQL function %s in the catalog: %s", name, str(error).splitlines()[0])
+        return
+    warehouse.files_system.write_text(f"{warehouse.root}/{FUNCTIONS}/{name}.sql", definition)
 
 
 def bring_into_scope(warehouse: Warehouse, tables: Iterable[str], versions: Mapping[str, str]) -> list[str]:
-    """Makes all tables and published views available in this session under their short names.
+    """Makes tables, published views and functions available in this session under their short names.
 
-    The names mean the same versions as long as the session lasts, whatever is published meanwhile.
+    The names mean the same versions as long as the session lasts, whatever is published meanwhile. Views and functions
+    of a folder that read a table which is not there are left out.
 
     Args:
         warehouse: the warehouse.
@@ -43,7 +87,7 @@ def bring_into_scope(warehouse: Warehouse, tables: Iterable[str], versions: Mapp
         versions: versions of the published tables, by name; other tables are read in their newest version.
 
     Returns:
-        The short names.
+        The short names of tables and views.
     """
     there = [name for name in tables if warehouse.exists(name)]
     for name in there:
@@ -53,8 +97,21 @@ def bring_into_scope(warehouse: Warehouse, tables: Iterable[str], versions: Mapp
         warehouse.spark.sql(f"USE {catalog}.{schema}")
         listed = warehouse.spark.sql(f"SHOW TABLES IN {warehouse.location}").where("NOT isTemporary")
         return [row["tableName"] for row in listed.collect()]
-    views = warehouse.files_system.list(f"{warehouse.root}/{FOLDER}")
-    for file in views:
-        query = warehouse.files_system.read_text(file.path)
-        warehouse.spark.sql(f"CREATE OR REPLACE TEMPORARY VIEW {file.name.removesuffix('.sql')} AS {query}")
-    return [*there, *(file.name.removesuffix(".sql") for file in views)]
+    views = _create(warehouse, FOLDER, "TEMPORARY VIEW {name} AS {text}")
+    _create(warehouse, FUNCTIONS, "TEMPORARY FUNCTION {name} {text}")
+    return [*there, *views]
+
+
+def _create(warehouse: Warehouse, folder: str, what: str) -> list[str]:
+    """Creates what the files of a folder define, and returns the names."""
+    made = []
+    for file in warehouse.files_system.list(f"{warehouse.root}/{folder}"):
+        name = file.name.removesuffix(".sql")
+        text = warehouse.files_system.read_text(file.path)
+        try:
+            warehouse.spark.sql(f"CREATE OR REPLACE {what.format(name=name, text=text)}")
+            made.append(name)
+        except AnalysisException as error:
+            if error.getCondition() != NOT_THERE:
+                raise
+    return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from schemas.contract import Contract
+from schemas.functions import FUNCTIONS, SqlFunction
 from schemas.tables import all_contracts
 from schemas.views import VIEWS
 
@@ -21,7 +22,12 @@ def tables_page() -> str:
     for contract in all_contracts(["<task>"]):
         lines += _section(contract)
     lines += ["", "## Views", ""]
-    lines += [f"- `{name}`" for name in VIEWS]
+    lines += [f"- `{name}`: {view.comment}." for name, view in VIEWS.items()]
+    lines += ["", "## Functions", ""]
+    lines += ["Functions of SQL, with parameters and their defaults. [sql.md](sql.md) says how to open a session, and"]
+    lines += ["which further functions run the language model."]
+    for name, function in FUNCTIONS.items():
+        lines += _function(name, function)
     return "\n".join(lines) + "\n"
 
 
@@ -39,6 +45,15 @@ def _section(contract: Contract) -> Iterator[str]:
         yield from (f"| `{column.name}.{part.name}` | {part.type} | {part.comment} |" for part in column.parts)
     for name, condition in contract.checks.items():
         yield from ("", f"Constraint `{name}`: `{condition}`")
+
+
+def _function(name: str, function: SqlFunction) -> Iterator[str]:
+    yield from ("", f"### {name}({function.parameters})", "", f"{function.comment}.")
+    if isinstance(function.returns, str):
+        yield from ("", f"Returns {function.returns}.")
+    else:
+        yield from ("", "| column | type | |", "|---|---|---|")
+        yield from (f"| `{c.name}` | {c.type} | {c.comment} |" for c in function.returns)
 
 
 if __name__ == "__main__":

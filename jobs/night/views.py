@@ -1,22 +1,47 @@
-"""Shows readers a night: the SQL views and the file for readers outside Spark."""
+"""Shows readers a night: the SQL views and functions, and the file for readers outside Spark."""
 
 from __future__ import annotations
 
 from lake.published import Night
 from lake.run import Lake
-from lake.views import publish_view
+from lake.views import full_names, publish_function, publish_view
+from schemas.contract import sql_literal
+from schemas.explaining import SEARCHES
+from schemas.functions import FUNCTIONS
 from schemas.tables import all_contracts
 from schemas.views import VIEWS
 
 
 def show(lake: Lake, night: Night) -> None:
-    """Creates or replaces all views, and writes ``published.json``.
+    """Creates or replaces all views and functions, and writes ``published.json``.
 
     Args:
         lake: Spark and the warehouse.
         night: the night that ``published`` says readers see.
     """
     tables = [contract.name for contract in all_contracts(lake.settings.ranking.task_names)]
-    for name, query in VIEWS.items():
-        publish_view(lake.warehouse, name, query, tables=tables, versions=night.versions)
+    texts = full_names(lake.warehouse, tables=tables, views=VIEWS, versions=night.versions) | texts_of(lake, night)
+    for name, view in VIEWS.items():
+        publish_view(lake.warehouse, name, view.query.format_map(texts), comment=view.comment)
+    for name, function in FUNCTIONS.items():
+        publish_function(lake.warehouse, name, function.definition(function.query.format_map(texts)))
     lake.published.write_pointer(night, lake.artifacts.root)
+
+
+def texts_of(lake: Lake, night: Night) -> dict[str, str]:
+    """What queries say of a night beside its tables: the positive actions, the first task, and the kind of search.
+
+    They are those that the night's examples were built with; without examples, those of the settings.
+    """
+    tasks, search = lake.settings.ranking.tasks, lake.settings.examples.search
+    if version := night.versions.get("search_index"):
+        card = lake.artifacts.get("search_index", version).card
+        tasks, search = card["ranking"]["tasks"], card["examples"]["search"]
+    condition, order = SEARCHES[search]
+    actions = sorted({action for actions in tasks.values() for action in actions})
+    return {
+        "positive_actions": ", ".join(map(sql_literal, actions)),
+        "task": next(iter(tasks)),
+        "search_condition": condition,
+        "search_order": order,
+    }

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 from lake.published import BY_HAND, PASSED, WITHDRAWN, Night
 from lake.run import Lake
-from lake.views import bring_into_scope, publish_view
+from lake.views import bring_into_scope, full_names, publish_function, publish_view
 from schemas.contract import Column, Contract
 from schemas.errors import UserError
 
@@ -20,6 +20,14 @@ NOON = datetime(2025, 1, 1, 12, tzinfo=UTC)
 THINGS = Contract("things", "Things", (Column("n", "INT", "A number"),))
 NAMES = Contract("names", "Names", (Column("n", "INT", "A number"),))
 JOINED = "SELECT t.n, x.n AS named FROM {things} t JOIN {names} x ON true"
+MORE_THAN = "(least INT) RETURNS TABLE (n INT) RETURN SELECT n FROM {things} WHERE n > least"
+
+
+def publish(lake: Lake, shown: Night) -> None:
+    """A view and a function of a night."""
+    texts = full_names(lake.warehouse, tables=["things", "names"], views=["joined"], versions=shown.versions)
+    publish_view(lake.warehouse, "joined", JOINED.format_map(texts), comment="Numbers with their names")
+    publish_function(lake.warehouse, "more_than", MORE_THAN.format_map(texts))
 
 
 @pytest.fixture
@@ -76,20 +84,34 @@ def test_a_night_whose_files_were_removed_is_not_shown(make_lake: Callable[..., 
 def test_a_session_stays_with_the_night_it_began_with(make_lake: Callable[..., Lake]) -> None:
     lake = make_lake()
     first = night(lake, 1)
-    publish_view(lake.warehouse, "joined", JOINED, tables=["things", "names"], versions=first.versions)
+    publish(lake, first)
     assert bring_into_scope(lake.warehouse, ["things", "names"], first.versions) == ["things", "names", "joined"]
     second = night(lake, 2)
     assert [tuple(row) for row in lake.spark.table("joined").collect()] == [(1, 1)]
+    assert [tuple(row) for row in lake.spark.sql("SELECT * FROM more_than(0)").collect()] == [(1,)]
     bring_into_scope(lake.warehouse, ["things", "names"], second.versions)
     assert [tuple(row) for row in lake.spark.table("joined").collect()] == [(2, 2)]
+    assert [tuple(row) for row in lake.spark.sql("SELECT * FROM more_than(0)").collect()] == [(2,)]
+
+
+def test_a_view_or_function_whose_table_is_not_there_is_left_out(make_lake: Callable[..., Lake]) -> None:
+    lake = make_lake()
+    first = night(lake, 1)
+    publish(lake, first)
+    publish_view(lake.warehouse, "lacking", "SELECT * FROM nowhere")
+    publish_function(lake.warehouse, "also_lacking", "(n INT) RETURNS TABLE (m INT) RETURN SELECT m FROM nowhere")
+    assert bring_into_scope(lake.warehouse, ["things", "names"], first.versions) == ["things", "names", "joined"]
 
 
 def test_a_view_of_a_catalog_shows_one_night_whatever_is_written(catalog: Lake) -> None:
     def show(shown: Night) -> None:
-        publish_view(catalog.warehouse, "joined", JOINED, tables=["things", "names"], versions=shown.versions)
+        publish(catalog, shown)
 
     def seen() -> list[tuple[int, int]]:
-        return [tuple(row) for row in catalog.spark.table(f"{catalog.location}.joined").collect()]
+        found = [tuple(row) for row in catalog.spark.table(f"{catalog.location}.joined").collect()]
+        of_function = catalog.spark.sql(f"SELECT * FROM {catalog.location}.more_than(0)").collect()
+        assert [tuple(row) for row in of_function] == [(n,) for n, _ in found]
+        return found
 
     first = night(catalog, 1)
     show(first)
