@@ -123,8 +123,7 @@ class _Assign(argparse.Action):
     """Turns an option that sets a setting into ``section.key=value``."""
 
     def __init__(self, *, option: Option, **arguments: Any) -> None:
-        # Without a default of its own: the first option of a name gives the default, and --set comes later.
-        super().__init__(nargs=None if option.assigns is None else 0, default=argparse.SUPPRESS, **arguments)
+        super().__init__(nargs=None if option.assigns is None else 0, **arguments)
         self._option = option
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any) -> None:
