@@ -12,7 +12,11 @@ import torch
 
 from tests.docs.pages import PAGES, blocks
 
-WITH_PYTHON = [page for page in PAGES if page.parent.name == "docs" and blocks(page, "python")]
+OF_A_SERVER = "sql.md"
+"""Its blocks ask a Thrift server (tests/jobs/reading/test_thrift.py) and a cluster; the last one needs neither."""
+WITH_PYTHON = [
+    page for page in PAGES if page.parent.name == "docs" and page.name != OF_A_SERVER and blocks(page, "python")
+]
 
 
 @pytest.fixture
@@ -44,3 +48,10 @@ def test_a_program_without_spark_reads_the_codes(published: Path) -> None:
     cluster = next(page for page in PAGES if page.name == "cluster.md")
     exec(blocks(cluster, "python")[0], names)
     assert list(names["codes"]["sid"]) == ["1-2-3", "12-7-201"]  # type: ignore[index]
+
+
+def test_duckdb_and_polars_read_what_is_published(published: Path) -> None:
+    names: dict[str, object] = {}
+    page = next(page for page in PAGES if page.name == OF_A_SERVER)
+    exec(blocks(page, "python")[-1], names)
+    assert names["tables"]["semantic_ids"].count_rows() == 2  # type: ignore[index]
