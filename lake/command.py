@@ -91,7 +91,8 @@ EVERY = (
 PROGRAM = "./spark-submit.sh"
 
 OPTIONS_OF_SPARK = """options of spark-submit:
-  --master, --deploy-mode, --num-executors, --executor-memory, --conf and the others go to Spark as they are"""
+  --master, --deploy-mode, --num-executors, --executor-memory, --conf and the others go to Spark as they are;
+  --verbose also shows what Spark says at its start"""
 
 
 def parser_of(command: Command) -> argparse.ArgumentParser:

@@ -47,7 +47,7 @@ class _Messages:
 
 @contextmanager
 def start_told() -> Iterator[None]:
-    """Within it a JVM is started; what it writes meanwhile is shown only if that fails."""
+    """Within it a JVM is started; what it writes meanwhile is shown only if that fails, or with ``--verbose``."""
     read, write = os.pipe()
     before = os.dup(2)
     os.dup2(write, 2)  # the JVM inherits it
@@ -64,4 +64,4 @@ def start_told() -> Iterator[None]:
         still.cancel()
         os.dup2(before, 2)
         os.close(before)
-        messages.let_go(show=not started)
+        messages.let_go(show=not started or "--verbose" in os.environ.get("PYSPARK_SUBMIT_ARGS", "").split())

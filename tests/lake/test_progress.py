@@ -92,7 +92,9 @@ def test_a_loop_tells_its_end_and_is_silent_without_a_job(capsys: pytest.Capture
     assert capsys.readouterr().err == ""
 
 
-def test_what_a_jvm_says_at_its_start_is_shown_if_the_start_fails(capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_a_jvm_says_at_its_start_is_shown_if_the_start_fails(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     says = [sys.executable, "-c", "import sys, time; print('cause', file=sys.stderr, flush=True); time.sleep(1);"
             " print('later', file=sys.stderr, flush=True)"]  # fmt: skip
     with start_told():
@@ -108,5 +110,10 @@ def test_what_a_jvm_says_at_its_start_is_shown_if_the_start_fails(capfd: pytest.
         subprocess.run(fails, check=True)
     time.sleep(0.2)
     assert "cause" in capfd.readouterr().err
+    monkeypatch.setenv("PYSPARK_SUBMIT_ARGS", "--verbose pyspark-shell")
+    with start_told():
+        subprocess.run([*says[:2], "import sys; print('asked for', file=sys.stderr)"], check=True)
+        time.sleep(0.2)
+    assert "asked for" in capfd.readouterr().err
     os.write(2, b"as before\n")
     assert "as before" in capfd.readouterr().err
