@@ -68,7 +68,7 @@ def on_ranker(run: Run, history: History, tasks: Sequence[str]) -> dict[str, Any
 
 
 def on_codes(run: Run, history: History, items: DataFrame) -> dict[str, Any]:
-    """What the page says about semantic IDs. Executor memory: as the frames of :mod:`jobs.page`."""
+    """What the page says about semantic IDs. The contents are held by the executors, on disk if need be."""
     codebook = run.use("codebook", "fit_codebook")
     codes = run.read(SEMANTIC_IDS.name).where(F.col("codebook_version") == codebook.version)
     contents = contents_of(codes, items.select("item_id", "title", "category")).persist()

@@ -233,7 +233,7 @@ class TrackingSettings(Section):
 class ReportSettings(Section):
     """What the report shows."""
 
-    nights: Count
+    nights: Annotated[int, Field(ge=2)]
     map_contents: Annotated[int, Field(ge=0, le=20_000)]
 
 
