@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.page.figure import Figure
@@ -67,9 +67,8 @@ def pair_examples(pairs: DataFrame, items: DataFrame, verdict: str, best_first: 
         title = F.coalesce("title", "text").alias(f"{side}_title")
         of_side = items.select(F.col("item_id").alias(f"{side}_item_id"), F.col("text").alias(side), title)
         chosen = chosen.join(of_side, f"{side}_item_id", "left")
-    both = ("trigger_title", "target_title")
-    keys: list[list[Column]] = [[F.least(*both), F.greatest(*both)], *([F.col(name)] for name in both)]
-    for alike in keys:
+    trigger, target = F.col("trigger_title"), F.col("target_title")
+    for alike in ([F.least(trigger, target), F.greatest(trigger, target)], [trigger], [target]):
         first = F.row_number().over(Window.partitionBy(*alike).orderBy(*order))
         chosen = chosen.withColumn("place", first).where("place = 1")
     shown = chosen.orderBy(*order).limit(EXAMPLES)
