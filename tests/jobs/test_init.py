@@ -98,11 +98,3 @@ def test_nothing_is_overwritten_and_a_missing_file_is_named(make_lake: Callable[
     out.write_text("")
     with pytest.raises(UserError, match="is there already"):
         run(make_lake, log, items, out)
-
-
-def test_one_name_for_two_things_is_refused(make_lake: Callable[..., Lake], tmp_path: Path) -> None:
-    log, items = inputs(tmp_path)
-    log.write_text(log.read_text().replace("visitor:token", "id").replace("movie_id:token", "film_product_id"))
-    items.write_text(items.read_text().replace("movie_id:token", "id"))
-    with pytest.raises(UserError, match="column id is item_id, but --interactions has another column of this name"):
-        run(make_lake, log, items, tmp_path / "night.toml", 'ingest.rename={film_product_id = "item_id"}')
