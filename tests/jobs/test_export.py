@@ -64,6 +64,7 @@ def test_a_bundle_has_one_vocabulary_and_buckets_in_order(spark: SparkSession) -
     assert buckets == [([1, 0], ["b"]), ([12, 7], ["a", "c"])]
 
 
+@pytest.mark.extras
 def test_one_command_writes_each_form(first_night: Night, tmp_path: Path) -> None:
     lake, there = first_night.lake, first_night.sids()
     for form in export_semantic_ids.FORMATS:
