@@ -37,6 +37,7 @@ from lake.execution import new_run_id
 from lake.inputs.options import format_option, rename_option
 from lake.run import Lake
 from schemas.errors import UserError
+from schemas.files import ROOT
 from schemas.settings import load_settings
 
 NEEDED_DAYS = 3
@@ -111,10 +112,11 @@ def _notes(log: Look, trial: Trial) -> list[str]:
 
 
 def _next_steps(out: Path) -> str:
+    program = "./spark-submit.sh" if Path.cwd() == ROOT else str(ROOT / "spark-submit.sh")
     return (
-        f"Read it; then\n  ./spark-submit.sh doctor --config {out}             is this machine ready?\n"
-        f"  ./spark-submit.sh nightly --config {out} --dry-run  what would run\n"
-        f"  ./spark-submit.sh nightly --config {out}            the first night"
+        f"Read it; then\n  {program} doctor --config {out}             is this machine ready?\n"
+        f"  {program} nightly --config {out} --dry-run  what would run\n"
+        f"  {program} nightly --config {out}            the first night"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -135,4 +136,5 @@ def _file_choices(look: Look, name: str, settings: IngestSettings) -> list[Choic
 
 
 def _full(path: str) -> str:
-    return str(Path(path).resolve()) if Path(path).exists() else path
+    """A local path in full, so that the file of settings can be used from any folder; links stay links."""
+    return os.path.abspath(path) if Path(path).exists() else path
