@@ -44,6 +44,7 @@ class Build:
         """Nodes of the pairs' graph that stand for results of the other two."""
         self.materialised: dict[Mix, Plain] = {}
         self.joined: dict[tuple[int, tuple[Plain, ...]], Plain] = {}
+        self.scaled: dict[tuple[Plain, Plain], Plain] = {}
         self.factors: dict[Plain, tuple[Plain, Plain]] = {}
         """The two factors of tensors that are products entry by entry: a sum over them is one matrix product."""
         self.notes: list[str] = []

@@ -37,8 +37,16 @@ def reuse(graph: fx.Graph) -> None:
 
 
 def _free(operand: Any, reader: fx.Node) -> bool:
-    if not isinstance(operand, fx.Node) or operand.target not in FRESH or list(operand.users) != [reader]:
+    if not isinstance(operand, fx.Node) or not _fresh(operand) or list(operand.users) != [reader]:
         return False
     own, result = operand.meta["val"], reader.meta["val"]
     twice = sum(argument is operand for argument in reader.args) > 1
     return own.shape == result.shape and own.dtype == result.dtype and not twice
+
+
+def _fresh(node: fx.Node) -> bool:
+    """Whether a result shares its memory with nothing that is read again; another shape of such a result too."""
+    if node.target != aten.reshape.default:
+        return node.target in FRESH
+    of = node.args[0]
+    return isinstance(of, fx.Node) and len(of.users) == 1 and _fresh(of)

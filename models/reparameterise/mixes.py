@@ -167,12 +167,17 @@ def summed(build: Build, one: Value, other: Value, *, factor: float = 1.0, direc
         return None
     axis = next((x.axis for x in (one, other) if isinstance(x, Mix)), rank - 1)
     sizes = broadcast_sizes(one.sizes, other.sizes)
-    wide = [replace(x, sizes=_along(x.sizes, sizes, axis)) if isinstance(x, Plain) else x for x in (one, other)]
+    wide = [_widened(x, _along(x.sizes, sizes, axis)) if isinstance(x, Plain) else x for x in (one, other)]
     both = [as_parts(build, x, axis) for x in wide]
     if both[0] is None or both[1] is None or any(x.sizes[axis] != sizes[axis] for x in wide):
         return None
     parts = merged(build, [*both[0], *(replace(part, factor=factor * part.factor) for part in both[1])])
     return Mix(axis, parts, sizes, broadcast_rows((one, other), rank), direct)
+
+
+def _widened(value: Plain, sizes: tuple[int, ...]) -> Plain:
+    """A tensor with other sizes; the same object where they are its own, so that it is found again."""
+    return value if value.sizes == sizes else replace(value, sizes=sizes)
 
 
 def _along(sizes: Sequence[int], whole: Sequence[int], axis: int) -> tuple[int, ...]:

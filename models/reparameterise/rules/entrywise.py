@@ -13,6 +13,7 @@ from models.reparameterise.mixes import (
     broadcast_rows,
     broadcast_sizes,
     cut,
+    joined,
     plain,
     pointwise,
     scaled,
@@ -114,8 +115,9 @@ def by_piece(build: Build, call: Call) -> Mix | None:
     if any(isinstance(arg, Plain) and arg.sizes[axis] not in (1, width) for arg in args):
         return None
     edges = sorted({0, width, *(part.start for mix in mixes for part in mix.parts)})
-    stages = [_stage_between(args, start) for start in edges[:-1]]
-    if all(stage == Stage.PAIR for stage in stages) or len(edges) == 2:
+    stages = [_stages_at(args, start) for start in edges[:-1]]
+    edges = [0, *(edge for edge, (a, b) in zip(edges[1:-1], pairwise(stages), strict=True) if a != b), width]
+    if all(join_stages(at) == Stage.PAIR for at in stages) or len(edges) == 2:
         return None
     parts = []
     for start, stop in pairwise(edges):
@@ -127,7 +129,8 @@ def by_piece(build: Build, call: Call) -> Mix | None:
     return Mix(axis, dense, sizes, broadcast_rows(tensors, rank))
 
 
-def _stage_between(args: list[Any], start: int) -> Stage:
+def _stages_at(args: list[Any], start: int) -> list[Stage]:
+    """The stage of each operand at a column. Neighbours whose operands are of the same stages stay one piece."""
     stages = []
     for arg in args:
         if isinstance(arg, Mix):
@@ -135,13 +138,17 @@ def _stage_between(args: list[Any], start: int) -> Stage:
             stages.append(part.value.stage)
         elif isinstance(arg, Plain):
             stages.append(arg.stage)
-    return join_stages(stages)
+    return stages
 
 
 def _between(build: Build, arg: Any, axis: int, places: range) -> Any:
     if isinstance(arg, Mix):
-        part = next(part for part in reversed(arg.parts) if part.start <= places.start)
-        return cut(build, part.value, axis, range(places.start - part.start, places.stop - part.start))
+        pieces = []
+        for part in arg.parts:
+            start, stop = max(places.start, part.start), min(places.stop, part.start + part.width)
+            if start < stop:
+                pieces.append(cut(build, part.value, axis, range(start - part.start, stop - part.start)))
+        return joined(build, pieces, axis)
     if isinstance(arg, Plain) and arg.sizes[axis] > 1:
         return cut(build, arg, axis, places)
     return arg

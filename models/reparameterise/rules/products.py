@@ -15,7 +15,9 @@ import torch
 from models.reparameterise.build import Build
 from models.reparameterise.colours import Stage
 from models.reparameterise.mixes import joined, plain, pointwise
+from models.reparameterise.rules.folding import folded
 from models.reparameterise.rules.table import Call, Result, rule
+from models.reparameterise.shapes import Rows
 from models.reparameterise.values import Mix, Part, Plain, Value
 
 aten = torch.ops.aten
@@ -113,19 +115,22 @@ class _Group:
 
 def _split(build: Build, mix: Mix, weight: Plain, bias: Plain | None) -> Plain | None:
     """The sum of the products of all parts; None if it would not pay."""
+    if (found := folded(build, mix, weight, bias)) is not None:
+        return found
     groups = _groups(build, mix, weight.val)
     entries, outputs = math.prod(_rows_and_sizes(build, mix)[:-1]), weight.sizes[0]
     later = [group for group in groups if group.stage != Stage.CONSTANT]
     own = sum(_multiplications(build, group, outputs) for group in later)
     kept = sum(group.stage == Stage.ITEM and build.costs.items_once for group in groups)
     scales = len({group.scale for group in groups if group.scale is not None})
-    passes = (len(later) - 1 if mix.rank > 2 else kept) + 2 * scales
+    flat = mix.rank == 2 and mix.rows == Rows(0)
+    passes = kept if flat else len(later) - 1 + 2 * scales
     extra = passes * entries * outputs * build.costs.addition + (len(later) + scales - 1) * build.costs.call
     if own + extra >= entries * mix.width * outputs:
         build.notes.append("left whole: a split would not pay")
         return None
     build.notes.append(f"split into {len(groups)} products")
-    return _sum_of_products(build, groups, bias)
+    return (_in_one_product(build, groups, bias) if flat else None) or _sum_of_products(build, groups, bias)
 
 
 def _groups(build: Build, mix: Mix, weight: torch.Tensor) -> list[_Group]:
@@ -155,6 +160,62 @@ def _multiplications(build: Build, group: _Group, outputs: int) -> int:
     return sum(value.val.numel() for value in group.values) * outputs
 
 
+def _in_one_product(build: Build, groups: list[_Group], bias: Plain | None) -> Plain | None:
+    """The sum as one product with all that has a row for each candidate; None if nothing has.
+
+    What is the request's is the product's bias, as one vector, which a matrix product adds while it writes its result.
+    A scale is multiplied into the candidates' columns, which are fewer than the outputs; a scaled row of the request's
+    becomes the weights of one more column, the scale itself. Products that the table of items keeps are added last.
+    """
+    row, kept = bias, []
+    columns: list[tuple[Plain, Plain]] = []
+    for group in groups:
+        if group.stage == Stage.ITEM and build.costs.items_once:
+            kept.append(group)
+        elif group.stage.repeats:
+            for value, piece in group.values.items():
+                columns.append((_scaled(build, value, group.scale), build.constant(piece)))
+        else:
+            own = _once_a_request(build, group, row if group.scale is None else None)
+            if group.scale is None:
+                row = own
+            else:
+                columns.append((group.scale, build.emit(aten.reshape.default, own, [-1, 1], rows=None)))
+    if not any(value.stage.repeats for value, _ in columns):
+        return None
+    value = joined(build, [value for value, _ in columns], 1)
+    weight = _side_by_side(build, [weight for _, weight in columns])
+    total = build.emit(aten.linear.default, value, weight, row, rows=value.rows, sizes=(1, weight.sizes[0]))
+    for group in kept:
+        product = _plus_product(build, None, group, None)
+        product = product if group.scale is None else pointwise(build, aten.mul.Tensor, product, group.scale)
+        total = pointwise(build, aten.add.Tensor, total, product)
+    return total
+
+
+def _once_a_request(build: Build, group: _Group, row: Plain | None) -> Plain:
+    """A product that has one row for all candidates, plus a vector; as a vector."""
+    own = build.emit(aten.reshape.default, _plus_product(build, None, group, None), [-1], rows=None)
+    return own if row is None else build.emit(aten.add.Tensor, own, row, rows=None)
+
+
+def _scaled(build: Build, value: Plain, scale: Plain | None) -> Plain:
+    """A tensor times a scale, computed once for all products that read it."""
+    if scale is None:
+        return value
+    key = (value, scale)
+    if key not in build.scaled:
+        build.scaled[key] = pointwise(build, aten.mul.Tensor, value, scale)
+    return build.scaled[key]
+
+
+def _side_by_side(build: Build, pieces: list[Plain]) -> Plain:
+    """Weights of columns side by side; constants stay one, weights of the request's are put beside them."""
+    if all(piece.stage == Stage.CONSTANT for piece in pieces):
+        return build.constant(torch.cat([piece.val for piece in pieces], dim=1).contiguous())
+    return build.emit(aten.cat.default, pieces, 1, rows=None)
+
+
 def _sum_of_products(build: Build, groups: list[_Group], bias: Plain | None) -> Plain:
     """The products of all groups, those of one scale added up before they are scaled."""
     total = None if any(group.scale is None for group in groups) else bias
@@ -172,15 +233,9 @@ def _sum_of_products(build: Build, groups: list[_Group], bias: Plain | None) -> 
 
 
 def _plus_product(build: Build, total: Plain | None, group: _Group, bias: Plain | None) -> Plain:
-    """A total plus a group's product: in one call, unless the product is kept in the table of items."""
+    """A total plus a group's product."""
     value = joined(build, list(group.values), next(iter(group.values)).rank - 1)
     weight = build.constant(torch.cat(list(group.values.values()), dim=1).contiguous())
     if total is None:
         return _linear(build, value, weight, bias)
-    if value.rank == total.rank == 2 and value.rows and not (value.stage == Stage.ITEM and build.costs.items_once):
-        return build.emit(aten.addmm.default, total, value, _turned(build, weight), rows=value.rows)
     return pointwise(build, aten.add.Tensor, total, _linear(build, value, weight, None))
-
-
-def _turned(build: Build, weight: Plain) -> Plain:
-    return build.constant(weight.val.T.contiguous())
