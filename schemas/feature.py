@@ -31,6 +31,16 @@ class Reads(Enum):
     """A row of the embedding tables of items and codes, which the history's events read too."""
 
 
+ZERO = {
+    Reads.AS_IS: "a measure of 0, also where there is nothing to measure",
+    Reads.LOG1P: "none",
+    Reads.CATEGORY: "the first value",
+    Reads.BUCKET: "there is no such event",
+    Reads.ID: "none: row 0 of the embedding table is all 0",
+}
+"""What a 0 of a feature means, by how the head reads it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CountBefore:
     """A count over all users' positive events on the days before an example; Spark makes it.
@@ -98,6 +108,11 @@ class Feature:
     def part_names(self) -> tuple[str, ...]:
         """Names of a STRUCT's fields, in the order of the columns of its matrix."""
         return tuple(name for name, _ in self.parts)
+
+    @property
+    def zero(self) -> str:
+        """What a 0 means, for who makes the column outside of qarm."""
+        return ZERO[self.reads]
 
     @property
     def column(self) -> Column:

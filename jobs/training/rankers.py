@@ -19,7 +19,15 @@ def use_rankers(run: Run) -> Artifact:
     Raises:
         UserError: there are none, or an earlier version of qarm wrote them.
     """
-    rankers = run.use("ranker", "train_ranker")
+    return readable(run.use("ranker", "train_ranker"))
+
+
+def readable(rankers: Artifact) -> Artifact:
+    """The rankers as they are given.
+
+    Raises:
+        UserError: an earlier version of qarm wrote them.
+    """
     if not is_readable(rankers):
         raise UserError(
             f"{rankers.version} was made by an earlier qarm; run build_examples and train_ranker, or nightly"
