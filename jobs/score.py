@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Mapping
 
@@ -22,6 +23,7 @@ from lake.run import Run
 from models.ranker.baseline import RANKER
 from models.ranker.examples.search_index import SearchIndex
 from models.ranker.examples.targets import ExampleParameters
+from models.ranker.serving.items import holds_table
 from schemas.errors import QarmError, UserError
 from schemas.features import COUNTED
 from schemas.names import SID_COLUMNS
@@ -29,6 +31,8 @@ from schemas.ranking_sections import ScoreSettings
 from schemas.settings import Settings
 from schemas.tables import INTERACTIONS, candidate_scores
 from udfs.score_candidates import score_candidates
+
+log = logging.getLogger("qarm")
 
 
 def trained_with(run: Run, ranker: Artifact) -> Artifact:
@@ -100,13 +104,16 @@ def scored(
 def steps(run: Run) -> None:
     """Reads candidates, scores them on the executors, ranks them, and writes the table.
 
-    Executor memory: the ranker, the search index, memory-mapped once per host, the events of one user, and about
-    ``score.max_user_candidates`` candidates with their features. Driver memory: independent of the number of rows.
+    Executor memory: the ranker, the search index and the table of items, memory-mapped once per host, the events of one
+    user, and about ``score.max_user_candidates`` candidates with their features. Driver memory: independent of the
+    number of rows.
     """
     settings, tasks = run.settings.score, run.settings.ranking.task_names
     given = read_candidates(run.spark, settings)
     rankers = use_rankers(run)
     index = trained_with(run, rankers)
+    if not holds_table(rankers.files, RANKER):
+        log.info("score: %s holds no table of items, so each candidate's part is computed", rankers.version)
     interactions = run.read(INTERACTIONS.name)
     positives = interactions.where(F.col("action").isin(run.settings.ranking.positive_actions))
     items = run.spark.read.parquet(f"{index.url}/{ITEM_ROWS}")

@@ -33,6 +33,7 @@ from models.ranker.baselines import TRAINED
 from models.ranker.network.ranker import Ranker
 from models.ranker.network.saved import FORMAT, load_ranker, save_ranker
 from models.ranker.network.shape import RankerShape
+from models.ranker.serving.scorer import Scorer
 from models.ranker.training.process import RankerTask, train_alone, train_together
 from models.ranker.training.training import TrainingRecord
 from models.ranker.training.warm_start import differences, matched_rows, take_over
@@ -40,6 +41,7 @@ from schemas.errors import user_mistakes
 from schemas.parameters import take
 from schemas.recipe import recipe_of
 from schemas.settings import Settings
+from udfs.examples import load_search_index
 
 log = logging.getLogger("qarm")
 
@@ -158,6 +160,21 @@ def train_one(run: Run, name: str, material: Material, *, out: Path) -> tuple[Tr
     return record, trained_in
 
 
+def write_item_sums(search_index: Path, folder: Path) -> None:
+    """Writes what the ranker computes from an item alone, for every item of the search index; ``score`` maps it.
+
+    Driver memory: the ranker, and 100 MB.
+
+    Args:
+        search_index: folder of the search index.
+        folder: folder of the ranker.
+    """
+    index = load_search_index(search_index)
+    scorer = Scorer(load_ranker(folder, RANKER), index.neighbours.shape[1])
+    if scorer.items is not None:
+        scorer.items.write(index, folder, RANKER)
+
+
 def steps(run: Run) -> None:
     """Trains all models and publishes them as one artifact, with their training curves.
 
@@ -176,6 +193,9 @@ def steps(run: Run) -> None:
                 record, trained_in[name] = train_one(run, name, material, out=folder)
                 curves[name] = asdict(record)
                 run.curves[name] = record.points
+        if settings.item_sums:
+            with run.step("sum up items"):
+                write_item_sums(run.lake.artifacts.fetch(index), folder)
         ids = run.lake.artifacts.fetch(index) / ITEM_IDS
         if ids.is_file():
             shutil.copy(ids, folder)

@@ -120,6 +120,7 @@ class RankerSettings(Section):
     warm_start: bool
     checkpoint_steps: Annotated[Count, NOT_IN_RECIPE]
     checkpoint_folder: Annotated[str, NOT_IN_RECIPE]
+    item_sums: Annotated[bool, NOT_IN_RECIPE]
     processes: Count
     seed: int
     shuffle_rows: Count

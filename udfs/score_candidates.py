@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -11,12 +13,21 @@ import pyarrow.compute as pc
 from models.ranker.examples.context import Context
 from models.ranker.examples.past import Past
 from models.ranker.examples.targets import ExampleParameters, Targets
+from models.ranker.network.saved import load_ranker
+from models.ranker.serving.scorer import Scorer
 from models.ranker.serving.user_candidates import score_user
 from schemas.features import COUNTED
 from udfs.batches import Batches
 from udfs.examples import load_search_index, users_of
-from udfs.scoring import loaded_ranker
 from udfs.workers import shipped, use_task_cores
+
+
+@cache
+def load_scorer(rankers: Path, model: str, search_index: Path) -> Scorer:
+    """A ranker with its table of items, which is mapped into memory; it is made once per Python worker."""
+    neighbours = load_search_index(search_index).neighbours.shape[1]
+    scorer = Scorer(load_ranker(rankers, model), neighbours)
+    return scorer if scorer.items is None else scorer.reading(scorer.items.mapped(rankers, model))
 
 
 def score_candidates(rankers: str, model: str, search_index: str, parameters: ExampleParameters) -> Batches:
@@ -25,7 +36,7 @@ def score_candidates(rankers: str, model: str, search_index: str, parameters: Ex
     The input has one row per event and one per candidate: ``user_id``, ``part``, ``item_id`` (null for an event),
     ``item_row``, ``time``, ``labels`` (one bit per task) and the features that are counted over all users. Each part of
     a user's candidates comes with all of the user's events. Memory: the ranker, the events of one user, and the
-    candidates of one part.
+    candidates of one part; the table of items is mapped, so all workers of a host share one copy.
 
     Args:
         rankers: the shipped rankers.
@@ -36,9 +47,9 @@ def score_candidates(rankers: str, model: str, search_index: str, parameters: Ex
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         use_task_cores()
-        ranker = loaded_ranker(shipped(rankers), model)
+        scorer = load_scorer(shipped(rankers), model, shipped(search_index))
         known = load_search_index(shipped(search_index))
-        tasks = list(ranker.shape.tasks)
+        tasks = list(scorer.ranker.shape.tasks)
         for rows in users_of(batches):
             is_event = pc.is_null(rows["item_id"])
             asked = rows.filter(pc.invert(is_event))
@@ -48,7 +59,7 @@ def score_candidates(rankers: str, model: str, search_index: str, parameters: Ex
             rows_of, times, labels = (events[name].to_numpy() for name in ("item_row", "time", "labels"))
             past = Past.of(rows_of, times, labels, known)
             of_all = {name: np.array(asked[name]) for name in COUNTED}
-            scores = score_user(ranker, Context(_targets(asked, len(tasks)), past, known, parameters), of_all)
+            scores = score_user(scorer, Context(_targets(asked, len(tasks)), past, known, parameters), of_all)
             columns = {
                 "user_id": asked["user_id"],
                 "item_id": asked["item_id"],

@@ -11,7 +11,7 @@ from models.ranker.examples.histories import histories_of
 from models.ranker.examples.targets import HOUR, ExampleParameters, Targets, UserEvents
 from models.ranker.network.saved import save_ranker
 from schemas.features import COUNTED
-from tests.models.ranker.serving.test_probabilities import TWO_TASKS, random_ranker
+from tests.models.ranker.serving.test_scorer import TWO_TASKS, random_ranker
 from tests.search_indexes import random_index, write
 from udfs.examples import SplitPlan, load_search_index, to_arrow
 from udfs.score_candidates import score_candidates

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,16 @@ from models.ranker.examples.context import Context
 from models.ranker.examples.registry import feature_functions
 from schemas.features import FEATURES
 
+COMPUTED = tuple(feature.name for feature in FEATURES if feature.count is None)
+"""All features but those that Spark counts over all users."""
 
-def target_columns(of: Context) -> dict[str, NDArray[Any]]:
-    """Features by name, one row per target, except those that Spark counts over all users."""
+
+def target_columns(of: Context, names: Sequence[str] = COMPUTED) -> dict[str, NDArray[Any]]:
+    """Features by name, one row per target.
+
+    Args:
+        of: the targets and the user's past.
+        names: names of the features.
+    """
     functions = feature_functions()
-    names = [feature.name for feature in FEATURES if feature.count is None]
     return {name: np.ascontiguousarray(functions[name](of)) for name in names}

@@ -84,16 +84,17 @@ class Ranker(nn.Module):
         if self.shape.search != "done":
             batch, of_search = self._searched(batch, target)
         seen = [self._read(history, batch, target, codes) for history in self.shape.histories]
-        return self.head_logits(batch, target, seen), of_search
+        inputs = [*self.head_inputs(batch, target, seen), self.numbers(self.numeric_inputs(batch))]
+        return self.head(torch.cat(inputs, dim=-1)), of_search
 
     def target(self, batch: Batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Vectors of the targets, shape (batch, width), and their codes, empty if the ranker does not use codes."""
         codes = [batch[name] for name in SID_COLUMNS] if self.shape.uses("codes") else []
         known = batch["item_events"] >= self.shape.id_events
-        return self._embed(torch.where(known, batch["item_index"], UNKNOWN), codes), codes
+        return self.embed(torch.where(known, batch["item_index"], UNKNOWN), codes), codes
 
-    def head_logits(self, batch: Batch, target: torch.Tensor, seen: Sequence[torch.Tensor]) -> torch.Tensor:
-        """The head's logits, shape (batch, tasks).
+    def head_inputs(self, batch: Batch, target: torch.Tensor, seen: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+        """The head's inputs but the encoded numbers, which are its last; each of shape (batch, width).
 
         Args:
             batch: features of the targets.
@@ -103,10 +104,10 @@ class Ranker(nn.Module):
         parts = [target]
         if self.shape.uses("neighbours"):
             near = batch["neighbour_item"]
-            parts.append(self.item(near).sum(1) / (near > 0).sum(1, keepdim=True).clamp_min(1))
+            parts.append(self.item(near).sum(1) / (near > 0).sum(1, keepdim=True).clamp(min=1))
         for of_history in seen:
             parts += [of_history, of_history * target]
-        return self.head(torch.cat([*parts, *self._context(batch)], dim=-1))
+        return [*parts, *(table(batch[name]) for name, table in self.context.items())]
 
     def _searched(self, batch: Batch, target: torch.Tensor) -> tuple[Batch, torch.Tensor | None]:
         """The batch with only the events that the learned search selects, and the search's auxiliary logits."""
@@ -132,7 +133,7 @@ class Ranker(nn.Module):
 
     def events(self, history: str, batch: Batch) -> torch.Tensor:
         """Vectors of a history's items, shape (batch, length, width)."""
-        return self._embed(batch[f"{history}_item"], self.codes(history, batch))
+        return self.embed(batch[f"{history}_item"], self.codes(history, batch))
 
     def codes(self, history: str, batch: Batch) -> list[torch.Tensor]:
         """Codes of a history's events, by level; empty if the ranker does not use codes."""
@@ -152,11 +153,7 @@ class Ranker(nn.Module):
         scores = batch["found_score"] if history == "found" and self.shape.reads_scores else None
         return self.attention[history](target, self.events(history, batch), there, scores, marks=marks)
 
-    def _context(self, batch: Batch) -> list[torch.Tensor]:
-        parts = [table(batch[name]) for name, table in self.context.items()]
-        return [*parts, self.numbers(self._numbers(batch))]
-
-    def _numbers(self, batch: Batch) -> torch.Tensor:
+    def numeric_inputs(self, batch: Batch) -> torch.Tensor:
         """The numeric inputs of the head, shape (batch, numbers)."""
         parts = []
         for feature in self.read:
@@ -174,9 +171,10 @@ class Ranker(nn.Module):
             batches: this process's batches.
             world: the processes that train together; the bins are computed from the rows of all.
         """
-        self.numbers.measure((self._numbers(batch) for batch in batches), world)
+        self.numbers.measure((self.numeric_inputs(batch) for batch in batches), world)
 
-    def _embed(self, items: torch.Tensor, codes: Sequence[torch.Tensor]) -> torch.Tensor:
+    def embed(self, items: torch.Tensor, codes: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Vectors of items, from their rows of the item table and their codes by level; shape (..., width)."""
         tables = [table(code) for table, code in zip(self.code, codes, strict=True)]
         return torch.cat([self.item(items), *tables], dim=-1)
 

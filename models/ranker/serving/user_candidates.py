@@ -1,4 +1,4 @@
-"""Scores one user's candidates, moment by moment, by :mod:`models.ranker.serving.probabilities`."""
+"""Scores one user's candidates, moment by moment, by :mod:`models.ranker.serving.scorer`."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from models.ranker.examples.columns import target_columns
 from models.ranker.examples.context import Context
 from models.ranker.examples.histories import latest
-from models.ranker.network.ranker import Batch, Ranker
-from models.ranker.serving.probabilities import probabilities
+from models.ranker.network.ranker import Batch
+from models.ranker.serving.scorer import Scorer
 from schemas.features import OF_USER
 
 
-def score_user(ranker: Ranker, of: Context, counts: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+def score_user(scorer: Scorer, of: Context, counts: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
     """Probability of every task for one user's candidates, equal to the ranker's output on examples of them.
 
     The history is searched for all candidates in one call. The same candidates give bitwise equal scores.
 
     Args:
-        ranker: a ranker in evaluation mode.
+        scorer: the ranker.
         of: the user's past, the candidates sorted by time, the search index that the ranker was trained with, and the
             parameters of the search.
         counts: the features that are counted over all users, by name, each of shape (n,).
@@ -32,11 +32,14 @@ def score_user(ranker: Ranker, of: Context, counts: Mapping[str, NDArray[Any]]) 
     Returns:
         Shape (n, tasks).
     """
-    columns = {**target_columns(of), **counts, "found_score": of.found.scores}
-    starts = moments(of.targets.times)
+    names = [feature.name for feature in scorer.ranker.shape.features if feature.count is None]
+    columns = {**target_columns(of, names), **counts, "found_score": of.found.scores}
+    scores = []
     with torch.inference_mode():
-        sides = (at_moment(of, columns, slice(start, stop)) for start, stop in pairwise(starts))
-        return torch.cat([probabilities(ranker, user, candidates) for user, candidates in sides]).numpy()
+        for start, stop in pairwise(moments(of.targets.times)):
+            user, candidates = at_moment(of, columns, slice(start, stop))
+            scores.append(scorer.probabilities(user, candidates, of.targets.rows[start:stop]))
+    return torch.cat(scores).numpy()
 
 
 def moments(times: NDArray[np.int64]) -> list[int]:
@@ -49,7 +52,7 @@ def moments(times: NDArray[np.int64]) -> list[int]:
 
 
 def at_moment(of: Context, columns: Mapping[str, NDArray[Any]], rows: slice) -> tuple[Batch, Batch]:
-    """The arguments ``user`` and ``candidates`` of :func:`models.ranker.serving.probabilities.probabilities`.
+    """The arguments ``user`` and ``candidates`` of :meth:`models.ranker.serving.scorer.Scorer.probabilities`.
 
     Args:
         of: the user's past and all of the user's candidates.

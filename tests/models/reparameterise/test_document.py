@@ -12,8 +12,8 @@ def test_the_examples_of_the_page_run_and_save_multiplications() -> None:
     torch.manual_seed(0)
     names: dict[str, object] = {"__name__": "example"}
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
-    assert len(blocks) == 2
-    for block in blocks:
+    assert len(blocks) == 3  # the third reads what export_ranker wrote: tests/models/ranker/serving/test_export.py
+    for block in blocks[:2]:
         exec(block, names)
     card = names["once"].card  # type: ignore[attr-defined]
     assert card.before / card.after > 4

@@ -11,7 +11,7 @@ from models.ranker.serving.sources import ByColumns, sources
 from models.reparameterise.colours import Colour, Source
 from models.reparameterise.costs import Costs
 from models.reparameterise.reparameterise import reparameterise
-from tests.models.ranker.serving.test_probabilities import random_ranker
+from tests.models.ranker.serving.test_scorer import random_ranker
 from tests.ranker_batches import SHAPE, batch
 
 ALWAYS = Costs(candidates=50, addition=0, call=0, items_once=True)
@@ -35,10 +35,7 @@ def inputs(shape: RankerShape, rows: int, seed: int = 0) -> dict[str, torch.Tens
 
 def ready(shape: RankerShape) -> Ranker:
     ranker = random_ranker(shape)
-    numbers = ranker.numbers
-    edges = torch.rand(numbers.begin.shape, generator=torch.Generator().manual_seed(1)) * 4
-    numbers.begin.copy_(edges)
-    numbers.slope.fill_(0.7)
+    ranker.numbers.slope.fill_(0.7)
     return ranker
 
 

@@ -168,7 +168,7 @@ def test_every_feature_reaches_the_head(column: str) -> None:
 
 def test_the_head_reads_numbers_in_the_declared_order_and_scaled_as_declared() -> None:
     columns, ranker = batch(), Ranker(SHAPE)
-    numbers, at = ranker._numbers(columns), 0
+    numbers, at = ranker.numeric_inputs(columns), 0
     for feature in FEATURES:
         if feature.numbers:
             values = columns[feature.name].float().reshape(64, -1)
@@ -182,5 +182,5 @@ def test_the_head_reads_numbers_in_the_declared_order_and_scaled_as_declared() -
 def test_the_head_knows_whether_behaviour_is_there() -> None:
     columns, ranker = batch(), Ranker(replace(SHAPE, use=["behaviour"]))
     nothing = {**columns, "behaviour": torch.zeros_like(columns["behaviour"])}
-    assert (ranker._numbers(columns)[:, -1] == 1).all()
-    assert (ranker._numbers(nothing)[:, -1] == 0).all()
+    assert (ranker.numeric_inputs(columns)[:, -1] == 1).all()
+    assert (ranker.numeric_inputs(nothing)[:, -1] == 0).all()

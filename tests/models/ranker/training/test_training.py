@@ -66,7 +66,7 @@ def test_training_learns_a_planted_signal_and_keeps_the_best_weights(sparse: boo
     assert before < 0.6
     assert record.best_auc > 0.85
     assert ranker.numbers.known.any(), "the bins of the head's numbers were measured"
-    assert ranker.numbers(ranker._numbers(batch(4096))).mean(0).abs().max() < 0.1
+    assert ranker.numbers(ranker.numeric_inputs(batch(4096))).mean(0).abs().max() < 0.1
     assert record.best_auc == max(point["auc"] for point in record.points)
     assert validation_auc(ranker, scored) == pytest.approx(record.best_auc)
 

@@ -7,10 +7,10 @@ import torch
 
 from models.ranker.network.ranker import Ranker
 from models.ranker.network.shape import RankerShape
-from models.ranker.serving import probabilities as serving
-from models.ranker.serving.probabilities import probabilities, tiled
+from models.ranker.serving import scorer as serving
+from models.ranker.serving.scorer import Scorer, tiled
 from schemas.features import EVENT_FIELDS, FEATURES, OF_USER, SWITCHES
-from tests.ranker_batches import SHAPE, batch, draw_feature, draw_field, without
+from tests.ranker_batches import NEIGHBOURS, SHAPE, batch, draw_feature, draw_field, without
 
 EVENTS, RECENT, FOUND = 30, 5, 7
 TWO_TASKS = replace(
@@ -48,16 +48,22 @@ def random_ranker(shape: RankerShape) -> Ranker:
         torch.nn.init.normal_(weight, std=0.3)
         if name.startswith(("item", "code", "of_event")):
             weight.data[0] = 0
+    numbers = ranker.numbers
+    numbers.begin.copy_(torch.rand_like(numbers.begin) * 4)
+    numbers.slope.copy_(0.7 * (torch.rand_like(numbers.slope) > 0.5))  # the others are bins that a number lacks
+    numbers.mean.copy_(0.3 * (numbers.slope > 0))
     return ranker
 
 
 def assert_same(ranker: Ranker, n: int, events: int = EVENTS) -> None:
-    user, candidates = drawn(n, events)
+    assert_scores(Scorer(ranker, NEIGHBOURS), n, events)
+
+
+def assert_scores(scorer: Scorer, n: int, events: int = EVENTS) -> None:
+    ranker, (user, candidates) = scorer.ranker, drawn(n, events)
     with torch.inference_mode():
-        ours, theirs = (
-            probabilities(ranker, user, candidates),
-            ranker.probabilities(tiled(ranker.shape, user, candidates)),
-        )
+        ours = scorer.probabilities(user, candidates)
+        theirs = ranker.probabilities(tiled(ranker.shape, user, candidates))
     assert ours.shape == (n, len(ranker.shape.tasks))
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
     if n <= 100:  # of more, some are too close to each other
@@ -65,22 +71,29 @@ def assert_same(ranker: Ranker, n: int, events: int = EVENTS) -> None:
 
 
 @pytest.mark.parametrize("shape", [SHAPE, TWO_TASKS, replace(TWO_TASKS, mixture="mmoe")])
-@pytest.mark.parametrize("n", [1, 40, 515])
-def test_scores_and_rankings_are_the_training_models(shape: RankerShape, n: int) -> None:
-    assert_same(random_ranker(shape), n)
+def test_scores_and_rankings_are_the_training_models(shape: RankerShape) -> None:
+    scorer = Scorer(random_ranker(shape), NEIGHBOURS)
+    for n in (1, 40, 515):
+        assert_scores(scorer, n)
 
 
-@pytest.mark.parametrize("events", [0, 1, 3])
-def test_short_histories_need_no_padding(events: int) -> None:
-    assert_same(random_ranker(SHAPE), 20, events)
+def test_short_histories_need_no_padding() -> None:
+    scorer = Scorer(random_ranker(SHAPE), NEIGHBOURS)
+    for events in (0, 1, 3):
+        assert_scores(scorer, 20, events)
 
 
-@pytest.mark.parametrize("switch", [switch.name for switch in SWITCHES])
-def test_every_switch_may_be_off(switch: str) -> None:
-    assert_same(random_ranker(replace(SHAPE, use=without(switch))), 20)
+OF_LEARNED, OF_ITEM = {"crosses", "mix", "counts"}, {"codes", "neighbours"}
 
 
-@pytest.mark.parametrize("histories", [["recent"], ["found"], ["found", "recent"]])
+@pytest.mark.parametrize(
+    "switches", [OF_LEARNED, OF_ITEM, {switch.name for switch in SWITCHES} - OF_LEARNED - OF_ITEM]
+)  # fmt: skip
+def test_every_switch_may_be_off(switches: set[str]) -> None:
+    assert_same(random_ranker(replace(SHAPE, use=without(*switches))), 20)
+
+
+@pytest.mark.parametrize("histories", [["found"], ["found", "recent"]])
 def test_histories_are_those_of_the_shape(histories: list[str]) -> None:
     assert_same(random_ranker(replace(SHAPE, histories=histories)), 20)
 
@@ -109,9 +122,9 @@ def test_a_trained_ranker_scores_the_same() -> None:
 
 
 def test_scores_are_equal_to_the_bit_from_call_to_call() -> None:
-    ranker, (user, candidates) = random_ranker(SHAPE), drawn(300)
+    scorer, (user, candidates) = Scorer(random_ranker(SHAPE), NEIGHBOURS), drawn(300)
     with torch.inference_mode():
-        first = probabilities(ranker, user, candidates)
-        probabilities(ranker, *drawn(77, seed=1))
+        first = scorer.probabilities(user, candidates)
+        scorer.probabilities(*drawn(77, seed=1))
         copies = ({name: values.clone() for name, values in side.items()} for side in (user, candidates))
-        assert torch.equal(probabilities(ranker, *copies), first)
+        assert torch.equal(scorer.probabilities(*copies), first)
