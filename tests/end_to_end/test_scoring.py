@@ -9,7 +9,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from jobs import score
+from jobs import export_ranker, score
 from lake.command import main
 from tests.end_to_end.world import World
 from tests.generate import cluster_of
@@ -66,3 +66,19 @@ def test_without_a_moment_all_of_the_log_counts_and_parts_change_no_rank(world: 
     parts, _ = scored(copy, asked, "score.max_user_candidates=50")
     np.testing.assert_allclose(parts["score_click"], rows["score_click"], atol=1e-5)
     assert (parts["rank"] != rows["rank"]).mean() < 0.05, "but for scores that are equal to 1e-5"
+
+
+def test_the_ranker_of_a_night_is_exported_and_lies_beside_its_table_of_items(world: World) -> None:
+    out = world.folder / "exported"
+    assert main(export_ranker.COMMAND, ["--warehouse", str(world.warehouse), *world.settings(), "--out", str(out)]) == 0
+    spec = json.loads((out / "ranker.json").read_text())
+    rankers = world.warehouse / "_artifacts" / "ranker"
+    assert spec["ranker"] == (rankers / "CURRENT").read_text().strip()
+    examples = world.read("ranker_examples").iloc[0]
+    shapes = {one["name"]: one["shape"] for one in spec["inputs"]}
+    for name in ("recent_item", "found_item", "neighbour_item"):
+        assert shapes[name][1] == len(examples[name])
+    recipe = json.loads((rankers / spec["ranker"] / "MANIFEST.json").read_text())["card"]["recipe"]
+    index = world.warehouse / "_artifacts" / "search_index" / recipe["search_index"] / "item_index.npy"
+    table = np.load(rankers / spec["ranker"] / "qarm.items.npy", mmap_mode="r")
+    assert len(table) == len(np.load(index)) > 0
