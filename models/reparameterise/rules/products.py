@@ -176,11 +176,14 @@ def _in_one_product(build: Build, groups: list[_Group], bias: Plain | None) -> P
             for value, piece in group.values.items():
                 columns.append((_scaled(build, value, group.scale), build.constant(piece)))
         else:
-            own = _once_a_request(build, group, row if group.scale is None else None)
-            if group.scale is None:
-                row = own
-            else:
+            own = build.emit(aten.reshape.default, _plus_product(build, None, group, None), [-1], rows=None)
+            if group.scale is not None and group.scale.stage.repeats:
                 columns.append((group.scale, build.emit(aten.reshape.default, own, [-1, 1], rows=None)))
+                continue
+            if group.scale is not None:
+                one = build.emit(aten.reshape.default, group.scale, [-1], rows=None)
+                own = build.emit(aten.mul.Tensor, own, one, rows=None)
+            row = own if row is None else build.emit(aten.add.Tensor, own, row, rows=None)
     if not any(value.stage.repeats for value, _ in columns):
         return None
     value = joined(build, [value for value, _ in columns], 1)
@@ -191,12 +194,6 @@ def _in_one_product(build: Build, groups: list[_Group], bias: Plain | None) -> P
         product = product if group.scale is None else pointwise(build, aten.mul.Tensor, product, group.scale)
         total = pointwise(build, aten.add.Tensor, total, product)
     return total
-
-
-def _once_a_request(build: Build, group: _Group, row: Plain | None) -> Plain:
-    """A product that has one row for all candidates, plus a vector; as a vector."""
-    own = build.emit(aten.reshape.default, _plus_product(build, None, group, None), [-1], rows=None)
-    return own if row is None else build.emit(aten.add.Tensor, own, row, rows=None)
 
 
 def _scaled(build: Build, value: Plain, scale: Plain | None) -> Plain:
