@@ -58,8 +58,7 @@ def publish_view(warehouse: Warehouse, name: str, query: str, *, comment: str = 
 def publish_function(warehouse: Warehouse, name: str, definition: str) -> None:
     """Creates or replaces a SQL function: in the catalog schema, or else as text under ``<warehouse>/_functions``.
 
-    A catalog that keeps no SQL functions is told in the log; the functions are then made by :func:`bring_into_scope`
-    of a warehouse folder alone.
+    Where the catalog keeps no SQL functions, the log says so for each one.
 
     Args:
         warehouse: the warehouse of the tables.

@@ -158,7 +158,7 @@ def _in_batches(
     dimension: int,
     encode: Callable[[Sequence[Sequence[int]]], torch.Tensor],
 ) -> NDArray[np.float32]:
-    """Encodes texts in batches of one length each, so that a vector does not depend on the other texts, to the bit.
+    """Encodes texts in batches of one length each, so that, on one thread, a vector does not depend on the others.
 
     A text without tokens is encoded as one padding token.
     """

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from models.llm.encoder import EncoderParameters
 from models.llm.projection import Projection
@@ -46,6 +48,16 @@ def test_distances_are_those_of_the_reconstructions() -> None:
     assert found == [0.0, pytest.approx(float(expected)), None, None]
 
 
+@pytest.fixture
+def _one_thread() -> Iterator[None]:
+    """As in a task of Spark."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("_one_thread")
 def test_a_text_has_the_same_bits_alone_and_among_others(minilm: Path) -> None:
     texts = ["red wine", "a bottle of white wine from the south", "dog food", "x", "garden hose, 20 m", "wine"] * 3
     dimension = 384

@@ -38,6 +38,6 @@ def test_pyhive_and_jdbc_see_the_functions_of_the_night(port: int, make_lake: Ca
     asked = [str(beeline), "-u", f"jdbc:hive2://localhost:{port}", "--outputformat=csv2", "--silent=true", "-e", QUERY]
     home = {**os.environ, "SPARK_HOME": str(beeline.parents[1])}
     done = subprocess.run(asked, capture_output=True, text=True, check=False, env=home)
-    assert done.stdout.split() == ["item_id,title", "i73,thing", "73", "i78,thing", "78"], done.stderr
+    assert done.stdout.partition("item_id,title")[2].split("\n")[1:3] == ["i73,thing 73", "i78,thing 78"], done.stderr
     with pytest.raises(UserError, match=f"--port {port}: the server did not start"):
         thrift.start(Reader(make_lake()), "localhost", port)
