@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,8 +24,9 @@ KEYS = ("user_id", "item_id", "event_time")
 def published(warehouse: Path, table: str) -> DeltaTable:
     """The version of a table that readers see."""
     told = json.loads((warehouse / "published.json").read_text(encoding="utf-8"))["tables"][table]
-    path = told["path"]
-    return DeltaTable(unquote(urlsplit(path).path) if path.startswith("file:") else path, version=told["version"])
+    here = warehouse / table  # the warehouse may have been moved or copied since
+    path = str(here) if here.is_dir() else unquote(told["path"].removeprefix("file:"))
+    return DeltaTable(path, version=told["version"])
 
 
 def features(table: DeltaTable) -> pa.Table:
