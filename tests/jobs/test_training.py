@@ -31,7 +31,7 @@ from schemas.errors import UserError
 from schemas.examples import ranker_examples
 from schemas.features import PARTS
 from schemas.settings import load_settings
-from schemas.tables import INTERACTIONS
+from schemas.tables import INTERACTIONS, ITEMS
 from tests.ranker_batches import batch
 from tests.warehouses import copy_of
 from udfs.arrays import feature_column
@@ -39,7 +39,7 @@ from udfs.arrays import feature_column
 SMALL = [
     "ranker.item_dim=8", "ranker.sid_dim=8", "ranker.hidden=[8]", "ranker.heads=2", "ranker.batch_size=32",
     "ranker.max_epochs=2", "ranker.checkpoint_steps=3", "ranker.shuffle_rows=64", "ranker.dropout=0.0",
-    "increments.on=false",
+    "increments.on=false", "ranker.item_sums=false",
 ]  # fmt: skip
 ROWS = {1: 200, 2: 100, 3: 10}
 """Rows by day of January 2025: train, validation and test."""
@@ -214,6 +214,9 @@ def test_scores_stand_as_long_as_the_weights_do(with_rankers: Lake) -> None:
     lake, on = with_rankers, "increments.on=true"
     event = [("u", "i", datetime(2025, 1, 1, tzinfo=UTC), "click", 1.0, DAYS[0])]
     lake.warehouse.append(INTERACTIONS, frame_of(lake.spark, event, INTERACTIONS.schema))
+    values = {"STRING": "i", "TIMESTAMP": datetime(2025, 1, 1, tzinfo=UTC)}
+    item = [tuple(values.get(column.type) for column in ITEMS.columns)]
+    lake.warehouse.append(ITEMS, frame_of(lake.spark, item, ITEMS.schema))
     run(lake, on)
     assert "evaluate.new_examples" not in run(lake, on, job=evaluate.JOB), "nothing was scored before"
     write_examples(lake, {3: 40}, seed=7)

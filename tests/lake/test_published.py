@@ -109,7 +109,9 @@ def test_a_view_of_a_catalog_shows_one_night_whatever_is_written(catalog: Lake) 
 
     def seen() -> list[tuple[int, int]]:
         found = [tuple(row) for row in catalog.spark.table(f"{catalog.location}.joined").collect()]
-        of_function = catalog.spark.sql(f"SELECT * FROM {catalog.location}.more_than(0)").collect()
+        session = catalog.spark.newSession()  # one that has called a function keeps it as it was
+        session.sql(f"USE {catalog.location}")  # Spark takes no schema before the name of a table function
+        of_function = session.sql("SELECT * FROM more_than(0)").collect()
         assert [tuple(row) for row in of_function] == [(n,) for n, _ in found]
         return found
 
