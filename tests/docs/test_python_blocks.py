@@ -12,10 +12,12 @@ import torch
 
 from tests.docs.pages import PAGES, blocks
 
-OF_A_SERVER = "sql.md"
-"""Its blocks ask a Thrift server (tests/jobs/reading/test_thrift.py) and a cluster; the last one needs neither."""
+SQL = "sql.md"
+ELSEWHERE = (SQL, "mari.md")
+"""Their blocks need more: a Thrift server and a cluster (tests/jobs/reading/test_thrift.py), an exported ranker
+(tests/models/reparameterise/test_document.py, tests/models/ranker/serving/test_export.py)."""
 WITH_PYTHON = [
-    page for page in PAGES if page.parent.name == "docs" and page.name != OF_A_SERVER and blocks(page, "python")
+    page for page in PAGES if page.parent.name == "docs" and page.name not in ELSEWHERE and blocks(page, "python")
 ]
 
 
@@ -32,7 +34,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_there_are_such_pages() -> None:
-    assert {"cluster.md", "mari.md"} <= {page.name for page in WITH_PYTHON}
+    assert "cluster.md" in {page.name for page in WITH_PYTHON}
 
 
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.name)
@@ -52,6 +54,6 @@ def test_a_program_without_spark_reads_the_codes(published: Path) -> None:
 
 def test_duckdb_and_polars_read_what_is_published(published: Path) -> None:
     names: dict[str, object] = {}
-    page = next(page for page in PAGES if page.name == OF_A_SERVER)
+    page = next(page for page in PAGES if page.name == SQL)
     exec(blocks(page, "python")[-1], names)
     assert names["tables"]["semantic_ids"].count_rows() == 2  # type: ignore[index]
