@@ -123,7 +123,7 @@ def _split(build: Build, mix: Mix, weight: Plain, bias: Plain | None) -> Plain |
     own = sum(_multiplications(build, group, outputs) for group in later)
     kept = sum(group.stage == Stage.ITEM and build.costs.items_once for group in groups)
     scales = len({group.scale for group in groups if group.scale is not None})
-    flat = mix.rank == 2 and mix.rows == Rows(0)
+    flat = mix.rank == 2 and mix.rows == Rows(0) and all(_has_rows(group) for group in groups)
     passes = kept if flat else len(later) - 1 + 2 * scales
     extra = passes * entries * outputs * build.costs.addition + (len(later) + scales - 1) * build.costs.call
     if own + extra >= entries * mix.width * outputs:
@@ -131,6 +131,12 @@ def _split(build: Build, mix: Mix, weight: Plain, bias: Plain | None) -> Plain |
         return None
     build.notes.append(f"split into {len(groups)} products")
     return (_in_one_product(build, groups, bias) if flat else None) or _sum_of_products(build, groups, bias)
+
+
+def _has_rows(group: _Group) -> bool:
+    """Whether what the candidates make in a group has a row for each; their mean, for one, is a number of all."""
+    tensors = [*group.values, *([] if group.scale is None else [group.scale])]
+    return all(tensor.rows is not None for tensor in tensors if tensor.stage.repeats)
 
 
 def _groups(build: Build, mix: Mix, weight: torch.Tensor) -> list[_Group]:
