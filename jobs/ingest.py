@@ -17,11 +17,11 @@ from jobs.intake.items import fold_items
 from jobs.intake.malformed import malformed_rows
 from jobs.intake.matching import UNKNOWN, ids_with_points, matched
 from jobs.intake.measures import Counts, measure_interactions, measure_rows
+from jobs.intake.options import INPUT_OPTIONS
 from jobs.intake.summary import intake_text, unread_columns
 from lake.command import main
-from lake.declaration import Job, Option
+from lake.declaration import Job
 from lake.inputs.complaints import MALFORMED_ROW
-from lake.inputs.options import format_option, rename_option
 from lake.inputs.reading import Input
 from lake.run import Run
 from schemas.errors import UserError
@@ -162,16 +162,7 @@ JOB = Job(
         "--interactions clicks.csv --items products.csv --rename shopper=user_id,sku=item_id",
         "--interactions s3a://raw/clicks --items s3a://raw/products --warehouse s3a://lake/qarm",
     ),
-    options=(
-        Option(
-            flags=("--interactions",), help="path of the interaction log", metavar="PATH", setting="ingest.interactions"
-        ),
-        Option(flags=("--items",), help="path of the item table", metavar="PATH", setting="ingest.items"),
-        format_option("--format", "ingest.format", "both inputs"),
-        format_option("--interactions-format", "ingest.interactions_files.format", "the log"),
-        format_option("--items-format", "ingest.items_files.format", "the item table"),
-        rename_option("ingest"),
-    ),
+    options=INPUT_OPTIONS,
 )
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.intake.inputs import sources
+from jobs.intake.options import INPUT_OPTIONS
 from jobs.intake.summary import intake_text
 from jobs.start.choices import (
     Choice,
@@ -34,7 +35,6 @@ from jobs.start.written import night_toml
 from lake.command import Command, main
 from lake.declaration import Option
 from lake.execution import new_run_id
-from lake.inputs.options import format_option, rename_option
 from lake.run import Lake
 from schemas.errors import UserError
 from schemas.files import ROOT
@@ -125,14 +125,7 @@ COMMAND = Command(
     description=__doc__ or "",
     run=command,
     options=(
-        Option(
-            flags=("--interactions",), help="path of the interaction log", metavar="PATH", setting="ingest.interactions"
-        ),
-        Option(flags=("--items",), help="path of the item table", metavar="PATH", setting="ingest.items"),
-        format_option("--format", "ingest.format", "both inputs"),
-        format_option("--interactions-format", "ingest.interactions_files.format", "the log"),
-        format_option("--items-format", "ingest.items_files.format", "the item table"),
-        rename_option("ingest"),
+        *INPUT_OPTIONS,
         Option(
             flags=("--out",),
             help="file that the settings are written to (default night.toml)",

@@ -87,13 +87,23 @@ class _Remembered:
 
 def embed_text(of: TextModel) -> Any:
     """``embed_text(text)``: the embedding of an item's text, ARRAY<FLOAT> of L2 norm 1; null for null."""
+    return _of_texts("array<float>", of.embeddings)
 
-    @pandas_udf("array<float>")  # type: ignore[call-overload, untyped-decorator]
+
+def semantic_id_of_text(of: TextModel) -> Any:
+    """``semantic_id_of_text(text)``: the same as ``semantic_id(embed_text(text))``."""
+    return _of_texts("string", of.sids_of_texts)
+
+
+def _of_texts(returns: str, function: Callable[[Sequence[str]], Iterable[Any]]) -> Any:
+    """A function of SQL that gives each text what a function of many texts gives it."""
+
+    @pandas_udf(returns)  # type: ignore[call-overload, untyped-decorator]
     def run(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
         use_task_cores()
-        embeddings = _Remembered(of.embeddings)
+        remembered = _Remembered(function)
         for texts in batches:
-            yield pd.Series(embeddings(texts), dtype=object)
+            yield pd.Series(remembered(texts), dtype=object)
 
     return run
 
@@ -108,19 +118,6 @@ def semantic_id(of: TextModel) -> Any:
             there = [vector for vector in embeddings if vector is not None]
             sids = iter(of.sids(np.stack(there).astype(np.float32)) if there else [])
             yield pd.Series([None if vector is None else next(sids) for vector in embeddings], dtype=object)
-
-    return run
-
-
-def semantic_id_of_text(of: TextModel) -> Any:
-    """``semantic_id_of_text(text)``: the same as ``semantic_id(embed_text(text))``."""
-
-    @pandas_udf("string")  # type: ignore[call-overload, untyped-decorator]
-    def run(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
-        use_task_cores()
-        sids = _Remembered(of.sids_of_texts)
-        for texts in batches:
-            yield pd.Series(sids(texts), dtype=object)
 
     return run
 
