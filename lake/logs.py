@@ -10,9 +10,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TextIO
 
+from pyspark.logger import PySparkLogger
 from pythonjsonlogger.json import JsonFormatter
 
 FORMATS = ("text", "json")
+TOLD_TWICE = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
+"""Loggers of PySpark that write an error, as a line of JSON, which it raises too."""
 
 _about: ContextVar[dict[str, str]] = ContextVar("about", default={})  # noqa: B039
 
@@ -67,6 +70,8 @@ def set_up(form: str = FORMATS[0]) -> None:
     handler.of_qarm = True  # type: ignore[attr-defined]
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
+    for name in TOLD_TWICE:
+        PySparkLogger.getLogger(name).setLevel(logging.CRITICAL)
     logging.getLogger("qarm").setLevel(logging.DEBUG if form == "json" else logging.INFO)
 
 

@@ -4,6 +4,7 @@ import json
 import logging
 
 import pytest
+from pyspark.logger import PySparkLogger
 
 from lake.logs import about, set_up
 
@@ -34,3 +35,9 @@ def test_setting_up_twice_logs_once(capsys: pytest.CaptureFixture[str]) -> None:
     set_up()
     logging.getLogger("qarm").info("once")
     assert capsys.readouterr().err.count("once") == 1
+
+
+def test_an_error_of_sql_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    set_up()
+    PySparkLogger.getLogger("SQLQueryContextLogger").exception("no such table", errorClass={})
+    assert capsys.readouterr().err == ""
