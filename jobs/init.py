@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from jobs.start.choices import (
     Choice,
     action_choices,
     history_choices,
+    judge_choices,
     model_choices,
     rating_choices,
     size_choices,
@@ -29,16 +31,16 @@ from jobs.start.guesses import Look, guess, reading_choices
 from jobs.start.look import look_at, with_format
 from jobs.start.machine import MODELS, this_machine
 from jobs.start.ratings import Rating
+from jobs.start.said import said_choices, unless_said
 from jobs.start.shown import columns_table
 from jobs.start.trial import Trial, tried
 from jobs.start.written import night_toml
 from lake.command import Command, main
 from lake.declaration import Option
-from lake.execution import new_run_id
 from lake.run import Lake
 from schemas.errors import UserError
 from schemas.files import ROOT
-from schemas.settings import load_settings
+from schemas.settings import Settings, load_settings
 
 NEEDED_DAYS = 3
 """Days that a log needs for a train, a validation and a test period."""
@@ -55,24 +57,28 @@ def command(lake: Lake, options: argparse.Namespace) -> dict[str, Any]:
     _refuse_unwritable(out)
     places = [with_format(lake.spark, source.place) for source in sources(ingest)]
     log, catalogue = (Look(place, look_at(lake.spark, place)) for place in places)
-    rating = guess(log, catalogue, ingest)
+    said = said_choices(lake.settings)
+    named = {choice.setting for choice in said}
+    rating = guess(log, catalogue, ingest, ingest.label_above if "ingest.label_above" in named else None)
     for look, otherwise in ((log, "not read"), (catalogue, "attribute")):
         print(f"{look.place.option} {look.place.path}: {look.columns[0].rows:,} rows", file=sys.stderr)
         print(columns_table(look.columns, look.guesses, otherwise), file=sys.stderr)
-    reading = reading_choices(log, catalogue, ingest, rating)
-    trial = tried(lake.spark, lake.settings, [*reading, *([] if rating is None else rating_choices(rating))])
-    notes = _notes(log, trial)
+    reading = unless_said(reading_choices(log, catalogue, rating), said)
+    trial = tried(
+        lake.spark, lake.settings, unless_said([*reading, *([] if rating is None else rating_choices(rating))], said)
+    )
+    choices = unless_said([*reading, *_choices(log, rating, trial, lake.settings)], said)
+    notes = _notes(log, trial, choices)
     print("\n".join([intake_text(trial.numbers), *notes]), file=sys.stderr)
     head = [
         f"Settings that `init` guessed on {datetime.now(UTC):%Y-%m-%d}, each below its reason. Change what is wrong;"
         " conf/default.toml has all other settings.",
         *notes,
     ]
-    out.write_text(night_toml([*reading, *_choices(log, rating, trial)], head), encoding="utf-8")
+    out.write_text(night_toml(choices, head), encoding="utf-8")
     load_settings([out])
     print(f"written: {out}. {_next_steps(out)}", file=sys.stderr)
-    closing = {"job": "init", "status": "done", "run_id": new_run_id(), "outputs": {}, "metrics": dict(trial.numbers)}
-    return {**closing, "settings": str(out)}
+    return {"job": "init", "status": "done", "outputs": {}, "metrics": dict(trial.numbers), "settings": str(out)}
 
 
 def _refuse_unwritable(out: Path) -> None:
@@ -82,19 +88,24 @@ def _refuse_unwritable(out: Path) -> None:
         raise UserError(f"--out {out}: there is no folder {out.absolute().parent}; make it, or name another one")
 
 
-def _choices(log: Look, rating: Rating | None, trial: Trial) -> list[Choice]:
-    actions = trial.actions if log.means("action") else {}
-    machine = this_machine()
+def _choices(log: Look, rating: Rating | None, trial: Trial, settings: Settings) -> list[Choice]:
+    machine, default, named = this_machine(), load_settings(), {choice.setting for choice in said_choices(settings)}
+    one_action = rating is None and "ingest.default_action" in named
+    actions = trial.actions if one_action or log.means("action") else {}
+    impression = settings.ranking.impression if "ranking.impression" in named else None
+    # What is guessed of a model holds for the one that is guessed.
+    own_model, own_judge = "language_model.model" in named, not {"judge.model", "judge.method"}.isdisjoint(named)
     return [
-        *action_choices(actions, rating, purchases=log.means("weight") is not None),
+        *action_choices(actions, rating, purchases=log.means("weight") is not None, impression=impression),
         *split_choices(trial.days),
-        *history_choices(trial.median_events),
-        *model_choices(trial.contents, trial.characters, machine),
+        *history_choices(trial.median_events, default.mine.min_user_items),
+        *([] if own_model else model_choices(trial.contents, trial.characters, machine)),
+        *([] if own_judge else judge_choices(machine)),
         *size_choices(trial.contents, trial.events, machine),
     ]
 
 
-def _notes(log: Look, trial: Trial) -> list[str]:
+def _notes(log: Look, trial: Trial, choices: Sequence[Choice]) -> list[str]:
     """What a person should know of the data, beside the numbers of ingest."""
     form, days = time_of(log.columns, log.guesses), trial.days
     zone = "" if form is None or form.zone else "; they are read as UTC"
@@ -106,7 +117,10 @@ def _notes(log: Look, trial: Trial) -> list[str]:
     ]
     if len(days) < NEEDED_DAYS:
         notes.append(f"TOO SHORT                 a night needs events on {NEEDED_DAYS} days at least")
-    if not this_machine().packages:
+    named = {choice.setting for choice in choices}
+    if "ranking.tasks" not in named:
+        notes.append("NO TASK                   no action says that an item was wanted; set ranking.tasks")
+    if not this_machine().packages and "language_model.model" not in named:
         notes.append(f"NO MODEL                  install one of {', '.join(MODELS)}, or set language_model.model")
     return notes
 

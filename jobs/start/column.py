@@ -11,6 +11,22 @@ TYPED = re.compile(r":(token|float|token_seq|float_seq)$")
 
 WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
+TRUTHS = {"true": 1.0, "false": 0.0}
+"""What the values of a column of true and false count as."""
+
+
+def words_of(name: str) -> list[str]:
+    """The words of a name, in lower case: ``addToCart`` and ``add_to_cart`` are add, to, cart."""
+    return [word.lower() for word in WORD.findall(name)]
+
+
+def number_of(text: str) -> float | None:
+    """A value as a number, of which true is 1 and false is 0; None if it is none."""
+    try:
+        return float(TRUTHS.get(text.strip().lower(), text))
+    except ValueError:
+        return None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
@@ -39,15 +55,19 @@ class Column:
     @property
     def words(self) -> list[str]:
         """The words of its name, in lower case: ``movieTitle:token_seq`` is movie, title."""
-        return [word.lower() for word in WORD.findall(TYPED.sub("", self.name))]
+        return words_of(TYPED.sub("", self.name))
 
     @property
     def numbers(self) -> list[float] | None:
-        """Its values as numbers; None if one of them is none."""
-        try:
-            return [float(value) for value in self.values]
-        except ValueError:
-            return None
+        """Its values as numbers, of which true is 1 and false is 0; None if one of them is none."""
+        numbers = [number_of(value) for value in self.values]
+        known = [number for number in numbers if number is not None]
+        return known if len(known) == len(numbers) else None
+
+    @property
+    def has_truths(self) -> bool:
+        """Whether it holds true or false."""
+        return any(value.strip().lower() in TRUTHS for value in self.values)
 
     @property
     def plain_name(self) -> str:

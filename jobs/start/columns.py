@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from jobs.start.column import Column
-from jobs.start.ratings import RATINGS, scale_of
+from jobs.start.ratings import RATINGS
 from jobs.start.times import TimeForm, time_form
 from lake.inputs.part import LOOKALIKES
 
@@ -60,7 +60,7 @@ def guess_log(columns: Sequence[Column], said: Mapping[str, str], catalogue: Col
     user = left.needed("user_id", _can_be_id, by_value=_by_repeats)
     action = left.find("action", lambda column: 1 < column.distinct <= MOST_ACTIONS)
     weight = left.find("weight", _can_be_weight)
-    return [guess for guess in (user, item, time, action, weight) if guess is not None]
+    return [*(guess for guess in (user, item, time, action, weight) if guess is not None), *left.rest_of_said()]
 
 
 def guess_catalogue(columns: Sequence[Column], said: Mapping[str, str], item: Guess) -> list[Guess]:
@@ -80,7 +80,7 @@ def guess_catalogue(columns: Sequence[Column], said: Mapping[str, str], item: Gu
     left.why = SAID
     title = left.needed("title", lambda column: column.distinct > 1, by_value=_by_text)
     others = (left.find(ours, lambda column: column.distinct > 1) for ours in ("category", "description"))
-    return [found, title, *(guess for guess in others if guess is not None)]
+    return [found, title, *(guess for guess in others if guess is not None), *left.rest_of_said()]
 
 
 def time_of(columns: Sequence[Column], guesses: Iterable[Guess]) -> TimeForm | None:
@@ -132,6 +132,10 @@ class _Left:
         whys = {(-1, 0): self.why, (0, 0): "it is called so"}
         return Guess(best.name, ours, whys.get(rank, "its name says so"))
 
+    def rest_of_said(self) -> list[Guess]:
+        """What the user has said about the columns that are left."""
+        return [Guess(column.name, self.said[column.name], SAID) for column in self.columns if column.name in self.said]
+
 
 def _rank(column: Column, ours: str) -> tuple[int, int] | None:
     """How well a name fits one of ours, lower is better: the same, a common name for it, a word of one; None: not."""
@@ -155,9 +159,8 @@ def _can_be_id(column: Column) -> bool:
 
 
 def _can_be_weight(column: Column) -> bool:
-    numbers = column.numbers
-    rating = column.is_called(RATINGS) and scale_of(column) is not None
-    return bool(numbers) and min(numbers or [-1.0]) >= 0 and not rating
+    numbers = column.numbers or [-1.0]
+    return min(numbers) >= 0 and not column.has_truths and not column.is_called(RATINGS)
 
 
 def _by_times(left: list[Column]) -> Guess | None:

@@ -8,18 +8,11 @@ from pathlib import Path
 
 from jobs.start.choices import Choice, label_choice
 from jobs.start.column import Column
-from jobs.start.columns import (
-    Guess,
-    MissingColumnError,
-    guess_catalogue,
-    guess_log,
-    time_of,
-)
+from jobs.start.columns import Guess, MissingColumnError, guess_catalogue, guess_log, time_of
 from jobs.start.ratings import Rating, rating_of
 from lake.inputs.files import Place
 from schemas.errors import UserError
 from schemas.sections import IngestSettings
-from schemas.settings import load_settings
 
 
 @dataclass
@@ -46,13 +39,14 @@ class Look:
         return self.place.error(f"no column can be {ours} (it has {there}); name it with --rename theirs={ours}")
 
 
-def guess(log: Look, catalogue: Look, settings: IngestSettings) -> Rating | None:
+def guess(log: Look, catalogue: Look, settings: IngestSettings, above: float | None = None) -> Rating | None:
     """Guesses the meaning of the columns of both inputs.
 
     Args:
         log: the log; gets its guesses.
         catalogue: the catalogue; gets its guesses.
         settings: what the user has said about columns.
+        above: a rating above this number is positive, as the user has said; None to choose.
 
     Returns:
         The column of the log that says how much a user liked an item; None if there is none.
@@ -75,8 +69,8 @@ def guess(log: Look, catalogue: Look, settings: IngestSettings) -> Rating | None
         )
     except MissingColumnError as error:
         raise catalogue.missing(str(error)) from None
-    rating = rating_of(log.columns, {found.theirs: found.ours for found in log.guesses})
-    if rating is not None:
+    rating = rating_of(log.columns, {found.theirs: found.ours for found in log.guesses}, said, above)
+    if rating is not None and log.means("label") is None:
         log.guesses.append(Guess(rating.column, "label", "its values say how much the user liked the item"))
     for one, other in ((log, catalogue), (catalogue, log)):
         _refuse_one_name_for_two(one, other)
@@ -96,13 +90,12 @@ def _refuse_one_name_for_two(one: Look, other: Look) -> None:
             )
 
 
-def reading_choices(log: Look, catalogue: Look, settings: IngestSettings, rating: Rating | None) -> list[Choice]:
+def reading_choices(log: Look, catalogue: Look, rating: Rating | None) -> list[Choice]:
     """Where the inputs are, and how their files and columns are read.
 
     Args:
         log: the log, with its guesses.
         catalogue: the catalogue, with its guesses.
-        settings: what the user has set about the files.
         rating: see :func:`guess`.
     """
     both = [*log.guesses, *catalogue.guesses]
@@ -117,22 +110,13 @@ def reading_choices(log: Look, catalogue: Look, settings: IngestSettings, rating
         choices.append(Choice("ingest.rename", renamed, why))
     if rating is not None:
         choices.append(label_choice(rating))
-    for look, name in ((log, "interactions_files"), (catalogue, "items_files")):
-        choices += _file_choices(look, name, settings)
+    why = "what the files hold, or are called"
+    choices += [Choice(f"{look.place.section}.format", look.place.form, why) for look in (log, catalogue)]
     form = time_of(log.columns, log.guesses)
-    if form is not None and form.pattern and not settings.interactions_files.time_format:
+    if form is not None and form.pattern:
         section = log.place.section
         choices.append(Choice(f"{section}.time_format", form.pattern, f"times are written {form.words}"))
     return choices
-
-
-def _file_choices(look: Look, name: str, settings: IngestSettings) -> list[Choice]:
-    """The format of an input's files, and what the user has set about them."""
-    section, given, default = look.place.section, getattr(settings, name), getattr(load_settings().ingest, name)
-    said = {key: value for key, value in given.model_dump().items() if value != getattr(default, key)}
-    why = "as you said" if said.pop("format", settings.format) else "what the files hold, or are called"
-    choices = [Choice(f"{section}.format", look.place.form, why)]
-    return [*choices, *(Choice(f"{section}.{key}", value, "as you said") for key, value in said.items())]
 
 
 def _full(path: str) -> str:

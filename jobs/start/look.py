@@ -126,7 +126,3 @@ def _texts(part: Part) -> DataFrame:
     return part.rows.select(
         *(F.substring(as_text(field.column, field.kind), 1, LONGEST).alias(field.name) for field in shown)
     )
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"

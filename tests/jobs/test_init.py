@@ -55,6 +55,19 @@ def test_init_tells_what_it_sees_and_writes_what_it_guesses(
     assert "they are read as UTC" in told
 
 
+def test_what_the_user_has_set_stands_in_the_file(make_lake: Callable[..., Lake], tmp_path: Path) -> None:
+    log, items = inputs(tmp_path)
+    out, model = tmp_path / "night.toml", 'language_model.model="package:another"'
+    closing = run(make_lake, log, items, out, "ingest.label_above=1.5", "mine.user2item.steps=7", model)
+    written = tomllib.loads(out.read_text())
+    assert written["ingest"]["label_above"] == 1.5
+    assert written["mine"]["user2item"]["steps"] == 7
+    assert written["language_model"] == {"model": "package:another"}
+    assert "embed" not in written
+    assert closing["metrics"]["ingest.events_by_action/like"] > 80, "ratings of 2 to 5, of 1 to 5"
+    assert "run_id" not in closing
+
+
 @pytest.mark.extras
 def test_what_init_counts_is_what_ingest_measures(make_lake: Callable[..., Lake], tmp_path: Path) -> None:
     log, items = inputs(tmp_path, *ODD)

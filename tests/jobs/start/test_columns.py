@@ -9,10 +9,13 @@ from jobs.start.columns import MissingColumnError, guess_catalogue, guess_log, t
 from jobs.start.ratings import rating_of
 
 
-def column(name: str, *values: object, distinct: int | None = None, rows: int = 1000) -> Column:
+def column(
+    name: str, *values: object, distinct: int | None = None, rows: int = 1000, ends: tuple[str, str] | None = None
+) -> Column:
     texts = tuple(map(str, values))
+    least, most = ends or (None, None)
     return Column(
-        name=name, kind="text", rows=rows, nulls=0, distinct=distinct or len(set(texts)), least=None, most=None,
+        name=name, kind="text", rows=rows, nulls=0, distinct=distinct or len(set(texts)), least=least, most=most,
         values=texts,
     )  # fmt: skip
 
@@ -95,7 +98,7 @@ def test_movielens_is_a_log_with_ratings() -> None:
     assert meant(guesses) == {
         "user_id:token": "user_id", "item_id:token": "item_id", "timestamp:float": "event_time",
     }  # fmt: skip
-    rating = rating_of(MOVIES, meant(guesses))
+    rating = rating_of(MOVIES, meant(guesses), {})
     assert rating is not None
     assert (rating.column, rating.above, rating.least_positive) == ("rating:float", 3.5, 4.0)
     form = time_of(MOVIES, guesses)
@@ -109,7 +112,7 @@ def test_movielens_is_a_log_with_ratings() -> None:
 )
 def test_the_upper_part_of_a_scale_is_liked(values: tuple[float, ...], least: float) -> None:
     given = [*MOVIES[:2], MOVIES[3], column("stars", *values)]
-    rating = rating_of(given, meant(guess_log(given, {})))
+    rating = rating_of(given, meant(guess_log(given, {})), {})
     assert rating is not None
     assert rating.least_positive == least
     assert max(value for value in values if value < least) < rating.above < least
@@ -117,9 +120,49 @@ def test_the_upper_part_of_a_scale_is_liked(values: tuple[float, ...], least: fl
 
 def test_a_log_with_actions_or_with_prices_has_no_ratings() -> None:
     given = [*MOVIES, column("action", "buy", "view")]
-    assert rating_of(given, meant(guess_log(given, {}))) is None
+    assert rating_of(given, meant(guess_log(given, {})), {}) is None
     given = [*MOVIES[:2], MOVIES[3], column("score", *range(100), distinct=100)]
-    assert rating_of(given, meant(guess_log(given, {}))) is None
+    found = meant(guess_log(given, {}))
+    assert rating_of(given, found, {}) is None
+    assert "weight" not in found.values()
+
+
+@pytest.mark.parametrize(
+    ("seen", "ends", "distinct", "above"),
+    [
+        ((1,), ("1", "5"), 5, 3.5),
+        ((10, 10), ("1", "10"), 10, 7.5),
+        (("0",), ("0", "1"), 2, 0.5),
+        ((5,), ("", "5"), 2, None),
+    ],
+)
+def test_a_file_that_is_sorted_by_its_rating_has_the_whole_scale(
+    seen: tuple[object, ...], ends: tuple[str, str], distinct: int, above: float | None
+) -> None:
+    given = [*MOVIES[:2], MOVIES[3], column("rating", *seen, distinct=distinct, ends=ends)]
+    rating = rating_of(given, meant(guess_log(given, {})), {})
+    assert (rating and rating.above) == above
+
+
+@pytest.mark.parametrize(("name", "said"), [("is_click", {}), ("useful", {"useful": "label"})])
+def test_true_and_false_are_a_label(name: str, said: dict[str, str]) -> None:
+    given = [*MOVIES[:2], MOVIES[3], column(name, "False", "true", ends=("False", "true"))]
+    rating = rating_of(given, meant(guess_log(given, said)), said)
+    assert rating is not None
+    assert (rating.column, rating.above, rating.is_label) == (name, 0.5, True)
+
+
+def test_true_and_false_are_no_weight() -> None:
+    given = [*MOVIES[:2], MOVIES[3], column("amount", "true", "false")]
+    assert "amount" not in meant(guess_log(given, {}))
+
+
+def test_the_label_that_the_user_names_goes_before_a_rating_and_may_have_any_numbers() -> None:
+    given = [*MOVIES, column("share_watched", "0.05", "0.5", "1.9", distinct=900), column("kind", "a", "b")]
+    said = {"share_watched": "label"}
+    rating = rating_of(given, meant(guess_log(given, said)), said)
+    assert rating is not None
+    assert (rating.column, rating.least_positive) == ("share_watched", 1.9)
 
 
 def test_a_catalogue_is_known_by_the_logs_name_for_the_item() -> None:
