@@ -14,11 +14,10 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 from jobs.health.memory import driver_memory
-from jobs.health.models import models_of
+from jobs.health.models import judge, language_model
 from jobs.health.spark import delta, executors, session
 from jobs.health.warehouse import free_space, writing
 from lake.command import Command, main
-from lake.execution import new_run_id
 from lake.health import DOCTOR, Finding, tell
 from lake.logs import first_line
 from lake.run import Lake
@@ -26,7 +25,10 @@ from lake.session import start_session
 from schemas.errors import QarmError, UserError
 from schemas.sections import SparkSettings
 
-CHECKS: tuple[Callable[[Lake], Finding], ...] = (session, executors, driver_memory, writing, delta, free_space)
+CHECKS: tuple[Callable[[Lake], Finding], ...] = (
+    *(session, executors, driver_memory, writing, delta, free_space),
+    *(language_model, judge),
+)
 
 
 def command(lake: Lake, _: argparse.Namespace) -> dict[str, Any]:
@@ -39,7 +41,7 @@ def command(lake: Lake, _: argparse.Namespace) -> dict[str, Any]:
     if bad:
         raise UserError(f"to be mended: {', '.join(finding.name for finding in bad)}; the lines above say how")
     print("ready: a night can run", file=sys.stderr)
-    return {"job": DOCTOR, "status": "done", "run_id": new_run_id(), "outputs": {}, "metrics": {}}
+    return {"job": DOCTOR, "status": "done", "outputs": {}, "metrics": {}}
 
 
 def _found(lake: Lake) -> Iterator[Finding]:
@@ -48,7 +50,6 @@ def _found(lake: Lake) -> Iterator[Finding]:
             yield check(lake)
         except Exception as error:  # a check that breaks is a finding too
             yield Finding(check.__name__.replace("_", " "), first_line(error), "see docs/troubleshooting.md")
-    yield from models_of(lake.settings)
 
 
 def start(name: str, settings: SparkSettings) -> SparkSession:

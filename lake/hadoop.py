@@ -11,6 +11,7 @@ from typing import Any
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
+from lake.logs import first_line
 from schemas.errors import QarmError, UserError
 
 RENAMES_IN_ONE_STEP = ("hdfs", "viewfs")
@@ -58,7 +59,7 @@ class HadoopFiles:
             path = self._jvm.org.apache.hadoop.fs.Path(url)
             return path.getFileSystem(self._conf), path
         except Py4JJavaError as error:
-            raise UserError(f"{url}: {_reason(error)}") from None
+            raise UserError(f"{url}: {first_line(error)}") from None
 
     def qualify(self, url: str) -> str:
         """The absolute URL of a path, with its scheme."""
@@ -85,7 +86,7 @@ class HadoopFiles:
             system, path = self._open(url)
             return _status(system.getFileStatus(path)) if system.exists(path) else None
         except Py4JJavaError as error:
-            raise UserError(f"{url}: {_reason(error)}") from None
+            raise UserError(f"{url}: {first_line(error)}") from None
 
     def head(self, url: str, count: int) -> bytes:
         """The first bytes of a file, decompressed if its extension names a compression.
@@ -190,7 +191,7 @@ class HadoopFiles:
         try:
             system.copyFromLocalFile(False, True, self._jvm.org.apache.hadoop.fs.Path(local.resolve().as_uri()), path)
         except Py4JJavaError as error:
-            raise QarmError(f"{url}: upload failed: {_reason(error)}") from None
+            raise QarmError(f"{url}: upload failed: {first_line(error)}") from None
 
     def download(self, url: str, local: Path) -> None:
         """Copies a file or folder to a local path that does not exist yet."""
@@ -219,7 +220,7 @@ class HadoopFiles:
             system.create(probe, True).close()
             system.delete(probe, False)
         except Py4JJavaError as error:
-            raise UserError(f"--warehouse {url}: cannot be written: {_reason(error)}") from None
+            raise UserError(f"--warehouse {url}: cannot be written: {first_line(error)}") from None
 
     def probe_folder(self, url: str) -> str:
         """A new name for a folder, for trying out what can be done in a folder, see :meth:`ensure_writable`."""
@@ -256,7 +257,3 @@ def _status(status: Any) -> FileStatus:
         modified=int(status.getModificationTime()),
         is_folder=bool(status.isDirectory()),
     )
-
-
-def _reason(error: Py4JJavaError) -> str:
-    return str(error.java_exception.toString()).splitlines()[0]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from lake.surroundings import JAVA_VERSIONS, check_surroundings
+from lake.surroundings import JAVA_VERSIONS, check_pyspark, check_user
 from schemas.errors import UserError
 from schemas.files import ROOT
 
@@ -113,7 +113,7 @@ def _packages() -> Finding:
 
 def _java() -> Finding:
     wanted = " or ".join(map(str, JAVA_VERSIONS))
-    home = os.environ.get("JAVA_HOME")
+    home = os.environ.get("JAVA_HOME") or None
     java = shutil.which("java") if home is None else str(Path(home) / "bin" / "java")
     where = "on PATH" if home is None else f"in JAVA_HOME={home}"
     mend = f"install Java {wanted} (e.g. apt-get install openjdk-17-jre-headless), or set JAVA_HOME to one"
@@ -137,7 +137,8 @@ def _java() -> Finding:
 
 def _spark_home() -> Finding:
     try:
-        check_surroundings()
+        check_user()
+        check_pyspark()
     except UserError as error:
         found, _, mend = str(error).partition("; ")
         return Finding("surroundings", found, mend or "see docs/troubleshooting.md")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TextIO
 
+from py4j.protocol import Py4JJavaError
 from pyspark.logger import PySparkLogger
 from pythonjsonlogger.json import JsonFormatter
 
@@ -83,4 +84,5 @@ def on_terminal() -> bool:
 
 def first_line(error: BaseException) -> str:
     """What an error says, without the trace that errors of Java bring; its type if it says nothing."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    text = str(error.java_exception if isinstance(error, Py4JJavaError) else error)
+    return next(iter(text.strip().splitlines()), type(error).__name__)

@@ -48,12 +48,17 @@ def check_surroundings() -> None:
         UserError: there is no Java, its version is too old, another pyspark hides the installed one, or the user has
             no name.
     """
-    _check_user()
+    check_user()
     _check_java()
-    _check_pyspark()
+    check_pyspark()
 
 
-def _check_user() -> None:
+def check_user() -> None:
+    """Checks that the user has a name.
+
+    Raises:
+        UserError: the user has none.
+    """
     try:
         pwd.getpwuid(os.getuid())
     except KeyError:
@@ -78,10 +83,13 @@ def _check_java() -> None:
             raise UserError(f"JAVA_HOME is {home}, which is Java {found.group(1)}; set it to a Java {wanted}")
 
 
-def _check_pyspark() -> None:
-    """Another Spark's folder on PYTHONPATH comes before the installed packages.
+def check_pyspark() -> None:
+    """Checks that the installed pyspark is used: another Spark's folder on PYTHONPATH comes before it.
 
     A pyspark in a zip is that of the Spark that started this driver, as YARN does in cluster mode: it is the right one.
+
+    Raises:
+        UserError: another one is used.
     """
     spec = find_spec("pyspark")
     try:

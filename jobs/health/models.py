@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from lake.health import Finding
+from lake.run import Lake
+from models.llm.judges import judge_of
 from models.llm.language_model import locate
-from schemas.settings import Settings
 
 WEIGHTS = (".safetensors", ".gguf")
 
 
-def models_of(settings: Settings) -> Iterator[Finding]:
-    """A finding for each model that a night would load.
+def language_model(lake: Lake) -> Finding:
+    """The model that embeds the items is there."""
+    return _of("language model", lake.settings.language_model.model, "language_model.model")
 
-    Args:
-        settings: all settings.
-    """
-    yield _of("language model", settings.language_model.model, "language_model.model")
-    judged_here = settings.judge.max_pairs > 0 and not settings.endpoint.url
-    if judged_here and settings.judge.model != settings.language_model.model:
-        yield _of("judge's model", settings.judge.model, "judge.model")
+
+def judge(lake: Lake) -> Finding:
+    """The model that judges pairs is there, if it has to run here."""
+    settings, has_endpoint = lake.settings.judge, bool(lake.settings.endpoint.url)
+    if settings.max_pairs == 0:
+        return Finding("judge's model", "none is needed: judge.max_pairs is 0")
+    if judge_of(settings.method, has_endpoint).by_endpoint:
+        return Finding("judge's model", f"none is needed: {lake.settings.endpoint.url} is asked")
+    return _of("judge's model", settings.model, "judge.model")
 
 
 def _of(what: str, name: str, setting: str) -> Finding:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 
 from lake.health import Finding
 from lake.run import Lake
+
+OTHER_PYTHON = re.compile(r"\[PYTHON_VERSION_MISMATCH\]\D*(\d+(?:\.\d+)*)")
+"""What PySpark says where the executors' Python is another one than the driver's, with the version of theirs."""
 
 LIBRARIES = ("pyarrow", "pandas", "numpy", "torch", "transformers", "faiss", "numba")
 """What Python on the executors needs."""
@@ -22,18 +26,18 @@ def session(lake: Lake) -> Finding:
 def executors(lake: Lake) -> Finding:
     """The executors' Python is the driver's, and has the libraries."""
 
-    def look(_: Iterable[int]) -> Iterator[tuple[str, tuple[str, ...]]]:
-        version = ".".join(map(str, sys.version_info[:2]))
-        yield version, tuple(name for name in LIBRARIES if find_spec(name) is None)
+    def look(_: Iterable[int]) -> Iterator[str]:
+        yield from (name for name in LIBRARIES if find_spec(name) is None)
 
     context = lake.spark.sparkContext
     tasks = context.defaultParallelism
-    found = set(context.parallelize(range(tasks), tasks).mapPartitions(look).collect())
     here = ".".join(map(str, sys.version_info[:2]))
-    other = sorted({version for version, _ in found if version != here})
-    missing = sorted({name for _, names in found for name in names})
-    if other:
-        says = f"their Python is {', '.join(other)}, the driver's {here}"
+    try:
+        missing = sorted(set(context.parallelize(range(tasks), tasks).mapPartitions(look).collect()))
+    except Exception as error:  # PySpark's workers refuse to begin
+        if (other := OTHER_PYTHON.search(str(error))) is None:
+            raise
+        says = f"their Python is {other.group(1)}, the driver's {here}"
         return Finding("executors", says, "set spark.pyspark.python to the same Python on every host (docs/cluster.md)")
     if missing:
         mend = "install qarm's packages on every host, or ship an environment (docs/cluster.md)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lake.health import Finding, gigabytes
+from lake.logs import first_line
 from lake.run import Lake
 
 LEAST = 5 * 2**30
@@ -18,10 +19,8 @@ def writing(lake: Lake) -> Finding:
             lake.files.write_text(f"{folder}/file", text)
         kept = lake.files.read_text(f"{folder}/file")
     except Exception as error:
-        found = str(error).strip().splitlines()[0]
-        return Finding(
-            "warehouse", f"{root} cannot be written: {found}", "give another --warehouse, or the right to write"
-        )
+        says = f"{root} cannot be written: {first_line(error)}"
+        return Finding("warehouse", says, "give another --warehouse, or the right to write")
     finally:
         lake.files.delete(folder)
     if kept != "second":

@@ -10,6 +10,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException, PySparkException
 
 from lake.inputs.files import InputFiles
+from lake.logs import first_line
 
 UNREADABLE = re.compile(r"FAILED_READ_FILE|CANNOT_READ_FILE_FOOTER|FileNotFoundException|MALFORMED_CSV|PARQUET_TYPE")
 
@@ -34,15 +35,11 @@ def reading(files: InputFiles) -> Iterator[None]:
     try:
         yield
     except AnalysisException as error:
-        raise files.error(f"cannot be read as {files.form}: {_first_line(error)}") from None
+        raise files.error(f"cannot be read as {files.form}: {first_line(error)}") from None
     except (Py4JJavaError, PySparkException) as error:
         text = str(error)
         if not UNREADABLE.search(text):
             raise
         found = A_FILE.search(text)
-        cause = next((meaning for sign, meaning in CAUSES.items() if sign in text), _first_line(error))
+        cause = next((meaning for sign, meaning in CAUSES.items() if sign in text), first_line(error))
         raise files.error(f"cannot be read: {cause}", found.group(1) if found else None) from None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

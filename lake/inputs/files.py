@@ -14,6 +14,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import IllegalArgumentException
 
 from lake.hadoop import FileStatus, HadoopFiles
+from lake.logs import first_line
 from schemas.errors import UnknownFormatError, UserError
 from schemas.sections import FileSettings
 
@@ -221,7 +222,7 @@ def _walk(system: HadoopFiles, root: FileStatus, place: Place) -> list[FileStatu
     try:
         return system.walk(root.path)
     except Py4JJavaError as error:
-        raise place.error(f"cannot be listed: {str(error.java_exception).splitlines()[0]}") from None
+        raise place.error(f"cannot be listed: {first_line(error)}") from None
 
 
 def _is_visible(path: str, root: str) -> bool:
@@ -257,8 +258,7 @@ def _beginning(system: HadoopFiles, status: FileStatus, place: Place) -> InputFi
     try:
         head = system.head(status.path, HEAD)
     except Py4JJavaError as error:
-        reason = str(error.java_exception.toString()).splitlines()[0]
-        raise UserError(f"{place.option} {status.path}: cannot be read; is it cut off? ({reason})") from None
+        raise UserError(f"{place.option} {status.path}: cannot be read; is it cut off? ({first_line(error)})") from None
     except IllegalArgumentException as error:  # a colon in a name
         raise UserError(f"{place.option} {status.path}: Hadoop cannot open it; rename it ({error})") from None
     return InputFile(status.path, head, status.size, status.modified)

@@ -18,6 +18,7 @@ from lake.inputs.files import READERS, InputFiles
 from lake.inputs.part import Part
 from lake.inputs.text_lines import literal, reader_of
 from lake.inputs.typed import column, part_of
+from lake.logs import first_line
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,7 @@ def _footer(system: HadoopFiles, files: InputFiles, path: str) -> Footer:
         nanoseconds = [str(f.getName()) for f in fields if "TIMESTAMP(NANOS" in str(f.getLogicalTypeAnnotation())]
         return Footer(str(schema.toString()), tuple(nanoseconds))
     except Py4JJavaError as error:
-        reason = str(error.java_exception.getMessage()).splitlines()[0]
-        raise files.error(f"cannot be read as Parquet, is it cut off? {reason}", path) from None
+        raise files.error(f"cannot be read as Parquet, is it cut off? {first_line(error)}", path) from None
 
 
 def _read_group(spark: SparkSession, files: InputFiles, footer: Footer, paths: Sequence[str]) -> Part:

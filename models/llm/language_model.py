@@ -52,7 +52,10 @@ def locate(name: str) -> Source:
     if name.startswith("package:"):
         package = name.removeprefix("package:")
         # The package is not imported: only its files are needed, and its dependencies may be missing.
-        spec = importlib.util.find_spec(package)
+        try:
+            spec = importlib.util.find_spec(package)
+        except (ModuleNotFoundError, ValueError):  # of a part of a package that is not there; of no name
+            spec = None
         if spec is None or not spec.submodule_search_locations:
             raise FileNotFoundError(
                 f"language_model.model: package {package} is not installed; pip install it, or name a folder"

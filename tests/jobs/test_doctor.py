@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from py4j.protocol import Py4JJavaError
+from pyspark.sql import SparkSession
 
 from jobs import doctor
 from jobs.health.memory import bytes_of
+from jobs.health.models import judge
+from jobs.health.spark import executors
+from lake.logs import first_line
 from lake.run import Lake
 from schemas.errors import UserError
+from schemas.settings import load_settings
 
 NO_OPTIONS = argparse.Namespace()
+
+ENDPOINT = ("endpoint.url=http://x", "endpoint.model=m")
 
 
 def test_a_machine_that_is_ready(
@@ -29,6 +39,7 @@ def test_a_machine_that_is_ready(
     assert found[:6] == ["Spark", "executors", "memory", "warehouse", "Delta's jars", "room"]
     assert found[6:] == ["language model", "judge's model"]
     assert list(tmp_path.iterdir()) == []
+    assert "run_id" not in closing, "no table has a run of doctor"
 
 
 def test_what_is_wrong_is_told_with_the_way_to_mend_it(
@@ -47,6 +58,38 @@ def test_what_is_wrong_is_told_with_the_way_to_mend_it(
     assert "-> pip install it, or name a folder" in told
     assert "BAD   warehouse" in told
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["empty", "file"]
+
+
+def test_another_python_on_the_executors_is_told(
+    make_lake: Callable[..., Lake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = make_lake()
+    monkeypatch.setattr(lake.spark.sparkContext, "pythonVer", "3.9")
+    found = executors(lake)
+    assert found.is_bad
+    assert f"their Python is {sys.version_info[0]}.{sys.version_info[1]}, the driver's" in found.says
+    assert "spark.pyspark.python" in found.mend
+
+
+def test_an_error_of_java_says_what_java_says(spark: SparkSession) -> None:
+    with pytest.raises(Py4JJavaError) as raised:
+        spark._jvm.java.lang.Class.forName("none")  # type: ignore[union-attr]
+    assert first_line(raised.value) == "java.lang.ClassNotFoundException: none"
+
+
+@pytest.mark.parametrize(
+    ("assignments", "says"),
+    [
+        ([*ENDPOINT], "BAD   judge's model     judge.model: package no_such is not installed"),
+        ([*ENDPOINT, "judge.method=yes_no"], "ok    judge's model     none is needed: http://x is asked"),
+        (["judge.method=yes_no"], "BAD   judge's model     judge.model: package no_such is not installed"),
+        (["judge.max_pairs=0"], "ok    judge's model     none is needed: judge.max_pairs is 0"),
+        (['judge.model="package:no_such.part"'], "package no_such.part is not installed"),
+    ],
+)
+def test_the_judges_model_is_looked_at_where_it_runs_here(assignments: list[str], says: str) -> None:
+    settings = load_settings((), ['judge.model="package:no_such"', *assignments])
+    assert says in judge(SimpleNamespace(settings=settings)).line()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("text", "size"), [("2g", 2 << 30), ("512m", 512 << 20), ("2048", 2 << 30), ("1GB", 1 << 30)])

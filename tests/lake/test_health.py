@@ -49,6 +49,21 @@ def test_java_is_run_and_its_version_told(
     assert words in found.says
 
 
+def test_an_empty_java_home_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    java = a_java(tmp_path / "java", 'openjdk version "21.0.1"')
+    monkeypatch.setenv("JAVA_HOME", "")
+    monkeypatch.setenv("PATH", f"{java}/bin:{os.environ['PATH']}")
+    found = health._java()
+    assert not found.mend
+    assert found.says.startswith("21.0.1 at")
+
+
+def test_java_that_is_missing_is_told_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    assert health._java().is_bad
+    assert not health._spark_home().is_bad
+
+
 def test_packages_are_those_of_the_project(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not health._packages().mend
     monkeypatch.setattr(health, "_project", lambda: {"project": {"dependencies": ["numpy<1", "no-such-package"]}})

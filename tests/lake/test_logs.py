@@ -6,7 +6,7 @@ import logging
 import pytest
 from pyspark.logger import PySparkLogger
 
-from lake.logs import about, set_up
+from lake.logs import about, first_line, set_up
 
 
 def test_lines_of_json_tell_run_and_job(capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,3 +41,8 @@ def test_an_error_of_sql_is_told_once(capsys: pytest.CaptureFixture[str]) -> Non
     set_up()
     PySparkLogger.getLogger("SQLQueryContextLogger").exception("no such table", errorClass={})
     assert capsys.readouterr().err == ""
+
+
+def test_an_error_is_told_by_its_first_line_or_its_type() -> None:
+    assert first_line(ValueError("it broke\n  at Somewhere")) == "it broke"
+    assert first_line(ValueError()) == "ValueError"
