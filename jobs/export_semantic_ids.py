@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from jobs.codes.exported import LETTERS, as_tokens, item_to_sid, level_sizes, sid_to_items, token_names, with_codes
 from lake.command import Command, main
 from lake.declaration import Option
-from lake.execution import new_run_id
 from lake.run import Lake
 from schemas.errors import UserError
 from schemas.tables import SEMANTIC_IDS
@@ -57,11 +57,11 @@ def as_language_tokens(codes: Codes) -> None:
 def as_torch_easy_rec(codes: Codes) -> None:
     """A bundle as TorchEasyRec publishes it: ``item_to_sid``, ``sid_to_items``, and the manifest last."""
     items = item_to_sid(codes.rows, codes.sizes).persist()
-    buckets = sid_to_items(items).persist()
+    buckets = sid_to_items(items, len(codes.sizes)).persist()
     written = {"item_to_sid": items, "sid_to_items": buckets.coalesce(1)}
     for name, rows in written.items():
         rows.write.parquet(f"{codes.out}/{name}")
-    most = max((len(row[0]) for row in buckets.select("itemids").toLocalIterator()), default=0)
+    most = int(buckets.agg(F.max(F.size("itemids"))).collect()[0][0] or 0)
     manifest = {
         "bundle_uuid": codes.version,
         "codebook": list(codes.sizes),
@@ -109,8 +109,7 @@ def command(lake: Lake, options: argparse.Namespace) -> dict[str, Any]:
     FORMATS[options.format](Codes(lake, rows, codebook.card["sizes"], codebook.version, out))
     metrics = {"export.items": float(rows.count())}
     rows.unpersist()
-    closing = {"job": "export_semantic_ids", "status": "done", "run_id": new_run_id(), "outputs": {}}
-    return {**closing, "metrics": metrics, "folder": out}
+    return {"job": "export_semantic_ids", "status": "done", "outputs": {}, "metrics": metrics, "folder": out}
 
 
 COMMAND = Command(

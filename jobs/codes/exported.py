@@ -78,20 +78,16 @@ def item_to_sid(coded: DataFrame, sizes: Sequence[int]) -> DataFrame:
     )
 
 
-def sid_to_items(items: DataFrame) -> DataFrame:
+def sid_to_items(items: DataFrame, levels: int) -> DataFrame:
     """TorchEasyRec's table ``sid_to_items``: the items of every semantic ID, sorted by its codes.
 
     Args:
         items: the result of :func:`item_to_sid`.
+        levels: levels of the codebook.
 
     Returns:
         ``codebook`` and ``itemids``, the items in the order of their places.
     """
     in_order = F.array_sort(F.collect_list(F.struct("index", "item_id")))
     grouped = items.groupBy("codebook").agg(F.transform(in_order, lambda one: one["item_id"]).alias("itemids"))
-    return grouped.orderBy(*(F.col("codebook")[level] for level in range(_levels(items))))
-
-
-def _levels(items: DataFrame) -> int:
-    first = items.select(F.size("codebook")).first()
-    return 0 if first is None else int(first[0])
+    return grouped.orderBy(*(F.col("codebook")[level] for level in range(levels)))

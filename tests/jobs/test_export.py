@@ -60,7 +60,7 @@ def test_a_bundle_has_one_vocabulary_and_buckets_in_order(spark: SparkSession) -
     assert {item: row["codebook"] for item, row in rows.items()} == {"a": [12, 7], "b": [1, 0], "c": [12, 7]}
     assert {item: row["offset_codebook"] for item, row in rows.items()} == {"a": [12, 20], "b": [1, 13], "c": [12, 20]}
     assert {item: row["index"] for item, row in rows.items()} == {"a": 0, "b": 0, "c": 1}
-    buckets = [(row["codebook"], row["itemids"]) for row in sid_to_items(items).collect()]
+    buckets = [(row["codebook"], row["itemids"]) for row in sid_to_items(items, len(SIZES)).collect()]
     assert buckets == [([1, 0], ["b"]), ([12, 7], ["a", "c"])]
 
 
@@ -71,6 +71,7 @@ def test_one_command_writes_each_form(first_night: Night, tmp_path: Path) -> Non
         closing = export_semantic_ids.COMMAND.run(lake, argparse.Namespace(out=str(tmp_path / form), format=form))
         assert closing is not None
         assert closing["metrics"] == {"export.items": len(there)}
+        assert "run_id" not in closing, "no table has a run of it"
     plain = pd.read_parquet(tmp_path / "parquet").set_index("item_id").sort_index()
     assert list(plain["sid"]) == list(there["sid"])
     lines = [json.loads(line) for part in (tmp_path / "tokens" / "items").glob("*.json") for line in part.open()]
@@ -84,6 +85,7 @@ def test_one_command_writes_each_form(first_night: Night, tmp_path: Path) -> Non
     assert manifest["artifacts"]["item_to_sid"]["rows"] == len(there)
     bundle = pd.read_parquet(tmp_path / "torcheasyrec" / "item_to_sid")
     assert len(bundle) == len(there)
+    assert manifest["capacity"] == bundle["index"].max() + 1
     with pytest.raises(UserError, match="is there already"):
         export_semantic_ids.COMMAND.run(lake, argparse.Namespace(out=str(tmp_path / "tokens"), format="tokens"))
 
