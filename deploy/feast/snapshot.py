@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 
@@ -31,17 +32,18 @@ def published(warehouse: Path, table: str) -> DeltaTable:
 
 def features(table: DeltaTable) -> pa.Table:
     """Keys and numbers of the examples: parts of a STRUCT become columns, arrays and labels are left out."""
-    rows = pa.table(table.to_pyarrow_table())
-    while any(pa.types.is_struct(kind) for kind in rows.schema.types):
-        rows = rows.flatten()
-    names = [name.replace(".", "_") for name in rows.column_names]
-    rows = rows.rename_columns(names)
-    numbers = [
-        field.name
-        for field in rows.schema
-        if (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)) and not field.name.startswith("label_")
-    ]
-    return rows.select([*KEYS, *numbers])
+    rows = table.to_pyarrow_dataset()
+    paths = [path for field in rows.schema if not field.name.startswith("label_") for path in numbers(field, ())]
+    columns = {"_".join(path): ds.field(*path) for path in [*((key,) for key in KEYS), *paths]}
+    return rows.to_table(columns=columns)
+
+
+def numbers(field: pa.Field, above: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The path of a column if it is a number, or those of its parts, if it is a STRUCT, that are."""
+    path = (*above, field.name)
+    if pa.types.is_struct(field.type):
+        return [found for part in field.type for found in numbers(part, path)]
+    return [path] if pa.types.is_integer(field.type) or pa.types.is_floating(field.type) else []
 
 
 def main(warehouse: str) -> None:
