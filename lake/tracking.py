@@ -23,6 +23,12 @@ log = logging.getLogger("qarm")
 Curves = Mapping[str, Sequence[Mapping[str, float]]]
 """Training curves by name; a point has ``step`` and the numbers measured there."""
 
+WAITS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+"""How often and how many seconds MLflow's client tries a server, where the user has not said; its own are minutes."""
+
+_failed: set[str] = set()
+"""Servers that did not take a run of this process; they are not asked again."""
+
 AT_ONCE = 100
 """Parameters or metrics that are sent in one request."""
 
@@ -49,21 +55,28 @@ def assert_trackable(settings: TrackingSettings) -> None:
 def track(settings: Settings, record: RunRecord, sections: Sequence[str], curves: Curves) -> None:
     """Sends a job's run as a run of MLflow: settings, numbers, curves. A server that fails does not fail the night.
 
+    After the first failure nothing more is sent by this process, so that not every job waits for a server that is down.
+
     Args:
         settings: all settings.
         record: the run.
         sections: sections of the settings that the job reads.
         curves: training curves.
     """
-    if not settings.tracking.mlflow_uri:
+    uri = settings.tracking.mlflow_uri
+    if not uri or uri in _failed:
         return
     try:
         _send(settings, record, sections, curves)
     except Exception as error:
-        log.warning("%s: MLflow did not take the run: %s", record.job, first_line(error))
+        _failed.add(uri)
+        told = "%s: MLflow did not take the run: %s; the jobs after it are not sent"
+        log.warning(told, record.job, first_line(error))
 
 
 def _send(settings: Settings, record: RunRecord, sections: Sequence[str], curves: Curves) -> None:
+    for name, value in WAITS.items():
+        os.environ.setdefault(name, value)
     from mlflow.entities import Metric, Param
     from mlflow.tracking import MlflowClient
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lake.ledger import RunRecord
-from lake.tracking import assert_trackable, track
+from lake.tracking import WAITS, _send, assert_trackable, track
 from schemas.errors import UserError
 from schemas.settings import load_settings
 
@@ -29,10 +31,36 @@ def test_without_the_package_the_way_out_is_told(monkeypatch: pytest.MonkeyPatch
         assert_trackable(load_settings((), ["tracking.mlflow_uri=file:/tmp/x"]).tracking)
 
 
-def test_a_server_that_fails_is_told_and_fails_no_night(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_server_that_fails_is_told_once_and_fails_no_night(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = []
+
+    def refused(_: object, record: RunRecord, *__: object) -> None:
+        sent.append(record.job)
+        raise ConnectionError("nobody answers\n  at some place")
+
+    monkeypatch.setattr("lake.tracking._send", refused)
+    monkeypatch.setattr("lake.tracking._failed", set())
     settings = load_settings((), ["tracking.mlflow_uri=nothing://at-all"])
-    track(settings, RECORD, ("ranker",), CURVES)
-    assert "train_ranker: MLflow did not take the run" in caplog.text
+    for job in ("train_ranker", "evaluate"):
+        track(settings, replace(RECORD, job=job), ("ranker",), CURVES)
+    assert [line.getMessage() for line in caplog.records] == [
+        "train_ranker: MLflow did not take the run: nobody answers; the jobs after it are not sent"
+    ]
+    assert sent == ["train_ranker"]
+    track(load_settings((), ["tracking.mlflow_uri=another://server"]), RECORD, ("ranker",), CURVES)
+    assert len(sent) == 2
+
+
+def test_a_server_that_is_down_is_not_waited_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = {name: value for name, value in os.environ.items() if name not in WAITS}
+    monkeypatch.setattr(os, "environ", {**kept, "MLFLOW_HTTP_REQUEST_TIMEOUT": "99"})
+    monkeypatch.setitem(sys.modules, "mlflow.entities", None)
+    with pytest.raises(ImportError):
+        _send(load_settings((), ["tracking.mlflow_uri=http://x"]), RECORD, (), {})
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2"
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "99", "what the user has set stays"
 
 
 @pytest.mark.extras
