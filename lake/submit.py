@@ -104,7 +104,7 @@ def jobs() -> dict[str, str]:
     """What each job does, by its name: the first line of its file."""
     files = sorted(path for path in (ROOT / "jobs").glob("*.py") if not path.stem.startswith("_"))
     told = ((path.stem, ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))) for path in files)
-    return {name: (text or "").splitlines()[0] for name, text in told}
+    return {name: (text or "").partition("\n")[0] for name, text in told}
 
 
 def spark_options(given: Mapping[str, list[str]], settings: SparkSettings, packed: Path) -> list[str]:

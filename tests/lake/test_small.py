@@ -23,7 +23,7 @@ from lake.periods import split_periods
 from lake.run import Lake
 from lake.session import spark_conf
 from lake.staleness import State, stale_reason, state_of
-from lake.submit import entry_of, pack, spark_options, split_options
+from lake.submit import entry_of, jobs, pack, spark_options, split_options
 from schemas.errors import UserError
 from schemas.settings import load_settings
 from schemas.tables import METRICS
@@ -218,3 +218,10 @@ def test_a_frame_of_rows_is_what_spark_makes_of_them(spark: SparkSession) -> Non
 def test_spark_downloads_jars_where_the_user_may_write(folder: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "folder_of_jars", lambda: folder)
     assert spark_conf(load_settings().spark).get("spark.jars.ivy") == folder
+
+
+def test_a_file_without_a_docstring_is_a_job_without_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs" / "bare.py").write_text("JOB = None\n")
+    monkeypatch.setattr("lake.submit.ROOT", tmp_path)
+    assert jobs() == {"bare": ""}
