@@ -100,7 +100,7 @@ def _send(settings: Settings, record: RunRecord, sections: Sequence[str], curves
         for curve, points in curves.items()
         for point in points
         for key, value in point.items()
-        if key != "step" and value == value  # a loss before the first step is NaN
+        if key != "step"
     ]
     for some in _chunks(params):
         client.log_batch(run.info.run_id, params=some)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,12 +33,13 @@ def render(context: Mapping[str, Any]) -> str:
         context: what the template names; every :class:`Figure` in it is drawn.
     """
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "allow_nan": False}
     environment.filters |= {"number": number, "signed": signed, "figure": figure}
     style, script, library = (packaged_text("jobs", "page", n) for n in ("report.css", "report.js", "echarts.min.js"))
     policy = (
         f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {_hash(library)} {_hash(script)}"
     )
-    drawn = {one.name: {"kind": one.kind, "data": one.data} for one in _figures(context)}
+    drawn = {one.name: {"kind": one.kind, "data": _finite(one.data)} for one in _figures(context)}
     page = {"words": WORDS, "policy": policy, "drawn": drawn}
     page |= {"style": Markup(style), "script": Markup(script), "library": Markup(library)}
     return environment.from_string(packaged_text("jobs", "page", "report.html.j2")).render({**context, **page})
@@ -46,6 +48,15 @@ def render(context: Mapping[str, Any]) -> str:
 def _hash(script: str) -> str:
     """A script as a page's policy names it."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def _finite(value: Any) -> Any:
+    """The same with None, a gap in a picture, for NaN and infinity: JSON of a browser knows neither."""
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _figures(context: Mapping[str, Any]) -> list[Figure]:

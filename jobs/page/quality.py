@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -166,14 +167,12 @@ def training_figures(curves: Mapping[str, Any]) -> list[Figure]:
     """Training loss and validation AUC of every trained model by step.
 
     Args:
-        curves: cards of the trainings by model, each with ``points`` of ``step``, ``loss`` and ``auc``.
+        curves: cards of the trainings by model, each with ``points`` of ``step`` and, where they were measured,
+            ``loss`` and ``auc``. An earlier ranker may have NaN where nothing was.
     """
     figures = []
     for key, title in (("loss", "training loss by step"), ("auc", "validation AUC by step")):
-        series = [
-            {"name": title_of(name), "points": [[point["step"], point[key]] for point in curve["points"]]}
-            for name, curve in curves.items()
-        ]
+        series = [{"name": title_of(name), "points": _measured(curve["points"], key)} for name, curve in curves.items()]
         ends = ", ".join(f"{one['name']} {one['points'][-1][1]:.4f}" for one in series if one["points"])
         if not ends:
             continue
@@ -189,6 +188,10 @@ def training_figures(curves: Mapping[str, Any]) -> list[Figure]:
             )
         )
     return figures
+
+
+def _measured(points: Sequence[Mapping[str, float]], key: str) -> list[list[float]]:
+    return [[point["step"], point[key]] for point in points if math.isfinite(point.get(key, math.nan))]
 
 
 def alignment_figure(losses: Mapping[str, Sequence[float | None]]) -> Figure:

@@ -15,7 +15,7 @@ from lake.tracking import WAITS, _send, assert_trackable, track
 from schemas.errors import UserError
 from schemas.settings import load_settings
 
-CURVES = {"ranker": [{"step": 10, "loss": 0.6, "auc": 0.7}, {"step": 20, "loss": float("nan"), "auc": 0.8}]}
+CURVES = {"ranker": [{"step": 10, "loss": 0.6, "auc": 0.7}, {"step": 20, "auc": 0.8}]}
 RECORD = RunRecord(
     run_id="night-1", job="train_ranker", status="done",
     started_at=datetime(2024, 5, 1, tzinfo=UTC), ended_at=datetime(2024, 5, 1, 0, 1, tzinfo=UTC),

@@ -59,8 +59,8 @@ class TrainingRecord:
     """The training curve and timing of a ranker's training.
 
     Attributes:
-        points: one entry per validation: ``step``, ``loss`` (mean since the previous validation) and ``auc``
-            (validation AUC, mean over tasks).
+        points: one entry per validation: ``step``, ``auc`` (validation AUC, mean over tasks) and, but for one before
+            the first step, ``loss`` (mean since the previous validation).
         best_step: step of the best validation AUC, whose weights are kept.
         best_auc: best validation AUC.
         seconds: wall time of this process.
@@ -223,8 +223,8 @@ class _Training:
         """
         record = self.record
         found = validation_auc(self.ranker, batches, self.world)
-        loss = float(np.mean(self.losses)) if self.losses else float("nan")
-        record.points.append({"step": self.step, "loss": loss, "auc": found})
+        loss = {"loss": float(np.mean(self.losses))} if self.losses else {}
+        record.points.append({"step": self.step, **loss, "auc": found})
         self.losses = []
         if record.best_auc >= found:
             return self.step - record.best_step >= self.patience

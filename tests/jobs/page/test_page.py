@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import json
+import math
+from typing import Any
 
 import pytest
 
+from jobs.page.figure import Figure
 from jobs.page.history import sparkline, verdict_of
 from jobs.page.page import figure, number, render, signed
+from jobs.page.quality import training_figures
 from tests.jobs.page.pages import HOSTILE, TASKS, Reader, context, history, page
 
 
@@ -88,3 +92,28 @@ def test_numbers_as_people_read_them() -> None:
     assert sparkline([1.0]) == ""
     assert sparkline([1.0, 2.0]) == "0.0,22.0 100.0,2.0"
     assert sparkline([1.0, 1.0]) == "0.0,22.0 100.0,22.0"
+
+
+def no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
+
+
+def figures_of(text: str) -> dict[str, Any]:
+    """The data of a page, read as strictly as a browser does."""
+    data = next(script for script in Reader(text).scripts if script.lstrip().startswith('{"'))
+    return dict(json.loads(data, parse_constant=no_constant))
+
+
+@pytest.mark.parametrize("before", [{}, {"loss": math.nan}], ids=["now", "an earlier ranker"])
+def test_a_training_that_goes_on_has_no_loss_at_step_0(before: dict[str, float]) -> None:
+    points = [{"step": 0, "auc": 0.7, **before}, {"step": 10, "loss": 0.5, "auc": 0.8}]
+    figures = training_figures({"qarm": {"points": points}})
+    drawn = figures_of(render({**context(), "training": figures}))
+    assert drawn["training-loss"]["data"]["series"][0]["points"] == [[10, 0.5]]
+    assert drawn["training-auc"]["data"]["series"][0]["points"] == [[0, 0.7], [10, 0.8]]
+    assert [figure.rows for figure in figures] == [[["ranker", 10, 0.5]], [["ranker", 0, 0.7], ["ranker", 10, 0.8]]]
+
+
+def test_numbers_that_json_does_not_know_are_gaps() -> None:
+    odd = Figure(name="odd", title="odd", alt="odd", kind="lines", data={"points": [[1, math.nan], (2.0, -math.inf)]})
+    assert figures_of(render({**context(), "training": [odd]}))["odd"]["data"] == {"points": [[1, None], [2.0, None]]}

@@ -78,6 +78,14 @@ def test_the_last_steps_of_an_epoch_are_validated_too(steps: int, expected: list
     assert [point["step"] for point in record.points] == expected
 
 
+def test_a_training_that_goes_on_has_no_loss_before_its_first_step() -> None:
+    parameters = replace(PARAMETERS, max_epochs=1)
+    record = train_ranker(made(), epochs, valid, 5, parameters=parameters, name="test", goes_on=True)
+    assert record.points[0].keys() == {"step", "auc"}
+    assert record.points[0]["step"] == 0
+    assert all(point.keys() == {"step", "loss", "auc"} for point in record.points[1:])
+
+
 def test_training_stops_early_where_nothing_improves() -> None:
     noise = [batch(64, seed=i) | {"label_click": torch.randint(0, 2, (64,)).float()} for i in range(4)]
     parameters = TrainingParameters(
