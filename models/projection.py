@@ -17,7 +17,8 @@ def plane_of(vectors: NDArray[Any], seed: int = 0) -> NDArray[np.float32]:
     """Projects vectors to a plane by t-SNE (van der Maaten and Hinton, 2008), started from their principal components.
 
     The start keeps the large picture alike from night to night. One thread alone adds up in the same order every time,
-    so equal vectors give an equal map. 3,000 vectors of 64 numbers took six seconds; memory: a few MB.
+    so equal vectors give an equal map. 3,000 vectors of 64 numbers took six seconds; memory: a few MB. Vectors that do
+    not differ have no principal components, so all of them lie in the middle.
 
     Args:
         vectors: shape (n, width).
@@ -26,6 +27,8 @@ def plane_of(vectors: NDArray[Any], seed: int = 0) -> NDArray[np.float32]:
     Returns:
         Coordinates from -1 to 1, shape (n, 2).
     """
+    if np.ptp(vectors, axis=0).max() <= 1e-6 * np.abs(vectors).max():
+        return np.zeros((len(vectors), 2), np.float32)
     perplexity = min(30.0, (len(vectors) - 1) / 3)
     with threadpool_limits(1):
         tsne = TSNE(perplexity=perplexity, init="pca", max_iter=500, random_state=seed, n_jobs=1)
