@@ -1,7 +1,7 @@
 """What a job is doing, told to people: one line with a bar on a terminal, a line every minute in a log.
 
 A step of a job is told by :func:`doing`. Loops of ``models``, which knows no log of a job, tell how far they are to the
-logger ``qarm.progress`` (see :mod:`models.progress`); Spark tells its tasks when asked.
+logger :data:`schemas.names.LOOPS` (see :mod:`models.progress`); Spark tells its tasks when asked.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 
 from pyspark.sql import SparkSession
@@ -20,11 +21,9 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 
 from lake.logs import on_terminal
+from schemas.names import LOOPS
 
 log = logging.getLogger("qarm")
-
-LOOPS = "qarm.progress"
-"""Logger of loops; its records have ``done`` and ``total``."""
 
 EVERY, REDRAWN = 60.0, 1.0
 """Seconds between two lines in a log, and between two looks of the line on a terminal."""
@@ -132,7 +131,9 @@ def at_work(spark: SparkSession, name: str, usual: float | None = None) -> Itera
     handler = _Loops(work)
     loops.addHandler(handler)
     loops.setLevel(logging.INFO)
-    teller = threading.Thread(target=_line if on_terminal() else _lines, args=(work, ended), daemon=True)
+    tell = _line if on_terminal() else _lines
+    # A thread begins with no context of its own, and so without the run and the job that lines of JSON name.
+    teller = threading.Thread(target=copy_context().run, args=(tell, work, ended), daemon=True)
     _at_work.append(work)
     teller.start()
     try:

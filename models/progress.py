@@ -7,7 +7,9 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-log = logging.getLogger("qarm.progress")
+from schemas.names import LOOPS
+
+log = logging.getLogger(LOOPS)
 log.propagate = False
 
 Thing = TypeVar("Thing")

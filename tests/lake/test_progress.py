@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import os
 import subprocess
@@ -11,9 +12,10 @@ import pytest
 
 from lake import progress
 from lake.java_messages import start_told
-from lake.logs import on_terminal, set_up
+from lake.logs import about, on_terminal, set_up
 from lake.progress import Work, at_work, clock, doing
 from models.progress import Progress, tracked
+from schemas.names import LOOPS
 
 
 class Terminal(io.StringIO):
@@ -84,11 +86,29 @@ def test_time_left_is_that_of_earlier_runs_or_of_the_loop() -> None:
     assert clock(3605) == "1:00:05"
 
 
-def test_a_loop_tells_its_end_and_is_silent_without_a_job(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_of_json_tell_run_and_job(often: None, capsys: pytest.CaptureFixture[str]) -> None:
+    set_up("json")
+    with about(run_id="run-1", job="ingest"), at_work(NoSpark(), "ingest"):  # type: ignore[arg-type]
+        time.sleep(0.15)
     set_up()
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert lines
+    assert all((line["run_id"], line["job"]) == ("run-1", "ingest") for line in lines)
+
+
+def test_a_loop_tells_its_end_and_is_silent_without_a_job(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    set_up()
+    loops = logging.getLogger(LOOPS)
+    loops.addHandler(caplog.handler)
+    loops.setLevel(logging.INFO)
     loop = Progress("train", 3)
     for _ in range(3):
         loop.advance()
+    loops.removeHandler(caplog.handler)
+    last = vars(caplog.records[-1])
+    assert (last["msg"], last["done"], last["total"]) == ("train", 3, 3)
     assert capsys.readouterr().err == ""
 
 
