@@ -35,14 +35,19 @@ def auc_of(rows: DataFrame, task: str, model: str) -> float | None:
     )
 
 
-def per_user(scored: DataFrame, slices: dict[str, DataFrame], tasks: list[str], models: list[str]) -> DataFrame:
+def per_user(slices: Mapping[str, DataFrame], tasks: Sequence[str], models: Sequence[str], users: int) -> DataFrame:
     """GAUC and UAUC of every slice, task and model, and the number of users without both classes, who are left out.
 
     Executor memory: the examples of one bucket of users.
+
+    Args:
+        slices: labels and scores by the name of their slice.
+        tasks: names of the tasks.
+        models: names of the models.
+        users: number of users, roughly.
     """
     tagged = reduce(DataFrame.unionByName, (rows.withColumn("slice", F.lit(name)) for name, rows in slices.items()))
-    users = scored.agg(F.approx_count_distinct("user_id")).collect()[0][0]
-    buckets = max(scored.sparkSession.sparkContext.defaultParallelism * 2, math.ceil(users / USERS_PER_TASK))
+    buckets = max(_at_once(tagged), math.ceil(users / USERS_PER_TASK))
     columns = ["slice", "user_id", *(f"label_{t}" for t in tasks), *(f"{m}_{t}" for m in models for t in tasks)]
     aucs = (
         tagged.select(*columns, F.pmod(F.xxhash64("user_id"), F.lit(buckets)).alias("bucket"))
@@ -56,6 +61,25 @@ def per_user(scored: DataFrame, slices: dict[str, DataFrame], tasks: list[str], 
         F.count("auc").alias("users"),
         F.sum(F.col("auc").isNull().cast("long")).alias("users_left_out"),
     )
+
+
+def _at_once(rows: DataFrame) -> int:
+    """Tasks that keep all cores at work."""
+    return rows.sparkSession.sparkContext.defaultParallelism * 2
+
+
+def parts_of_bags(users: int, at_once: int) -> tuple[int, int]:
+    """How users are parted, so that few of them are in a bucket: into the parts of all bags, and these into buckets.
+
+    Args:
+        users: number of users, roughly.
+        at_once: least number of buckets, unless there are fewer parts.
+
+    Returns:
+        Number of parts, a multiple of :data:`BAGS`, and number of buckets.
+    """
+    parts = BAGS * max(math.ceil(users / (BAGS * USERS_PER_TASK)), 1)
+    return parts, parts if parts > BAGS else min(BAGS, max(at_once, math.ceil(users / USERS_PER_TASK)))
 
 
 def intervals_of(rows: DataFrame, slices: Column, tasks: Sequence[str], users: int) -> DataFrame:
@@ -72,38 +96,35 @@ def intervals_of(rows: DataFrame, slices: Column, tasks: Sequence[str], users: i
     Returns:
         slice, task, metric, value, low, high, examples.
     """
-    at_once = rows.sparkSession.sparkContext.defaultParallelism * 2
-    parts = math.ceil(users / (BAGS * USERS_PER_TASK))
-    fine = F.pmod(F.xxhash64(F.lit("interval"), "user_id"), F.lit(BAGS * max(parts, 1)))
-    bucket = F.pmod(fine, F.lit(BAGS * parts if parts > 1 else min(at_once, BAGS)))
+    parts, buckets = parts_of_bags(users, _at_once(rows))
+    part = F.pmod(F.xxhash64(F.lit("interval"), "user_id"), F.lit(parts))
+    bucket = F.pmod(part, F.lit(buckets))
     scores = [f"{RANKER}_{task}" for task in tasks]
     inner = [place / BINS for place in range(1, BINS)]
     quantiles = dict(zip(tasks, rows.approxQuantile(scores, inner, 0.5 / BINS), strict=True))
     edges = {task: sorted(set(found)) for task, found in quantiles.items()}
     columns = ["user_id", *(f"label_{task}" for task in tasks), *scores]
     tagged = rows.select(
-        *columns, F.pmod(fine, F.lit(BAGS)).alias("bag"), bucket.alias("bucket"), F.explode(slices).alias("slice")
+        *columns, F.pmod(part, F.lit(BAGS)).alias("bag"), bucket.alias("bucket"), F.explode(slices).alias("slice")
     ).where("slice IS NOT NULL")
     bags = tagged.groupBy("slice", "bucket").applyInArrow(bag_counts(tasks, RANKER, edges), BAG_SCHEMA)
     return bags.groupBy("slice", "task").applyInArrow(interval_rows, INTERVAL_SCHEMA)
 
 
-def measure_intervals(run: Run, scored: DataFrame, slices: Mapping[str, DataFrame], tasks: Sequence[str]) -> None:
+def measure_intervals(run: Run, slices: Mapping[str, DataFrame], tasks: Sequence[str], users: int) -> None:
     """Records the ranker's intervals on the test examples, and its metrics on the slices of :func:`breakdowns`.
 
     Of the latter the AUC comes from binned scores, see :mod:`models.ranker.intervals`.
     """
-    users = scored.agg(F.approx_count_distinct("user_id")).collect()[0][0]
     test = slices["test"]
     given = [name for name in slices if name.startswith("test/after_")]
-    exact = {*slices}
     for name, rows in {"test": test, **{name: slices[name] for name in given}}.items():
         parts = breakdowns(test) if name == "test" else F.array(F.lit(name))
         for row in intervals_of(rows, parts, tasks, users).collect():
             metric = f"{row['task']}.{row['metric']}"
-            if row["slice"] not in exact:
+            if row["slice"] not in slices:
                 run.measure(metric, row["value"], row["slice"])
-            if row["slice"] not in exact and row["metric"] == "auc":
+            if row["slice"] not in slices and row["metric"] == "auc":
                 run.measure(f"{row['task']}.examples", row["examples"], row["slice"])
             if row["low"] is not None:
                 run.measure(f"{metric}_low", row["low"], row["slice"])
@@ -112,6 +133,7 @@ def measure_intervals(run: Run, scored: DataFrame, slices: Mapping[str, DataFram
 
 def measure(run: Run, scored: DataFrame, tasks: list[str], models: list[str]) -> None:
     """Records every metric: ``click.auc`` is the ranker's, ``click.auc.popularity`` that of a baseline."""
+    users = scored.agg(F.approx_count_distinct("user_id")).collect()[0][0]
     slices = slices_of(scored, run.settings.ranking.follows, [model for model in models if model not in COLUMNS])
 
     def name_of(task: str, metric: str, model: str) -> str:
@@ -121,10 +143,10 @@ def measure(run: Run, scored: DataFrame, tasks: list[str], models: list[str]) ->
         for task in tasks:
             for model in models:
                 run.measure(name_of(task, "auc", model), auc_of(rows, task, model), slice)
-    for row in per_user(scored, slices, tasks, models).collect():
+    for row in per_user(slices, tasks, models, users).collect():
         for metric in ("gauc", "uauc"):
             run.measure(name_of(row["task"], metric, row["model"]), row[metric], row["slice"])
         if row["model"] == RANKER:
             run.measure(f"{row['task']}.users", row["users"], row["slice"])
             run.measure(f"{row['task']}.users_left_out", row["users_left_out"], row["slice"])
-    measure_intervals(run, scored, slices, tasks)
+    measure_intervals(run, slices, tasks, users)

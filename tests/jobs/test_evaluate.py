@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.evaluation.measures import auc_of, intervals_of
+from jobs.evaluation.measures import USERS_PER_TASK, auc_of, intervals_of, parts_of_bags
 from jobs.evaluation.scores import as_predictions, score_of
 from jobs.evaluation.slices import breakdowns, slices_of
 from lake.frames import frame_of
+from models.ranker.intervals import BAGS
 from models.ranker.training.metrics import auc, auc_per_group
 
 
@@ -69,6 +70,16 @@ def test_slices_by_history_age_and_category_are_measured_with_intervals(spark: S
         assert one["examples"] == len(part)
         by_user = auc_per_group(part["user_id"].astype("category").cat.codes.to_numpy(np.int64), labels, scores)
         assert found.loc[slice, "uauc"]["value"] == pytest.approx(np.nanmean(by_user.auc))
+
+
+@pytest.mark.parametrize(
+    ("users", "expected"),
+    [(0, (BAGS, 8)), (300_000, (BAGS, 8)), (3_000_000, (BAGS, 60)), (5_000_000, (BAGS, BAGS)),
+     (5_000_001, (2 * BAGS, 2 * BAGS))],
+)  # fmt: skip
+def test_however_many_users_there_are_a_task_has_few(users: int, expected: tuple[int, int]) -> None:
+    assert parts_of_bags(users, at_once=8) == expected
+    assert users <= USERS_PER_TASK * expected[1]
 
 
 def test_scores_are_read_back_from_predictions(spark: SparkSession) -> None:
