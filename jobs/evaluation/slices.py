@@ -24,6 +24,13 @@ CATEGORIES = 12
 
 OTHER = "other categories"
 
+BREAKDOWNS = {
+    "history_length": "by the length of the user's history, in events",
+    "item_age_days": "by the age of the item, in days since its first event",
+    "category": "by the category of the item",
+}
+"""The groups of slices ``test/GROUP/NAME``, and what they are called on the page."""
+
 
 def with_facts(
     examples: DataFrame, interactions: DataFrame, *, in_train: Column, items: DataFrame, tasks: Sequence[str]
@@ -82,29 +89,28 @@ def slices_of(scored: DataFrame, follows: Mapping[str, str], rankers: Sequence[s
 def breakdowns(test: DataFrame) -> Column:
     """All slices of a test example but those of :func:`slices_of` that follow another task, as an array of names.
 
-    They are ``test``, cold or known items, and one each by the length of the user's history
-    (``test/history_length/10-49``), the age of the item in days (``test/item_age_days/0-6``) and its category
-    (``test/category/NAME``). Driver memory: :data:`CATEGORIES` names.
+    They are ``test``, cold or known items, and one of each group of :data:`BREAKDOWNS`, e.g.
+    ``test/history_length/10-49``, ``test/item_age_days/0-6`` and ``test/category/NAME``. Driver memory:
+    :data:`CATEGORIES` names.
 
     Args:
         test: the test examples with the facts of :func:`with_facts`, ``history_length`` and ``event_time``.
     """
     named = F.coalesce(F.substring("category", 1, 80), F.lit("no category"))
     counts = test.groupBy(named.alias("name")).count().orderBy(F.desc("count"), "name").limit(CATEGORIES).collect()
-    category = F.when(named.isin([row["name"] for row in counts]), named).otherwise(F.lit(OTHER))
-    age = F.greatest(F.datediff("event_time", "first_event"), F.lit(0))
+    names = {"category": F.when(named.isin([row["name"] for row in counts]), named).otherwise(F.lit(OTHER))}
+    names["history_length"] = _range(F.col("history_length"), HISTORY_FROM)
+    names["item_age_days"] = _range(F.greatest(F.datediff("event_time", "first_event"), F.lit(0)), AGE_FROM)
     return F.array(
         F.lit("test"),
         F.when(F.col("cold"), "test/cold_items").otherwise("test/known_items"),
-        _ranges("test/history_length", F.col("history_length"), HISTORY_FROM),
-        _ranges("test/item_age_days", F.coalesce(age, F.lit(0)), AGE_FROM),
-        F.concat(F.lit("test/category/"), category),
+        *(F.concat(F.lit(f"test/{group}/"), names[group]) for group in BREAKDOWNS),
     )
 
 
-def _ranges(name: str, value: Column, starts: Sequence[int]) -> Column:
-    """The name of the range that a number lies in, e.g. ``NAME/10-49``; the last range has no end."""
-    chosen = F.lit(f"{name}/{starts[-1]}+")
+def _range(value: Column, starts: Sequence[int]) -> Column:
+    """The name of the range that a number lies in, e.g. ``10-49``; the last range has no end."""
+    chosen = F.lit(f"{starts[-1]}+")
     for start, following in reversed([*pairwise(starts)]):
-        chosen = F.when(value < following, f"{name}/{start}-{following - 1}").otherwise(chosen)
+        chosen = F.when(value < following, f"{start}-{following - 1}").otherwise(chosen)
     return chosen

@@ -46,7 +46,7 @@ def test_slices_by_history_age_and_category_are_measured_with_intervals(spark: S
             "cold": np.arange(n) % 4 == 0,
             "history_length": np.repeat(np.arange(users), each) % 60,
             "event_time": pd.Timestamp("2025-03-10"),
-            "first_event": [pd.Timestamp("2025-03-01"), pd.Timestamp("2025-03-11")] * (n // 2),
+            "first_event": pd.to_datetime(["2025-03-01", "2025-03-11", "2025-03-01", None] * (n // 4)),
             "category": ["tea", "a/b <i>", None, "rice"] * (n // 4),
         }
     )
