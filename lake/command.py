@@ -174,15 +174,9 @@ def main(entry: Job | Command, arguments: Sequence[str] | None = None) -> int:
         lake = Lake(command.start(f"qarm {command.name}", settings.spark), settings, parsed.warehouse)
         with full_disk_told(lake):
             closing = command.run(lake, parsed)
-    except UserError as error:
+    except (UserError, HeldBackError, FullDiskError) as error:
         print(f"{command.name}: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    except HeldBackError as error:
-        print(f"{command.name}: {' '.join(str(error).split())}", file=sys.stderr)
-        return 3
-    except FullDiskError as error:
-        print(f"{command.name}: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
+        return error.exit_code
     except Exception:
         log.exception("%s failed", command.name)
         return 1

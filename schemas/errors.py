@@ -7,7 +7,13 @@ from contextlib import contextmanager
 
 
 class QarmError(Exception):
-    """An error with a message of this project. A job that raises it ends with exit code 1."""
+    """An error with a message of this project.
+
+    Attributes:
+        exit_code: exit code of a command that raises it.
+    """
+
+    exit_code = 1
 
 
 class UserError(QarmError):
@@ -16,6 +22,8 @@ class UserError(QarmError):
     A job that raises it prints the message as its only line and ends with exit code 2. The message names the file,
     column or setting, and how to correct the mistake.
     """
+
+    exit_code = 2
 
 
 class UnknownFormatError(UserError):
@@ -28,6 +36,8 @@ class RefusedModelError(UserError):
 
 class HeldBackError(QarmError):
     """The gate held the night back; readers still see the published one. The command ends with exit code 3."""
+
+    exit_code = 3
 
 
 class FullDiskError(QarmError):

@@ -17,7 +17,7 @@ from tenacity import RetryError, retry, stop_after_attempt, wait_exponential
 
 from lake.logs import first_line
 from lake.run import Lake
-from schemas.errors import HeldBackError, UserError
+from schemas.errors import HeldBackError, QarmError, UserError
 
 log = logging.getLogger("qarm")
 
@@ -78,9 +78,9 @@ def outcome_told(lake: Lake, run_id: str) -> Iterator[Outcome]:
         if not any(job["status"] == "done" for job in outcome.jobs):
             outcome.status = "skipped"
     except BaseException as error:
-        kinds = {HeldBackError: ("held back", 3), UserError: ("refused", 2)}
-        found = (ending for kind, ending in kinds.items() if isinstance(error, kind))
-        outcome.status, outcome.exit_code = next(found, ("failed", 1))
+        kinds = {HeldBackError: "held back", UserError: "refused"}
+        outcome.status = next((status for kind, status in kinds.items() if isinstance(error, kind)), "failed")
+        outcome.exit_code = error.exit_code if isinstance(error, QarmError) else 1
         outcome.why = " ".join(str(error).split())[:500] or type(error).__name__
         raise
     finally:
