@@ -1,14 +1,32 @@
-"""Small frames from rows of Python."""
+"""Small frames from rows of Python, and rows of Python from small frames."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
-from pyspark.sql.types import StructType
+from pyspark.sql.types import StructType, TimestampType
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def collect_utc(frame: DataFrame) -> list[Row]:
+    """Collects a small frame with times in UTC; Spark gives them in the time zone of the driver's host, without it.
+
+    Args:
+        frame: names of its columns differ.
+    """
+    times = [field.name for field in frame.schema if isinstance(field.dataType, TimestampType)]
+    rows = [row.asDict() for row in frame.withColumns({name: F.unix_micros(name) for name in times}).collect()]
+    for row in rows:
+        for name in times:
+            row[name] = None if row[name] is None else EPOCH + timedelta(microseconds=row[name])
+    return [Row(**row) for row in rows]
 
 
 def frame_of(spark: SparkSession, rows: Sequence[Sequence[Any]], schema: str) -> DataFrame:

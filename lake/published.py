@@ -5,17 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
-from pyspark.sql import functions as F
-
-from lake.frames import frame_of
+from lake.frames import EPOCH, collect_utc, frame_of
 from lake.history import has_version
 from lake.warehouse import Warehouse
 from schemas.errors import UserError
 from schemas.tables import PUBLISHED
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 POINTER = "published.json"
 """File of a warehouse that tells readers outside Spark what is published."""
@@ -51,12 +47,8 @@ class Published:
         """All nights that were judged, oldest first. Driver memory: one row a night."""
         if not self._warehouse.exists(PUBLISHED.name):
             return []
-        since = F.unix_micros("published_at").alias("since")  # collected times would be in the host's own time zone
-        rows = self._warehouse.read(PUBLISHED.name).select("run_id", since, "versions", "verdict").orderBy("run_id")
-        return [
-            Night(run_id, None if micros is None else EPOCH + timedelta(microseconds=micros), versions, verdict)
-            for run_id, micros, versions, verdict in rows.collect()
-        ]
+        rows = self._warehouse.read(PUBLISHED.name).select("run_id", "published_at", "versions", "verdict")
+        return [Night(**row.asDict()) for row in collect_utc(rows.orderBy("run_id"))]
 
     def current(self) -> Night | None:
         """The night that readers see; None before the first one is published."""
