@@ -39,7 +39,8 @@ def map_figure(sample: DataFrame, words: dict[int, dict[str, Any]]) -> Figure | 
     rows = sample.collect()
     if len(rows) < FEWEST:
         return None
-    plane = np.round(plane_of(np.array([row["search_embedding"] for row in rows])), 3)
+    vectors = np.array([row["search_embedding"] for row in rows])
+    plane = np.round(plane_of(vectors).astype(np.float64), 3)  # float32 would have 17 digits on the page
     titles = [(row["title"] or row["category"] or "")[:TITLE_LENGTH] for row in rows]
     categories = sorted({row["category"] or "" for row in rows})
     place = {category: i for i, category in enumerate(categories)}
@@ -56,11 +57,11 @@ def map_figure(sample: DataFrame, words: dict[int, dict[str, Any]]) -> Figure | 
         "items": [row["items"] for row in rows],
         "words": {str(code): words[code]["words"] for code in codes & words.keys()},
     }
+    title = f"{len(rows):,} distinct contents, similar ones near each other, coloured by their {len(codes)} first codes"
     return Figure(
         name="map",
-        title="map of items",
-        alt=f"{len(rows):,} distinct contents as points, near each other where their embeddings are similar, coloured"
-        f" by the {len(codes)} first codes. The table of first codes below says the same in words",
+        title=title,
+        alt=f"{title}. The table of first codes below says the same in words",
         kind="map",
         data=data,
     )

@@ -17,7 +17,19 @@ PRIOR = 500.0
 """Words that the prior counts for, see :func:`telling_words`."""
 
 
-def telling_words(contents: DataFrame) -> DataFrame:
+def word_counts(contents: DataFrame) -> DataFrame:
+    """How many contents of each first code have a word in their title: sid_1, word, here.
+
+    Args:
+        contents: one row per content: sid_1, title.
+    """
+    split = F.split(F.lower(F.coalesce("title", F.lit(""))), r"[^\p{L}\p{N}]+")
+    word = F.explode(F.array_distinct(split)).alias("word")
+    counted = contents.select("sid_1", word).where(r"length(word) > 1 AND NOT word RLIKE '^\\d+$'")
+    return counted.groupBy("sid_1", "word").agg(F.count("*").alias("here"))
+
+
+def telling_words(here: DataFrame) -> DataFrame:
     """The words of the titles in each first code that tell it from the others, the most telling first.
 
     A word is ranked by how much likelier it is in the code than in the others: by its log-odds ratio with an
@@ -25,15 +37,11 @@ def telling_words(contents: DataFrame) -> DataFrame:
     once.
 
     Args:
-        contents: one row per content: sid_1, title.
+        here: result of :func:`word_counts`; it is read twice.
 
     Returns:
         sid_1, words: at most :data:`WORDS` words of each code.
     """
-    split = F.split(F.lower(F.coalesce("title", F.lit(""))), r"[^\p{L}\p{N}]+")
-    word = F.explode(F.array_distinct(split)).alias("word")
-    counted = contents.select("sid_1", word).where(r"length(word) > 1 AND NOT word RLIKE '^\\d+$'")
-    here = counted.groupBy("sid_1", "word").count().withColumnRenamed("count", "here")
     of_code, of_word = Window.partitionBy("sid_1"), Window.partitionBy("word")
     totals = here.agg(F.sum("here").alias("all"))
     each = here.crossJoin(F.broadcast(totals)).withColumns(
@@ -76,16 +84,18 @@ def first_codes(contents: DataFrame) -> dict[int, dict[str, Any]]:
     Returns:
         For each code ``code``, ``contents``, ``items``, ``words`` and ``categories`` (texts), by code.
     """
+    counts = word_counts(contents).persist()
     sizes = contents.groupBy("sid_1").agg(F.count("*").alias("contents"), F.sum("items").alias("items"))
     largest = sizes.orderBy(F.desc("contents"), "sid_1").limit(CODES).persist()
     chosen = contents.join(F.broadcast(largest.select("sid_1")), "sid_1", "left_semi")
     rows = (
-        largest.join(telling_words(contents), "sid_1", "left")
+        largest.join(telling_words(counts), "sid_1", "left")
         .join(main_categories(chosen), "sid_1", "left")
         .orderBy(F.desc("contents"), "sid_1")
         .collect()
     )
-    largest.unpersist()
+    for frame in (largest, counts):
+        frame.unpersist()
     return {
         row["sid_1"]: {
             "code": row["sid_1"],
