@@ -3,11 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from lake.inputs.part import Part, lookalike
 
 MOST = 8
 """Reasons, actions or columns named in one line of the table."""
+
+
+FOLDED = {"interactions": "ingest.duplicates_folded", "items": "ingest.items_folded"}
+"""The two inputs, and the number of their rows that were folded."""
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What became of the rows of an input.
+
+    Attributes:
+        rows: number of all rows.
+        folded: number of rows that repeat one that was taken.
+        rejected: number of rejected rows by reason.
+    """
+
+    rows: float
+    folded: float
+    rejected: Mapping[str, float]
+
+    @property
+    def taken(self) -> float:
+        """Number of rows that were taken."""
+        return self.rows - self.folded - sum(self.rejected.values())
+
+
+def intake_of(metrics: Mapping[str, float], source: str) -> Intake:
+    """What became of the rows of an input.
+
+    Args:
+        metrics: numbers of one run of ingest, by ``name`` or ``name/slice``.
+        source: ``interactions`` or ``items``.
+    """
+    rejected = {
+        key.removeprefix("ingest.rejected.").rsplit("/", 1)[0]: count
+        for key, count in metrics.items()
+        if key.startswith("ingest.rejected.") and key.endswith(f"/{source}") and count
+    }
+    return Intake(metrics[f"ingest.rows/{source}"], metrics.get(FOLDED[source], 0), rejected)
 
 
 def intake_table(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
@@ -21,7 +61,7 @@ def intake_table(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
     """
     if "ingest.rows/interactions" not in metrics:
         return []
-    table = [(source, _rows(metrics, source)) for source in ("interactions", "items")]
+    table = [(source, _told(intake_of(metrics, source))) for source in FOLDED]
     actions = _slices(metrics, "ingest.events_by_action")
     total = metrics["ingest.interactions"]
     shares = [f"{name} {count:,.0f} ({count / max(total, 1):.1%})" for name, count in _largest_first(actions)]
@@ -33,7 +73,7 @@ def intake_table(metrics: Mapping[str, float]) -> list[tuple[str, str]]:
         table.append(
             ("not in the catalogue", f"{unknown:,.0f} of the log's {log_items:,.0f} items ({unknown / log_items:.1%})")
         )
-    for source in ("interactions", "items"):
+    for source in FOLDED:
         slices = _slices(metrics, f"ingest.unread_column/{source}")
         if slices:
             table.append((f"not read, {source}", _some(sorted(slices))))
@@ -61,18 +101,11 @@ def unread_columns(parts: Sequence[Part], known: Sequence[str], are_attributes: 
     return [text for name, text in zip(hints, texts, strict=True) if hints[name] or not are_attributes]
 
 
-def _rows(metrics: Mapping[str, float], source: str) -> str:
-    folded = metrics.get("ingest.duplicates_folded" if source == "interactions" else "ingest.items_folded", 0)
-    taken = metrics.get(f"ingest.{source}", 0) - (folded if source == "items" else 0)
-    rejected = {
-        key.removeprefix("ingest.rejected.").rsplit("/", 1)[0]: count
-        for key, count in metrics.items()
-        if key.startswith("ingest.rejected.") and key.endswith(f"/{source}") and count
-    }
-    reasons = _some([f"{count:,.0f} {reason}" for reason, count in _largest_first(rejected)])
+def _told(intake: Intake) -> str:
+    reasons = _some([f"{count:,.0f} {reason}" for reason, count in _largest_first(intake.rejected)])
     return (
-        f"{metrics[f'ingest.rows/{source}']:,.0f} rows: {taken:,.0f} taken,"
-        f" {folded:,.0f} folded as duplicates, {sum(rejected.values()):,.0f} rejected"
+        f"{intake.rows:,.0f} rows: {intake.taken:,.0f} taken,"
+        f" {intake.folded:,.0f} folded as duplicates, {sum(intake.rejected.values()):,.0f} rejected"
         + (f" ({reasons})" if reasons else "")
     )
 

@@ -8,13 +8,12 @@ from typing import Any
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from jobs.intake.summary import intake_table
+from jobs.intake.summary import FOLDED, intake_of, intake_table
 from jobs.page.figure import Figure
 from jobs.page.history import History, value_in
 from jobs.page.quality import label_of, nights_of
+from lake.frames import collect_utc
 from lake.published import Night
-
-INPUTS = ("interactions", "items")
 
 
 def last_runs(runs: DataFrame) -> dict[str, list[Any]]:
@@ -22,7 +21,7 @@ def last_runs(runs: DataFrame) -> dict[str, list[Any]]:
     newest = Window.partitionBy("job").orderBy(F.col("ended_at").desc())
     ranked = runs.where("status = 'done'").withColumn("age", F.row_number().over(newest))
     jobs: dict[str, list[Any]] = {}
-    for row in ranked.where("age <= 2").orderBy("age").collect():
+    for row in collect_utc(ranked.where("age <= 2").orderBy("age")):
         jobs.setdefault(row["job"], []).append(row)
     return jobs
 
@@ -94,19 +93,17 @@ def newest_intake(jobs: Mapping[str, Sequence[Any]]) -> list[tuple[str, str]]:
 def intake_figures(history: History) -> list[Figure]:
     """Rows taken, folded and rejected by night, of the log and of the catalogue."""
     figures = []
-    for source, folded in zip(INPUTS, ("ingest.duplicates_folded", "ingest.items_folded"), strict=True):
-        reasons = sorted({name for name, slice in history if name.startswith("ingest.rejected.") and slice == source})
-        total = ("ingest.rows", source)
-        nights = nights_of(history, [total])
+    for source in FOLDED:
+        nights = nights_of(history, [("ingest.rows", source)])
         if not nights:
             continue
-        rows = []
-        for night in nights:
-            keys = [total, (folded, "all"), *((name, source) for name in reasons)]
-            counted, twice, *refused = (value_in(history, key, night.run_id) or 0.0 for key in keys)
-            rows.append([label_of(night), counted, counted - twice - sum(refused), twice, *refused])
-        words = [name.removeprefix("ingest.rejected.").replace("_", " ") for name in reasons]
-        titles = ["taken", "folded as duplicates", *(f"rejected: {word}" for word in words)]
+        parts = [intake_of(_numbers_of(history, night.run_id), source) for night in nights]
+        reasons = sorted({reason for part in parts for reason in part.rejected})
+        rows = [
+            [label_of(night), part.rows, part.taken, part.folded, *(part.rejected.get(one, 0.0) for one in reasons)]
+            for night, part in zip(nights, parts, strict=True)
+        ]
+        titles = ["taken", "folded as duplicates", *(f"rejected: {one.replace('_', ' ')}" for one in reasons)]
         series = [{"name": title, "values": [row[i] for row in rows]} for i, title in enumerate(titles, 2)]
         told = ", ".join(f"{row_value:,.0f} {title}" for row_value, title in zip(rows[-1][2:], titles, strict=True))
         figures.append(
@@ -122,6 +119,12 @@ def intake_figures(history: History) -> list[Figure]:
             )
         )
     return figures
+
+
+def _numbers_of(history: History, run_id: str) -> dict[str, float]:
+    """What a run measured, by ``name`` or ``name/slice``."""
+    found = {key: value_in(history, key, run_id) for key in history}
+    return {n if slice == "all" else f"{n}/{slice}": v for (n, slice), v in found.items() if v is not None}
 
 
 def publication(nights: Sequence[Night], current: Night | None) -> dict[str, Any]:
