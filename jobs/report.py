@@ -74,6 +74,7 @@ def on_codes(run: Run, history: History, items: DataFrame) -> dict[str, Any]:
     contents = contents_of(codes, items.select("item_id", "title", "category")).persist()
     changes, most = run.read(SID_CHANGES.name), run.settings.report.map_contents
     words = first_codes(contents)
+    moved, all_moved = moved_contents(changes, items)
     sample = sample_of(contents, run.read(ITEM_EMBEDDINGS.name), most)
     found = {
         "code_figures": [
@@ -86,7 +87,8 @@ def on_codes(run: Run, history: History, items: DataFrame) -> dict[str, Any]:
             [f"version {row.table_version}", f"{row.changed_at:%Y-%m-%d %H:%M}", *row[2:]]
             for row in changes_by_night(changes)
         ],
-        "moved": moved_contents(changes, items),
+        "moved": moved,
+        "all_moved": all_moved,
         "refit": refit_state(run, history),
     }  # fmt: skip
     contents.unpersist()

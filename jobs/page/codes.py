@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from jobs.page.figure import Figure
 from jobs.page.history import History, value_of
 from jobs.page.quality import by_night
+from lake.frames import collect_utc
 from lake.run import Run
 from schemas.names import SID_COLUMNS
 
@@ -42,13 +43,14 @@ def code_use(contents: DataFrame, sizes: Sequence[int]) -> Figure:
         contents: result of :func:`contents_of`.
         sizes: number of codes of each level.
     """
+    counted = contents.agg(*(F.count_distinct(level).alias(level) for level in SID_COLUMNS)).collect()[0]
     series, rows = [], []
     for level, size in zip(SID_COLUMNS, sizes, strict=False):
         counts = contents.where(F.col(level).isNotNull()).groupBy(level).count().orderBy(F.desc("count"))
-        used = [row["count"] for row in counts.limit(MOST_CODES).collect()]
-        shown = [*used, *[0] * (min(size, MOST_CODES) - len(used))]
+        largest = [row["count"] for row in counts.limit(MOST_CODES).collect()]
+        shown = [*largest, *[0] * (min(size, MOST_CODES) - len(largest))]
         series.append({"name": level, "points": [[i + 1, count] for i, count in enumerate(shown)], "area": True})
-        rows.append([level, size, len(used), len(used) / size, used[0] if used else 0])
+        rows.append([level, size, counted[level], counted[level] / size, largest[0] if largest else 0])
     told = "; ".join(f"{level}: {used:,} of {size:,} codes used" for level, size, used, _, _ in rows)
     return Figure(
         name="code-use",
@@ -132,10 +134,10 @@ def changes_by_night(changes: DataFrame) -> list[Any]:
     reasons = ("new item", "changed text", "new codebook")
     counts = [F.sum((F.col("reason") == reason).cast("long")).alias(reason.replace(" ", "_")) for reason in reasons]
     nights = changes.groupBy("table_version", F.date_trunc("second", "changed_at").alias("changed_at")).agg(*counts)
-    return nights.orderBy(F.col("table_version").desc()).limit(NIGHTS_SHOWN).collect()
+    return [*collect_utc(nights.orderBy(F.col("table_version").desc()).limit(NIGHTS_SHOWN))]
 
 
-def moved_contents(changes: DataFrame, items: DataFrame) -> list[Any]:
+def moved_contents(changes: DataFrame, items: DataFrame) -> tuple[list[Any], int]:
     """Contents whose semantic ID changed in the newest version with any assignment or change, with their items.
 
     Args:
@@ -143,7 +145,7 @@ def moved_contents(changes: DataFrame, items: DataFrame) -> list[Any]:
         items: item_id, title, content_hash.
 
     Returns:
-        At most :data:`MOVES_SHOWN` rows.
+        At most :data:`MOVES_SHOWN` rows, and the number of all.
     """
     newest = changes.agg(F.max("table_version")).collect()[0][0]
     moved = changes.where((F.col("table_version") == newest) & (F.col("reason") != "new item"))
@@ -151,7 +153,8 @@ def moved_contents(changes: DataFrame, items: DataFrame) -> list[Any]:
         "content_hash", "reason", "old_sid", "new_sid", "table_version"
     )
     rows = of_content.agg(F.count("*").alias("items"), F.min("item_id").alias("item_id"), F.min("title").alias("title"))
-    return rows.orderBy(F.desc("items"), "reason", "item_id").limit(MOVES_SHOWN).collect()
+    shown = rows.orderBy(F.desc("items"), "reason", "item_id").limit(MOVES_SHOWN).collect()
+    return shown, len(shown) if len(shown) < MOVES_SHOWN else rows.count()
 
 
 def refit_state(run: Run, history: Mapping[Any, Any]) -> dict[str, Any]:

@@ -10,6 +10,9 @@ from typing import Any
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from lake.frames import collect_utc
+from models.ranker.intervals import SHARE
+
 
 @dataclass(frozen=True)
 class Point:
@@ -17,7 +20,7 @@ class Point:
 
     Attributes:
         run_id: the run.
-        at: when the job ended, UTC.
+        at: when the job ended, in UTC.
         value: the value; None if it was undefined.
     """
 
@@ -25,6 +28,9 @@ class Point:
     at: datetime
     value: float | None
 
+
+PERCENT = f"{SHARE * 100:g} %"
+"""How much of the draws an interval holds."""
 
 LEAST_CHANGE = 5e-5
 """A smaller change cannot be seen in four digits."""
@@ -36,9 +42,9 @@ History = Mapping[tuple[str, str], Sequence[Point]]
 def history_of(metrics: DataFrame, nights: int) -> dict[tuple[str, str], list[Point]]:
     """The newest values of every metric. Driver memory: ``nights`` rows per metric and slice."""
     newest = Window.partitionBy("name", "slice").orderBy(F.col("created_at").desc(), F.col("run_id").desc())
-    rows = metrics.withColumn("age", F.row_number().over(newest)).where(F.col("age") <= nights).orderBy("age").collect()
+    rows = metrics.withColumn("age", F.row_number().over(newest)).where(F.col("age") <= nights).orderBy("age")
     found: dict[tuple[str, str], list[Point]] = {}
-    for row in rows:
+    for row in collect_utc(rows):
         found.setdefault((row["name"], row["slice"]), []).append(Point(row["run_id"], row["created_at"], row["value"]))
     return found
 
@@ -52,6 +58,13 @@ def value_of(history: History, name: str, slice: str, age: int = 0) -> float | N
 def value_in(history: History, key: tuple[str, str], run_id: str) -> float | None:
     """The value of a metric, by name and slice, in a run; None if it did not measure it."""
     return next((point.value for point in history.get(key, ()) if point.run_id == run_id), None)
+
+
+def bounds_of(history: History, name: str, slice: str) -> tuple[float | None, float | None]:
+    """Low and high end of the interval of a metric's newest value; None where its run measured no interval."""
+    run_id = next((point.run_id for point in history.get((name, slice), ())), "")
+    low, high = (value_in(history, (f"{name}_{end}", slice), run_id) for end in ("low", "high"))
+    return low, high
 
 
 def change_of(history: History, name: str, slice: str) -> float | None:
@@ -96,10 +109,10 @@ def verdict_of(history: History, tasks: Sequence[str], newest: str) -> Verdict:
 def _of_task(history: History, task: str) -> tuple[str, str]:
     name = f"{task}.auc"
     now, before = value_of(history, name, "test"), value_of(history, name, "test", 1)
-    low, high = value_of(history, f"{name}_low", "test"), value_of(history, f"{name}_high", "test")
+    low, high = bounds_of(history, name, "test")
     if now is None:
         return "first", f"The AUC of {task} cannot be measured: the test examples have one class only."
-    bounds = "" if low is None or high is None else f" (95 % interval {low:.4f} to {high:.4f})"
+    bounds = "" if low is None or high is None else f" ({PERCENT} interval {low:.4f} to {high:.4f})"
     told = f"The test AUC of {task} is {now:.4f}{bounds}"
     if before is None:
         return "first", f"{told}."
@@ -127,7 +140,7 @@ def cards(history: History, tasks: Sequence[str]) -> list[dict[str, Any]]:
     made = []
     for title, name, slice, better in chosen:
         values = [point.value for point in reversed(history.get((name, slice), ())) if point.value is not None]
-        low, high = (value_of(history, f"{name}_{end}", slice) for end in ("low", "high"))
+        low, high = bounds_of(history, name, slice)
         made.append(
             {
                 "title": title,

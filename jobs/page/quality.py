@@ -6,19 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jobs.evaluation.slices import BREAKDOWNS
 from jobs.page.figure import Figure
-from jobs.page.history import History, Point, change_of, value_in, value_of
+from jobs.page.history import PERCENT, History, Point, change_of, value_in, value_of
 from models.ranker.baselines import BASELINES
+from models.ranker.intervals import DRAWS
 
 METRICS = ("auc", "gauc", "uauc")
-
-BREAKDOWNS = {
-    "history_length": "by the length of the user's history, in events",
-    "item_age_days": "by the age of the item, in days since its first event",
-    "category": "by the category of the item",
-}
-"""Groups of slices, see :mod:`jobs.evaluation.slices`, and what they are called on the page."""
-
 
 FEWEST_EXAMPLES = 30
 """A slice with fewer examples says nothing and is not drawn."""
@@ -78,7 +72,7 @@ def quality_by_night(history: History, task: str) -> Figure:
         data={"labels": labels, "series": series, "digits": 4},
         columns=["night (UTC)", *(name for m in METRICS for name in (m.upper(), "low", "high"))],
         rows=rows,
-        note="Bars are 95 % intervals, from 1,000 bootstrap draws over users.",
+        note=f"Bars are {PERCENT} intervals, from {DRAWS:,} bootstrap draws over users.",
     )
 
 

@@ -6,7 +6,7 @@
   const coarse = matchMedia("(pointer: coarse)").matches;
   const charts = [];
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const palette = () => ["--s1", "--s2", "--s3", "--s4"].map(colour);
+  const palette = () => [1, 2, 3, 4, 5, 6, 7, 8].map((place) => colour(`--s${place}`));
   const escape = (text) => echarts.format.encodeHTML(String(text));
   const shown = (value, digits) =>
     value === null || value === undefined ? "–"

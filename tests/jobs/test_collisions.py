@@ -48,8 +48,9 @@ def test_a_night_moves_no_unchanged_item(night: Night, collisions: str) -> None:
     assert (told["new_sid"] == after.loc[told.index, "sid"]).all()
     items = [(item, "its title", f"content of {item}") for item in after.index]
     titles = frame_of(night.lake.spark, items, "item_id STRING, title STRING, content_hash STRING")
-    shown = moved_contents(night.lake.warehouse.read("sid_changes"), titles)
+    shown, number = moved_contents(night.lake.warehouse.read("sid_changes"), titles)
     assert {row["item_id"] for row in shown} == set(moved), "the report names every one that moved"
+    assert number == len(moved)
     counted = changes_by_night(night.lake.warehouse.read("sid_changes"))[0]
     assert (counted["new_item"], counted["changed_text"], counted["new_codebook"]) == (3, len(moved), 0)
     assert len(night.lake.artifacts.versions("codebook")) == 1

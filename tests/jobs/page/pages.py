@@ -154,6 +154,7 @@ def context(nights: int = 5, aucs: tuple[float, ...] = (), map_contents: int = 1
         "map": map_figure(items_on_map(map_contents), words),  # type: ignore[arg-type]
         "changes": [["version 3", "2025-03-10 02:00", 3, 0, 0]],
         "moved": [],
+        "all_moved": 0,
         "refit": {"codebook": "book-1", "due": False, "new": 3.0, "after": 100,
                   "rows": [["reconstruction error", 0.3, 0.31, 1.2]]},
         "verdicts": None,

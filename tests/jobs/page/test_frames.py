@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from jobs.page.codes import contents_of, crowded_prefixes, moved_contents
+from jobs.page import codes
+from jobs.page.codes import changes_by_night, code_use, contents_of, crowded_prefixes, moved_contents
 from jobs.page.history import change_of, history_of, value_in
 from jobs.page.item_map import sample_of
+from jobs.page.nights import last_runs
 from jobs.page.pairs import pair_examples
+from jobs.page.quality import label_of
 from jobs.page.words import first_codes
-from lake.frames import frame_of
+from lake.frames import collect_utc, frame_of
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +24,7 @@ def contents(spark: SparkSession) -> DataFrame:
     rows = [(f"t{i}", f"h{i}", 1, "Green tea, 20 bags", "drinks") for i in range(8)]
     rows += [(f"r{i}", f"k{i}", 2, "Brown rice, 20 bags", "grain" if i else None) for i in range(4)]
     rows += [("t0b", "h0", 1, "Green tea, 20 bags", "drinks")]
-    codes = frame_of(
+    assigned = frame_of(
         spark,
         [(item, of, f"{code}-{i % 3}-0", code, i % 3, 0) for i, (item, of, code, *_) in enumerate(rows)],
         "item_id STRING, content_hash STRING, sid STRING, sid_1 INT, sid_2 INT, sid_3 INT",
@@ -28,15 +34,15 @@ def contents(spark: SparkSession) -> DataFrame:
         [(item, title, category) for item, _, _, title, category in rows],
         "item_id STRING, title STRING, category STRING",
     )
-    return contents_of(codes, items).persist()
+    return contents_of(assigned, items).persist()
 
 
 def test_words_that_tell_a_code_from_the_others(contents: DataFrame) -> None:
-    codes = first_codes(contents)
-    assert [*codes] == [1, 2]
-    assert codes[1] == {"code": 1, "contents": 8, "items": 9, "words": "green, tea", "categories": "drinks 100%"}
-    assert codes[2]["words"] == "brown, rice"
-    assert codes[2]["categories"] == "grain 75%, no category 25%"
+    told = first_codes(contents)
+    assert [*told] == [1, 2]
+    assert told[1] == {"code": 1, "contents": 8, "items": 9, "words": "green, tea", "categories": "drinks 100%"}
+    assert told[2]["words"] == "brown, rice"
+    assert told[2]["categories"] == "grain 75%, no category 25%"
 
 
 def test_a_prefix_shows_different_titles(contents: DataFrame) -> None:
@@ -91,8 +97,54 @@ def test_items_that_moved_are_told_by_content(spark: SparkSession) -> None:
         [(f"i{n}", "changed text", "1-1-1", "2-2-2", 4) for n in range(3)] + [("i0", "new item", None, "1-1-1", 3)],
         "item_id STRING, reason STRING, old_sid STRING, new_sid STRING, table_version LONG",
     )
-    rows = moved_contents(changes, items)
+    rows, number = moved_contents(changes, items)
+    assert number == 1
     assert [(row["title"], row["items"], row["new_sid"]) for row in rows] == [("red tea", 3, "2-2-2")]
+
+
+def test_more_is_counted_than_is_shown(
+    contents: DataFrame, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(codes, "MOST_CODES", 2)
+    monkeypatch.setattr(codes, "MOVES_SHOWN", 2)
+    figure = code_use(contents, [4, 8])
+    assert figure.rows == [["sid_1", 4, 2, 0.5, 8], ["sid_2", 8, 3, 0.375, 4]]
+    assert "sid_2: 3 of 8 codes used" in figure.alt
+    assert figure.data["series"][1]["points"] == [[1, 4], [2, 4]]
+    items = frame_of(
+        spark, [(f"i{n}", "tea", f"c{n}") for n in range(3)], "item_id STRING, title STRING, content_hash STRING"
+    )
+    changes = frame_of(
+        spark,
+        [(f"i{n}", "changed text", "1-1-1", "2-2-2", 4) for n in range(3)],
+        "item_id STRING, reason STRING, old_sid STRING, new_sid STRING, table_version LONG",
+    )
+    rows, number = moved_contents(changes, items)
+    assert (len(rows), number) == (2, 3)
+
+
+@pytest.fixture
+def in_new_york(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A driver whose host is in another time zone than UTC."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_times_are_utc_wherever_the_driver_is(spark: SparkSession, in_new_york: None) -> None:
+    at = "timestamp_seconds(1741573800)"  # 2025-03-10 02:30, UTC
+    metrics = spark.sql(f"SELECT 'n1' run_id, 'click.auc' name, 'test' slice, 0.5D value, {at} created_at")
+    assert label_of(history_of(metrics, 1)["click.auc", "test"][0]) == "10 Mar 02:30"
+    runs = spark.sql(f"SELECT 'done' status, 'ingest' job, {at} started_at, {at} ended_at")
+    assert f"{last_runs(runs)['ingest'][0].ended_at:%d %H:%M %Z}" == "10 02:30 UTC"
+    changes = spark.sql(f"SELECT 3L table_version, {at} changed_at, 'new item' reason")
+    row = changes_by_night(changes)[0]
+    assert f"{row.changed_at:%d %H:%M}" == "10 02:30"
+    assert row[2:] == (1, 0, 0)
+    missing = spark.sql("SELECT CAST(NULL AS TIMESTAMP) at")
+    assert collect_utc(missing) == [(None,)]
 
 
 def test_the_last_nights_of_a_metric(spark: SparkSession) -> None:

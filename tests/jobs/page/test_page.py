@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jobs.page.figure import Figure
-from jobs.page.history import sparkline, verdict_of
+from jobs.page.history import cards, sparkline, verdict_of
 from jobs.page.page import figure, number, render, signed
 from jobs.page.quality import training_figures
 from tests.jobs.page.pages import HOSTILE, TASKS, Reader, context, history, page
@@ -117,3 +117,31 @@ def test_a_training_that_goes_on_has_no_loss_at_step_0(before: dict[str, float])
 def test_numbers_that_json_does_not_know_are_gaps() -> None:
     odd = Figure(name="odd", title="odd", alt="odd", kind="lines", data={"points": [[1, math.nan], (2.0, -math.inf)]})
     assert figures_of(render({**context(), "training": [odd]}))["odd"]["data"] == {"points": [[1, None], [2.0, None]]}
+
+
+def test_an_interval_of_an_earlier_night_is_not_shown() -> None:
+    of = history(2, (0.82, 0.80))
+    for end in ("low", "high"):
+        del of[f"click.auc_{end}", "test"][0]
+    assert verdict_of(of, ["click"], "night-2").reasons == [
+        "The test AUC of click is 0.8200, after 0.8000 before; there are too few users for an interval."
+    ]
+    card = cards(of, ["click"])[0]
+    assert (card["low"], card["high"], card["word"]) == (None, None, "better")
+
+
+def test_the_page_tells_how_many_contents_moved() -> None:
+    row = {"title": "tea", "item_id": "i", "reason": "changed text", "old_sid": "1", "new_sid": "2", "items": 1}
+    moved = {**context(), "moved": [row | {"table_version": 3}] * 200}
+    summary = "contents whose semantic ID changed in version 3</summary>"
+    assert f"<summary>The first 200 of 1,234 {summary}" in render({**moved, "all_moved": 1234})
+    assert f"<summary>200 {summary}" in render({**moved, "all_moved": 200})
+
+
+def test_the_map_has_short_numbers_and_a_short_heading() -> None:
+    text = page()
+    data = figures_of(text)["map"]["data"]
+    assert all(len(str(abs(value))) <= 5 for value in data["x"] + data["y"])
+    told = "120 distinct contents, similar ones near each other, coloured by their 6 first codes"
+    assert f'<h3 id="title-map">{told}</h3>' in text
+    assert f'aria-label="{told}. The table of first codes below says the same in words"' in text
