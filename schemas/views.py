@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from schemas.formulas import shared_levels
+from schemas.formulas import prefix, shared_levels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +43,13 @@ VIEWS: dict[str, View] = {
     ),
     "sid_occupancy": View(
         comment="Number of items and contents of every prefix of codes, at every level",
-        query="""
+        query=f"""
         SELECT codebook_version, level, prefix, count(*) AS items, count(DISTINCT content_hash) AS contents,
                min_by(title, item_id) AS example_title
         FROM (
             SELECT s.item_id, s.codebook_version, s.content_hash, i.title, level,
-                   array_join(slice(split(s.sid, '-'), 1, level), '-') AS prefix
-            FROM {semantic_ids} s JOIN {items} i ON s.item_id = i.item_id
+                   {prefix("s.sid", "level")} AS prefix
+            FROM {{semantic_ids}} s JOIN {{items}} i ON s.item_id = i.item_id
             LATERAL VIEW explode(sequence(1, size(split(s.sid, '-')))) l AS level
         )
         GROUP BY codebook_version, level, prefix
