@@ -48,12 +48,18 @@ TITLE = Column("title", "STRING", "Title of the item")
 CATEGORY = Column("category", "STRING", "Category of the item")
 SID = Column("sid", "STRING", "Semantic ID of the item")
 
+
+def _code(place: int) -> str:
+    """SQL for one code of the prefix that items_with_prefix is given; null if it has no number there."""
+    return f"try_cast(get(split(items_with_prefix.prefix, '-'), {place}) AS INT)"
+
+
 FUNCTIONS: dict[str, SqlFunction] = {
     "cosine": SqlFunction(
         parameters="a ARRAY<FLOAT>, b ARRAY<FLOAT>",
         comment="The cosine of two embeddings, which have norm 1",
         returns="DOUBLE",
-        query=cosine("a", "b"),
+        query=cosine("cosine.a", "cosine.b"),
     ),
     "sid_siblings": SqlFunction(
         parameters="item_id STRING, levels INT DEFAULT 2",
@@ -102,39 +108,41 @@ FUNCTIONS: dict[str, SqlFunction] = {
     "items_with_prefix": SqlFunction(
         parameters="prefix STRING",
         comment="The items whose semantic ID begins with a prefix such as 12-7; only the files of semantic_ids that can"
-        " hold such codes are read",
+        " hold such codes are read. No items for a text that is no prefix",
         returns=(ITEM_ID, TITLE, CATEGORY, SID),
-        query="""
+        query=f"""
         SELECT s.item_id, i.title, i.category, s.sid
-        FROM {semantic_ids} s JOIN {items} i ON i.item_id = s.item_id
-        WHERE s.sid_1 = CAST(get(split(prefix, '-'), 0) AS INT)
-          AND (get(split(prefix, '-'), 1) IS NULL OR s.sid_2 = CAST(get(split(prefix, '-'), 1) AS INT))
-          AND (get(split(prefix, '-'), 2) IS NULL OR s.sid_3 = CAST(get(split(prefix, '-'), 2) AS INT))
-          AND startswith(concat(s.sid, '-'), concat(prefix, '-'))
+        FROM {{semantic_ids}} s JOIN {{items}} i ON i.item_id = s.item_id
+        WHERE s.sid_1 = {_code(0)}
+          AND ({_code(1)} IS NULL OR s.sid_2 = {_code(1)})
+          AND ({_code(2)} IS NULL OR s.sid_3 = {_code(2)})
+          AND startswith(concat(s.sid, '-'), concat(items_with_prefix.prefix, '-'))
     """,
     ),
     "bucket_occupancy": SqlFunction(
         parameters="level INT DEFAULT 1",
-        comment="What each prefix of so many codes holds: how many items, and how purely they are of one category",
+        comment="What each prefix of so many codes holds: how many items, and how purely they are of one category."
+        " Items with fewer codes are left out",
         returns=(
             Column("prefix", "STRING", "The first codes of the items"),
             Column("items", "BIGINT", "Number of items with these codes"),
             Column("contents", "BIGINT", "Number of different texts of these items"),
-            Column("categories", "BIGINT", "Number of categories of these items"),
-            Column("top_category", "STRING", "The category of most of these items"),
-            Column("purity", "DOUBLE", "Share of these items that are of the top category"),
+            Column("categories", "BIGINT", "Number of categories of these items; an unknown category is none"),
+            Column("top_category", "STRING", "The category of most of these items; null if all are unknown"),
+            Column("purity", "DOUBLE", "Share of all these items that are of the top category; null if there is none"),
             Column("example_title", "STRING", "Title of the first of these items by item_id"),
         ),
         query=f"""
         SELECT prefix, sum(items), count(DISTINCT content_hash), count(DISTINCT category),
-               min_by(category, (-of_category, category)), max(of_category) / sum(items), min_by(title, first_item)
+               min_by(category, (-of_category, category)) FILTER (WHERE category IS NOT NULL),
+               max(of_category) FILTER (WHERE category IS NOT NULL) / sum(items), min_by(title, first_item)
         FROM (
             SELECT *, sum(items) OVER (PARTITION BY prefix, category) AS of_category
             FROM (
                 SELECT {prefix("s.sid", "bucket_occupancy.level")} AS prefix, s.content_hash,
-                       coalesce(i.category, '') AS category, count(*) AS items, min(s.item_id) AS first_item,
-                       min_by(i.title, s.item_id) AS title
+                       i.category, count(*) AS items, min(s.item_id) AS first_item, min_by(i.title, s.item_id) AS title
                 FROM {{semantic_ids}} s JOIN {{items}} i ON i.item_id = s.item_id
+                WHERE size(split(s.sid, '-')) >= bucket_occupancy.level
                 GROUP BY 1, 2, 3
             )
         )
@@ -157,7 +165,7 @@ FUNCTIONS: dict[str, SqlFunction] = {
         SELECT c.item_id, i.title, c.reason, c.old_sid, c.new_sid,
                {shared_levels("c.old_sid", "c.new_sid")}, c.changed_at
         FROM {{sid_changes}} c LEFT JOIN {{items}} i ON i.item_id = c.item_id
-        WHERE c.changed_at >= since AND c.changed_at < until
+        WHERE c.changed_at >= sid_changes.since AND c.changed_at < sid_changes.until
     """,
     ),
     "user_story": SqlFunction(
