@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -45,11 +46,17 @@ def raw_vectors(model: str, parameters: EncoderParameters, texts: Sequence[str])
 
 def texts_of(batch: pa.RecordBatch) -> list[str]:
     """The texts of a batch of contents, from columns title, category, attributes and description."""
-    fields = (batch.column(name).to_pylist() for name in ("title", "category", "attributes", "description"))
-    return [
-        item_text(title, category, dict(attributes or ()), description)
-        for title, category, attributes, description in zip(*fields, strict=True)
-    ]
+    return texts_of_fields(
+        *(batch.column(name).to_pylist() for name in ("title", "category", "attributes", "description"))
+    )
+
+
+def texts_of_fields(
+    titles: Iterable[Any], categories: Iterable[Any], attributes: Iterable[Any], descriptions: Iterable[Any]
+) -> list[str]:
+    """The texts of items, see :func:`models.llm.prompts.item_text`; attributes as maps, as pairs, or None."""
+    rows = zip(titles, categories, attributes, descriptions, strict=True)
+    return [item_text(title, category, dict(more or ()), description) for title, category, more, description in rows]
 
 
 def encode(model: str, parameters: EncoderParameters) -> Batches:

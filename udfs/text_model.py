@@ -21,7 +21,7 @@ from models.llm.projection import Projection
 from models.llm.prompts import item_text
 from models.quantize.codebook import Codebook
 from udfs.codes import load_codebook
-from udfs.embed import raw_vectors, raw_vectors_with_images
+from udfs.embed import raw_vectors, raw_vectors_with_images, texts_of_fields
 from udfs.workers import shipped, use_task_cores
 
 
@@ -185,8 +185,7 @@ def text_of_item(_: TextModel) -> Any:
 
     @pandas_udf("string")  # type: ignore[call-overload, untyped-decorator]
     def run(title: pd.Series, category: pd.Series, attributes: pd.Series, description: pd.Series) -> pd.Series:
-        rows = zip(title, category, attributes, description, strict=True)
-        return pd.Series([item_text(a, b, dict(c) if c is not None else None, d) for a, b, c, d in rows], dtype=object)
+        return pd.Series(texts_of_fields(title, category, attributes, description), dtype=object)
 
     return run
 
