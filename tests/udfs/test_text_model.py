@@ -62,7 +62,7 @@ def test_a_text_has_the_same_bits_alone_and_among_others(minilm: Path) -> None:
     texts = ["red wine", "a bottle of white wine from the south", "dog food", "x", "garden hose, 20 m", "wine"] * 3
     dimension = 384
     plain = Projection(np.zeros(dimension, np.float32), np.eye(4, dimension, dtype=np.float32))
-    parameters = EncoderParameters(layer=2, max_tokens=32, batch_tokens=64, dtype="float32")
+    parameters = EncoderParameters(layer=2, max_tokens=32, batch_tokens=2048, dtype="float32")
     model = TextModel(str(minilm), False, parameters, plain, "")
     together = model.embeddings(texts)
     alone = np.concatenate([model.embeddings([text]) for text in texts[:6]])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from models.llm.batches import by_length, pad
+from models.llm.batches import by_length, of_one_length, pad
 from models.llm.encoder import Encoder, EncoderParameters
 from models.llm.language_model import load_language_model, load_tokenizer, locate
 from models.llm.projection import Moments, Projection
@@ -31,6 +31,12 @@ def test_batches_hold_every_sequence_once_and_keep_their_budget() -> None:
     assert sorted(i for batch in batches for i in batch) == list(range(200))
     assert all(max(lengths[i] for i in batch) * len(batch) <= 100 for batch in batches)
     assert list(by_length([500], 100)) == [[0]]
+
+
+def test_batches_of_one_length_hold_every_sequence_once_and_keep_their_budget() -> None:
+    lengths = [3, 7, 3, 50, 3, 7, 0, 3]
+    assert list(of_one_length(lengths, 9)) == [[6], [0, 2, 4], [7], [1], [5], [3]]
+    assert list(of_one_length([], 9)) == []
 
 
 def test_pad_masks_what_it_adds() -> None:
