@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from pyspark.errors import AnalysisException
 
@@ -15,7 +16,6 @@ log = logging.getLogger("qarm")
 FOLDER = "_views"
 FUNCTIONS = "_functions"
 FOLDERS = (FOLDER, FUNCTIONS)
-NOT_THERE = "TABLE_OR_VIEW_NOT_FOUND"
 
 
 def full_names(
@@ -42,6 +42,9 @@ def full_names(
 def publish_view(warehouse: Warehouse, name: str, query: str, *, comment: str = "") -> None:
     """Creates or replaces a view: in the catalog schema, or else as SQL text under ``<warehouse>/_views``.
 
+    A view that the catalog refuses, e.g. because no job has written one of its tables yet, is left out, and the log
+    says so.
+
     Args:
         warehouse: the warehouse of the tables.
         name: name of the view.
@@ -50,7 +53,8 @@ def publish_view(warehouse: Warehouse, name: str, query: str, *, comment: str = 
     """
     if warehouse.in_catalog:
         about = f"COMMENT {sql_literal(comment)}" if comment else ""
-        warehouse.spark.sql(f"CREATE OR REPLACE VIEW {warehouse.location}.{name} {about} AS {query}")
+        with _left_out_if_refused(f"view {name}"):
+            warehouse.spark.sql(f"CREATE OR REPLACE VIEW {warehouse.location}.{name} {about} AS {query}")
         return
     warehouse.files_system.write_text(f"{warehouse.root}/{FOLDER}/{name}.sql", query)
 
@@ -58,7 +62,7 @@ def publish_view(warehouse: Warehouse, name: str, query: str, *, comment: str = 
 def publish_function(warehouse: Warehouse, name: str, definition: str) -> None:
     """Creates or replaces a SQL function: in the catalog schema, or else as text under ``<warehouse>/_functions``.
 
-    Where the catalog keeps no SQL functions, the log says so for each one.
+    A function that the catalog refuses is left out, and the log says so: for each one, where it keeps no SQL functions.
 
     Args:
         warehouse: the warehouse of the tables.
@@ -66,10 +70,8 @@ def publish_function(warehouse: Warehouse, name: str, definition: str) -> None:
         definition: what follows the name in CREATE FUNCTION, with tables named as :func:`full_names` says.
     """
     if warehouse.in_catalog:
-        try:
+        with _left_out_if_refused(f"function {name}"):
             warehouse.spark.sql(f"CREATE OR REPLACE FUNCTION {warehouse.location}.{name} {definition}")
-        except AnalysisException as error:
-            log.warning("publish_views: no SQL function %s in the catalog: %s", name, str(error).splitlines()[0])
         return
     warehouse.files_system.write_text(f"{warehouse.root}/{FUNCTIONS}/{name}.sql", definition)
 
@@ -77,8 +79,9 @@ def publish_function(warehouse: Warehouse, name: str, definition: str) -> None:
 def bring_into_scope(warehouse: Warehouse, tables: Iterable[str], versions: Mapping[str, str]) -> list[str]:
     """Makes tables, published views and functions available in this session under their short names.
 
-    The names mean the same versions as long as the session lasts, whatever is published meanwhile. Views and functions
-    of a folder that read a table which is not there are left out.
+    The names mean the same versions as long as the session lasts, whatever is published meanwhile. A view or function
+    of a folder that Spark refuses, e.g. because one of its tables is not there, is left out, and the log says so; one
+    of that name which an earlier call made goes too.
 
     Args:
         warehouse: the warehouse.
@@ -96,21 +99,32 @@ def bring_into_scope(warehouse: Warehouse, tables: Iterable[str], versions: Mapp
         warehouse.spark.sql(f"USE {catalog}.{schema}")
         listed = warehouse.spark.sql(f"SHOW TABLES IN {warehouse.location}").where("NOT isTemporary")
         return [row["tableName"] for row in listed.collect()]
-    views = _create(warehouse, FOLDER, "TEMPORARY VIEW {name} AS {text}")
-    _create(warehouse, FUNCTIONS, "TEMPORARY FUNCTION {name} {text}")
+    views = _create(warehouse, FOLDER, "VIEW", " AS ")
+    _create(warehouse, FUNCTIONS, "FUNCTION", " ")
     return [*there, *views]
 
 
-def _create(warehouse: Warehouse, folder: str, what: str) -> list[str]:
+def _create(warehouse: Warehouse, folder: str, what: str, link: str) -> list[str]:
     """Creates what the files of a folder define, and returns the names."""
     made = []
     for file in warehouse.files_system.list(f"{warehouse.root}/{folder}"):
         name = file.name.removesuffix(".sql")
         text = warehouse.files_system.read_text(file.path)
-        try:
-            warehouse.spark.sql(f"CREATE OR REPLACE {what.format(name=name, text=text)}")
+        with _left_out_if_refused(f"{what.lower()} {name}"):
+            warehouse.spark.sql(f"CREATE OR REPLACE TEMPORARY {what} {name}{link}{text}")
             made.append(name)
-        except AnalysisException as error:
-            if error.getCondition() != NOT_THERE:
-                raise
+            continue
+        if what == "VIEW":
+            warehouse.spark.catalog.dropTempView(name)
+        else:
+            warehouse.spark.sql(f"DROP TEMPORARY FUNCTION IF EXISTS {name}")
     return made
+
+
+@contextmanager
+def _left_out_if_refused(what: str) -> Iterator[None]:
+    """Logs that Spark refuses a view or function, and goes on, so that the others stay."""
+    try:
+        yield
+    except AnalysisException as error:
+        log.warning("%s is left out: %s", what, str(error).splitlines()[0])

@@ -94,13 +94,36 @@ def test_a_session_stays_with_the_night_it_began_with(make_lake: Callable[..., L
     assert [tuple(row) for row in lake.spark.sql("SELECT * FROM more_than(0)").collect()] == [(2,)]
 
 
-def test_a_view_or_function_whose_table_is_not_there_is_left_out(make_lake: Callable[..., Lake]) -> None:
+def test_a_view_or_function_that_spark_refuses_is_left_out_and_named(
+    make_lake: Callable[..., Lake], caplog: pytest.LogCaptureFixture
+) -> None:
     lake = make_lake()
     first = night(lake, 1)
     publish(lake, first)
     publish_view(lake.warehouse, "lacking", "SELECT * FROM nowhere")
     publish_function(lake.warehouse, "also_lacking", "(n INT) RETURNS TABLE (m INT) RETURN SELECT m FROM nowhere")
+    publish_view(lake.warehouse, "column_gone", "SELECT renamed FROM things")
+    publish_view(lake.warehouse, "broken", "SELECT FROM WHERE")
+    publish_function(lake.warehouse, "broken_too", "no definition")
+    lake.spark.range(1).createOrReplaceTempView("lacking")  # as in the night before
     assert bring_into_scope(lake.warehouse, ["things", "names"], first.versions) == ["things", "names", "joined"]
+    assert lake.spark.sql("SELECT * FROM more_than(0)").count() == 1
+    assert [lake.spark.catalog.tableExists(name) for name in ("lacking", "joined")] == [False, True]
+    told = [message.split(" is left out: ")[0] for message in caplog.messages if " is left out: " in message]
+    assert sorted(told) == [
+        "function also_lacking", "function broken_too", "view broken", "view column_gone", "view lacking",
+    ]  # fmt: skip
+
+
+def test_a_view_of_a_catalog_whose_table_was_never_written_is_left_out_and_named(
+    catalog: Lake, caplog: pytest.LogCaptureFixture
+) -> None:
+    only = night(catalog, 1, tables=(THINGS,))
+    publish(catalog, only)
+    publish_view(catalog.warehouse, "alone", f"SELECT n FROM {catalog.location}.things")
+    assert {*bring_into_scope(catalog.warehouse, ["things", "names"], only.versions)} >= {"things", "alone"}
+    assert not catalog.spark.catalog.tableExists(f"{catalog.location}.joined")
+    assert any(message.startswith("view joined is left out: ") for message in caplog.messages)
 
 
 def test_a_view_of_a_catalog_shows_one_night_whatever_is_written(catalog: Lake) -> None:
