@@ -6,15 +6,14 @@ import argparse
 import cmd
 import sys
 
-from pyspark.errors import PySparkException
+from pyspark.errors import PySparkException, PythonException
 
-from jobs.reading.model_functions import NAMES
 from jobs.reading.session import Reader
 from lake.command import Command, main
 from lake.declaration import Option
 from lake.run import Lake
 from schemas.errors import UserError
-from schemas.functions import FUNCTIONS
+from schemas.functions import FUNCTIONS, MODEL_FUNCTIONS
 
 
 class Shell(cmd.Cmd):
@@ -58,13 +57,15 @@ def show(reader: Reader, statement: str, rows: int) -> None:
         rows: most rows to print.
 
     Raises:
-        UserError: Spark refuses the statement.
+        UserError: Spark refuses the statement, or a function fails.
     """
     reader.prepare(statement)
     try:
         result = reader.lake.spark.sql(statement.strip().rstrip(";"))
         if result.columns:
             result.show(rows, truncate=False)
+    except PythonException as error:  # a trace of Python's, which ends with the error
+        raise UserError(str(error).strip().splitlines()[-1]) from None
     except PySparkException as error:
         raise UserError(str(error).split(";\n'")[0].splitlines()[0]) from None
 
@@ -80,7 +81,7 @@ def command(lake: Lake, options: argparse.Namespace) -> None:
         for statement in options.e:
             show(reader, statement, options.rows)
         return
-    told = f"Tables and views: {', '.join(reader.names)}\nFunctions: {', '.join([*FUNCTIONS, *NAMES])}"
+    told = f"Tables and views: {', '.join(reader.names)}\nFunctions: {', '.join([*FUNCTIONS, *MODEL_FUNCTIONS])}"
     Shell(reader, options.rows).cmdloop(f"{told}\nEnd a statement with ; and leave the shell with exit.")
 
 

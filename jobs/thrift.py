@@ -7,7 +7,7 @@ import logging
 import time
 from typing import Any
 
-from py4j.protocol import Py4JJavaError
+from py4j.protocol import Py4JJavaError, Py4JNetworkError
 
 from jobs.reading.session import Reader
 from lake.command import Command, main
@@ -52,6 +52,22 @@ def _reason(error: Py4JJavaError) -> str:
     return str(cause.getMessage())
 
 
+def look(reader: Reader) -> None:
+    """Goes on to another night if one is published; a failure is logged, and the next look tries again.
+
+    Raises:
+        Py4JNetworkError: the JVM has ended, and the server with it.
+    """
+    try:
+        if reader.refresh():
+            log.info("thrift: goes on to another night")
+    except Py4JNetworkError:
+        raise
+    except Exception as error:
+        told = next(iter(str(error).strip().splitlines()), repr(error))
+        log.warning("thrift: could not go on to another night, and will try again: %s", told)
+
+
 def command(lake: Lake, options: argparse.Namespace) -> None:
     """Serves until it is interrupted, and goes on to the next night when one is published.
 
@@ -59,15 +75,13 @@ def command(lake: Lake, options: argparse.Namespace) -> None:
         UserError: the warehouse does not exist, or the server cannot listen there.
     """
     reader = Reader(lake)
-    if lake.artifacts.latest("encoder") is not None:
-        reader.register_model()
+    reader.register_model()
     server = start(reader, options.host, options.port)
     log.info("thrift: jdbc:hive2://%s:%d answers; Ctrl-C ends it", options.host, options.port)
     try:
         while True:
             time.sleep(options.refresh)
-            if reader.refresh():
-                log.info("thrift: goes on to another night")
+            look(reader)
     except KeyboardInterrupt:
         log.info("thrift: ends")
     finally:

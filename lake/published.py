@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from lake.artifacts import Artifact, Artifacts
 from lake.frames import EPOCH, collect_utc, frame_of
 from lake.history import has_version
 from lake.warehouse import Warehouse
@@ -35,6 +36,18 @@ class Night:
     def is_held_back(self) -> bool:
         """Whether the gate held the night back and nobody published it since."""
         return self.published_at is None and self.verdict.startswith(HELD_BACK)
+
+
+def artifact_of(night: Night | None, artifacts: Artifacts, kind: str) -> Artifact | None:
+    """What readers of a night see of a kind of artifact: the night's version, or the newest if the night has none.
+
+    Args:
+        night: the night; None before the first one is published.
+        artifacts: the warehouse's artifacts.
+        kind: kind of artifact.
+    """
+    versions = {} if night is None else night.versions
+    return artifacts.get(kind, versions[kind]) if kind in versions else artifacts.latest(kind)
 
 
 class Published:

@@ -202,3 +202,14 @@ FUNCTIONS: dict[str, SqlFunction] = {
     ),
 }
 """The functions by name. They read tables and views."""
+
+MODEL_FUNCTIONS = (
+    "embed_text",
+    "item_text",
+    "semantic_id",
+    "semantic_id_of_text",
+    "semantic_id_prefix",
+    "sid_distance",
+)
+"""Names of the functions that :mod:`udfs.text_model` makes. They stand here too, so that a shell knows them before it
+loads torch."""

@@ -197,4 +197,4 @@ CODE_FUNCTIONS: dict[str, Callable[[TextModel], Any]] = {
     "semantic_id_prefix": semantic_id_prefix,
     "sid_distance": sid_distance,
 }
-"""The functions by their names in SQL; those of codes need a codebook."""
+"""The functions by their names in SQL, :data:`schemas.functions.MODEL_FUNCTIONS`; those of codes need a codebook."""

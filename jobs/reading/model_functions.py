@@ -1,10 +1,11 @@
-"""Makes the published night's encoder and codebook functions of SQL."""
+"""Makes a night's encoder and codebook functions of SQL."""
 
 from __future__ import annotations
 
 from pyspark.sql import SparkSession
 
 from lake.artifacts import Artifact
+from lake.published import Night, artifact_of
 from lake.run import Lake
 from models.llm.encoder import EncoderParameters
 from models.llm.language_model import takes_images
@@ -12,18 +13,17 @@ from models.llm.projection import PROJECTION, Projection
 from schemas.errors import UserError
 from udfs.text_model import CODE_FUNCTIONS, TEXT_FUNCTIONS, TextModel
 
-NAMES = (*TEXT_FUNCTIONS, *CODE_FUNCTIONS)
 
-
-def register_functions(spark: SparkSession, lake: Lake) -> list[str]:
+def register_functions(spark: SparkSession, lake: Lake, night: Night | None) -> list[str]:
     """Registers ``embed_text``, ``item_text`` and, with a codebook, the functions of semantic IDs in a session.
 
-    They stay those of the night that is published now. Executor memory: one copy of the language model per worker that
-    a query with one of them runs on.
+    They stay those of one night. Executor memory: one copy of the language model per worker that a query with one of
+    them runs on.
 
     Args:
         spark: the session.
-        lake: the warehouse; before its first night is published, the newest encoder and codebook are taken.
+        lake: the warehouse.
+        night: the night whose encoder and codebook are taken, e.g. ``lake.published.current()``; None for the newest.
 
     Returns:
         The functions' names.
@@ -31,26 +31,21 @@ def register_functions(spark: SparkSession, lake: Lake) -> list[str]:
     Raises:
         UserError: there is no encoder yet, or its language model is gone.
     """
-    model = text_model(lake)
+    model = text_model(lake, night)
     functions = TEXT_FUNCTIONS | (CODE_FUNCTIONS if model.codebook else {})
     for name, make in functions.items():
         spark.udf.register(name, make(model))
     return list(functions)
 
 
-def text_model(lake: Lake) -> TextModel:
-    """The published night's encoder and codebook, shipped to the executors.
+def text_model(lake: Lake, night: Night | None) -> TextModel:
+    """A night's encoder and codebook, shipped to the executors.
 
     Raises:
         UserError: see :func:`register_functions`.
     """
-    artifacts, night = lake.artifacts, lake.published.current()
-    versions = {} if night is None else night.versions
-
-    def published(kind: str) -> Artifact | None:
-        return artifacts.get(kind, versions[kind]) if kind in versions else artifacts.latest(kind)
-
-    encoder, codebook = published("encoder"), published("codebook")
+    artifacts = lake.artifacts
+    encoder, codebook = (artifact_of(night, artifacts, kind) for kind in ("encoder", "codebook"))
     if encoder is None:
         raise UserError(f"no encoder under {artifacts.root}; run embed_items first, or nightly")
     recipe = encoder.card["recipe"]

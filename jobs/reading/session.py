@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 
 from pyspark.sql import SparkSession
 
-from jobs.reading.model_functions import NAMES, register_functions
+from lake.published import Night, artifact_of
 from lake.run import Lake
 from lake.session import start_session
 from lake.views import bring_into_scope
 from schemas.errors import UserError
+from schemas.functions import MODEL_FUNCTIONS
 from schemas.settings import load_settings
 from schemas.tables import all_contracts
 
-MODEL_CALL = re.compile(rf"\b({'|'.join(NAMES)})\s*\(", flags=re.IGNORECASE)
+MODEL_CALL = re.compile(rf"\b({'|'.join(MODEL_FUNCTIONS)})\s*\(", flags=re.IGNORECASE)
 
 
 @dataclass
@@ -33,21 +34,29 @@ class Reader:
 
     lake: Lake
     names: list[str] = field(default_factory=list)
-    _night: str | None = None
+    _night: Night | None = None
     _with_model: bool = False
 
     def __post_init__(self) -> None:
         lake = self.lake
         if not lake.files.exists(lake.warehouse.root):
             raise UserError(f"--warehouse {lake.location}: no such folder; run nightly first")
-        self._enter()
+        self._enter(lake.published.current())
 
-    def _enter(self) -> None:
-        night = self.lake.published.current()
-        self._night = None if night is None else night.run_id
+    def _enter(self, night: Night | None) -> None:
+        """Gives the names the meaning that they have in a night. If it fails, the next :meth:`refresh` tries again."""
+        if self._with_model:
+            self._register(night)
         contracts = all_contracts(self.lake.settings.ranking.task_names)
         versions = {} if night is None else night.versions
         self.names = bring_into_scope(self.lake.warehouse, [contract.name for contract in contracts], versions)
+        self._night = night
+
+    def _register(self, night: Night | None) -> None:
+        from jobs.reading.model_functions import register_functions  # loads torch and transformers, for seconds
+
+        register_functions(self.lake.spark, self.lake, night)
+        self._with_model = True
 
     def prepare(self, statement: str) -> None:
         """Registers the model's functions, if a statement calls one of them and they are not registered yet.
@@ -56,22 +65,30 @@ class Reader:
             UserError: there is no encoder yet.
         """
         if not self._with_model and MODEL_CALL.search(statement):
-            self.register_model()
+            self._register(self._night)
 
     def register_model(self) -> None:
-        """Registers the model's functions, see :func:`jobs.reading.model_functions.register_functions`."""
-        register_functions(self.lake.spark, self.lake)
-        self._with_model = True
+        """Registers the model's functions, if there is an encoder and they are not registered yet.
+
+        See :func:`jobs.reading.model_functions.register_functions`.
+        """
+        if not self._with_model and artifact_of(self._night, self.lake.artifacts, "encoder") is not None:
+            self._register(self._night)
 
     def refresh(self) -> bool:
-        """Goes on to the night that is published now; returns whether it is another one."""
+        """Goes on to the night that is published now, and registers the model's functions once there is an encoder.
+
+        Tables, views and functions change one after the other. If one of them fails, the next call begins anew.
+
+        Returns:
+            Whether it is another night.
+        """
         night = self.lake.published.current()
-        if night is None or night.run_id == self._night:
-            return False
-        self._enter()
-        if self._with_model:
-            self.register_model()
-        return True
+        is_another = night is not None and (self._night is None or night.run_id != self._night.run_id)
+        if is_another:
+            self._enter(night)
+        self.register_model()
+        return is_another
 
 
 def read_warehouse(location: str, config: Sequence[str] = (), assignments: Sequence[str] = ()) -> SparkSession:
@@ -87,6 +104,5 @@ def read_warehouse(location: str, config: Sequence[str] = (), assignments: Seque
     """
     settings = load_settings(config, assignments)
     reader = Reader(Lake(start_session("qarm notebook", settings.spark), settings, location))
-    if reader.lake.artifacts.latest("encoder") is not None:
-        reader.register_model()
+    reader.register_model()
     return reader.lake.spark

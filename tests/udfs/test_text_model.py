@@ -14,7 +14,12 @@ from models.llm.encoder import EncoderParameters
 from models.llm.projection import Projection
 from models.quantize.codebook import Codebook
 from models.quantize.kmeans import KMeansLevel
-from udfs.text_model import TextModel, _Remembered, codes_of, distances_of
+from schemas.functions import MODEL_FUNCTIONS
+from udfs.text_model import CODE_FUNCTIONS, TEXT_FUNCTIONS, TextModel, _Remembered, codes_of, distances_of
+
+
+def test_the_functions_are_those_that_the_shell_knows() -> None:
+    assert (*TEXT_FUNCTIONS, *CODE_FUNCTIONS) == MODEL_FUNCTIONS
 
 
 def test_each_different_text_is_computed_once_and_not_again_in_the_next_batch() -> None:
