@@ -20,6 +20,8 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from jobs.reading.session import read_warehouse
+from schemas.contract import sql_literal
+from schemas.errors import UserError
 
 QUESTIONS = Path(__file__).with_suffix(".toml")
 MOST_CHARACTERS = 60
@@ -59,7 +61,14 @@ def read_questions(values: Mapping[str, str]) -> list[Question]:
 
 
 def ask_values(spark: SparkSession) -> dict[str, str]:
-    """Asks the warehouse for the values; a value's query may name other values."""
+    """Asks the warehouse for the values; a value's query may name other values.
+
+    Returns:
+        The values by name, each fit to stand between the quotes of a SQL string.
+
+    Raises:
+        UserError: the warehouse holds no row for a value.
+    """
     queries = tomllib.loads(QUESTIONS.read_text(encoding="utf-8"))["values"]
     known: dict[str, str] = {}
 
@@ -67,7 +76,11 @@ def ask_values(spark: SparkSession) -> dict[str, str]:
         for _, needed, _, _ in Formatter().parse(queries[name]):
             if needed and needed not in known:
                 ask(needed)
-        known[name] = str(spark.sql(queries[name].format_map(known)).collect()[0][0]).replace("'", "\\'")
+        query = queries[name].format_map(known)
+        found = [row[0] for row in spark.sql(query).collect() if row[0] is not None]
+        if not found:
+            raise UserError(f"{QUESTIONS.name}: value {name} has no row in this warehouse; asked was {query}")
+        known[name] = sql_literal(str(found[0]))[1:-1]
 
     for name in queries:
         if name not in known:
@@ -109,8 +122,12 @@ def main() -> None:
     parser.add_argument("--config", action="append", default=[], help="file with settings; repeatable")
     parser.add_argument("--out", help="file of the page (default stdout)")
     options = parser.parse_args()
-    spark = read_warehouse(options.warehouse, options.config)
-    answers = ((question, question.columns_and_rows(spark)) for question in read_questions(ask_values(spark)))
+    try:
+        spark = read_warehouse(options.warehouse, options.config)
+        questions = read_questions(ask_values(spark))
+    except UserError as error:
+        parser.exit(2, f"cookbook: {error}\n")
+    answers = ((question, question.columns_and_rows(spark)) for question in questions)
     text = "\n".join(page(answers)).rstrip() + "\n"
     if options.out:
         Path(options.out).write_text(text, encoding="utf-8")
