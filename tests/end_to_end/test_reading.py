@@ -159,6 +159,7 @@ def test_duckdb_and_polars_answer_as_spark_does(reader: Reader, world: World) ->
 
 
 def test_the_shell_ships_the_model_when_a_statement_calls_it(world: World, spark: SparkSession) -> None:
+    spark.sql("DROP TEMPORARY FUNCTION IF EXISTS semantic_id_prefix")  # which the fixture reader registers
     out = io.StringIO()
     with redirect_stdout(out):
         statement = "SELECT semantic_id_prefix('wine', 1) IS NOT NULL AS coded"
