@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import operator as operator_
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import fx
 
+from models.reparameterise.by_item import by_item
 from models.reparameterise.colours import Stage, join_stages
 from models.reparameterise.costs import Costs
 from models.reparameterise.shapes import Rows, Shape
-from models.reparameterise.values import Mix, Plain
+from models.reparameterise.values import Mix, Plain, each_mapped, plains
 from schemas.errors import RefusedModelError
 
 aten = torch.ops.aten
@@ -45,8 +46,10 @@ class Build:
         self.materialised: dict[Mix, Plain] = {}
         self.joined: dict[tuple[int, tuple[Plain, ...]], Plain] = {}
         self.scaled: dict[tuple[Plain, Plain], Plain] = {}
+        self._widened: dict[tuple[Plain, tuple[int, ...], Rows | None], Plain] = {}
         self.factors: dict[Plain, tuple[Plain, Plain]] = {}
         """The two factors of tensors that are products entry by entry: a sum over them is one matrix product."""
+        self.by_item: dict[Plain, Plain] = {}
         self.notes: list[str] = []
         """What rules did with the operator at hand."""
         self._attributes: dict[tuple[Stage, int], fx.Node] = {}
@@ -110,14 +113,14 @@ class Build:
     ) -> tuple[fx.Node | None, Any]:  # fmt: skip
         with torch.no_grad():
             if stage == Stage.CONSTANT:
-                return None, operator(*_mapped(args, _value), **_mapped(kwargs, _value))
+                return None, operator(*each_mapped(args, _value), **each_mapped(kwargs, _value))
             without_data = {name: "meta" if name == "device" else value for name, value in kwargs.items()}
-            result = operator(*_mapped(args, self._empty), **_mapped(without_data, self._empty))
+            result = operator(*each_mapped(args, self._empty), **each_mapped(without_data, self._empty))
 
         def node_of(leaf: Any) -> Any:
             return self.node(leaf, stage)
 
-        node = self.graphs[stage].call_function(operator, _mapped(args, node_of), _mapped(kwargs, node_of))
+        node = self.graphs[stage].call_function(operator, each_mapped(args, node_of), each_mapped(kwargs, node_of))
         node.meta["val"] = result
         return node, result
 
@@ -134,7 +137,11 @@ class Build:
             return leaf
         if leaf.stage == stage:
             return leaf.node
-        return self._attribute(leaf, stage) if leaf.stage == Stage.CONSTANT else self.crossed(leaf)
+        if leaf.stage == Stage.CONSTANT:
+            return self._attribute(leaf, stage)
+        if leaf.stage == Stage.ITEM and leaf.rows not in (None, Rows(0)):
+            return by_item(self, leaf).node
+        return self.crossed(leaf)
 
     def _attribute(self, plain: Plain, stage: Stage) -> fx.Node:
         key = (stage, id(plain.val))
@@ -163,6 +170,23 @@ class Build:
         if plain.rows is not None:
             shape[plain.rows.axis] = -1
         return self.emit(aten.expand.default, plain, shape, rows=plain.rows, sizes=plain.sizes)
+
+    def widened(self, plain: Plain, sizes: tuple[int, ...], rows: Rows | None) -> Plain:
+        """A tensor whose axes of 1 stand for more equal entries; the same object each time, so that it is found again.
+
+        Args:
+            plain: the tensor.
+            sizes: its shape for one row from now on.
+            rows: where its rows are from now on. A number of all candidates gets a row for each.
+        """
+        if (plain.sizes, plain.rows) == (sizes, rows):
+            return plain
+        key = (plain, sizes, rows)
+        if key not in self._widened:
+            wide = replace(plain, sizes=sizes, rows=rows)
+            grows = plain.rows is None and rows is not None and plain.stage.repeats
+            self._widened[key] = self._grown(wide, plain.stage) if grows else wide
+        return self._widened[key]
 
     def repeated(self, plain: Plain, stage: Stage) -> Plain:
         """A tensor with a row for each item or candidate in place of one row for all; others are returned as given."""
@@ -212,27 +236,6 @@ class Build:
 def _sizes(val: torch.Tensor, rows: Rows | None) -> tuple[int, ...]:
     """A tensor's shape for one row, where no axis is spread."""
     return tuple(rows.each if rows and axis == rows.axis else size for axis, size in enumerate(val.shape))
-
-
-def plains(tree: Any) -> Iterator[Plain]:
-    """The tensors in nested arguments."""
-    if isinstance(tree, Plain):
-        yield tree
-    elif isinstance(tree, Mapping):
-        for value in tree.values():
-            yield from plains(value)
-    elif isinstance(tree, (list, tuple)):
-        for value in tree:
-            yield from plains(value)
-
-
-def _mapped(tree: Any, leaf: Any) -> Any:
-    if isinstance(tree, Mapping):
-        return {name: _mapped(value, leaf) for name, value in tree.items()}
-    if isinstance(tree, (list, tuple)):
-        mapped = [_mapped(value, leaf) for value in tree]
-        return tuple(mapped) if isinstance(tree, tuple) else mapped
-    return leaf(tree)
 
 
 def _value(leaf: Any) -> Any:

@@ -21,7 +21,7 @@ Test = Callable[[Arguments, Shape], bool]
 FREE = {
     aten.permute.default, aten.expand.default, aten.repeat.default, aten.unsqueeze.default, aten.squeeze.default,
     aten.squeeze.dims, aten.squeeze.dim, aten.full.default, aten.scalar_tensor.default, aten.full_like.default,
-    aten.zeros_like.default, aten.ones_like.default, aten.t.default, aten.transpose.int, aten.stack.default, *VIEWS,
+    aten.zeros_like.default, aten.ones_like.default, aten.t.default, aten.transpose.int, *VIEWS,
 }  # fmt: skip
 """Operators that move or make rows as wholes. A view that does not is refused with its shape."""
 POINTWISE = {
@@ -98,7 +98,7 @@ def _aligned(shape: Shape, result: Shape) -> bool:
 
 def _apart(shape: Shape, arguments: Arguments, result: Shape) -> bool:
     """Whether the operator's axes are none of the rows'."""
-    if shape.rows is None:
+    if shape.rows is None or not _ordered_alike(shape, result):
         return False
     axes = arguments.get("dim", arguments.get("dims"))
     if "start" in arguments and axes % shape.rank == shape.rows.axis:
@@ -107,6 +107,18 @@ def _apart(shape: Shape, arguments: Arguments, result: Shape) -> bool:
         return False
     axes = [axes] if isinstance(axes, int) else axes
     return all(axis % shape.rank != shape.rows.axis for axis in axes)
+
+
+def _ordered_alike(shape: Shape, result: Shape) -> bool:
+    """Whether both have rows, in the same order along their axis."""
+    if shape.rows is None or result.rows is None:
+        return False
+    return (shape.rows.outer, shape.rows.inner) == (result.rows.outer, result.rows.inner)
+
+
+def _stack(arguments: Arguments, result: Shape) -> bool:
+    first, *others = arguments["tensors"]
+    return _ordered_alike(first, result) and all(other.rows == first.rows for other in others)
 
 
 def _linear(arguments: Arguments, result: Shape) -> bool:
@@ -165,9 +177,8 @@ def _batch_norm(arguments: Arguments, result: Shape) -> bool:
 def _attention(arguments: Arguments, result: Shape) -> bool:
     tensors = [arguments[name] for name in ("query", "key", "value")]
     mask = arguments.get("attn_mask")
-    own = [shape.rows and (shape.rank - shape.rows.axis, shape.rows.each) for shape in tensors]
-    heads = all(place is not None and place[0] >= 3 for place in own) and len(set(own)) == 1
-    return heads and (mask is None or _aligned(mask, result))
+    heads = all(shape.rows is not None and shape.rank - shape.rows.axis >= 3 for shape in tensors)
+    return heads and all(_aligned(shape, result) for shape in [*tensors, *([] if mask is None else [mask])])
 
 
 def _bilinear(arguments: Arguments, result: Shape) -> bool:
@@ -208,6 +219,7 @@ TESTS: Mapping[Any, Test] = {
     aten.batch_norm.default: _batch_norm,
     aten.scaled_dot_product_attention.default: _attention,
     aten.bilinear.default: _bilinear,
+    aten.stack.default: _stack,
     aten.embedding.default: _embedding,
     aten.index.Tensor: _index,
     aten.index_select.default: _index_select,

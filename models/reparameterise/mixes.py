@@ -56,6 +56,14 @@ def with_rank(build: Build, plain: Plain, rank: int) -> Plain:
     return plain
 
 
+def operand(build: Build, plain: Plain, mix: Mix) -> Plain:
+    """A tensor with the axes of a mix. A scalar takes the mix's type, as torch has it: it never widens the other's."""
+    dtype = mix.parts[0].value.val.dtype
+    if not plain.rank and plain.val.is_floating_point() and dtype.is_floating_point and plain.val.dtype != dtype:
+        plain = build.emit(aten._to_copy.default, plain, dtype=dtype, rows=None)
+    return with_rank(build, plain, mix.rank)
+
+
 def cut(build: Build, value: Plain, axis: int, places: range) -> Plain:
     """Some columns of a tensor. A constant's are copied, so that they lie together in memory."""
     if places == range(value.sizes[axis]):
@@ -67,13 +75,6 @@ def cut(build: Build, value: Plain, axis: int, places: range) -> Plain:
     if part.stage == Stage.CONSTANT:
         return replace(part, val=part.val.contiguous())
     return part
-
-
-def as_parts(build: Build, value: Value, axis: int) -> tuple[Part, ...] | None:
-    """A value as summands along an axis; None for a mix along another axis."""
-    if isinstance(value, Mix):
-        return value.parts if value.axis == axis else None
-    return (Part(0, value.sizes[axis], build.dense(value, axis)),)
 
 
 def columns(build: Build, mix: Mix) -> list[tuple[int, Plain]]:
@@ -166,22 +167,32 @@ def summed(build: Build, one: Value, other: Value, *, factor: float = 1.0, direc
     if one.rank != other.rank:
         return None
     axis = next((x.axis for x in (one, other) if isinstance(x, Mix)), rank - 1)
-    sizes = broadcast_sizes(one.sizes, other.sizes)
-    wide = [_widened(x, _along(x.sizes, sizes, axis)) if isinstance(x, Plain) else x for x in (one, other)]
-    both = [as_parts(build, x, axis) for x in wide]
-    if both[0] is None or both[1] is None or any(x.sizes[axis] != sizes[axis] for x in wide):
+    sizes, rows = broadcast_sizes(one.sizes, other.sizes), broadcast_rows((one, other), rank)
+    if any(isinstance(x, Mix) and (x.axis != axis or x.width != sizes[axis]) for x in (one, other)):
         return None
+    both = [_parts(build, x, sizes, rows, axis=axis) for x in (one, other)]
     parts = merged(build, [*both[0], *(replace(part, factor=factor * part.factor) for part in both[1])])
-    return Mix(axis, parts, sizes, broadcast_rows((one, other), rank), direct)
+    return Mix(axis, parts, sizes, rows, direct)
 
 
-def _widened(value: Plain, sizes: tuple[int, ...]) -> Plain:
-    """A tensor with other sizes; the same object where they are its own, so that it is found again."""
-    return value if value.sizes == sizes else replace(value, sizes=sizes)
+def _parts(build: Build, value: Value, sizes: tuple[int, ...], rows: Rows | None, *, axis: int) -> tuple[Part, ...]:
+    """A value as parts of a mix of these sizes."""
+    if isinstance(value, Plain):
+        value = Mix(axis, (Part(0, sizes[axis], value),), value.sizes, value.rows)
+    found = widened(build, value, sizes, rows).parts
+    return tuple(replace(part, value=build.dense(part.value, axis)) for part in found)
 
 
-def _along(sizes: Sequence[int], whole: Sequence[int], axis: int) -> tuple[int, ...]:
-    return (*sizes[:axis], whole[axis], *sizes[axis + 1 :])
+def widened(build: Build, mix: Mix, sizes: tuple[int, ...], rows: Rows | None) -> Mix:
+    """A mix whose axes of 1 stand for more equal entries; the columns stay as they are."""
+    parts = []
+    for part in mix.parts:
+        own = list(sizes)
+        own[mix.axis] = part.width
+        if part.value.rows is None and rows is not None:
+            own[rows.axis] = part.value.sizes[rows.axis]
+        parts.append(replace(part, value=build.widened(part.value, tuple(own), part.value.rows and rows)))
+    return Mix(mix.axis, tuple(parts), sizes, rows)
 
 
 def merged(build: Build, parts: Sequence[Part]) -> tuple[Part, ...]:
@@ -213,7 +224,5 @@ def scaled(build: Build, mix: Mix, scale: Plain, direct: Direct) -> Mix:
     for part in mix.parts:
         both = scale if part.scale is None else pointwise(build, aten.mul.Tensor, part.scale, scale)
         parts.append(replace(part, scale=both))
-    return replace(
-        mix, parts=tuple(parts), sizes=broadcast_sizes(mix.sizes, scale.sizes), direct=direct,
-        rows=broadcast_rows((mix, scale), mix.rank),
-    )  # fmt: skip
+    sizes, rows = broadcast_sizes(mix.sizes, scale.sizes), broadcast_rows((mix, scale), mix.rank)
+    return replace(widened(build, replace(mix, parts=tuple(parts)), sizes, rows), direct=direct)

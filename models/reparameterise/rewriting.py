@@ -18,7 +18,7 @@ from models.reparameterise.independence import named, pointwise
 from models.reparameterise.mixes import plain
 from models.reparameterise.rules.entrywise import entrywise
 from models.reparameterise.rules.table import RULES, Call, Result, as_it_is, repeated_first
-from models.reparameterise.shapes import Count, Shape
+from models.reparameterise.shapes import Count, Shape, refused_number
 from models.reparameterise.values import Mix, Plain
 from schemas.errors import RefusedModelError
 
@@ -102,11 +102,16 @@ def _called(build: Build, node: fx.Node, graph: Coloured, values: dict[fx.Node, 
 
 
 def _refuse_numbers(call: Call) -> None:
-    for argument in [*call.args, *call.kwargs.values()]:
-        if isinstance(argument, Count) and argument.each and "slice" not in str(call.operator):
-            raise RefusedModelError(
-                f"{call.operator}: computes with the number of rows, which differs between a user and the candidates"
-            )
+    """Refuses a number of rows as an operand; as the end of a slice it is taken where the slice is the whole.
+
+    Raises:
+        RefusedModelError: the operator computes with a number of rows.
+    """
+    if not any(isinstance(argument, Count) for argument in [*call.args, *call.kwargs.values()]):
+        return
+    of: Any = call.named.get("self")
+    if call.operator != aten.slice.Tensor or (of.sizes, of.rows) != (call.result.sizes, call.result.rows):
+        raise refused_number(call.operator)
 
 
 def _returned(build: Build, leaf: Any, values: dict[fx.Node, Any]) -> Plain:

@@ -1,4 +1,4 @@
-"""Shapes of a graph's tensors, and where in them the rows are, from two runs without data on other numbers of rows."""
+"""Shapes of a graph's tensors, and where in them the rows are, from runs without data on other numbers of rows."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from models.reparameterise.program import Program
 from schemas.errors import RefusedModelError
 
 aten = torch.ops.aten
-FEW, MORE = 3, 5
-"""The two numbers of rows. An axis whose length differs between them holds the rows."""
+FEW, MORE, MOST = 3, 5, 8
+"""The numbers of rows. An axis whose length differs between the first two holds the rows."""
 VIEWS = {aten.view.default, aten.reshape.default, aten._unsafe_view.default}
 
 
@@ -58,14 +58,26 @@ class Shape:
 
 @dataclass(frozen=True)
 class Count:
-    """A whole number of the graph that is ``each`` times the number of rows, plus a constant."""
+    """A whole number of the graph that varies: ``each`` times the number of rows, plus a constant."""
 
     each: int
     constant: int
 
 
 Fact = Any
-"""A :class:`Shape`, a :class:`Count`, a list of them, or None."""
+"""A :class:`Shape`, a :class:`Count`, a list of them, or a number that is the same for any number of rows."""
+
+
+def refused_number(target: Any) -> RefusedModelError:
+    """The refusal of an operator that computes with the number of rows.
+
+    Args:
+        target: the operator, or a function of numbers.
+    """
+    name = getattr(target, "__name__", target) if not isinstance(target, torch._ops.OpOverload) else target
+    return RefusedModelError(
+        f"{name}: computes with the number of rows, which differs between a user and the candidates"
+    )
 
 
 def shapes_of(program: Program, example: Mapping[str, torch.Tensor]) -> dict[fx.Node, Fact]:
@@ -76,13 +88,14 @@ def shapes_of(program: Program, example: Mapping[str, torch.Tensor]) -> dict[fx.
         example: an input by name, each with the rows along the first axis.
 
     Raises:
-        RefusedModelError: a tensor has rows along several axes, or not a multiple of the rows.
+        RefusedModelError: a tensor has rows along several axes, or not a multiple of the rows; or a number varies with
+            the rows otherwise than a multiple of them, plus a constant.
     """
-    few, more = (_run(program, example, rows) for rows in (FEW, MORE))
+    few, more, most = (_run(program, example, rows) for rows in (FEW, MORE, MOST))
     found: dict[fx.Node, Fact] = {}
     for node in program.graph.nodes:
         if node.op != "output":
-            found[node] = _fact(node, few[node], more[node], found)
+            found[node] = _fact(node, (few[node], more[node], most[node]), found)
     return found
 
 
@@ -122,15 +135,18 @@ class _Measuring(fx.Interpreter):
         return super().call_function(target, args, kwargs)
 
 
-def _fact(node: fx.Node, few: Any, more: Any, found: Mapping[fx.Node, Fact]) -> Fact:
+def _fact(node: fx.Node, results: tuple[Any, Any, Any], found: Mapping[fx.Node, Fact]) -> Fact:
+    few, more, most = results
     if isinstance(few, torch.Tensor):
         return _shape(node, few.shape, more.shape, found)
     if isinstance(few, (list, tuple)):
-        return [_fact(node, a, b, found) for a, b in zip(few, more, strict=True)]
-    if isinstance(few, int) and not isinstance(few, bool):
-        each = (more - few) // (MORE - FEW)
-        return Count(each, few - FEW * each)
-    return None
+        return [_fact(node, each, found) for each in zip(*results, strict=True)]
+    if few == more == most:
+        return few
+    each = (more - few) // (MORE - FEW)
+    if not isinstance(few, int) or most != few + each * (MOST - FEW):
+        raise refused_number(node.target)
+    return Count(each, few - FEW * each)
 
 
 def _shape(node: fx.Node, few: Sequence[int], more: Sequence[int], found: Mapping[fx.Node, Fact]) -> Shape:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import fx
@@ -116,3 +117,25 @@ class Mix:
 
 
 Value = Plain | Mix
+
+
+def plains(tree: Any) -> Iterator[Plain]:
+    """The tensors in nested arguments."""
+    if isinstance(tree, Plain):
+        yield tree
+    elif isinstance(tree, Mapping):
+        for value in tree.values():
+            yield from plains(value)
+    elif isinstance(tree, (list, tuple)):
+        for value in tree:
+            yield from plains(value)
+
+
+def each_mapped(tree: Any, leaf: Callable[[Any], Any]) -> Any:
+    """Nested arguments with every leaf mapped."""
+    if isinstance(tree, Mapping):
+        return {name: each_mapped(value, leaf) for name, value in tree.items()}
+    if isinstance(tree, (list, tuple)):
+        mapped = [each_mapped(value, leaf) for value in tree]
+        return tuple(mapped) if isinstance(tree, tuple) else mapped
+    return leaf(tree)

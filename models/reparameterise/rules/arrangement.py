@@ -11,7 +11,7 @@ import torch
 
 from models.reparameterise.build import Build
 from models.reparameterise.colours import join_stages
-from models.reparameterise.mixes import joined, plain
+from models.reparameterise.mixes import joined, plain, widened
 from models.reparameterise.rules.table import Call, Result, rule
 from models.reparameterise.shapes import VIEWS, Rows, Shape
 from models.reparameterise.values import Mix, Part, Plain, Value
@@ -179,7 +179,7 @@ def repetition(build: Build, call: Call) -> Result:
     if isinstance(value, Mix):
         if added or shape.rows != value.rows or shape.sizes[value.axis] != value.width:
             return None
-        return replace(value, sizes=shape.sizes, direct=None)
+        return widened(build, value, shape.sizes, shape.rows)
     for _ in range(added):
         rows = value.rows and replace(value.rows, axis=value.rows.axis + 1)
         value = build.emit(aten.unsqueeze.default, value, 0, rows=rows, sizes=(1, *value.sizes))
@@ -187,7 +187,7 @@ def repetition(build: Build, call: Call) -> Result:
         return None
     if value.rows is not None and value.rows != shape.rows:
         return None
-    return replace(value, sizes=shape.sizes, rows=shape.rows)
+    return build.widened(value, shape.sizes, shape.rows)
 
 
 @rule(aten.slice.Tensor)

@@ -124,7 +124,10 @@ def attention(build: Build, call: Call) -> Result:
         else:
             logits = pointwise(build, aten.add.Tensor, logits, mask)
     logits = build.dense(logits)
-    weights = build.emit(aten._softmax.default, logits, -1, False, rows=logits.rows)
+    if mask is None:
+        weights = build.emit(aten._softmax.default, logits, -1, False, rows=logits.rows)
+    else:  # 0 where all is masked
+        weights = build.emit(aten._safe_softmax.default, logits, -1, rows=logits.rows)
     return multiplied(build, weights, value)
 
 

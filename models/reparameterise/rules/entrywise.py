@@ -14,11 +14,11 @@ from models.reparameterise.mixes import (
     broadcast_sizes,
     cut,
     joined,
+    operand,
     plain,
     pointwise,
     scaled,
     summed,
-    with_rank,
 )
 from models.reparameterise.rules.table import Call, Result, as_it_is
 from models.reparameterise.shapes import Shape
@@ -79,9 +79,11 @@ def _product(build: Build, call: Call, values: list[Value]) -> Result:
         return None
     if isinstance(other, (int, float)):
         other = build.constant(torch.tensor(float(other), dtype=plain_dtype(mix)))
-    if not isinstance(other, Plain) or other.rank > mix.rank or not other.val.dtype.is_floating_point:
+    if not isinstance(other, Plain) or other.rank > mix.rank:
         return None
-    scale = with_rank(build, other, mix.rank)
+    scale = operand(build, other, mix)
+    if scale.val.dtype != plain_dtype(mix):
+        return None
     if scale.sizes[mix.axis] != 1 or (scale.rows is not None and scale.rows.axis == mix.axis):
         return None
     if call.operator == aten.div.Tensor:
@@ -111,7 +113,7 @@ def by_piece(build: Build, call: Call) -> Mix | None:
     others = [arg for arg in call.args if isinstance(arg, Plain)]
     if any(x.rank > rank for x in others) or any(isinstance(arg, (list, tuple)) for arg in call.args):
         return None
-    args = [with_rank(build, arg, rank) if isinstance(arg, Plain) else arg for arg in call.args]
+    args = [operand(build, arg, mixes[0]) if isinstance(arg, Plain) else arg for arg in call.args]
     if any(isinstance(arg, Plain) and arg.sizes[axis] not in (1, width) for arg in args):
         return None
     edges = sorted({0, width, *(part.start for mix in mixes for part in mix.parts)})

@@ -79,9 +79,11 @@ def _taken(terms: _Terms, part: Part, factors: tuple[Plain, ...], weight: torch.
     if not value.stage.repeats:
         terms.of_events.append((value, piece))
         return value.rank == 3 and value.val.shape[1] in (1, events)
+    if any(factor.rank != 3 or factor.spread(2) or factor.sizes[2] != part.width for factor in factors):
+        return False  # one number for all columns, as in q[:, :1] * k
     queries = [factor for factor in factors if factor.stage.repeats]
     keys = [factor for factor in factors if factor.stage == Stage.REQUEST]
-    if len(queries) != 1 or len(keys) != len(factors) - 1 or queries[0].rank != 3 or queries[0].val.shape[1] != 1:
+    if len(queries) != 1 or len(keys) != len(factors) - 1 or queries[0].val.shape[1] != 1:
         return False
     if terms.query is not None and terms.query.node is not queries[0].node:
         return False
@@ -90,7 +92,7 @@ def _taken(terms: _Terms, part: Part, factors: tuple[Plain, ...], weight: torch.
         terms.of_query.append(piece)
         return True
     terms.keys.append((keys[0], piece))
-    return keys[0].rank == 3 and keys[0].val.shape[1] == events
+    return keys[0].val.shape[1] == events
 
 
 def _blocks(build: Build, terms: _Terms, events: int, outputs: int) -> Plain:

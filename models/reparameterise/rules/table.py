@@ -11,8 +11,8 @@ import torch
 from models.reparameterise.build import Build
 from models.reparameterise.colours import join_stages
 from models.reparameterise.mixes import plain, pointwise
-from models.reparameterise.shapes import Count, Fact, Shape
-from models.reparameterise.values import Mix, Plain, Value
+from models.reparameterise.shapes import VIEWS, Count, Fact, Shape, refused_number
+from models.reparameterise.values import Mix, Plain, Value, each_mapped
 
 aten = torch.ops.aten
 
@@ -73,7 +73,7 @@ def as_it_is(build: Build, call: Call, *, keep_spread: bool = False) -> Value | 
     stage = join_stages(value.stage for value in _plains((args, kwargs)))
     args, kwargs = (_full(build, tree, stage.repeats, stage) for tree in (args, kwargs))
     many = -1 if stage.repeats else None
-    args, kwargs = (_counted(tree, many) for tree in (args, kwargs))
+    args, kwargs = (_counted(call.operator, tree, many) for tree in (args, kwargs))
     if isinstance(call.shape, Shape):
         return build.emit(call.operator, *args, rows=call.shape.rows, **kwargs)
     return list(build.emit_several(call.operator, args, kwargs, shapes=call.shape, stage=stage))
@@ -84,21 +84,12 @@ def repeated_first(build: Build, call: Call) -> Value | list[Value]:
     from models.reparameterise.colours import Stage
 
     args, kwargs = (
-        _counted(_full(build, _materialised(build, tree), True, Stage.PAIR), -1) for tree in (call.args, call.kwargs)
-    )  # fmt: skip
+        _counted(call.operator, _full(build, _materialised(build, tree), True, Stage.PAIR), -1)
+        for tree in (call.args, call.kwargs)
+    )
     if isinstance(call.shape, Shape):
         return build.emit(call.operator, *args, rows=call.shape.rows, stage=Stage.PAIR, **kwargs)
     return list(build.emit_several(call.operator, args, kwargs, shapes=call.shape, stage=Stage.PAIR))
-
-
-def each_mapped(tree: Any, leaf: Callable[[Any], Any]) -> Any:
-    """Nested arguments with every leaf mapped."""
-    if isinstance(tree, Mapping):
-        return {name: each_mapped(value, leaf) for name, value in tree.items()}
-    if isinstance(tree, (list, tuple)):
-        mapped = [each_mapped(value, leaf) for value in tree]
-        return tuple(mapped) if isinstance(tree, tuple) else mapped
-    return leaf(tree)
 
 
 def _materialised(build: Build, tree: Any) -> Any:
@@ -114,15 +105,21 @@ def _full(build: Build, tree: Any, many: bool, stage: Any) -> Any:
     return each_mapped(tree, whole)
 
 
-def _counted(tree: Any, many: int | None) -> Any:
-    """Arguments with numbers of rows put in: of a single row, or -1 where a shape is given for many."""
+def _counted(operator: Any, tree: Any, many: int | None) -> Any:
+    """Arguments with numbers of rows put in: of a single row, or -1 where a shape is given for many.
+
+    Raises:
+        RefusedModelError: the operator does not take -1 for a size.
+    """
 
     def number(leaf: Any) -> Any:
         if not isinstance(leaf, Count):
             return leaf
-        if leaf.each == 0:
-            return leaf.constant
-        return leaf.each + leaf.constant if many is None else many
+        if many is None:
+            return leaf.each + leaf.constant
+        if operator not in {*VIEWS, aten.expand.default}:
+            raise refused_number(operator)
+        return many
 
     return each_mapped(tree, number)
 
