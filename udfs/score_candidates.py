@@ -25,9 +25,9 @@ from udfs.workers import shipped, use_task_cores
 @cache
 def load_scorer(rankers: Path, model: str, search_index: Path) -> Scorer:
     """A ranker with its table of items, which is mapped into memory; it is made once per Python worker."""
-    neighbours = load_search_index(search_index).neighbours.shape[1]
-    scorer = Scorer(load_ranker(rankers, model), neighbours)
-    return scorer if scorer.items is None else scorer.reading(scorer.items.mapped(rankers, model))
+    index = load_search_index(search_index)
+    scorer = Scorer(load_ranker(rankers, model), index.neighbours.shape[1])
+    return scorer if scorer.items is None else scorer.reading(scorer.items.mapped(index, rankers, model))
 
 
 def score_candidates(rankers: str, model: str, search_index: str, parameters: ExampleParameters) -> Batches:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -19,8 +20,12 @@ from models.ranker.serving.user_attention import queries
 from models.reparameterise.ranker import ReparameterisedRanker
 from schemas.names import SID_COLUMNS
 
-BLOCK = 65_536
+log = logging.getLogger("qarm")
+
+BLOCK = 16_384
 """Items in a block while the table is made."""
+CHECKED = 64
+"""Rows of a table that are computed again before it is read."""
 Columns = Mapping[str, torch.Tensor]
 
 
@@ -86,14 +91,29 @@ class ItemSums:
         out.flush()
         _card(folder, name).write_text(json.dumps(self.shapes, indent=1), encoding="utf-8")
 
-    def mapped(self, folder: Path, name: str) -> NDArray[np.float32] | None:
-        """The table that :meth:`write` wrote, mapped into memory; None if there is none, or one of other sums."""
+    def mapped(self, index: SearchIndex, folder: Path, name: str) -> NDArray[np.float32] | None:
+        """The table that :meth:`write` wrote, mapped into memory; None if there is none, or one of other sums.
+
+        The names of sums are counted as the pass makes them, so that after an update of qarm or torch a table can hold
+        other sums under the same names. So some of its rows are computed again.
+
+        Args:
+            index: the search index that the ranker was trained with.
+            folder: folder of the ranker.
+            name: name of the ranker.
+        """
         if not _file(folder, name).is_file() or not _card(folder, name).is_file():
             return None
-        if json.loads(_card(folder, name).read_text(encoding="utf-8")) != self.shapes:
-            return None
+        shapes = json.loads(_card(folder, name).read_text(encoding="utf-8"))
         table: NDArray[np.float32] = np.load(_file(folder, name), mmap_mode="r")
-        return table
+        if [*shapes.items()] == [*self.shapes.items()] and len(table) == len(index.item_index):
+            rows = np.unique(np.linspace(0, len(table) - 1, CHECKED).astype(np.int64))
+            with torch.inference_mode():
+                again = self.of(columns_of(index, rows, self.columns))
+            if torch.allclose(torch.from_numpy(table[rows]), again, rtol=1e-4, atol=1e-5):
+                return table
+        log.warning("score: the table of items in %s holds other sums; each candidate's part is computed", folder)
+        return None
 
 
 def query_of(history: str) -> str:

@@ -53,7 +53,7 @@ def test_a_table_gives_the_scores_that_are_computed_without_it(
     few = candidates["item_events"] < SHAPE.id_events
     assert 0 < int(few.sum()) < 40  # some are read as the unknown item, whatever the table says
     assert scorer.items is not None
-    table = scorer.items.mapped(folder, "qarm")
+    table = scorer.items.mapped(index, folder, "qarm")
     assert isinstance(table, np.memmap)
     with torch.inference_mode():
         computed = scorer.reading(None).probabilities(user, candidates)
@@ -64,11 +64,23 @@ def test_a_table_gives_the_scores_that_are_computed_without_it(
     assert not torch.allclose(moved[~few], computed[~few], atol=1e-3)  # it is the table that is read
 
 
-def test_a_table_of_other_sums_is_not_read(scorer: Scorer, folder: Path, tmp_path: Path) -> None:
+def test_a_table_of_other_sums_is_not_read(
+    scorer: Scorer, index: SearchIndex, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     assert scorer.items is not None
-    assert scorer.items.mapped(tmp_path, "qarm") is None
+    assert scorer.items.mapped(index, tmp_path, "qarm") is None
     assert holds_table({path.name: "" for path in folder.iterdir()}, "qarm")
     assert not holds_table({"qarm.items.npy": "", "qarm.safetensors": ""}, "qarm")
-    for path in folder.iterdir():
-        (tmp_path / path.name).write_bytes(path.read_bytes().replace(b"query_found", b"query_other"))
-    assert scorer.items.mapped(tmp_path, "qarm") is None
+    turned = SearchIndex(**{**vars(index), "neighbours": np.roll(index.neighbours, 1, axis=0)})
+    shorter = SearchIndex(**{**vars(index), "item_index": index.item_index[:-1]})
+    for other in (turned, shorter):
+        assert scorer.items.mapped(other, folder, "qarm") is None
+    numbers, names = (next(folder.glob(pattern)) for pattern in ("*.npy", "*.json"))
+    (tmp_path / names.name).write_bytes(names.read_bytes())
+    np.save(tmp_path / numbers.name, np.load(numbers) + np.float32(0.01))
+    assert scorer.items.mapped(index, tmp_path, "qarm") is None, "of other weights"
+    (tmp_path / numbers.name).write_bytes(numbers.read_bytes())
+    assert scorer.items.mapped(index, tmp_path, "qarm") is not None
+    (tmp_path / names.name).write_bytes(names.read_bytes().replace(b"query_found", b"query_other"))
+    assert scorer.items.mapped(index, tmp_path, "qarm") is None
+    assert caplog.text.count("holds other sums; each candidate's part is computed") == 4
