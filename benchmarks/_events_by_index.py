@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import numba
 import numpy as np
@@ -17,16 +17,16 @@ from models.ranker.examples.context import Context
 from models.ranker.network.attention import TargetAttention
 from models.ranker.network.ranker import Batch, Ranker
 from models.ranker.network.tasks import log_probabilities
+from models.ranker.serving.user_attention import Crosses, shared_codes
 from models.ranker.serving.user_candidates import at_moment, moments
-from schemas.features import FEATURES, OF_USER
+from schemas.features import OF_USER
 
 F32 = np.float32
 
 
 def score_user(ranker: Ranker, of: Context, counts: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
     """See :func:`models.ranker.serving.user_candidates.score_user`."""
-    names = [feature.name for feature in FEATURES if feature.count is None]
-    columns = {**target_columns(of, names), **counts, "found_score": of.found.scores}
+    columns = {**target_columns(of), **counts, "found_score": of.found.scores}
     scores = []
     with torch.inference_mode():
         for start, stop in pairwise(moments(of.targets.times)):
@@ -55,20 +55,6 @@ def _logits(ranker: Ranker, user: Batch, candidates: Batch) -> torch.Tensor:
     columns = {**candidates, **context}
     inputs = [*ranker.head_inputs(columns, target, seen), ranker.numbers(ranker.numeric_inputs(columns))]
     return ranker.head(torch.cat(inputs, dim=-1))
-
-
-class Crosses(NamedTuple):
-    """Inputs of the crosses: codes of candidates and events, and the embedding of the number of shared codes.
-
-    Attributes:
-        targets: codes of the candidates, shape (n, 3).
-        events: codes of the user's events, shape (1 + events, 3).
-        table: embedding of each number of shared leading codes, shape (4, width).
-    """
-
-    targets: torch.Tensor
-    events: torch.Tensor
-    table: torch.Tensor
 
 
 def attend(
@@ -131,7 +117,7 @@ def _attend(folded, bias, none, nothing, events, places, scores, mix, by_level, 
             event = places[row, i]
             if event == 0:
                 continue
-            shared[i] = _shared(codes, c, of_events, event)
+            shared[i] = shared_codes(codes, c, of_events, event)
             for h in range(heads):
                 logit = F32(0)
                 for w in range(width):
@@ -163,12 +149,3 @@ def _attend(folded, bias, none, nothing, events, places, scores, mix, by_level, 
                     out[c, h, w] += by_shared[level] * table[level, w]
             for w in range(width):
                 out[c, h, w] /= total
-
-
-@numba.njit(cache=True, nogil=True)
-def _shared(codes, target, of_events, event):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """The number of :func:`models.ranker.network.crosses.shared_levels`, for one target and one event."""
-    level = 0
-    while level < codes.shape[1] and of_events[event, level] > 0 and of_events[event, level] == codes[target, level]:
-        level += 1
-    return level

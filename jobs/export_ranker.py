@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jobs.training.rankers import readable
+from jobs.training.rankers import readable, trained_with
 from lake.artifacts import Artifact
 from lake.command import Command, main
 from lake.declaration import Option
@@ -20,7 +20,7 @@ from models.ranker.baseline import RANKER
 from models.ranker.network.saved import load_ranker
 from models.ranker.serving.export import export
 from models.ranker.serving.inputs import Lengths
-from schemas.errors import QarmError, UserError
+from schemas.errors import UserError
 
 log = logging.getLogger("qarm")
 
@@ -35,14 +35,7 @@ def lengths_of(lake: Lake, rankers: Artifact) -> Lengths:
     Raises:
         UserError: the index does not exist any more.
     """
-    version = rankers.card["recipe"]["search_index"]
-    try:
-        index = lake.artifacts.get("search_index", version)
-    except QarmError:
-        raise UserError(
-            f"{version}, the search index that {rankers.version} was trained with, does not exist any more; run"
-            " build_examples and train_ranker, or nightly"
-        ) from None
+    index = trained_with(rankers, lake.artifacts.get)
     header = io.BytesIO(lake.files.head(f"{index.url}/{NEIGHBOURS}", HEADER))
     np.lib.format.read_magic(header)  # type: ignore[no-untyped-call]
     (_, width), _, _ = np.lib.format.read_array_header_1_0(header)  # type: ignore[no-untyped-call]

@@ -14,7 +14,7 @@ from jobs.examples.events import shape_events
 from jobs.examples.popularity import with_popularity_before
 from jobs.examples.requests import ranked, read_candidates, with_events
 from jobs.examples.search_index import ITEM_ROWS
-from jobs.training.rankers import use_rankers
+from jobs.training.rankers import AGAIN, trained_with, use_rankers
 from lake.artifacts import Artifact
 from lake.command import main
 from lake.declaration import Job, Option
@@ -24,7 +24,7 @@ from models.ranker.baseline import RANKER
 from models.ranker.examples.search_index import SearchIndex
 from models.ranker.examples.targets import ExampleParameters
 from models.ranker.serving.items import holds_table
-from schemas.errors import QarmError, UserError
+from schemas.errors import UserError
 from schemas.features import COUNTED
 from schemas.names import SID_COLUMNS
 from schemas.ranking_sections import ScoreSettings
@@ -35,27 +35,20 @@ from udfs.score_candidates import score_candidates
 log = logging.getLogger("qarm")
 
 
-def trained_with(run: Run, ranker: Artifact) -> Artifact:
-    """The search index that a ranker was trained with; its item numbers are the rows of the ranker's tables.
+def index_of(run: Run, ranker: Artifact) -> Artifact:
+    """The search index that a ranker was trained with, if candidates can be scored by it.
 
     Raises:
         UserError: the index does not exist any more, an earlier qarm made it, or the settings have other tasks.
     """
-    again = f"run build_examples and train_ranker, or nightly ({ranker.version})"
-    version = ranker.card["recipe"]["search_index"]
-    try:
-        index = run.artifact("search_index", version)
-    except QarmError:
-        raise UserError(
-            f"{version}, the search index that the ranker was trained with, does not exist any more; {again}"
-        ) from None
+    index = trained_with(ranker, run.artifact)
     needed = {ITEM_ROWS, *(f"{name}.npy" for name in SearchIndex.__annotations__)}
     if missing := sorted(needed - set(index.files)):
-        raise UserError(f"{version} was made by an earlier qarm, without {missing[0]}; {again}")
+        raise UserError(f"{index.version} was made by an earlier qarm, without {missing[0]}; {AGAIN}")
     ranking = run.settings.ranking
     tasks = json.loads((run.lake.artifacts.fetch(ranker) / f"{RANKER}.json").read_text(encoding="utf-8"))["tasks"]
     if tasks != ranking.task_names or index.card["ranking"] != ranking.model_dump():
-        raise UserError(f"ranking: the ranker was trained with other tasks or actions; {again}")
+        raise UserError(f"ranking: the ranker was trained with other tasks or actions; {AGAIN}")
     return index
 
 
@@ -111,7 +104,7 @@ def steps(run: Run) -> None:
     settings, tasks = run.settings.score, run.settings.ranking.task_names
     given = read_candidates(run.spark, settings)
     rankers = use_rankers(run)
-    index = trained_with(run, rankers)
+    index = index_of(run, rankers)
     if not holds_table(rankers.files, RANKER):
         log.info("score: %s holds no table of items, so each candidate's part is computed", rankers.version)
     interactions = run.read(INTERACTIONS.name)

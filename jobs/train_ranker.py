@@ -163,7 +163,7 @@ def train_one(run: Run, name: str, material: Material, *, out: Path) -> tuple[Tr
 def write_item_sums(search_index: Path, folder: Path) -> None:
     """Writes what the ranker computes from an item alone, for every item of the search index; ``score`` maps it.
 
-    Driver memory: the ranker, and 100 MB.
+    Driver memory: the ranker, and the sums of :data:`models.ranker.serving.items.BLOCK` items.
 
     Args:
         search_index: folder of the search index.

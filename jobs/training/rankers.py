@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lake.artifacts import Artifact
 from lake.run import Run
 from models.ranker.network.saved import FORMAT
-from schemas.errors import UserError
+from schemas.errors import QarmError, UserError
+
+AGAIN = "run build_examples and train_ranker, or nightly"
 
 
 def is_readable(rankers: Artifact) -> bool:
@@ -29,7 +33,24 @@ def readable(rankers: Artifact) -> Artifact:
         UserError: an earlier version of qarm wrote them.
     """
     if not is_readable(rankers):
-        raise UserError(
-            f"{rankers.version} was made by an earlier qarm; run build_examples and train_ranker, or nightly"
-        )
+        raise UserError(f"{rankers.version} was made by an earlier qarm; {AGAIN}")
     return rankers
+
+
+def trained_with(rankers: Artifact, get: Callable[[str, str], Artifact]) -> Artifact:
+    """The search index that rankers were trained with; its item numbers are the rows of their tables.
+
+    Args:
+        rankers: the rankers.
+        get: gives the artifact of a kind and a version, as :meth:`lake.run.Run.artifact` does.
+
+    Raises:
+        UserError: the index does not exist any more.
+    """
+    version = rankers.card["recipe"]["search_index"]
+    try:
+        return get("search_index", version)
+    except QarmError:
+        raise UserError(
+            f"{version}, the search index that {rankers.version} was trained with, does not exist any more; {AGAIN}"
+        ) from None

@@ -15,9 +15,10 @@ OVER = {
     aten.relu.default: aten.relu_.default,
     aten.sigmoid.default: aten.sigmoid_.default,
     aten.tanh.default: aten.tanh_.default,
+    aten.clamp.default: aten.clamp_.default,
 }
 """Operators, and the form of each that writes over its first operand."""
-FRESH = {aten.linear.default, aten.addmm.default, *OVER, *OVER.values()}
+FRESH = {aten.linear.default, aten.addmm.default, aten.index_select.default, *OVER, *OVER.values()}
 """Operators whose result shares its memory with nothing else."""
 EITHER = {aten.add.Tensor, aten.mul.Tensor}
 """Operators whose operands may change places."""

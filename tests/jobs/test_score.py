@@ -55,7 +55,7 @@ def test_an_index_of_an_earlier_version_is_refused(run: Run, tmp_path: Path) -> 
     with pytest.raises(
         UserError, match=r"was made by an earlier qarm, without behaviour_audience\.npy; run build_examples"
     ):
-        score.trained_with(run, rankers)
+        score.index_of(run, rankers)
 
 
 def test_rows_that_make_no_sense_are_told_apart(spark: SparkSession, tmp_path: Path) -> None:

@@ -1,31 +1,11 @@
-"""The ranker as the pass of :mod:`models.reparameterise` takes it: its inputs by name, and where each comes from."""
+"""Where each input of the ranker comes from, as the pass of :mod:`models.reparameterise` asks."""
 
 from __future__ import annotations
 
-import torch
-from torch import nn
-
-from models.ranker.network.ranker import Ranker
 from models.ranker.network.shape import RankerShape
 from models.reparameterise.colours import Source
 from schemas.feature import Reads
 from schemas.features import COUNTED, FEATURES, OF_USER
-
-
-class ByColumns(nn.Module):
-    """A ranker that takes each column as an argument of its own.
-
-    Args:
-        ranker: the ranker.
-    """
-
-    def __init__(self, ranker: Ranker) -> None:
-        super().__init__()
-        self.ranker = ranker
-
-    def forward(self, **columns: torch.Tensor) -> torch.Tensor:
-        """Logits, shape (batch, tasks)."""
-        return self.ranker(columns)
 
 
 def sources(shape: RankerShape, *, one_day: bool) -> dict[str, Source]:

@@ -85,10 +85,10 @@ def attend(
         nowhere = query.new_zeros((1, 0), dtype=torch.int32)
         crosses = Crosses(nowhere, nowhere, query.new_zeros((1, width)))
     by_level = [linear(crosses.table, projection.weight) for projection in (attention.key, attention.value)]
-    of_heads = [_of_heads(tensor, attention.heads) for tensor in (query, keys, values, *by_level)]
-    mixed = np.empty(of_heads[0].shape, np.float32)
-    _attend(*_arrays(*of_heads, places, scores, mix, crosses.targets, crosses.events), mixed)
-    return torch.from_numpy(mixed)[..., : width // attention.heads].flatten(1)
+    of_heads = [_of_heads(tensor, attention.heads) for tensor in (keys, values, *by_level)]
+    mixed = np.empty(query.shape, np.float32)
+    _attend(query.numpy(), *_arrays(*of_heads, places, scores, mix, crosses.targets, crosses.events), mixed)
+    return torch.from_numpy(mixed)
 
 
 def _of_heads(rows: torch.Tensor, heads: int) -> torch.Tensor:
@@ -105,7 +105,9 @@ def _arrays(*tensors: torch.Tensor) -> list[NDArray[np.generic]]:
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
 def _attend(query, keys, values, level_keys, level_values, places, scores, mix, codes, of_events, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     """Weighted values; row 0 of keys and values is the extra event, row 1 padding, row 1 + i that of event i."""
-    n, heads, each = query.shape
+    n, (_, heads, each) = len(query), keys.shape
+    own = query.shape[1] // heads  # what is above it is padding to whole registers
+    asked, mixed = np.zeros((heads, each), np.float32), np.empty(each, np.float32)
     length, levels = places.shape[1], len(level_keys)
     logits, shared = np.empty((heads, length), np.float32), np.zeros(length, np.int64)
     by_level, by_shared = np.empty((levels, heads), np.float32), np.empty(levels, np.float32)
@@ -113,24 +115,26 @@ def _attend(query, keys, values, level_keys, level_values, places, scores, mix, 
     powers, weights = bits.view(np.float32), np.empty(1 + length, np.float32)
     for c in range(n):
         row = c if len(places) > 1 else 0
-        for level in range(levels):
-            for h in range(heads):
-                by_level[level, h] = _product(query[c, h], level_keys[level, h])
+        for h in range(heads):
+            for j in range(own):
+                asked[h, j] = query[c, h * own + j]
+            for level in range(levels):
+                by_level[level, h] = _product(asked[h], level_keys[level, h])
         for i in range(length):
             event = places[row, i]
             if event == 0:
                 for h in range(heads):
                     logits[h, i] = LOWEST
                 continue
-            shared[i] = _shared(codes, c, of_events, event)
+            shared[i] = shared_codes(codes, c, of_events, event)
             for h in range(heads):
-                logit = _product(query[c, h], keys[1 + event, h]) + by_level[shared[i], h]
+                logit = _product(asked[h], keys[1 + event, h]) + by_level[shared[i], h]
                 if len(mix):
                     score = scores[c, i]
                     logit += mix[0, h] * score + mix[1, h] * score * logit
                 logits[h, i] = logit
         for h in range(heads):
-            none = _product(query[c, h], keys[0, h])
+            none = _product(asked[h], keys[0, h])
             top = none
             for i in range(length):
                 top = max(top, logits[h, i])
@@ -141,7 +145,7 @@ def _attend(query, keys, values, level_keys, level_values, places, scores, mix, 
             total = weights[length]
             by_shared[:] = 0
             for j in range(each):
-                out[c, h, j] = total * values[0, h, j]
+                mixed[j] = total * values[0, h, j]
             for i in range(length):
                 event = places[row, i]
                 if event > 0:
@@ -149,12 +153,12 @@ def _attend(query, keys, values, level_keys, level_values, places, scores, mix, 
                     total += weight
                     by_shared[shared[i]] += weight
                     for j in range(each):
-                        out[c, h, j] += weight * values[1 + event, h, j]
+                        mixed[j] += weight * values[1 + event, h, j]
             for level in range(levels):
                 for j in range(each):
-                    out[c, h, j] += by_shared[level] * level_values[level, h, j]
-            for j in range(each):
-                out[c, h, j] /= total
+                    mixed[j] += by_shared[level] * level_values[level, h, j]
+            for j in range(own):
+                out[c, h * own + j] = mixed[j] / total
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"}, inline="always")
@@ -188,7 +192,7 @@ def _exponentials(values, bits, powers):  # type: ignore[no-untyped-def] # noqa:
 
 
 @numba.njit(cache=True, nogil=True)
-def _shared(codes, target, of_events, event):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def shared_codes(codes, target, of_events, event):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
     """The number of :func:`models.ranker.network.crosses.shared_levels`, for one target and one event."""
     level = 0
     while level < codes.shape[1] and of_events[event, level] > 0 and of_events[event, level] == codes[target, level]:

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from models.ranker.network.ranker import Ranker
 from models.ranker.network.shape import RankerShape
-from models.ranker.serving.sources import ByColumns, sources
+from models.ranker.serving.sources import sources
 from models.reparameterise.colours import Colour, Source
 from models.reparameterise.costs import Costs
 from models.reparameterise.reparameterise import reparameterise
@@ -31,6 +32,17 @@ def inputs(shape: RankerShape, rows: int, seed: int = 0) -> dict[str, torch.Tens
         values = columns[name]
         found[name] = values[:1].expand(rows, *values.shape[1:]).contiguous() if of_user else values
     return found
+
+
+class ByColumns(nn.Module):
+    """A ranker that takes each column as an argument of its own, as ``torch.export`` asks."""
+
+    def __init__(self, ranker: Ranker) -> None:
+        super().__init__()
+        self.ranker = ranker
+
+    def forward(self, **columns: torch.Tensor) -> torch.Tensor:
+        return self.ranker(columns)
 
 
 def ready(shape: RankerShape) -> Ranker:
