@@ -17,7 +17,8 @@ from models.ranker.examples.context import Context
 from models.ranker.network.attention import TargetAttention
 from models.ranker.network.ranker import Batch, Ranker
 from models.ranker.network.tasks import log_probabilities
-from models.ranker.serving.user_attention import Crosses, shared_codes
+from models.ranker.serving.attention_kernels import shared_codes
+from models.ranker.serving.user_attention import Crosses
 from models.ranker.serving.user_candidates import at_moment, moments
 from schemas.features import OF_USER
 

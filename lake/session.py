@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 from lake.environment import defaults, prepare
@@ -98,13 +99,15 @@ def start_session(name: str, settings: SparkSettings) -> SparkSession:
     check_surroundings()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     prepare()
-    builder = SparkSession.builder.appName(name)
+    conf = SparkConf().setAppName(name)
     if LAUNCHED not in os.environ and GATEWAY not in os.environ:
-        for key, value in spark_conf(settings).items():
-            builder = builder.config(key, value)
-    runs = GATEWAY in os.environ or SparkSession.getActiveSession() is not None
-    with nullcontext() if runs else start_told():
-        spark = builder.getOrCreate()
+        conf.setAll([*spark_conf(settings).items()])
+    runs = SparkSession.getActiveSession() is not None
+    with nullcontext() if runs or GATEWAY in os.environ else start_told():
+        context = SparkContext.getOrCreate(conf)
+        if not runs:
+            _hide_loader(context)
+        spark = SparkSession.builder.config(conf=conf).getOrCreate()
     # On one machine, Spark's default of 200 shuffle partitions and Delta's of 50 are mostly overhead.
     if (spark.sparkContext.master or "").startswith("local"):
         cores = spark.sparkContext.defaultParallelism
@@ -115,6 +118,20 @@ def start_session(name: str, settings: SparkSettings) -> SparkSession:
     elif settings.shuffle_partitions:
         spark.conf.set("spark.sql.shuffle.partitions", str(settings.shuffle_partitions))
     return spark
+
+
+def _hide_loader(context: SparkContext) -> None:
+    """Puts the class loader that knows Delta behind one that does not tell its parent.
+
+    Whoever disconnects from the Thrift server makes Hive close all class loaders between Spark's and the connection's.
+    After that, no class of ``spark.jars.packages`` that was not used before can be loaded, in any session.
+    """
+    jvm: Any = context._jvm
+    gateway: Any = context._gateway
+    thread = jvm.java.lang.Thread.currentThread()
+    no_jars = gateway.new_array(jvm.java.net.URL, 0)
+    loader = jvm.org.apache.spark.util.ChildFirstURLClassLoader(no_jars, thread.getContextClassLoader())
+    thread.setContextClassLoader(loader)
 
 
 def give_back_heap(spark: SparkSession) -> None:
