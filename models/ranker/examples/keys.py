@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,17 +20,32 @@ def times_before(
     Returns:
         Numbers of events, shape (n,); positions of the last event, -1 for none, shape (n,).
     """
-    keys, of_event = np.unique(history, return_inverse=True)
-    span = len(history) + 1
-    places = of_event * span + np.arange(len(history))  # by key, then oldest first
-    order = np.argsort(places)
-    wanted = np.searchsorted(keys, targets)
-    known = (targets >= 0) & (np.append(keys, -1)[wanted] == targets)
-    wanted = np.where(known, wanted, len(keys))
-    first = np.searchsorted(places[order], wanted * span)
-    end = np.searchsorted(places[order], wanted * span + visible)
-    last = order[end - 1] if len(order) else np.zeros(len(end), np.int64)
-    return (end - first).astype(np.int32), np.where(end > first, last, -1).astype(np.int32)
+    order = np.argsort(history, kind="stable")
+    numbers, last = np.empty(len(targets), np.int32), np.empty(len(targets), np.int32)
+    _count(targets, visible, history[order], order, numbers, last)
+    return numbers, last
+
+
+@numba.njit(cache=True, nogil=True)
+def _count(targets, visible, keys, order, numbers, last):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
+    """Counts by two searches in the events sorted by key, then oldest first: ``keys``, at positions ``order``."""
+    for row in range(len(targets)):
+        key, first, end = targets[row], 0, len(keys)
+        while first < end:
+            middle = (first + end) // 2
+            if keys[middle] < key:
+                first = middle + 1
+            else:
+                end = middle
+        start, end = first, len(keys)
+        while first < end:
+            middle = (first + end) // 2
+            if keys[middle] == key and order[middle] < visible[row]:
+                first = middle + 1
+            else:
+                end = middle
+        numbers[row] = first - start if key >= 0 else 0
+        last[row] = order[first - 1] if numbers[row] else -1
 
 
 def leading_keys(codes: NDArray[np.int32], levels: int) -> NDArray[np.int64]:

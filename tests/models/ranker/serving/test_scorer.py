@@ -8,6 +8,7 @@ import torch
 from models.ranker.network.ranker import Ranker
 from models.ranker.network.shape import RankerShape
 from models.ranker.serving import scorer as serving
+from models.ranker.serving import user_attention
 from models.ranker.serving.scorer import Scorer, tiled
 from schemas.features import EVENT_FIELDS, FEATURES, OF_USER, SWITCHES
 from tests.ranker_batches import NEIGHBOURS, SHAPE, batch, draw_feature, draw_field, without
@@ -119,6 +120,16 @@ def test_a_trained_ranker_scores_the_same() -> None:
         losses.append(loss.item())
     assert losses[-1] < losses[0] - 0.05
     assert_same(ranker.eval(), 100)
+
+
+@pytest.mark.parametrize("short", [0, 1_000])
+@pytest.mark.parametrize("off", [set(), {"crosses"}, {"mix"}])
+def test_events_are_multiplied_whole_or_read_by_index(
+    off: set[str], short: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(user_attention, "SHORT", short)
+    monkeypatch.setattr(user_attention, "BLOCK", 700)
+    assert_same(random_ranker(replace(SHAPE, use=without(*off))), 50)
 
 
 def test_scores_are_equal_to_the_bit_from_call_to_call() -> None:
