@@ -26,8 +26,9 @@ from models.reparameterise.ranker import ReparameterisedRanker
 from models.reparameterise.reparameterise import reparameterise
 
 CANDIDATES, SHARES, ROUNDS = (100, 1_000, 4_000), (25, 50, 75, 90), 11
-COLUMNS, EMBEDDING, HISTORY, ITEMS, HIDDEN = 512, 16, 50, 10_000, (256, 128)
-LAYER = "first layer"
+COLUMNS, EMBEDDING, HISTORY, ITEMS, HIDDEN = 2_048, 16, 50, 10_000, (512, 256)
+LAYER, NARROW = "first layer", "narrow first layer"
+NARROW_COLUMNS, NARROW_HIDDEN = 512, (256, 128)
 FRAGMENTS = 16
 READS_TARGET = {"DIN", "transformer"}
 """Rankers whose view of the history varies with the target, so that it is no column of the user's."""
@@ -36,20 +37,21 @@ Way = Callable[[Tensors, Tensors], Any]
 
 def widths(name: str, share: int) -> Widths:
     """Widths of a ranker whose first layer has :data:`COLUMNS` columns, about so many percent of them the user's."""
-    of_user = COLUMNS * share // 100
-    rest = COLUMNS - of_user - (EMBEDDING if name in READS_TARGET | {"fusion"} else 0)
+    columns, hidden = (NARROW_COLUMNS, NARROW_HIDDEN) if name == NARROW else (COLUMNS, HIDDEN)
+    of_user = columns * share // 100
+    rest = columns - of_user - (EMBEDDING if name in READS_TARGET | {"fusion"} else 0)
     fields = max(1, rest // 2 // EMBEDDING)
-    of_history = 0 if name in READS_TARGET | {LAYER} else EMBEDDING
+    of_history = 0 if name in READS_TARGET | {LAYER, NARROW} else EMBEDDING
     return Widths(
         profile=of_user - of_history, user_fields=of_user // EMBEDDING - 1, fields=fields,
-        cross=max(1, rest - fields * EMBEDDING), history=HISTORY, embedding=EMBEDDING, items=ITEMS, hidden=HIDDEN,
+        cross=max(1, rest - fields * EMBEDDING), history=HISTORY, embedding=EMBEDDING, items=ITEMS, hidden=hidden,
     )  # fmt: skip
 
 
 def module_of(name: str, w: Widths) -> nn.Module:
     """A ranker, or a first layer alone."""
     torch.manual_seed(0)
-    return FirstLayer(w).eval() if name == LAYER else ranker(name, w)
+    return FirstLayer(w).eval() if name in {LAYER, NARROW} else ranker(name, w)
 
 
 def in_turns(ways: Mapping[str, Way], user: Tensors, asked: Tensors, rounds: int) -> dict[str, float]:
@@ -161,7 +163,7 @@ def fragmented(share: int, candidates: int, rounds: int) -> list[str]:
 
 def main() -> int:
     """Measures the rankers and writes two tables."""
-    names = [LAYER, *RANKERS]
+    names = [LAYER, NARROW, *RANKERS]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rankers", nargs="+", choices=names, default=names)
     parser.add_argument("--candidates", nargs="+", type=int, default=CANDIDATES)
@@ -183,9 +185,10 @@ def main() -> int:
     write("MaRI: a user's part once", "python -m benchmarks.mari", HEADER, rows, note=NOTE.format(options.rounds))
     write(
         "MaRI: neat and fragmented columns", "python -m benchmarks.mari", FRAGMENTS_HEADER, apart,
-        note=f"A first layer of {COLUMNS} columns and {HIDDEN[0]} outputs alone. Fragmented: the user's, the item's and"
-        f" the pair's columns are each in {FRAGMENTS} runs that alternate. The pass puts the runs of one kind together,"
-        " with their weights; 'run by run' multiplies each run by its own slice of the weights and adds them up.",
+        note=f"A first layer of {COLUMNS:,} columns and {HIDDEN[0]} outputs alone. Fragmented: the user's, the item's"
+        f" and the pair's columns are each in {FRAGMENTS} runs that alternate. The pass puts the runs of one kind"
+        " together, with their weights; 'run by run' multiplies each run by its own slice of the weights and adds them"
+        " up.",
     )  # fmt: skip
     return 0
 
@@ -201,12 +204,14 @@ FRAGMENTS_HEADER = [
 ]  # fmt: skip
 NOTE = (
     "One request of one user on one core, CPU time, median of {} turns in which all ways take turns; random weights."
-    f" The first layer has {COLUMNS} columns, the layers {' and '.join(map(str, HIDDEN))} outputs, the history"
-    f" {HISTORY} events. User repeated: the ranker as it is trained. User networks once: what depends on the user alone"
-    " is computed once and repeated before it meets the candidates. torch.compile: the ranker as it is trained,"
-    " compiled. MaRI: all of forward, the user's part included. With a table of items: what depends on the item alone"
-    " is made before. Fewer, faster: user repeated / MaRI, in multiplications and in time. 'fusion' has networks of the"
-    " user, target attention and four experts, as the paper's ranker."
+    f" The first layer has {COLUMNS:,} columns, the layers {' and '.join(map(str, HIDDEN))} outputs, the history"
+    f" {HISTORY} events; the narrow one has {NARROW_COLUMNS} columns and {NARROW_HIDDEN[0]} outputs: the less there is"
+    " to multiply, the more weighs what a layer reads and writes. User repeated: the ranker as it is trained. User"
+    " networks once: what depends on the user alone is computed once and repeated before it meets the candidates."
+    " torch.compile: the ranker as it is trained, compiled. MaRI: all of forward, the user's part included. With a"
+    " table of items: what depends on the item alone is made before. Fewer, faster: user repeated / MaRI, in"
+    " multiplications and in time. 'fusion' has networks of the user, target attention and four experts,"
+    " as the paper's ranker."
 )
 
 
