@@ -23,7 +23,8 @@ from models.ranker.baseline import ITS_OWN
 from models.ranker.baselines import TRAINED
 from models.ranker.network.ranker import Ranker
 from models.ranker.network.shape import RankerShape
-from models.ranker.training.training import TrainingParameters, train_ranker
+from models.ranker.training.training import train_ranker
+from models.training_loop import TrainingParameters
 from schemas.features import PARTS, SWITCHES
 from schemas.settings import Settings, load_settings
 
@@ -137,7 +138,7 @@ def trained(data: str, folder: Path, name: str, *, seed: int, splits: Sequence[s
     )
     seen = record.points[-1]["step"] * BATCH
     found: dict[str, Any] = {
-        "seconds": record.seconds, "examples_per_second": seen / record.seconds, "valid_auc": record.best_auc,
+        "seconds": record.seconds, "examples_per_second": seen / record.seconds, "valid_auc": record.best,
         "points": record.points,
     }  # fmt: skip
     started = time.monotonic()

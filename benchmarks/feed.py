@@ -35,7 +35,8 @@ from models.feed.feed import Feed
 from models.feed.shuffling import Rows
 from models.ranker.network.ranker import Ranker
 from models.ranker.network.shape import RankerShape
-from models.ranker.training.training import TrainingParameters, train_ranker
+from models.ranker.training.training import train_ranker
+from models.training_loop import TrainingParameters
 from schemas.feature import BUCKETS, Reads
 from schemas.features import FEATURES, PARTS
 from schemas.names import SID_COLUMNS

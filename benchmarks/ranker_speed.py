@@ -19,7 +19,8 @@ from models.feed.feed import Feed
 from models.ranker.baselines import TRAINED
 from models.ranker.network.ranker import Batch, Ranker
 from models.ranker.network.shape import RankerShape
-from models.ranker.training.training import TrainingParameters, train_ranker
+from models.ranker.training.training import train_ranker
+from models.training_loop import TrainingParameters
 from schemas.features import PARTS
 from schemas.settings import load_settings
 

@@ -25,7 +25,8 @@ from jobs.train_ranker import MODELS, shape_of
 from models.feed.feed import Feed
 from models.feed.shuffling import Rows
 from models.ranker.network.ranker import Ranker
-from models.ranker.training.training import TrainingParameters, train_ranker
+from models.ranker.training.training import train_ranker
+from models.training_loop import TrainingParameters
 from schemas.features import PARTS
 from schemas.settings import load_settings
 

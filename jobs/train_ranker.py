@@ -35,8 +35,8 @@ from models.ranker.network.saved import FORMAT, load_ranker, save_ranker
 from models.ranker.network.shape import RankerShape
 from models.ranker.serving.scorer import Scorer
 from models.ranker.training.process import RankerTask, train_alone, train_together
-from models.ranker.training.training import TrainingRecord
 from models.ranker.training.warm_start import differences, matched_rows, take_over
+from models.training_loop import TrainingRecord
 from schemas.errors import user_mistakes
 from schemas.parameters import take
 from schemas.recipe import recipe_of
@@ -152,7 +152,7 @@ def train_one(run: Run, name: str, material: Material, *, out: Path) -> tuple[Tr
             process = train_alone if settings.processes == 1 else train_together
             with user_mistakes():
                 record = TrainingRecord(**in_processes(process, task, settings.processes))
-    run.measure("ranker.valid_auc", record.best_auc, name)
+    run.measure("ranker.valid_auc", record.best, name)
     run.measure("ranker.best_step", record.best_step, name)
     run.measure("ranker.resumed_at", record.resumed_at, name)
     run.measure("ranker.warm_start", warm, name)

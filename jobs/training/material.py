@@ -11,7 +11,7 @@ from lake.artifacts import Artifact
 from lake.local_copies import LocalCopies
 from lake.run import Run
 from models.feed.feed import Feed
-from models.ranker.training.training import TrainingParameters
+from models.training_loop import TrainingParameters
 from schemas.features import PARTS
 from schemas.parameters import take
 from schemas.settings import Settings

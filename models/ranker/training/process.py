@@ -14,7 +14,8 @@ from models.processes import as_one_of_many, write_record
 from models.ranker.network.ranker import Ranker
 from models.ranker.network.saved import save_ranker
 from models.ranker.network.shape import RankerShape
-from models.ranker.training.training import TrainingParameters, train_ranker
+from models.ranker.training.training import train_ranker
+from models.training_loop import TrainingParameters
 from models.training_state import Checkpoints
 from models.world import World
 
