@@ -1,0 +1,1 @@
+"""Functions of the jobs that score candidates with the ranker."""

@@ -1,0 +1,1 @@
+"""The retriever's network: what it embeds, the Query-Former, the decoder with its mixture of experts."""

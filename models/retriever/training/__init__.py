@@ -1,0 +1,1 @@
+"""The training of the retriever: next token, and the ranker's reward."""

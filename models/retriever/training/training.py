@@ -1,0 +1,112 @@
+"""Training of a retriever: next-token loss over the levels, early stopping on the validation hit rate of codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.retriever.beam import beam_search
+from models.retriever.network.network import Batch, Retriever
+from models.training_loop import Training, TrainingParameters
+from models.world import World
+
+BEAM = 50
+NEAR = 10
+"""Hit rates are measured among so many codes: a wide beam, and its head."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrieverParameters(TrainingParameters):
+    """How a retriever is trained.
+
+    Attributes:
+        contrastive_weight: weight of the contrastive loss; 0 for none.
+        balance_rate: how far an expert's bias moves in a step, see :class:`models.retriever.network.mixture.Mixture`.
+    """
+
+    contrastive_weight: float
+    balance_rate: float
+
+
+class RetrieverTraining(Training[Retriever]):
+    """A retriever in training."""
+
+    section, measure, way_out = "retriever", "hit_rate_50", "add events, or lower retriever.visit_minutes"
+
+    def __init__(
+        self, network: Retriever, steps_per_epoch: int, parameters: RetrieverParameters, *, name: str, world: World
+    ) -> None:
+        super().__init__(network, steps_per_epoch, parameters, name=name, world=world)
+        self.own = parameters
+        network.tree = network.tree.to(self.device)
+
+    def loss_of(self, batch: Batch) -> Tensor:
+        """The next-token loss, and the contrastive loss by its weight."""
+        return self.network.loss(batch, self.own.contrastive_weight)
+
+    def after_step(self) -> None:
+        """Balances the experts by the loads of all processes."""
+        for mixture in self.network.mixtures:
+            mixture.balance(self.world.sum(mixture.load), self.own.balance_rate)
+            mixture.load.zero_()
+
+    def measured(self, batches: Iterable[Batch]) -> dict[str, float]:
+        """Hit rates of codes, loss of a code in nats, and the largest load of an expert over the mean load."""
+        return validation_figures(self.network, (self.on_device(batch) for batch in batches), self.world)
+
+
+@torch.inference_mode()
+def validation_figures(network: Retriever, batches: Iterable[Batch], world: World | None = None) -> dict[str, float]:
+    """What is measured on the validation moments, over the targets of all of them.
+
+    ``hit_rate_10`` and ``hit_rate_50``: share of the targets that are among the first codes of a beam of 50. These are
+    hits on codes; ``evaluate`` measures items and contents. ``valid_loss``: mean loss of a target, nats. ``uneven``:
+    the largest load of an expert over the mean load, of the layer where it is largest; 1 without a mixture.
+
+    Args:
+        network: the network.
+        batches: this process's batches.
+        world: the processes that share them; None for this process alone.
+    """
+    network.eval()
+    sums = torch.zeros(4, dtype=torch.float64)
+    loads = [torch.zeros_like(mixture.load) for mixture in network.mixtures]
+    for batch in batches:
+        target = batch["target_code"]
+        encoded = network.encode(batch)
+        for mixture in network.mixtures:
+            mixture.load.zero_()
+        log_prob, _ = network.log_prob(encoded, target)
+        for load, mixture in zip(loads, network.mixtures, strict=True):
+            load += mixture.load
+        codes, _ = beam_search(network, encoded, len(target), BEAM)
+        hit = (target[:, :, None] == codes[:, None]) & (target >= 0)[:, :, None]
+        valid = (target >= 0).sum()
+        sums += torch.stack([hit[..., :NEAR].any(-1).sum(), hit.any(-1).sum(), -log_prob.sum(), valid]).double().cpu()
+    for mixture in network.mixtures:
+        mixture.load.zero_()
+    world = world or World()
+    near, wide, loss, count = world.sum(sums).tolist()
+    uneven = [float(total.max() / total.mean()) for total in map(world.sum, loads) if total.sum()]
+    rates = {"hit_rate_10": near, "hit_rate_50": wide, "valid_loss": loss}
+    return {name: value / max(count, 1) for name, value in rates.items()} | {"uneven": max(uneven, default=1.0)}
+
+
+def popular_hit_rates(popularity: Tensor, batches: Iterable[Batch]) -> dict[str, float]:
+    """Hit rates of the most popular codes, the same for every moment, over the same targets.
+
+    Args:
+        popularity: of each code, shape (codes,).
+        batches: validation batches.
+    """
+    best = popularity.argsort(descending=True, stable=True)[:BEAM]
+    near = wide = count = 0
+    for batch in batches:
+        target = batch["target_code"]
+        hit = target[:, :, None] == best
+        near, wide = near + int(hit[..., :NEAR].any(-1).sum()), wide + int(hit.any(-1).sum())
+        count += int((target >= 0).sum())
+    return {"popular_hit_rate_10": near / max(count, 1), "popular_hit_rate_50": wide / max(count, 1)}

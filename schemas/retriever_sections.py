@@ -1,0 +1,93 @@
+"""Sections of the settings about generative retrieval."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from schemas.recipe import NOT_IN_RECIPE
+from schemas.sections import Count, NotNegative, Positive, Section, Share
+
+
+class ItemRuleSettings(Section):
+    """The rule that picks the items of a code."""
+
+    prior: Positive
+    half_life_days: Positive
+    items_per_code: Count
+
+
+class ReinforceSettings(Section):
+    """Reinforcement of the retriever by the ranker's reward."""
+
+    method: Literal["grpo", "dpo"]
+    tasks: dict[str, NotNegative]
+    rounds: Count
+    prompts: Count
+    valid_prompts: Count
+    group: Annotated[int, Field(ge=2)]
+    share: Share
+    weight: NotNegative
+    clip: Positive
+    bound: NotNegative
+    kl_weight: NotNegative
+    beta: Positive
+    learning_rate: Positive
+    most_lost_hit_rate: Share
+
+
+class RetrieverSettings(Section):
+    """The retriever: what it reads, its network and its training."""
+
+    on: Annotated[bool, NOT_IN_RECIPE]
+    recent_length: Count
+    older_length: Count
+    taken_length: Count
+    half_lives: Annotated[list[Positive], Field(min_length=1)]
+    visit_minutes: Positive
+    targets: Count
+    moments: Count
+    valid_moments: Count
+    history_events: Count
+    user_moments: Count
+    popularity_days: Positive
+    max_items: Count
+    dim: Count
+    heads: Count
+    queries: Annotated[int, Field(ge=0)]
+    layers: Count
+    experts: Count
+    active_experts: Count
+    expert_width: Count
+    balance_rate: NotNegative
+    prefix_rows: Count
+    copies: bool
+    tokens: Literal["codebook", "random"]
+    contrastive_weight: NotNegative
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    batch_size: Count
+    learning_rate: Positive
+    weight_decay: NotNegative
+    max_epochs: Count
+    patience: Count
+    validations_per_epoch: Count
+    largest_gradient: NotNegative
+    bfloat16: bool
+    checkpoint_steps: Annotated[Count, NOT_IN_RECIPE]
+    checkpoint_folder: Annotated[str, NOT_IN_RECIPE]
+    processes: Count
+    seed: int
+    shuffle_rows: Count
+    items: Annotated[ItemRuleSettings, NOT_IN_RECIPE]
+    reinforce: Annotated[ReinforceSettings, NOT_IN_RECIPE]
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> RetrieverSettings:
+        if self.batch_size % self.processes:
+            raise ValueError(f"batch_size must be a multiple of processes, {self.processes}")
+        if self.dim % self.heads:
+            raise ValueError(f"heads must divide dim: {self.dim} is no multiple of {self.heads}")
+        if self.active_experts > self.experts:
+            raise ValueError(f"active_experts must be at most experts, {self.experts}")
+        return self
