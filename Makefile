@@ -15,7 +15,7 @@ STAMP := $(VENV)/.qarm-installed
 WAREHOUSE ?= warehouse
 # make demo HOUSEHOLDS=0 takes all 2,469 households
 HOUSEHOLDS ?=
-BENCHMARKS := threads ingest nightly clustering encoder_layers mine_pairs codes align_encoder search feed ranker_tables ranker_speed score mari ranker
+BENCHMARKS := threads ingest nightly clustering encoder_layers mine_pairs codes align_encoder search feed ranker_tables ranker_speed score mari ranker decoding retriever
 # Two processes: much of a test with Spark is one thread of the driver's. Which of them gets which tests is said by the
 # scheduler of tests/conftest.py, pytest_xdist_make_scheduler.
 TWO_PROCESSES := --numprocesses 2 --dist loadscope --no-loadscope-reorder
@@ -45,8 +45,9 @@ $(STAMP): pyproject.toml requirements.lock schemas/version.py
 
 demo: setup
 	@$(BIN)/python -m demo.complete_journey --config conf/demo.toml $(DEMO_SET) --out $(WAREHOUSE)/input
-	@./spark-submit.sh nightly --config conf/demo.toml $(DEMO_SET) --warehouse ./$(WAREHOUSE) \
+	@./spark-submit.sh nightly --config conf/demo.toml $(DEMO_SET) --set retrieve.on=true --set recommend.on=true --warehouse ./$(WAREHOUSE) \
 	  --interactions $(WAREHOUSE)/input/interactions.parquet --items $(WAREHOUSE)/input/items.parquet > $(WAREHOUSE)/demo.json
+	@printf '\n' >&2; $(BIN)/python -m demo.household --warehouse $(WAREHOUSE)
 	@printf '%s\n' '' 'Three things to do next:' \
 	  '  1. open the report:     $(CURDIR)/$(WAREHOUSE)/report.html' \
 	  '  2. ask the tables:      ./spark-submit.sh sql --warehouse ./$(WAREHOUSE) -e "SELECT title, sid FROM item_codes LIMIT 5"' \

@@ -21,8 +21,7 @@ from jobs.pairs.user2item import (
 )
 from lake.command import main
 from lake.declaration import Job
-from lake.growth import Growth, size_of
-from lake.history import has_version
+from lake.growth import grown_since
 from lake.ledger import RunRecord
 from lake.periods import Periods, split_periods
 from lake.run import Lake, Run
@@ -87,7 +86,7 @@ def mine_user2item(run: Run, events: DataFrame, codes: DataFrame, *, count: int,
         if settings.model == "als":
             vectors = als_vectors(events, features, settings)
         else:
-            vectors = two_tower_vectors(run, events, features, count)
+            vectors = two_tower_vectors(run, events, features, codes, count=count)
     triggers = triggers_of(events, vectors, count, dim=settings.dim, window=settings.history)
     return _of_source(run, "user2item", user2item_pairs(triggers, settings))
 
@@ -164,11 +163,8 @@ def stands(lake: Lake, last: RunRecord) -> str | None:
     fraction of the cost. Pairs only change what new examples read.
     """
     known, name = last.input_versions.get(INTERACTIONS.name, ""), INTERACTIONS.name
-    if not known.isdigit() or not has_version(lake.warehouse, name, int(known)):
-        return None
-    sizes = [size_of(lake.warehouse.read(name, version)) for version in (int(known), None)]
-    growth, trigger = Growth.between(*sizes), lake.settings.increments.pairs
-    return None if growth.is_due(trigger) else growth.words(trigger)
+    growth, trigger = grown_since(lake.warehouse, name, known), lake.settings.increments.pairs
+    return None if growth is None or growth.is_due(trigger) else growth.words(trigger)
 
 
 JOB = Job(

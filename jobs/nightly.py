@@ -35,9 +35,13 @@ def declared_jobs() -> list[Job]:
     return in_order(job for module in modules if isinstance(job := getattr(module, "JOB", None), Job))
 
 
-def nightly_jobs() -> list[Job]:
-    """The jobs that the nightly runs, in order."""
-    return [job for job in declared_jobs() if job.nightly]
+def nightly_jobs(settings: Settings | None = None) -> list[Job]:
+    """The jobs that the nightly runs, in order.
+
+    Args:
+        settings: leave out what these settings do not ask for; None for all jobs.
+    """
+    return [job for job in declared_jobs() if job.nightly and (settings is None or job.wanted(settings))]
 
 
 def check(settings: Settings) -> None:
@@ -46,7 +50,7 @@ def check(settings: Settings) -> None:
     Raises:
         UserError: a job cannot run with the settings.
     """
-    for job in nightly_jobs():
+    for job in nightly_jobs(settings):
         job.check(settings)
 
 
@@ -116,7 +120,7 @@ def command(lake: Lake, options: argparse.Namespace) -> dict[str, Any]:
         UserError: an option names no job of the nightly, or another nightly is at work on the warehouse.
         HeldBackError: the gate held the night back.
     """
-    jobs = nightly_jobs()
+    jobs = nightly_jobs(lake.settings)
     if options.as_of is not None:
         lake, jobs = lake_of(lake, day_of(options.as_of)), [job for job in jobs if job.source_files is None]
     choice = chosen(jobs, options)

@@ -56,9 +56,9 @@ JOB = Job(
     sections=("gate",),
     reads=(
         "interactions", "items", "rejected_rows", "item_pairs", "pair_verdicts", "item_questions", "item_embeddings",
-        "semantic_ids", "sid_changes", "ranker_examples", "predictions",
+        "semantic_ids", "sid_changes", "ranker_examples", "predictions", "retrieved_items", "recommendations",
     ),
-    uses=("two_tower", "aligned_model", "encoder", "codebook", "search_index", "ranker"),
+    uses=("two_tower", "aligned_model", "encoder", "codebook", "search_index", "ranker", "retrieval"),
     writes=("published",),
     consults=("runs", "metrics"),
 )  # fmt: skip

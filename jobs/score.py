@@ -2,96 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import math
 from collections.abc import Mapping
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.examples.events import shape_events
-from jobs.examples.popularity import with_popularity_before
-from jobs.examples.requests import ranked, read_candidates, with_events
+from jobs.examples.requests import ranked, read_candidates
 from jobs.examples.search_index import ITEM_ROWS
-from jobs.training.rankers import AGAIN, trained_with, use_rankers
-from lake.artifacts import Artifact
+from jobs.scoring.candidates import index_of, scored
+from jobs.scoring.moment import moment_of
+from jobs.training.rankers import use_rankers
 from lake.command import main
 from lake.declaration import Job, Option
 from lake.inputs.options import format_option, rename_option
 from lake.run import Run
 from models.ranker.baseline import RANKER
-from models.ranker.examples.search_index import SearchIndex
-from models.ranker.examples.targets import ExampleParameters
 from models.ranker.serving.items import holds_table
 from schemas.errors import UserError
-from schemas.features import COUNTED
 from schemas.names import SID_COLUMNS
-from schemas.ranking_sections import ScoreSettings
 from schemas.settings import Settings
 from schemas.tables import INTERACTIONS, candidate_scores
-from udfs.score_candidates import score_candidates
 
 log = logging.getLogger("qarm")
-
-
-def index_of(run: Run, ranker: Artifact) -> Artifact:
-    """The search index that a ranker was trained with, if candidates can be scored by it.
-
-    Raises:
-        UserError: the index does not exist any more, an earlier qarm made it, or the settings have other tasks.
-    """
-    index = trained_with(ranker, run.artifact)
-    needed = {ITEM_ROWS, *(f"{name}.npy" for name in SearchIndex.__annotations__)}
-    if missing := sorted(needed - set(index.files)):
-        raise UserError(f"{index.version} was made by an earlier qarm, without {missing[0]}; {AGAIN}")
-    ranking = run.settings.ranking
-    tasks = json.loads((run.lake.artifacts.fetch(ranker) / f"{RANKER}.json").read_text(encoding="utf-8"))["tasks"]
-    if tasks != ranking.task_names or index.card["ranking"] != ranking.model_dump():
-        raise UserError(f"ranking: the ranker was trained with other tasks or actions; {AGAIN}")
-    return index
-
-
-def moment_of(settings: ScoreSettings, interactions: DataFrame) -> Column:
-    """The time of candidates without as_of: ``score.as_of``, or just after the last event of the log."""
-    if settings.as_of:
-        return F.lit(settings.as_of).cast("timestamp")
-    last = interactions.agg(F.unix_micros(F.max("event_time"))).collect()[0][0]
-    return F.timestamp_micros(F.lit(last + 1))
-
-
-def scored(
-    run: Run, known: DataFrame, items: DataFrame, positives: DataFrame, *, made: tuple[Artifact, Artifact]
-) -> DataFrame:
-    """The scores of all candidates, made on the executors.
-
-    Args:
-        run: the run.
-        known: user_id, item_id, as_of, item_row and codes of the candidates; persisted.
-        items: item_id, item_row and codes of the search index.
-        positives: positive events of the log.
-        made: the rankers, and the search index that they were trained with.
-
-    Returns:
-        user_id, item_id, as_of, and one score per task.
-    """
-    settings = run.settings.score
-    parameters = ExampleParameters(**made[1].card["examples"], negatives=0, attribution_gap=0)
-    counted = with_popularity_before(known.withColumnRenamed("as_of", "event_time"), positives, items)
-    candidates = counted.select("user_id", "item_id", "item_row", F.unix_micros("event_time").alias("time"), *COUNTED)
-    events = shape_events(positives, items, run.settings.ranking)
-    rankers_at, index_at = (run.lake.artifacts.ship(artifact) for artifact in made)
-    score = score_candidates(rankers_at, RANKER, index_at, parameters)
-    scores = [f"score_{task} FLOAT" for task in run.settings.ranking.task_names]
-    tasks = max(
-        math.ceil(known.count() / settings.candidates_per_task), 2 * run.spark.sparkContext.defaultParallelism
-    )  # fmt: skip
-    return (
-        with_events(candidates, events, settings.max_user_candidates)
-        .repartition(tasks, "user_id", "part")
-        .sortWithinPartitions("user_id", "part", "time", "item_row", "labels")
-        .mapInArrow(score, ", ".join(["user_id STRING", "item_id STRING", "as_of TIMESTAMP", *scores]))
-    )
 
 
 def steps(run: Run) -> None:
@@ -111,7 +44,7 @@ def steps(run: Run) -> None:
     positives = interactions.where(F.col("action").isin(run.settings.ranking.positive_actions))
     items = run.spark.read.parquet(f"{index.url}/{ITEM_ROWS}")
     checked = (
-        given.withColumn("as_of", F.coalesce("as_of", moment_of(settings, interactions)))
+        given.withColumn("as_of", F.coalesce("as_of", moment_of(settings.as_of, interactions)))
         .join(items, "item_id", "left")
         .withColumn("complaint", F.coalesce("complaint", F.when(F.col("item_row").isNull(), "unknown_item")))
     )

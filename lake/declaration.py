@@ -51,6 +51,11 @@ def any_settings(_: Settings) -> None:
     """The check of a job that accepts all settings."""
 
 
+def always(_: Settings) -> bool:
+    """For a job that every night wants."""
+    return True
+
+
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """The declaration of one job.
@@ -71,6 +76,7 @@ class Job:
             its own earlier results and the record of runs.
         after: jobs that run earlier although this job does not read their results.
         nightly: whether the nightly runs the job.
+        wanted: whether the settings ask for its result; a nightly leaves the job out if they do not.
         source_files: returns the URLs of the user's input files; None for a job without input files.
         options: options of the command line in addition to those of every job.
         examples: what ``--help`` shows as examples, each the options after the job's name.
@@ -90,6 +96,7 @@ class Job:
     consults: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     nightly: bool = True
+    wanted: Callable[[Settings], bool] = always
     source_files: Callable[[Settings], Sequence[str]] | None = None
     options: tuple[Option, ...] = ()
     examples: tuple[str, ...] = EXAMPLES

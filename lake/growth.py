@@ -8,6 +8,8 @@ from datetime import date
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from lake.history import has_version
+from lake.warehouse import Warehouse
 from schemas.sections import Trigger
 
 
@@ -59,3 +61,17 @@ class Growth:
             f"{self.new_share:.1%} of the events and {self.days} days are new; due at {trigger.new_share:.0%} or"
             f" {trigger.days:g} days"
         )
+
+
+def grown_since(warehouse: Warehouse, table: str, then: str) -> Growth | None:
+    """What came to the log since a version of its table; None if that version is not known or not kept.
+
+    Args:
+        warehouse: the tables.
+        table: name of the log.
+        then: the version, as the record of a run holds it.
+    """
+    if not then.isdigit() or not has_version(warehouse, table, int(then)):
+        return None
+    before, now = (size_of(warehouse.read(table, version)) for version in (int(then), None))
+    return Growth.between(before, now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from schemas.features import SWITCHES
 from schemas.names import SID_COLUMNS
@@ -141,24 +141,27 @@ class RankerSettings(Section):
         return self
 
 
+def _as_moment(given: object) -> str:
+    """A time as text in UTC; it may be given as text or as a TOML time."""
+    if given == "":
+        return ""
+    try:
+        moment = datetime.fromisoformat(str(given))
+    except ValueError:
+        raise ValueError("must be a time, e.g. 2025-03-31T06:00:00Z") from None
+    return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)).isoformat()
+
+
+Moment = Annotated[str, BeforeValidator(_as_moment)]
+"""A time, or an empty text for none."""
+
+
 class ScoreSettings(Section):
     """Where the candidates are and how they are scored."""
 
     candidates: str
     files: TimedFileSettings
     rename: dict[str, str]
-    as_of: str
+    as_of: Moment
     max_user_candidates: Count
     candidates_per_task: Count
-
-    @field_validator("as_of", mode="before")
-    @classmethod
-    def _is_a_moment(cls, given: object) -> str:
-        """The time as text in UTC; it may be given as text or as a TOML time."""
-        if given == "":
-            return ""
-        try:
-            moment = datetime.fromisoformat(str(given))
-        except ValueError:
-            raise ValueError("must be a time, e.g. 2025-03-31T06:00:00Z") from None
-        return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)).isoformat()

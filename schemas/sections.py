@@ -207,6 +207,7 @@ class IncrementsSettings(Section):
     pairs: Trigger
     behaviour: Trigger
     ranker: Trigger
+    retriever: Trigger
     replay: NotNegative
     epochs: Count
     learning_rate_share: Share

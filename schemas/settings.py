@@ -24,6 +24,8 @@ from schemas.language_model_sections import (
 )
 from schemas.ranking_sections import ExamplesSettings, RankerSettings, RankingSettings, ScoreSettings
 from schemas.renamed import RENAMED
+from schemas.retrieval_sections import RecommendSettings, RetrieveSettings
+from schemas.retriever_sections import RetrieverSettings
 from schemas.sections import (
     DemoSettings,
     GateSettings,
@@ -57,7 +59,10 @@ class Settings(Section):
     codebook: CodebookSettings
     examples: ExamplesSettings
     ranker: RankerSettings
+    retriever: RetrieverSettings
     score: ScoreSettings
+    retrieve: RetrieveSettings
+    recommend: RecommendSettings
     nightly: NightlySettings
     increments: IncrementsSettings
     gate: GateSettings

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame, Window
+import pyarrow.parquet as pq
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from jobs.pairs.histories import fits_broadcast, small_side
@@ -28,6 +29,9 @@ from udfs.user2item import (
 
 EXAMPLE_FILES = 8
 
+TOWER_ITEMS = "items.parquet"
+"""File of the ids and numbers of the items that have a row in the two-tower model's table."""
+
 TOWERS_KEPT = 2
 """Number of versions of the model that are kept."""
 
@@ -48,11 +52,11 @@ def events_in_order(positives: DataFrame, histories: DataFrame, codes: DataFrame
     )
 
 
-def item_features(codes: DataFrame, keyed_items: DataFrame, settings: User2ItemSettings) -> DataFrame:
-    """Hashed features of every numbered item: category, attributes by name, words of the title.
+def hashed_features(settings: User2ItemSettings) -> Column:
+    """Hashed features of an item of the table ``items``: category, attributes by name, words of the title.
 
     Returns:
-        item INT, content INT, popularity INT, features ARRAY<INT> of length ``features``, padded by 0.
+        ARRAY<INT> of length ``features``, padded by 0.
     """
     attributes = F.transform(
         F.array_sort(F.map_entries(F.coalesce("attributes", F.create_map().cast("map<string,string>")))),
@@ -62,8 +66,16 @@ def item_features(codes: DataFrame, keyed_items: DataFrame, settings: User2ItemS
     words = F.filter(F.split(F.lower(F.coalesce("title", F.lit(""))), r"[^\p{L}\p{N}]+"), lambda word: word != "")
     texts = F.slice(F.array_distinct(F.concat(category, attributes, words)), 1, settings.features)
     rows = F.transform(texts, lambda text: (F.pmod(F.xxhash64(text), settings.feature_rows) + 1).cast("int"))
-    padded = F.slice(F.concat(rows, F.array_repeat(F.lit(0), settings.features)), 1, settings.features)
-    known = keyed_items.select("item_key", padded.alias("features"))
+    return F.slice(F.concat(rows, F.array_repeat(F.lit(0), settings.features)), 1, settings.features)
+
+
+def item_features(codes: DataFrame, keyed_items: DataFrame, settings: User2ItemSettings) -> DataFrame:
+    """Hashed features of every numbered item: category, attributes by name, words of the title.
+
+    Returns:
+        item INT, content INT, popularity INT, features ARRAY<INT> of length ``features``, padded by 0.
+    """
+    known = keyed_items.select("item_key", hashed_features(settings).alias("features"))
     return codes.join(known, "item_key", "inner").select("item", "content", "popularity", "features")
 
 
@@ -87,11 +99,11 @@ def tower_examples(events: DataFrame, features: DataFrame, count: int, settings:
     return rows.repartition(EXAMPLE_FILES, order).sortWithinPartitions(order, "item")
 
 
-def two_tower_vectors(run: Run, events: DataFrame, features: DataFrame, count: int) -> DataFrame:
+def two_tower_vectors(run: Run, events: DataFrame, features: DataFrame, codes: DataFrame, *, count: int) -> DataFrame:
     """Item vectors of a two-tower model, which is trained on the driver; the executors apply its item tower.
 
     Driver memory: the model's tables three times (``item_rows`` and ``feature_rows`` times ``dim``), and
-    ``shuffle_rows`` examples.
+    ``shuffle_rows`` examples. The ids of the items with a row in the model's table lie beside the model.
 
     Returns:
         item INT, content INT, vector ARRAY<FLOAT> of length 1.
@@ -113,6 +125,8 @@ def two_tower_vectors(run: Run, events: DataFrame, features: DataFrame, count: i
         shape = take(TowerShape, settings, item_rows=min(settings.item_rows, count))
         model, losses = train_two_tower(shape, feed.epoch, take(TowerTraining, settings))
         save_two_tower(model, folder)
+        ids = codes.where(F.col("item") < shape.item_rows).select("item_id", "item")
+        pq.write_table(ids.toArrow().sort_by("item"), folder / TOWER_ITEMS)
         recipe = {name: run.version(name) for name in run.job.reads} | {"mine": run.settings.digest(run.job.sections)}
         artifact = run.publish("two_tower", folder, recipe, losses=losses)
     run.prune("two_tower", TOWERS_KEPT)

@@ -36,7 +36,7 @@ def test_every_table_is_there_and_opens_without_spark(world: World) -> None:
     ):
         assert len(world.read(table)) > 0, table
     runs = world.read("runs")
-    assert set(runs["job"]) == {job.name for job in nightly.nightly_jobs()}
+    assert set(runs["job"]) == {job.name for job in nightly.nightly_jobs(load_settings())}
     assert set(runs["status"]) == {"done"}
     assert runs["run_id"].nunique() == 1
 
@@ -182,7 +182,7 @@ def test_a_second_night_skips_every_job(world: World) -> None:
     assert night.closing["status"] == "skipped"
     assert night.closing["outputs"] == {}
     assert len(re.findall(r"^\w+ +skipped +0\.0  up to date$", night.log, flags=re.MULTILINE)) == len(
-        nightly.nightly_jobs()
+        nightly.nightly_jobs(load_settings())
     )
     assert versions == {table: deltalake.DeltaTable(str(world.warehouse / table)).version() for table in versions}
 
@@ -211,7 +211,7 @@ def test_a_night_says_little_and_nothing_that_a_user_cannot_act_on(world: World)
     """Each job has a line when it starts and one in the closing table; beside them a few of what was read."""
     lines = (world.folder / "first-night.log").read_text().splitlines()
     lines = [line for line in lines if not re.search(r", \d+:\d\d(, about [\d:]+ left)?$", line)]  # one a minute
-    jobs = len(nightly.nightly_jobs())
+    jobs = len(nightly.nightly_jobs(load_settings()))
     assert len([line for line in lines if re.match(r"[\d:]{8} \[\d+/\d+\] \w+: ", line)]) == jobs
     assert len(lines) <= 2 * jobs + 20, "\n".join(lines)
     for noise in ("Warning", "WARN", "it/s]", "Stage ", "ivy", "%|"):

@@ -1,0 +1,232 @@
+"""Makes the artifact ``retrieval``: reference users' histories, mined pairs, and the fitted fusion."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from scipy import sparse
+
+from jobs.retrieval.events import of_reference_users
+from jobs.retrieval.measuring import measure_lists
+from jobs.retrieval.towers import towers_of
+from jobs.retrieval.writing import writer_of
+from lake.artifacts import Artifact
+from lake.periods import Periods, split_periods
+from lake.run import Run
+from models.retriever.background import Background
+from models.retriever.fusion import Fusion, FusionParameters
+from models.retriever.histories import DAY, UserHistories
+from models.retriever.lessons import Lessons, lessons_of
+from models.retriever.pool import Pool
+from models.retriever.retrieval import FORMAT, OF_ITEMS, Retrieval
+from models.retriever.source import SourceParameters
+from models.retriever.sources import SOURCES
+from schemas.parameters import take
+from schemas.recipe import recipe_of
+from schemas.tables import INTERACTIONS, ITEM_PAIRS
+from udfs.retrieve import USERS
+
+log = logging.getLogger("qarm")
+
+FITTED_ON_THE_LOG = ("swing", "two_tower", "generator")
+"""Sources that were fitted on the whole fit period; fusion learns from moments after it alone, or it would trust them
+for what they have seen."""
+
+
+def background_of(
+    run: Run, items: DataFrame, events: DataFrame, *, moment: int, folder: Path
+) -> tuple[Background, NDArray[np.int64]]:
+    """What is known of all users, and the hashes of the reference users, ascending.
+
+    Driver memory: 16 bytes for each item, the latest events of the reference users with 24 bytes each, and the mined
+    pairs with 12 bytes each.
+
+    Args:
+        run: the run.
+        items: result of :func:`jobs.retrieval.events.numbered_items`.
+        events: result of :func:`jobs.retrieval.events.numbered_events`.
+        moment: seconds since 1970.
+        folder: folder of the artifact, which gets the retriever's files.
+    """
+    settings = run.settings.retrieve
+    known = items.select("item", *OF_ITEMS).toArrow().sort_by("item")
+    content, title, category = (_numbers(known[name]) for name in OF_ITEMS)
+    rows = of_reference_users(events, settings.reference_users).select("user", "item", "time", "action").toArrow()
+    item, time, action = (rows[name].to_numpy() for name in ("item", "time", "action"))
+    users, user = np.unique(rows["user"].to_numpy(), return_inverse=True)
+    now = np.full(len(users), moment, np.int64)
+    histories = UserHistories.of(user.astype(np.int64), item, time, action.astype(np.int8), now=now)
+    pairs, writer = mined_pairs(run, items, len(content)), writer_of(run, items, folder)
+    towers = towers_of(run, items, folder)
+    return Background(moment, content, title, category, histories, pairs, writer, towers), users
+
+
+def _numbers(hashes: pa.ChunkedArray) -> NDArray[np.int32]:
+    numbers: NDArray[np.int32] = np.unique(hashes.to_numpy(), return_inverse=True)[1].astype(np.int32)
+    return numbers
+
+
+def mined_pairs(run: Run, items: DataFrame, count: int) -> sparse.csr_matrix | None:
+    """The item-to-item pairs that no judge rejected, each trigger's best score 1; None if they are not used.
+
+    Args:
+        run: the run.
+        items: result of :func:`jobs.retrieval.events.numbered_items`.
+        count: number of items.
+    """
+    table = run.find(ITEM_PAIRS.name)
+    if table is None or "swing" not in run.settings.retrieve.candidates:
+        return None
+    numbers = items.select("item_id", "item")
+    pairs = (
+        table.where("source = 'item2item' AND (verdict IS NULL OR verdict = 'keep')")
+        .join(numbers.withColumnsRenamed({"item_id": "trigger_item_id", "item": "trigger"}), "trigger_item_id", "inner")
+        .join(numbers.withColumnsRenamed({"item_id": "target_item_id", "item": "target"}), "target_item_id", "inner")
+        .select("trigger", "target", F.col("score").cast("float").alias("score"))
+        .toArrow()
+    )
+    trigger, target, score = (pairs[name].to_numpy() for name in ("trigger", "target", "score"))
+    best = np.zeros(count, np.float32)
+    np.maximum.at(best, trigger, score)
+    return sparse.csr_matrix((score / np.maximum(best[trigger], 1e-30), (trigger, target)), shape=(count, count))
+
+
+def moments_of(run: Run, now: int, periods: Periods, sources: Collection[str]) -> list[int]:
+    """The earlier moments that fusion learns from, ascending: starts of days, whole numbers of days apart.
+
+    Args:
+        run: the run.
+        now: moment for which candidates are sought, in seconds since 1970.
+        periods: periods of the log.
+        sources: the sources that are used.
+    """
+    settings = run.settings.retrieve
+    today = now // int(DAY) * int(DAY)
+    found = [today - int(DAY) * settings.fusion.days_between * n for n in range(settings.fusion.moments, 0, -1)]
+    first = Periods.microseconds(periods.first_day) // 1_000_000
+    if set(FITTED_ON_THE_LOG) & set(sources):
+        first = Periods.microseconds(periods.fit_until) // 1_000_000 - 1
+    return [moment for moment in found if moment > first]
+
+
+def fit_fusion(run: Run, background: Background, moments: list[int]) -> Fusion | None:
+    """Fits the trees on the reference users' candidates at earlier moments; None if that gives nothing to learn.
+
+    With ``retrieve.fusion.measured``, trees that are fitted without the last moment are measured on it first. Driver
+    memory: as :func:`models.retriever.lessons.lessons_of` says.
+
+    Args:
+        run: the run.
+        background: what is known now.
+        moments: the earlier moments, ascending.
+    """
+    settings = run.settings.retrieve
+    parameters = take(SourceParameters, settings)
+
+    def lessons(known: Background, at: list[int]) -> Lessons:
+        fusion = settings.fusion
+        return lessons_of(
+            known,
+            at,
+            lambda own: Pool(own, parameters, settings.candidates),
+            negatives=fusion.negatives,
+            seed=fusion.seed,
+        )
+
+    last: Lessons | None = None
+    if settings.fusion.measured and len(moments) > 1:
+        *moments, final = moments
+        earlier = background.before(final)
+        trees = fitted(run, lessons(earlier, moments))
+        measure_lists(run, background, Retrieval(earlier, parameters, settings.candidates, trees))
+        last = lessons(background, [final])
+    learned = lessons(background, moments)
+    if last is not None and len(last.taken):
+        learned = learned.joined(last)
+    run.measure("retrieve.lessons", len(learned.taken))
+    trees = fitted(run, learned)
+    if trees is None:
+        log.warning("retrieve: the log is too short to fit the fusion; sources are fused by the sum of 1 / (60 + rank)")
+    return trees
+
+
+def fitted(run: Run, lessons: Lessons) -> Fusion | None:
+    """The trees of lessons; None if there is nothing to learn."""
+    if not lessons.taken.any() or lessons.taken.all():
+        return None
+    parameters = take(FusionParameters, run.settings.retrieve.fusion)
+    return Fusion.fit(lessons.names, lessons.numbers, lessons.taken, lessons.weights, parameters=parameters)
+
+
+def standing_fusion(run: Run, recipe: Mapping[str, object], names: tuple[str, ...]) -> tuple[Fusion, str] | None:
+    """The trees of the last retrieval and the day they were fitted, if they are of the same recipe and young enough.
+
+    Args:
+        run: the run.
+        recipe: what the trees depend on beside the log.
+        names: names of the numbers that the sources give.
+    """
+    last = run.latest("retrieval") if run.lake.goes_on else None
+    if last is None or last.card.get("format") != FORMAT or last.card.get("fusion") != dict(recipe):
+        return None
+    fitted = last.card.get("fitted_on")
+    if fitted is None:
+        return None
+    age = (datetime.now(UTC) - datetime.fromisoformat(fitted)).total_seconds() / DAY
+    if age > run.settings.retrieve.fusion.refit_days:
+        return None
+    fusion = Fusion.load(run.lake.artifacts.fetch(last))
+    return (fusion, fitted) if fusion.names == names else None
+
+
+def make_retrieval(run: Run, items: DataFrame, events: DataFrame, *, moment: int, folder: Path) -> Artifact:
+    """Makes and publishes the artifact.
+
+    Args:
+        run: the run.
+        items: result of :func:`jobs.retrieval.events.numbered_items`.
+        events: result of :func:`jobs.retrieval.events.numbered_events`; persisted.
+        moment: seconds since 1970.
+        folder: an empty folder.
+    """
+    settings = run.settings.retrieve
+    with run.step("read reference users"):
+        background, users = background_of(run, items, events, moment=moment, folder=folder)
+    pool = Pool(background, take(SourceParameters, settings), settings.candidates)
+    recipe = recipe_of(settings) | {"sources": sorted(pool.sources)}
+    standing = standing_fusion(run, recipe, pool.names)
+    today = datetime.now(UTC).isoformat()
+    fusion: Fusion | None = None
+    with run.step("fit the fusion"):
+        if standing is not None:
+            fusion, today = standing
+        elif settings.fusion.moments:
+            periods = split_periods(run.read(INTERACTIONS.name), run.settings.split)
+            moments = moments_of(run, moment, periods, [*pool.sources])
+            fusion = fit_fusion(run, background, moments)
+    Retrieval(background, take(SourceParameters, settings), settings.candidates, fusion).save(folder)
+    pq.write_table(pa.table({"user": users}), folder / USERS)
+    run.measure("retrieve.reference_users", len(users))
+    run.measure("retrieve.reused_fusion", float(standing is not None))
+    given = {name: run.inputs[name] for name in (*run.job.reads,) if name in run.inputs}
+    card = {
+        "format": FORMAT,
+        "fusion": recipe,
+        "fitted_on": None if fusion is None else today,
+        "sources": [*pool.sources],
+    }
+    return run.publish("retrieval", folder, recipe | given | {"moment": moment}, **card)
+
+
+def unknown_sources(names: Mapping[str, int]) -> list[str]:
+    """Names that are no source."""
+    return sorted(set(names) - set(SOURCES))

@@ -1,0 +1,137 @@
+"""Fusion: one score of a candidate from its scores and ranks in all sources and from the facts, by boosted trees.
+
+The trees are fitted by scikit-learn on what users took next at earlier moments, and kept as plain arrays, so that a
+saved fusion is read without running code of the file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+NODES = ("value", "feature", "threshold", "missing_left", "left", "right", "is_leaf")
+OF_SKLEARN = ("value", "feature_idx", "num_threshold", "missing_go_to_left", "left", "right", "is_leaf")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FusionParameters:
+    """Settings of the boosted trees.
+
+    Attributes:
+        trees: number of trees.
+        leaves: most leaves of a tree.
+        learning_rate: shrinkage of each tree.
+        min_leaf: fewest candidates in a leaf.
+        l2: regularisation of the leaves' values.
+        seed: seed of the bins' sample.
+    """
+
+    trees: int
+    leaves: int
+    learning_rate: float
+    min_leaf: int
+    l2: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """Fitted trees.
+
+    Attributes:
+        names: names of the numbers that it reads, in order.
+        base: score before the first tree.
+        start: place of each tree's first node, and at the end the number of nodes, shape (trees + 1,).
+        nodes: arrays of :data:`NODES` by name, shape (nodes,); children count from their tree's first node.
+    """
+
+    names: tuple[str, ...]
+    base: float
+    start: NDArray[np.int64]
+    nodes: dict[str, NDArray[Any]]
+
+    @classmethod
+    def fit(
+        cls,
+        names: Sequence[str],
+        numbers: NDArray[np.float32],
+        taken: NDArray[np.bool_],
+        weights: NDArray[np.float64],
+        *,
+        parameters: FusionParameters,
+    ) -> Fusion:
+        """Fits trees to whether a candidate was taken, by logistic loss.
+
+        Args:
+            names: names of the numbers.
+            numbers: numbers of candidates, NaN for none, shape (n, len(names)).
+            taken: whether the user took the candidate next, shape (n,).
+            weights: weight of each candidate, shape (n,).
+            parameters: settings.
+
+        Raises:
+            ValueError: no candidate was taken, or all were.
+        """
+        if not taken.any() or taken.all():
+            raise ValueError("fusion needs candidates that were taken and candidates that were not")
+        model = HistGradientBoostingClassifier(
+            max_iter=parameters.trees,
+            max_leaf_nodes=parameters.leaves,
+            learning_rate=parameters.learning_rate,
+            min_samples_leaf=parameters.min_leaf,
+            l2_regularization=parameters.l2,
+            early_stopping=False,
+            random_state=parameters.seed,
+        ).fit(numbers, taken, sample_weight=weights)
+        trees = [tree.nodes for (tree,) in model._predictors]
+        start = np.concatenate([[0], np.cumsum([len(tree) for tree in trees])]).astype(np.int64)
+        both = np.concatenate(trees)
+        kinds = (np.float64, np.int32, np.float64, np.bool_, np.int32, np.int32, np.bool_)
+        of = zip(NODES, OF_SKLEARN, kinds, strict=True)
+        nodes = {name: np.ascontiguousarray(both[theirs], kind) for name, theirs, kind in of}
+        return cls(tuple(names), float(np.ravel(model._baseline_prediction)[0]), start, nodes)
+
+    def scores(self, numbers: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Log-odds of candidates, shape (n,).
+
+        Args:
+            numbers: shape (n, len(names)).
+        """
+        return _walk(numbers, self.base, self.start, *(self.nodes[name] for name in NODES))
+
+    def save(self, folder: Path) -> None:
+        """Writes the trees to a folder."""
+        card = {"names": self.names, "base": self.base}
+        (folder / "fusion.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
+        np.savez(folder / "fusion.npz", start=self.start, **self.nodes)
+
+    @classmethod
+    def load(cls, folder: Path) -> Fusion:
+        """Reads the trees that :meth:`save` wrote."""
+        card = json.loads((folder / "fusion.json").read_text(encoding="utf-8"))
+        with np.load(folder / "fusion.npz", allow_pickle=False) as stored:
+            nodes = {name: stored[name] for name in NODES}
+            return cls(tuple(card["names"]), card["base"], stored["start"], nodes)
+
+
+@numba.njit(cache=True, nogil=True)
+def _walk(numbers, base, start, value, feature, threshold, missing_left, left, right, is_leaf):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
+    out = np.full(numbers.shape[0], base)
+    for row in range(numbers.shape[0]):
+        for tree in range(start.shape[0] - 1):
+            first = start[tree]
+            node = first
+            while not is_leaf[node]:
+                number = numbers[row, feature[node]]
+                goes_left = missing_left[node] if np.isnan(number) else number <= threshold[node]
+                node = first + (left[node] if goes_left else right[node])
+            out[row] += value[node]
+    return out

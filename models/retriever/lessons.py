@@ -1,0 +1,124 @@
+"""What fusion learns from: candidates at earlier moments, and which of them the user took next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from models.retriever.background import Asked, Background
+from models.retriever.histories import DAY, UserHistories
+from models.retriever.pool import Pool
+from models.retriever.sparse_rows import values_at
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """Candidates of many users and moments.
+
+    Attributes:
+        names: names of the numbers; empty without candidates.
+        numbers: shape (n, len(names)).
+        taken: whether the user took the candidate on the next day with an event, shape (n,).
+        size: number of items that the user took on that day, shape (n,).
+    """
+
+    names: tuple[str, ...]
+    numbers: NDArray[np.float32]
+    taken: NDArray[np.bool_]
+    size: NDArray[np.int64]
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """Weights that make the order by the fitted odds the order of expected recall.
+
+        A user's recall rises by ``1 / size`` with each item found, so the best list is sorted by the expectation of
+        ``taken / size``. With these weights of the taken candidates, the odds rise with that expectation.
+        """
+        mean = self.size[self.taken].mean() if self.taken.any() else 1.0
+        return np.where(self.taken, mean / np.maximum(self.size, 1), 1.0)
+
+    def joined(self, others: Lessons) -> Lessons:
+        """These lessons and further ones of the same sources.
+
+        Args:
+            others: the further ones.
+        """
+        if not len(self.taken):
+            return others
+        pairs = ((getattr(self, name), getattr(others, name)) for name in ("numbers", "taken", "size"))
+        return Lessons(self.names, *(np.concatenate(pair) for pair in pairs))
+
+
+def next_taken(histories: UserHistories, items: int, moment: int, until: int) -> sparse.csr_matrix:
+    """What each user took on the first day with an event at or after a moment, shape (users, items); 1 for taken.
+
+    Args:
+        histories: histories that reach beyond the moment.
+        items: number of items.
+        moment: seconds since 1970, the start of a day.
+        until: days that begin at or after this moment are not looked at.
+    """
+    user, day = histories.user, histories.time // int(DAY)
+    after = (histories.time >= moment) & (histories.time < until)
+    first = np.full(histories.users, np.iinfo(np.int64).max)
+    np.minimum.at(first, user[after], day[after])
+    chosen = after & (day == first[user])
+    shape = (histories.users, items)
+    matrix = sparse.csr_matrix((np.ones(int(chosen.sum()), np.float32), (user[chosen], histories.item[chosen])), shape)
+    matrix.sum_duplicates()
+    matrix.data[:] = 1
+    return matrix
+
+
+def lessons_of(
+    background: Background,
+    moments: Sequence[int],
+    pool_of: Callable[[Background], Pool],
+    *,
+    negatives: int,
+    seed: int,
+) -> Lessons:
+    """Candidates of the reference users at earlier moments.
+
+    All candidates that were taken are kept, and of the others ``negatives`` for each user and moment, drawn evenly.
+    Memory: the kept candidates, about 300 bytes each, and one pool at a time.
+
+    Args:
+        background: what is known now.
+        moments: starts of days in seconds since 1970, ascending.
+        pool_of: the sources over an earlier background.
+        negatives: most candidates not taken, for each user and moment.
+        seed: seed of the draws.
+    """
+    draw = np.random.default_rng(seed)
+    parts: list[tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int64]]] = []
+    names: tuple[str, ...] = ()
+    for moment in moments:
+        earlier = background.before(moment)
+        truth = next_taken(background.histories, background.items, moment, background.moment)
+        sizes = np.diff(truth.indptr)
+        users = np.flatnonzero((sizes > 0) & (np.diff(earlier.histories.offsets) > 0))
+        pool = pool_of(earlier)
+        names = pool.names
+        for places, candidates, numbers in pool.batches(Asked(earlier.histories.take(users), users)):
+            user = users[places][candidates.user]
+            taken = values_at(truth, user, candidates.item) > 0
+            kept = taken | (_place_among(candidates.user, draw.random(len(taken)), ~taken) < negatives)
+            parts.append((numbers[kept], taken[kept], sizes[user][kept]))
+    if not parts:
+        return Lessons((), np.zeros((0, 0), np.float32), np.zeros(0, bool), np.zeros(0, np.int64))
+    return Lessons(names, *(np.concatenate(own) for own in zip(*parts, strict=True)))
+
+
+def _place_among(user: NDArray[np.int64], order: NDArray[np.float64], wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Place of each wanted candidate among those of its user in a random order; of others a place beyond all."""
+    place = np.full(len(user), np.iinfo(np.int64).max)
+    rows = np.flatnonzero(wanted)
+    rows = rows[np.lexsort((order[rows], user[rows]))]
+    starts = np.searchsorted(user[rows], user[rows])
+    place[rows] = np.arange(len(rows)) - starts
+    return place

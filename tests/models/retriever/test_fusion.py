@@ -1,0 +1,178 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from models.pairs.two_tower import save_two_tower
+from models.retriever.background import Asked
+from models.retriever.candidates import Candidates, best_by
+from models.retriever.facts import FACTS
+from models.retriever.fusion import Fusion, FusionParameters
+from models.retriever.histories import UserHistories
+from models.retriever.lessons import lessons_of, next_taken
+from models.retriever.pool import Pool
+from models.retriever.retrieval import Retrieval, reciprocal_ranks
+from models.retriever.saved import save_network
+from models.retriever.sparse_rows import values_at
+from tests.models.retriever.networks import catalogue
+from tests.models.retriever.test_sources import with_pairs
+from tests.models.retriever.worlds import DAY, ITEMS, MOMENT, PARAMETERS, USERS, asked, background, events
+
+TREES = FusionParameters(trees=12, leaves=7, learning_rate=0.1, min_leaf=5, l2=0.0, seed=0)
+MOST = {"own": 6, "tifu_knn": 8, "cosine": 5, "popular": 4}
+
+
+def drawn(rows=400):
+    draw = np.random.default_rng(2)
+    numbers = draw.random((rows, 5)).astype(np.float32)
+    numbers[draw.random(numbers.shape) < 0.2] = np.nan
+    return numbers, np.nan_to_num(numbers[:, 0]) + draw.random(rows) > 1, draw.random(rows) + 0.5
+
+
+def test_saved_trees_score_as_those_of_scikit_learn(tmp_path):
+    numbers, taken, weights = drawn()
+    Fusion.fit(list("abcde"), numbers, taken, weights, parameters=TREES).save(tmp_path)
+    own = HistGradientBoostingClassifier(
+        max_iter=12, max_leaf_nodes=7, learning_rate=0.1, min_samples_leaf=5, early_stopping=False, random_state=0
+    ).fit(numbers, taken, sample_weight=weights)
+    fusion = Fusion.load(tmp_path)
+    assert fusion.names == tuple("abcde")
+    np.testing.assert_allclose(fusion.scores(numbers), own.decision_function(numbers), rtol=1e-6, atol=1e-9)
+
+
+def test_nothing_to_learn_is_refused():
+    numbers, taken, weights = drawn()
+    with pytest.raises(ValueError, match="taken"):
+        Fusion.fit(list("abcde"), numbers, np.zeros_like(taken), weights, parameters=TREES)
+
+
+def test_candidates_are_the_union_with_every_sources_score_and_rank():
+    draw = np.random.default_rng(3)
+    tables = {name: draw.random((6, 40)).astype(np.float32) for name in ("a", "b", "c")}
+    found = Candidates.of(tables, {"a": 5, "b": 3, "c": 0})
+    for user in range(6):
+        best = {name: np.argsort(-tables[name][user])[:most].tolist() for name, most in {"a": 5, "b": 3}.items()}
+        rows = np.flatnonzero(found.user == user)
+        assert found.item[rows].tolist() == sorted({*best["a"], *best["b"]})
+        for row in rows:
+            item = found.item[row]
+            np.testing.assert_array_equal(found.score[row], [tables[name][user, item] for name in "abc"])
+            ranks = [best[name].index(item) + 1 if item in best[name] else 0 for name in ("a", "b")]
+            assert found.rank[row].tolist() == [*ranks, 0]
+    np.testing.assert_allclose(reciprocal_ranks(np.array([[1, 0], [2, 3]])), [1 / 61, 1 / 62 + 1 / 63])
+
+
+def test_next_taken_is_the_first_day_at_or_after_the_moment():
+    user, item, time = events(until=2 * MOMENT, number=300)
+    whole = UserHistories.of(user, item, time, now=np.full(USERS, 4 * MOMENT, np.int64))
+    moment, until = 90 * DAY, 130 * DAY
+    found = next_taken(whole, ITEMS, moment, until).toarray()
+    for who in range(USERS):
+        days = sorted(t // DAY for u, t in zip(user, time, strict=True) if u == who and moment <= t < until)
+        expected = {i for u, i, t in zip(user, item, time, strict=True) if days and u == who and t // DAY == days[0]}
+        assert set(np.flatnonzero(found[who])) == expected
+
+
+def lessons(item_after=None):
+    user, item, time = events(until=120 * DAY, number=900)
+    if item_after is not None:
+        item = np.where(time >= MOMENT, item_after, item).astype(np.int32)
+    of = background()
+    histories = UserHistories.of(user, item, time, now=np.full(USERS, 120 * DAY, np.int64))
+    known = type(of)(120 * DAY, of.content, of.title, of.category, histories)
+    found = lessons_of(known, [MOMENT], lambda own: Pool(own, PARAMETERS, MOST), negatives=1000, seed=0)
+    return known, found
+
+
+def test_lessons_are_point_in_time_and_labelled_by_what_came_next():
+    known, found = lessons()
+    _, other = lessons(item_after=3)
+    np.testing.assert_array_equal(found.numbers, other.numbers)
+    truth = next_taken(known.histories, ITEMS, MOMENT, 120 * DAY)
+    pool = Pool(known.before(MOMENT), PARAMETERS, MOST)
+    users = np.flatnonzero(np.diff(truth.indptr) > 0)
+    who = Asked(known.before(MOMENT).histories.take(users), users)
+    (_, candidates, numbers), *rest = pool.batches(who)
+    assert not rest
+    np.testing.assert_array_equal(found.numbers, numbers)
+    np.testing.assert_array_equal(found.taken, values_at(truth, users[candidates.user], candidates.item) > 0)
+    np.testing.assert_array_equal(found.size, np.diff(truth.indptr)[users[candidates.user]])
+    assert found.weights[~found.taken].tolist() == [1.0] * (~found.taken).sum()
+    assert found.taken.any()
+
+
+def test_negatives_are_capped_for_each_user():
+    known, everything = lessons()
+    few = lessons_of(known, [MOMENT], lambda own: Pool(own, PARAMETERS, MOST), negatives=2, seed=0)
+    assert few.taken.sum() == everything.taken.sum()
+    users = int((np.diff(next_taken(known.histories, ITEMS, MOMENT, 120 * DAY).indptr) > 0).sum())
+    assert (~few.taken).sum() == 2 * users
+
+
+def test_facts_count_what_the_user_took():
+    of = background()
+    pool = Pool(of, PARAMETERS, MOST)
+    (_, candidates, numbers), *_ = pool.batches(asked(of))
+    column = {name: numbers[:, pool.names.index(name)] for name in FACTS}
+    user, item, time = events()
+    for row in range(0, len(candidates.item), 17):
+        mine = (user == candidates.user[row]) & (of.category[item] == of.category[candidates.item[row]])
+        days = np.unique(time[mine] // DAY)
+        assert column["category_baskets"][row] == len(days)
+        if len(days):
+            np.testing.assert_allclose(column["category_last"][row], (MOMENT - time[mine].max()) / DAY, rtol=1e-5)
+        else:
+            assert column["category_last"][row] == 1000
+        recent = (item == candidates.item[row]) & (time >= MOMENT - 28 * DAY)
+        np.testing.assert_allclose(column["events_28"][row], np.log1p(recent.sum()), rtol=1e-6)
+
+
+def test_a_saved_retrieval_gives_the_same_lists(tmp_path):
+    _, found = lessons()
+    of = background()
+    fusion = Fusion.fit(found.names, found.numbers, found.taken, found.weights, parameters=TREES)
+    retrieval = Retrieval(of, PARAMETERS, MOST, fusion)
+    retrieval.save(tmp_path)
+    both = []
+    for own in (retrieval, Retrieval.load(tmp_path)):
+        (_, lists), *_ = own.lists(asked(of), written=4, fused=6)
+        both.append(lists)
+    assert list(both[0]) == [*MOST, ""]
+    for name, ranked in both[0].items():
+        for part in ("user", "item", "rank", "score"):
+            np.testing.assert_array_equal(getattr(ranked, part), getattr(both[1][name], part))
+    assert both[0][""].rank.max() == 6
+    assert both[0]["own"].rank.max() == 4
+
+
+def test_the_best_of_each_user_are_in_order():
+    candidates = Candidates(("a",), np.array([0, 0, 0, 1]), np.array([4, 5, 6, 1]), np.ones((4, 1)), np.ones((4, 1)))
+    rows, rank = best_by(candidates, np.array([1.0, 3.0, 3.0, 0.0]), 2, 2)
+    assert candidates.item[rows].tolist() == [5, 6, 1]
+    assert rank.tolist() == [1, 2, 1]
+
+
+def test_joined_lessons_are_those_of_both_moments():
+    known, late = lessons()
+    early = lessons_of(known, [80 * DAY], lambda own: Pool(own, PARAMETERS, MOST), negatives=1000, seed=0)
+    both = lessons_of(known, [80 * DAY, MOMENT], lambda own: Pool(own, PARAMETERS, MOST), negatives=1000, seed=0)
+    found = early.joined(late)
+    for name in ("numbers", "taken", "size"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(both, name))
+
+
+def test_a_saved_retrieval_holds_the_towers_and_the_retriever_over_tonights_codes(tmp_path):
+    of = with_pairs(background())
+    known = catalogue(ITEMS - 3, seed=4)  # other codes than those that the network was made with
+    save_network(of.writer.retriever.network, tmp_path, ["a", "b"])
+    known.save(tmp_path)
+    save_two_tower(of.towers.model, tmp_path)
+    of = replace(of, writer=replace(of.writer, retriever=of.writer.retriever.over(known)))
+    retrieval = Retrieval(of, PARAMETERS, {"generator": 5, "two_tower": 4, "swing": 3}, None)
+    retrieval.save(tmp_path)
+    both = [next(own.lists(asked(of), written=9, fused=9))[1] for own in (retrieval, Retrieval.load(tmp_path))]
+    for name in ("generator", "two_tower", "swing", ""):
+        np.testing.assert_array_equal(both[0][name].item, both[1][name].item)
+        np.testing.assert_allclose(both[0][name].score, both[1][name].score, rtol=1e-5)
+        assert len(both[0][name].item)
