@@ -214,6 +214,19 @@ def _publish(
     run.publish("retriever", out, recipe, **card | {"reinforced": before.version})
 
 
+def check(settings: Settings) -> None:
+    """Refuses weights of tasks that there are not.
+
+    Raises:
+        UserError: a task of ``retriever.reinforce.tasks`` is none, or all of its weights are 0.
+    """
+    weights = settings.retriever.reinforce.tasks
+    if unknown := sorted({*weights} - {*settings.ranking.task_names}):
+        raise UserError(f"retriever.reinforce.tasks: {unknown[0]} is no task; ranking.tasks lists the tasks")
+    if weights and not sum(weights.values()):
+        raise UserError("retriever.reinforce.tasks: all weights are 0; set one above 0, or {} for the mean")
+
+
 JOB = Job(
     name="reinforce_retriever",
     steps=steps,
@@ -223,6 +236,7 @@ JOB = Job(
     makes=("retriever",),
     after=("train_retriever",),
     nightly=False,
+    check=check,
 )
 
 if __name__ == "__main__":

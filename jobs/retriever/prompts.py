@@ -112,9 +112,11 @@ def rewards(
     known = candidates.join(known_items, "item_id", "inner").withColumns(codes).persist()
     given = scored(run, known, known_items, positives, made=made).toPandas()
     known.unpersist()
-    given["as_of"] = pd.to_datetime(given["as_of"], utc=True)
-    asked["as_of"] = pd.to_datetime(asked["as_of"], utc=True)
-    joined = asked.merge(given, on=["user_id", "item_id", "as_of"], how="left")
+    begin = pd.Timestamp(0, tz="UTC")
+    for rows in (given, asked):  # Spark and pandas give times of different units
+        rows["second"] = (pd.to_datetime(rows["as_of"], utc=True) - begin) // pd.Timedelta(seconds=1)
+    key = ["user_id", "item_id", "second"]
+    joined = asked.drop(columns="as_of").merge(given.drop(columns="as_of"), on=key, how="left")
     tasks = run.settings.ranking.task_names
     weights = run.settings.retriever.reinforce.tasks or dict.fromkeys(tasks, 1.0)
     total = sum(joined[f"score_{task}"] * weight for task, weight in weights.items()) / sum(weights.values())
