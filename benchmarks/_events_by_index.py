@@ -41,7 +41,7 @@ def _logits(ranker: Ranker, user: Batch, candidates: Batch) -> torch.Tensor:
     events = ranker.events("event", user)
     for table, rows in ranker.marks("event", user):
         events = events + embedding(rows, table)
-    target, codes = ranker.target(candidates)
+    target, codes = ranker.target(candidates, ranker.target_texts(candidates))
     crosses = None
     if ranker.shape.uses("crosses"):
         of_events = torch.stack(ranker.codes("event", user), dim=1)
@@ -54,7 +54,7 @@ def _logits(ranker: Ranker, user: Batch, candidates: Batch) -> torch.Tensor:
         seen.append(attend(attention, target, events, places, scores=scores, crosses=crosses))
     context = {name: user[name].expand(len(target), *user[name].shape[1:]) for name in OF_USER}
     columns = {**candidates, **context}
-    inputs = [*ranker.head_inputs(columns, target, seen), ranker.numbers(ranker.numeric_inputs(columns))]
+    inputs = [*ranker.head_inputs(columns, target, seen, []), ranker.numbers(ranker.numeric_inputs(columns))]
     return ranker.head(torch.cat(inputs, dim=-1))
 
 

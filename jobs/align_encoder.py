@@ -250,6 +250,7 @@ JOB = Job(
     steps=steps,
     sections=("align", "language_model", "split"),
     reads=("interactions", "items", "item_pairs", "item_questions"),
+    after=("write_anchors",),
     makes=("language_model", "aligned_model"),
     examples=(
         "--set align.steps=2000",

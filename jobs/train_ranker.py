@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from jobs.examples.search_index import ITEM_IDS
 from jobs.training.checkpoints import checkpoint_file, remove_checkpoints
@@ -21,6 +21,7 @@ from jobs.training.increment import settings_of
 from jobs.training.material import Material, material_of, parameters_of
 from jobs.training.processes import in_processes, refuse_processes_off_the_driver
 from jobs.training.rankers import is_readable
+from jobs.training.texts import Texts, texts_of
 from lake.artifacts import Artifact
 from lake.command import main
 from lake.declaration import Job
@@ -30,11 +31,11 @@ from lake.scratch import scratch_folder
 from models.feed.file_systems import reads_in_place
 from models.ranker.baseline import ITS_OWN, RANKER
 from models.ranker.baselines import TRAINED
-from models.ranker.network.ranker import Ranker
 from models.ranker.network.saved import FORMAT, load_ranker, save_ranker
 from models.ranker.network.shape import RankerShape
+from models.ranker.network.texts.shape import TextShape
 from models.ranker.serving.scorer import Scorer
-from models.ranker.training.process import RankerTask, train_alone, train_together
+from models.ranker.training.process import RankerTask, beginning, train_alone, train_together
 from models.ranker.training.warm_start import differences, matched_rows, take_over
 from models.training_loop import TrainingRecord
 from schemas.errors import user_mistakes
@@ -57,11 +58,14 @@ def shape_of(settings: Settings, sizes: Mapping[str, object], fixed: Mapping[str
 
     Args:
         settings: all settings.
-        sizes: sizes of the item table and of the code tables.
+        sizes: sizes of the item table and of the code tables, and, if the settings turn texts on, ``texts``.
         fixed: fields that are not taken from the settings, see :data:`MODELS`.
     """
     use = [name for name in settings.ranker.use.on if name in fixed.get("use", settings.ranker.use.on)]
     given = {"tasks": settings.ranking.task_names, "follows": settings.ranking.follows, **sizes, **fixed, "use": use}
+    reads_texts = "text" in use
+    given["text"] = take(TextShape, settings.ranker.text) if reads_texts else None
+    given["texts"] = sizes["texts"] if reads_texts else ()
     return take(RankerShape, settings.ranker, **given)
 
 
@@ -88,7 +92,9 @@ def item_rows(run: Run, index: Artifact, last: Artifact) -> NDArray[np.int64] | 
     return matched_rows(new, old)
 
 
-def warm_weights(run: Run, name: str, shape: RankerShape, index: Artifact, *, last: Artifact, folder: Path) -> bool:
+def warm_weights(
+    run: Run, name: str, shape: RankerShape, index: Artifact, *, last: Artifact, texts: Texts | None, folder: Path
+) -> bool:
     """Writes the weights from which a ranker starts, taken from the last ranker.
 
     Returns:
@@ -111,44 +117,50 @@ def warm_weights(run: Run, name: str, shape: RankerShape, index: Artifact, *, la
         )
         return False
     torch.manual_seed(run.settings.ranker.seed)
-    ranker = Ranker(shape)
+    ranker = beginning(shape, None if texts is None else texts.arrays, None)
     same_codes = index.card.get("codebook") == last.card.get("codebook")
-    take_over(ranker, old, item_rows(run, index, last), same_codes)
+    same_tokens = texts is None or texts.line == last.card.get("texts")
+    take_over(ranker, old, item_rows(run, index, last), same_codes, same_tokens=same_tokens)
     save_file(ranker.state_dict(), folder / f"{name}.safetensors")
     return True
 
 
-def train_one(run: Run, name: str, material: Material, *, out: Path) -> tuple[TrainingRecord, str]:
+def train_one(run: Run, name: str, material: Material, *, texts: Texts | None, out: Path) -> tuple[TrainingRecord, str]:
     """Trains one of :data:`MODELS` and writes it to a folder; without new examples, its last weights stand.
 
     Args:
         run: the run.
         name: name of the model.
         material: what it learns from.
+        texts: the item texts; None if no ranker reads them.
         out: the folder.
 
     Returns:
-        The curve of the training, and the run in which the weights were trained.
+        The curve of the training, and the run in which the weights were trained, with the version of the tokens.
     """
     settings, index, last = run.settings.ranker, material.index, material.last
-    shape = shape_of(run.settings, {name: index.card[name] for name in ("items", "codes")}, MODELS[name])
+    sizes = {name: index.card[name] for name in ("items", "codes")}
+    shape = shape_of(run.settings, sizes if texts is None else {**sizes, "texts": texts.arrays.sizes}, MODELS[name])
+    texts = texts if shape.texts else None
     made_from = [run.lake.warehouse.root, run.inputs, asdict(shape), recipe_of(settings), last and last.version]
     state = checkpoint_file(run, settings.checkpoint_folder, of=f"ranker-{name}", made_from=made_from)
     with scratch_folder() as begin:
-        warm = last is not None and warm_weights(run, name, shape, index, last=last, folder=begin)
+        warm = last is not None and warm_weights(run, name, shape, index, last=last, texts=texts, folder=begin)
         start = begin / f"{name}.safetensors" if warm else None
-        goes_on = warm and material.increment is not None
+        same_tokens = texts is None or (last is not None and texts.line == last.card.get("texts"))
+        goes_on = warm and material.increment is not None and same_tokens
         trained_in = run.run_id
         if goes_on and last is not None and material.increment is not None and not material.increment.new:
-            trained_in = last.card.get("trained_in", {}).get(name, "")
-            ranker = Ranker(shape)
-            ranker.load_state_dict(load_file(start))
+            trained_in = last.card.get("trained_in", {}).get(name, "").partition(" ")[0]
+            ranker = beginning(shape, None if texts is None else texts.arrays, start)
+            ranker.fill_bank()  # new contents get their vectors without a training
             save_ranker(ranker, out, name)
             record = TrainingRecord()
         else:
             train, valid = material.feeds(run, shape.columns, goes_on)
             parameters = parameters_of(run.settings, goes_on)
-            task = RankerTask(name, shape, parameters, train, valid, start, state, out, goes_on)
+            folder = None if texts is None else texts.folder
+            task = RankerTask(name, shape, parameters, train, valid, start, state, out, goes_on, folder)
             process = train_alone if settings.processes == 1 else train_together
             with user_mistakes():
                 record = TrainingRecord(**in_processes(process, task, settings.processes))
@@ -157,7 +169,8 @@ def train_one(run: Run, name: str, material: Material, *, out: Path) -> tuple[Tr
     run.measure("ranker.resumed_at", record.resumed_at, name)
     run.measure("ranker.warm_start", warm, name)
     run.measure("ranker.train_seconds", record.seconds, name)
-    return record, trained_in
+    # Other tokens are other scores, although the weights stand.
+    return record, trained_in if texts is None else f"{trained_in} {texts.version}"
 
 
 def write_item_sums(search_index: Path, folder: Path) -> None:
@@ -186,11 +199,16 @@ def steps(run: Run) -> None:
     refuse_processes_off_the_driver(run, "ranker", settings.processes)
     index = run.use("search_index", "build_examples")
     curves, trained_in = {}, {}
-    with scratch_folder() as folder, local_copies(run.lake.files, reads_in_place) as copies:
+    with (
+        scratch_folder() as folder,
+        scratch_folder() as folder_of_texts,
+        local_copies(run.lake.files, reads_in_place) as copies,
+    ):
         material, rows, began = material_of(run, index, copies)
+        texts = texts_of(run, index, folder_of_texts)
         for name in MODELS:
             with run.step(f"train {name}"):
-                record, trained_in[name] = train_one(run, name, material, out=folder)
+                record, trained_in[name] = train_one(run, name, material, texts=texts, out=folder)
                 curves[name] = asdict(record)
                 run.curves[name] = record.points
         if settings.item_sums:
@@ -202,7 +220,7 @@ def steps(run: Run) -> None:
         recipe = {"examples": run.version("ranker_examples"), "search_index": index.version}
         known = {name: index.card.get(name) for name in ("items", "codes", "item_ids", "codebook")}
         known |= {"frame": index.card["frame"], "settings": settings_of(run), "began": asdict(began)}
-        known |= {"trained_in": trained_in}
+        known |= {"trained_in": trained_in, "texts": None if texts is None else texts.line}
         run.publish("ranker", folder, recipe, models=list(MODELS), curves=curves, format=FORMAT, **known)
     run.measure("ranker.train_examples", rows)
     run.measure("ranker.new_examples", rows if material.increment is None else material.increment.new_rows)
@@ -214,7 +232,8 @@ JOB = Job(
     steps=steps,
     sections=("ranker", "ranking"),
     reads=("ranker_examples",),
-    uses=("search_index",),
+    uses=("search_index", "item_tokens"),
+    consults=("items",),
     makes=("ranker",),
 )
 

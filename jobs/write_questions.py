@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from jobs.transforms.contents import (
@@ -13,6 +13,7 @@ from jobs.transforms.contents import (
     endpoint_parameters,
     endpoint_tasks,
 )
+from jobs.transforms.partners import with_partners
 from lake.command import main
 from lake.declaration import Job
 from lake.frames import frame_of
@@ -24,25 +25,6 @@ from schemas.tables import ITEM_PAIRS, ITEM_QUESTIONS, ITEMS
 from udfs.questions import QUESTION_SCHEMA, questions_by_endpoint, questions_from_fields
 
 PARTNERS_NAMED = 3
-
-
-def with_partners(contents: DataFrame, pairs: DataFrame) -> DataFrame:
-    """Adds ``partners``: titles of the best accepted partners of each content, best first.
-
-    Args:
-        contents: content_hash and the fields of the content.
-        pairs: accepted pairs of contents: trigger, target, place (rank of the target among the trigger's targets).
-    """
-    best = Window.partitionBy("trigger").orderBy("place", "target")
-    named = pairs.withColumn("rank", F.row_number().over(best)).where(F.col("rank") <= PARTNERS_NAMED)
-    titles = contents.select(F.col("content_hash").alias("target"), F.coalesce("title", "category").alias("name"))
-    lists = (
-        named.join(titles, "target", "inner")
-        .groupBy(F.col("trigger").alias("content_hash"))
-        .agg(F.array_sort(F.collect_list(F.struct("rank", "name"))).alias("ranked"))
-        .select("content_hash", F.array_compact(F.col("ranked.name")).alias("partners"))
-    )
-    return contents.join(lists, "content_hash", "left")
 
 
 def steps(run: Run) -> None:
@@ -69,7 +51,7 @@ def steps(run: Run) -> None:
     # A content's partners follow from the pairs of its own items, so that a later night looks at few pairs.
     triggers = items.join(unasked, "content_hash", "left_semi").select(F.col("item_id").alias("trigger_item_id"))
     of_unasked = accepted(pairs).join(triggers, "trigger_item_id", "left_semi")
-    contents = with_partners(distinct_contents(items), by_content(of_unasked, items))
+    contents = with_partners(distinct_contents(items), by_content(of_unasked, items), PARTNERS_NAMED)
     fresh = contents.join(unasked, "content_hash", "left_semi")
     cores = run.spark.sparkContext.defaultParallelism
     if by_endpoint:

@@ -50,6 +50,12 @@ SWITCHES = (
         name="counts",
         comment="events on the target: number and last one of the user; number, first and last day of all users",
     ),
+    Switch(
+        name="text",
+        default=False,
+        comment="anchors of the target and of the history, short texts whose words are trained with the ranker (SARM);"
+        " see [ranker.text]",
+    ),
 )
 """The switches, in the order in which conf/default.toml lists them."""
 
@@ -254,6 +260,10 @@ FEATURES: tuple[Feature, ...] = (
         name="neighbour_item", type="INT", reads=Reads.ID, switch="neighbours", width=0,
         comment="item_index of the most popular item with the target's content, then with the content of each of the"
         " target's nearest items, nearest first; 0 is padding",
+    ),
+    Feature(
+        name="text_row", type="INT", reads=Reads.ID, switch="text",
+        comment="1 plus the target item's row in the search index, by which the ranker finds the item's text",
     ),
 )  # fmt: skip
 """All features of a target, in the order of the table's columns and of the head's input."""

@@ -48,6 +48,20 @@ class QuestionsSettings(Section):
     max_tokens: Count
 
 
+class AnchorsSettings(Section):
+    """Anchors, short texts about contents, and the tokens that they are made of."""
+
+    writer: Literal["fields", "endpoint"]
+    partners: Annotated[int, Field(ge=0)]
+    max_contents: Count
+    max_characters: Count
+    max_tokens: Count
+    tokens: Count
+    min_frequency: Count
+    domain_tokens: Count
+    domain_contents: Count
+
+
 class AlignSettings(Section):
     """How the language model is aligned to the item pairs."""
 

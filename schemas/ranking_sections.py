@@ -94,10 +94,33 @@ class UseSettings(Section):
         return tuple(switch.name for switch in SWITCHES if getattr(self, switch.name))
 
 
+class TextSettings(Section):
+    """How the ranker reads item texts, if ``ranker.use.text`` is on."""
+
+    encoder: Literal["mean", "transformer"]
+    dim: Count
+    layers: Count
+    heads: Count
+    gate: bool
+    reading: bool
+    user: bool
+    events: bool
+    matches: bool
+    auxiliary: NotNegative
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _heads_divide_the_width(self) -> TextSettings:
+        if self.dim % (2 * self.heads):
+            raise ValueError(f"2 * heads must divide dim: {self.dim} is no multiple of {2 * self.heads}")
+        return self
+
+
 class RankerSettings(Section):
     """The ranker and its training."""
 
     use: UseSettings
+    text: TextSettings
     search: Literal["done", "soft", "twin", "eta"]
     search_k: Count
     id_events: Annotated[int, Field(ge=0)]

@@ -17,6 +17,7 @@ from schemas.errors import UserError
 from schemas.files import packaged_text
 from schemas.language_model_sections import (
     AlignSettings,
+    AnchorsSettings,
     EmbedSettings,
     EndpointSettings,
     LanguageModelSettings,
@@ -54,6 +55,7 @@ class Settings(Section):
     endpoint: EndpointSettings
     language_model: LanguageModelSettings
     questions: QuestionsSettings
+    anchors: AnchorsSettings
     align: AlignSettings
     embed: EmbedSettings
     codebook: CodebookSettings

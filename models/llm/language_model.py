@@ -8,8 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
+from numpy.typing import NDArray
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -216,3 +218,10 @@ def load_image_text_model(folder: Path, dtype: str) -> tuple[Any, Any]:
         processor.tokenizer.pad_token = processor.tokenizer.eos_token
     processor.tokenizer.padding_side = "right"
     return model.eval(), processor
+
+
+def input_embedding(folder: Path) -> NDArray[np.float32]:
+    """The input embedding of a converted model, shape (tokens, width)."""
+    weight = load_backbone(folder, "float32").get_input_embeddings().weight
+    found: NDArray[np.float32] = weight.detach().float().numpy()
+    return found

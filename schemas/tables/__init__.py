@@ -9,7 +9,7 @@ from schemas.examples import ranker_examples
 from schemas.tables.codes import ITEM_EMBEDDINGS, SEMANTIC_IDS, SID_CHANGES
 from schemas.tables.inputs import INGESTED_FILES, INTERACTIONS, ITEMS, REJECTED_ROWS
 from schemas.tables.lists import RETRIEVED_ITEMS, recommendations
-from schemas.tables.pairs import ITEM_PAIRS, ITEM_QUESTIONS, PAIR_VERDICTS
+from schemas.tables.pairs import ITEM_ANCHORS, ITEM_PAIRS, ITEM_QUESTIONS, PAIR_VERDICTS
 from schemas.tables.records import LOCKS, METRICS, PUBLISHED, RUNS
 from schemas.tables.scores import candidate_scores, predictions
 
@@ -17,6 +17,7 @@ __all__ = [
     "INGESTED_FILES",
     "INTERACTIONS",
     "ITEMS",
+    "ITEM_ANCHORS",
     "ITEM_EMBEDDINGS",
     "ITEM_PAIRS",
     "ITEM_QUESTIONS",
@@ -39,7 +40,7 @@ __all__ = [
 def all_contracts(tasks: Sequence[str]) -> list[Contract]:
     """The contracts of all tables, in the order in which the jobs write them."""
     return [
-        INTERACTIONS, ITEMS, REJECTED_ROWS, INGESTED_FILES, ITEM_PAIRS, PAIR_VERDICTS, ITEM_QUESTIONS, ITEM_EMBEDDINGS,
-        SEMANTIC_IDS, SID_CHANGES, ranker_examples(tasks), predictions(tasks), candidate_scores(tasks), RETRIEVED_ITEMS,
-        recommendations(tasks), METRICS, RUNS, PUBLISHED, LOCKS,
+        INTERACTIONS, ITEMS, REJECTED_ROWS, INGESTED_FILES, ITEM_PAIRS, PAIR_VERDICTS, ITEM_QUESTIONS, ITEM_ANCHORS,
+        ITEM_EMBEDDINGS, SEMANTIC_IDS, SID_CHANGES, ranker_examples(tasks), predictions(tasks), candidate_scores(tasks),
+        RETRIEVED_ITEMS, recommendations(tasks), METRICS, RUNS, PUBLISHED, LOCKS,
     ]  # fmt: skip

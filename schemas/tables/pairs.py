@@ -1,4 +1,4 @@
-"""Tables of what is learned from: item pairs with verdicts, and questions about items."""
+"""Tables of what is learned from: item pairs with verdicts, questions about items, and anchors of contents."""
 
 from __future__ import annotations
 
@@ -77,4 +77,23 @@ ITEM_QUESTIONS = Contract(
         ),
     ),
     key=("item_id", "question"),
+)
+
+ITEM_ANCHORS = Contract(
+    name="item_anchors",
+    comment="Anchors: short texts about a content, one per field, whose words the ranker learns (ranker.use.text)",
+    columns=(
+        Column("content_hash", "STRING", "items.content_hash of the content that the text is about", nullable=False),
+        Column(
+            "field",
+            "STRING",
+            "What the text tells: title, category, an attribute's name, description or bought with, from the item's"
+            " fields and pairs; theme, audience, use, form or occasion, by a model",
+            nullable=False,
+        ),
+        Column("text", "STRING", "The text, in lower case", nullable=False),
+        Column("writer", "STRING", "Model or rules that wrote the text", nullable=False),
+    ),
+    key=("content_hash", "field"),
+    checks={"text_is_there": "length(text) > 0"},
 )

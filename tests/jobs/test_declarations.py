@@ -62,8 +62,9 @@ def test_the_launcher_lists_every_job_with_what_it_does(capsys: pytest.CaptureFi
 
 def test_the_order_of_a_night_follows_from_the_declarations() -> None:
     assert [job.name for job in nightly_jobs()] == [
-        "ingest", "mine_pairs", "judge_pairs", "write_questions", "align_encoder", "embed_items", "fit_codebook",
-        "assign_semantic_ids", "build_examples", "train_ranker", "evaluate", "train_retriever", "retrieve", "recommend",
+        "ingest", "mine_pairs", "judge_pairs", "write_questions", "write_anchors", "align_encoder", "embed_items",
+        "fit_codebook", "assign_semantic_ids", "build_examples", "tokenize_anchors", "train_ranker", "evaluate",
+        "train_retriever", "retrieve", "recommend",
         "publish_views", "report",
     ]  # fmt: skip
 

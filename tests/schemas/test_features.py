@@ -26,7 +26,9 @@ def test_the_settings_are_the_switches_with_their_defaults_and_comments() -> Non
     use = load_settings().ranker.use
     assert use.model_dump() == {switch.name: switch.default for switch in SWITCHES}
     assert use.on == tuple(switch.name for switch in SWITCHES if switch.default)
-    assert load_settings((), ["ranker.use.pairs=true"]).ranker.use.on == tuple(switch.name for switch in SWITCHES)
+    assert load_settings((), ["ranker.use.pairs=true", "ranker.use.text=true"]).ranker.use.on == tuple(
+        switch.name for switch in SWITCHES
+    )
 
 
 def test_every_switch_that_is_named_is_declared() -> None:

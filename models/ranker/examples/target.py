@@ -43,6 +43,12 @@ def neighbour_item(of: Context) -> NDArray[np.int32]:
 
 
 @feature
+def text_row(of: Context) -> NDArray[np.int32]:
+    """Row of the target in the search index + 1."""
+    return (of.targets.rows + 1).astype(np.int32)
+
+
+@feature
 def hour(of: Context) -> NDArray[np.int32]:
     """Hour of the target's time, UTC."""
     return (of.targets.times // SECOND // 3600 % 24).astype(np.int32)

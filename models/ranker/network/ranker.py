@@ -17,6 +17,7 @@ from models.ranker.network.learned_search import HashSearch, SoftSearch, attenti
 from models.ranker.network.numbers import PiecewiseLinear
 from models.ranker.network.shape import RankerShape
 from models.ranker.network.tasks import log_probabilities
+from models.ranker.network.texts.reader import TextReader
 from models.world import World
 from schemas.feature import BUCKETS, Reads
 from schemas.names import SID_COLUMNS
@@ -64,6 +65,13 @@ class Ranker(nn.Module):
         context = CONTEXT_DIM * len(self.context) + self.numbers.width
         neighbours = p.item_dim if p.uses("neighbours") else 0
         inputs = width * (1 + 2 * len(p.histories)) + neighbours + context
+        self.text: TextReader | None = None
+        if p.text is not None and p.uses("text"):
+            self.text = TextReader(
+                p.text, p.texts, items=p.items, item_dim=p.item_dim, width=width, histories=p.histories,
+                tasks=len(p.tasks),
+            )  # fmt: skip
+            inputs += self.text.width
         self.head = Heads(inputs, p.hidden, len(p.tasks), p.mixture, experts=p.experts, dropout=p.dropout)
 
     def forward(self, batch: Batch) -> torch.Tensor:
@@ -77,29 +85,74 @@ class Ranker(nn.Module):
         """
         return self._logits(batch)[0]
 
-    def _logits(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """The logits, and the logits of the search's auxiliary loss, or None if the search has none."""
-        target, codes = self.target(batch)
-        of_search = None
+    def _logits(self, batch: Batch) -> tuple[torch.Tensor, list[tuple[float, torch.Tensor]]]:
+        """The logits, and the logits of auxiliary losses: of the search's, and of what the texts alone predict."""
+        texts = self.target_texts(batch)
+        target, codes = self.target(batch, texts)
+        others = []
         if self.shape.search != "done":
             batch, of_search = self._searched(batch, target)
+            others += [] if of_search is None else [(1.0, of_search)]
         seen = [self._read(history, batch, target, codes) for history in self.shape.histories]
-        inputs = [*self.head_inputs(batch, target, seen), self.numbers(self.numeric_inputs(batch))]
-        return self.head(torch.cat(inputs, dim=-1)), of_search
+        of_texts = self.text_parts(texts, self.user_texts(batch))
+        of_matches = self.text_matches(batch)
+        inputs = [
+            *self.head_inputs(batch, target, seen, [*of_texts, *of_matches]),
+            self.numbers(self.numeric_inputs(batch)),
+        ]
+        if self.text is not None and self.training and self.text.shape.auxiliary:
+            others.append((self.text.shape.auxiliary, self.text.logits_alone(of_texts)))
+        return self.head(torch.cat(inputs, dim=-1)), others
 
-    def target(self, batch: Batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    def target(self, batch: Batch, texts: torch.Tensor | None) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Vectors of the targets, shape (batch, width), and their codes, empty if the ranker does not use codes."""
         codes = [batch[name] for name in SID_COLUMNS] if self.shape.uses("codes") else []
         known = batch["item_events"] >= self.shape.id_events
-        return self.embed(torch.where(known, batch["item_index"], UNKNOWN), codes), codes
+        return self.embed(torch.where(known, batch["item_index"], UNKNOWN), codes, texts), codes
 
-    def head_inputs(self, batch: Batch, target: torch.Tensor, seen: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    def target_texts(self, batch: Batch) -> torch.Tensor | None:
+        """Vectors of the targets' texts, shape (batch, text width); None if the ranker does not read texts.
+
+        In training they are encoded; otherwise they come from the memory bank.
+        """
+        if self.text is None:
+            return None
+        if self.training:
+            return self.text.encoded(batch["text_row"], self.item)
+        return self.text.of_rows(batch["text_row"])
+
+    def user_texts(self, batch: Batch) -> torch.Tensor | None:
+        """The user by the texts of the recent events, shape (batch, text width); None if the ranker reads none."""
+        if self.text is None or not self.text.shape.user:
+            return None
+        return self.text.of_history(self.text.of_items(batch["recent_item"]), batch["recent_gap"] > 0)
+
+    def text_matches(self, batch: Batch) -> list[torch.Tensor]:
+        """What the head reads of fields in which events have the target's value; empty if it reads no matches."""
+        if self.text is None or not self.text.shape.matches:
+            return []
+        target = self.text.values_of_rows(batch["text_row"])
+        return [
+            self.text.matched(
+                history, target, self.text.values_of_items(batch[f"{history}_item"]), batch[f"{history}_gap"] > 0
+            )
+            for history in self.shape.histories
+        ]
+
+    def text_parts(self, target: torch.Tensor | None, user: torch.Tensor | None) -> list[torch.Tensor]:
+        """What the head reads of texts; empty if the ranker does not read texts."""
+        return [] if self.text is None or target is None else self.text.parts(target, user)
+
+    def head_inputs(
+        self, batch: Batch, target: torch.Tensor, seen: Sequence[torch.Tensor], texts: Sequence[torch.Tensor]
+    ) -> list[torch.Tensor]:
         """The head's inputs but the encoded numbers, which are its last; each of shape (batch, width).
 
         Args:
             batch: features of the targets.
             target: vectors of the targets, shape (batch, width).
             seen: attention output of each history, each of shape (batch, width).
+            texts: results of :meth:`text_parts` and of :meth:`text_matches`.
         """
         parts = [target]
         if self.shape.uses("neighbours"):
@@ -107,7 +160,7 @@ class Ranker(nn.Module):
             parts.append(self.item(near).sum(1) / (near > 0).sum(1, keepdim=True).clamp(min=1))
         for of_history in seen:
             parts += [of_history, of_history * target]
-        return [*parts, *(table(batch[name]) for name, table in self.context.items())]
+        return [*parts, *texts, *(table(batch[name]) for name, table in self.context.items())]
 
     def _searched(self, batch: Batch, target: torch.Tensor) -> tuple[Batch, torch.Tensor | None]:
         """The batch with only the events that the learned search selects, and the search's auxiliary logits."""
@@ -133,7 +186,10 @@ class Ranker(nn.Module):
 
     def events(self, history: str, batch: Batch) -> torch.Tensor:
         """Vectors of a history's items, shape (batch, length, width)."""
-        return self.embed(batch[f"{history}_item"], self.codes(history, batch))
+        items, texts = batch[f"{history}_item"], None
+        if self.text is not None and self.text.shape.events:
+            texts = self.text.of_items(items)
+        return self.embed(items, self.codes(history, batch), texts)
 
     def codes(self, history: str, batch: Batch) -> list[torch.Tensor]:
         """Codes of a history's events, by level; empty if the ranker does not use codes."""
@@ -173,16 +229,33 @@ class Ranker(nn.Module):
         """
         self.numbers.measure((self.numeric_inputs(batch) for batch in batches), world)
 
-    def embed(self, items: torch.Tensor, codes: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Vectors of items, from their rows of the item table and their codes by level; shape (..., width)."""
+    def embed(
+        self, items: torch.Tensor, codes: Sequence[torch.Tensor], texts: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Vectors of items, shape (..., width).
+
+        Args:
+            items: rows of the item table.
+            codes: codes by level.
+            texts: vectors of the items' texts, which are added; None for none.
+        """
         tables = [table(code) for table, code in zip(self.code, codes, strict=True)]
-        return torch.cat([self.item(items), *tables], dim=-1)
+        vectors = torch.cat([self.item(items), *tables], dim=-1)
+        return vectors if texts is None or self.text is None else vectors + self.text.to_item(texts)
+
+    @torch.no_grad()
+    def fill_bank(self) -> None:
+        """Encodes all texts into the memory bank by the present weights; nothing to do if the ranker reads none."""
+        if self.text is not None:
+            self.text.fill(self.item)
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Mean binary cross entropy over examples and tasks, plus the auxiliary loss of a soft search."""
-        logits, of_search = self._logits(batch)
+        """Mean binary cross entropy over examples and tasks, plus auxiliary losses of a soft search and of texts."""
+        logits, others = self._logits(batch)
         loss = self._cross_entropy(logits, batch)
-        return loss if of_search is None else loss + self._cross_entropy(of_search, batch)
+        for weight, of_part in others:
+            loss = loss + weight * self._cross_entropy(of_part, batch)
+        return loss
 
     def _cross_entropy(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
         yes, no = log_probabilities(logits, self.shape.tasks, self.shape.follows)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from models.ranker.network.experts import Kind
+from models.ranker.network.texts.shape import TextShape
 from schemas.feature import Feature
 from schemas.features import EVENT_FIELDS, FEATURES, SWITCHES
 from schemas.names import SID_COLUMNS
@@ -39,9 +40,12 @@ class RankerShape:
         search: ``done`` if the found history is the result of a search when the examples were built. Otherwise the
             ranker itself searches the found history: ``soft`` (SIM), ``twin`` or ``eta``.
         search_k: number of events that the ranker's own search keeps.
+        text: how it reads item texts; only read if the switch ``text`` is on.
+        texts: sizes of its tables of tokens and texts, see
+            :attr:`models.ranker.network.texts.arrays.ItemTexts.sizes`; empty without the switch ``text``.
 
     Raises:
-        ValueError: a name in ``use`` is not a switch.
+        ValueError: a name in ``use`` is not a switch, or the switch ``text`` is on without ``text`` or ``texts``.
     """
 
     tasks: Sequence[str]
@@ -60,8 +64,14 @@ class RankerShape:
     follows: Mapping[str, str] = field(default_factory=dict)
     search: Search = "done"
     search_k: int = 50
+    text: TextShape | None = None
+    texts: Sequence[int] = ()
 
     def __post_init__(self) -> None:
+        if isinstance(self.text, Mapping):  # as JSON gives it
+            object.__setattr__(self, "text", TextShape(**self.text))
+        if "text" in self.use and (self.text is None or not self.texts):
+            raise ValueError("ranker.use.text: there are no item texts; run write_anchors and tokenize_anchors")
         if unknown := set(self.use) - set(NEEDS):
             raise ValueError(f"ranker.use.{min(unknown)}: there is no such switch; remove it")
 

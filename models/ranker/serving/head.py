@@ -14,6 +14,7 @@ from models.ranker.network.experts import Heads
 from models.ranker.network.numbers import PiecewiseLinear
 from models.ranker.network.ranker import Ranker
 from models.ranker.network.shape import RankerShape
+from models.ranker.network.texts.reader import MATCHES
 from models.ranker.serving.inputs import Lengths, drawn, inputs_of
 from models.ranker.serving.sources import sources
 from models.reparameterise.colours import Source
@@ -27,6 +28,8 @@ ITEM = "item"
 """Row of the target in the item table, that of the unknown item where the target has too few events."""
 NUMBERS = "numbers"
 """All numeric inputs of the head in one matrix, see :meth:`models.ranker.network.ranker.Ranker.numeric_inputs`."""
+USER_TEXTS = "user_texts"
+"""The user by the texts of the recent events, see :meth:`models.ranker.network.ranker.Ranker.user_texts`."""
 COSTS = Costs(candidates=1_000, items_once=True)
 
 
@@ -49,9 +52,12 @@ class AfterAttention(nn.Module):
     def forward(self, **columns: torch.Tensor) -> torch.Tensor:
         """Logits, shape (n, tasks)."""
         ranker = self.ranker
-        target = ranker.embed(columns[ITEM], codes_of(ranker.shape, columns))
+        texts = ranker.target_texts(columns)
+        target = ranker.embed(columns[ITEM], codes_of(ranker.shape, columns), texts)
         seen = [_attention(ranker, name).output(columns[values_of(name)]) for name in ranker.shape.histories]
-        parts = ranker.head_inputs(columns, target, seen)
+        of_texts = ranker.text_parts(texts, columns.get(USER_TEXTS))
+        of_matches = [columns[matches_of(name)] for name in matched_histories(ranker)]
+        parts = ranker.head_inputs(columns, target, seen, [*of_texts, *of_matches])
         return self.head(torch.cat([*parts, self.bins(columns[NUMBERS])], dim=-1))
 
 
@@ -102,6 +108,16 @@ def values_of(history: str) -> str:
     return f"values_{history}"
 
 
+def matches_of(history: str) -> str:
+    """Name of the input that holds what the head reads of a history's matches."""
+    return f"matches_{history}"
+
+
+def matched_histories(ranker: Ranker) -> list[str]:
+    """The histories of which the head reads matches of texts."""
+    return [*ranker.shape.histories] if ranker.text is not None and ranker.text.shape.matches else []
+
+
 def codes_of(shape: RankerShape, columns: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
     """The targets' codes by level; empty if the ranker does not use codes."""
     return [columns[name] for name in SID_COLUMNS] if shape.uses("codes") else []
@@ -131,9 +147,14 @@ def rewritten(ranker: Ranker, neighbours: int) -> ReparameterisedRanker:
     width = _attention(ranker, shape.histories[0]).output.in_features
     own = {values_of(history): torch.randn(3, width) for history in shape.histories}
     own[NUMBERS] = torch.rand(3, len(ranker.as_logarithms))
+    own |= {matches_of(history): torch.rand(3, MATCHES) for history in matched_histories(ranker)}
+    of_own = dict.fromkeys(own, Source.PAIR)
+    if ranker.text is not None and ranker.text.shape.user:
+        own[USER_TEXTS] = torch.randn(1, ranker.text.shape.dim).expand(3, -1).contiguous()
+        of_own[USER_TEXTS] = Source.USER
     return reparameterise(
         AfterAttention(ranker).eval(),
         {ITEM: example["item_index"], **{name: example[name] for name in names}, **own},
-        {ITEM: Source.ITEM, **{name: of_column[name] for name in names}, **dict.fromkeys(own, Source.PAIR)},
+        {ITEM: Source.ITEM, **{name: of_column[name] for name in names}, **of_own},
         COSTS,
     )

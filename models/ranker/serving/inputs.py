@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from models.ranker.network.shape import RankerShape
+from models.ranker.network.texts.arrays import TEXT_ROWS
 from models.ranker.serving.sources import sources
 from models.reparameterise.colours import Source
 from schemas.examples import HISTORIES
@@ -95,6 +96,8 @@ def inputs_of(shape: RankerShape, lengths: Lengths) -> tuple[Input, ...]:
 def _of_feature(feature: Feature, shape: RankerShape, lengths: Lengths, source: Source) -> Input:
     width = lengths.neighbours if feature.width == 0 else feature.width
     below = {Reads.CATEGORY: feature.values, Reads.BUCKET: BUCKETS, Reads.ID: shape.items}.get(feature.reads)
+    if feature.name == "text_row":
+        below = shape.texts[TEXT_ROWS]
     if feature.name in SID_COLUMNS:
         below = shape.codes[SID_COLUMNS.index(feature.name)]
     return Input(

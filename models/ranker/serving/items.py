@@ -55,7 +55,8 @@ class ItemSums:
         return torch.cat([values.flatten(1) for values in self._by_name(items).values()], dim=1)
 
     def _by_name(self, items: Columns) -> dict[str, torch.Tensor]:
-        target = self.ranker.embed(items[ITEM], codes_of(self.ranker.shape, items))
+        texts = self.ranker.target_texts(items)
+        target = self.ranker.embed(items[ITEM], codes_of(self.ranker.shape, items), texts)
         of_attention = {
             query_of(history): queries(cast(TargetAttention, self.ranker.attention[history]), target)
             for history in self.ranker.shape.histories
@@ -125,6 +126,7 @@ def columns_of(index: SearchIndex, rows: slice | NDArray[np.int64], names: list[
     """Columns of items as a search index holds them."""
     codes = {name: index.codes[rows, level] for level, name in enumerate(SID_COLUMNS)}
     found = {ITEM: index.item_index[rows], "neighbour_item": index.neighbours[rows], **codes}
+    found["text_row"] = np.arange(1, 1 + len(index.item_index), dtype=np.int32)[rows]
     return {name: torch.from_numpy(np.array(found[name])) for name in names}
 
 

@@ -20,7 +20,16 @@ from models.ranker.network.attention import TargetAttention
 from models.ranker.network.ranker import Batch, Ranker
 from models.ranker.network.shape import RankerShape
 from models.ranker.network.tasks import log_probabilities
-from models.ranker.serving.head import ITEM, NUMBERS, codes_of, rewritten, values_of
+from models.ranker.serving.head import (
+    ITEM,
+    NUMBERS,
+    USER_TEXTS,
+    codes_of,
+    matched_histories,
+    matches_of,
+    rewritten,
+    values_of,
+)
 from models.ranker.serving.items import ItemSums, query_of
 from models.ranker.serving.user_attention import Crosses, attend
 from schemas.features import OF_USER
@@ -100,8 +109,28 @@ class Scorer:
                 attention, sums[query_of(history)], mine, places, scores=scores, crosses=crosses
             )
         context = {name: user[name].expand(len(candidates[ITEM_INDEX]), *user[name].shape[1:]) for name in OF_USER}
+        values |= self._matches(user, candidates)
         values[NUMBERS] = ranker.numeric_inputs({**candidates, **context})
-        return cast(torch.Tensor, self.head.of_pairs(self.head.of_request(user), sums, {**candidates, **values}))
+        request = {**user, **self._user_texts(user)}
+        return cast(torch.Tensor, self.head.of_pairs(self.head.of_request(request), sums, {**candidates, **values}))
+
+    def _matches(self, user: Batch, candidates: Batch) -> dict[str, torch.Tensor]:
+        """What the head reads of each candidate's matches with the user's events; empty if it reads none."""
+        histories, text = matched_histories(self.ranker), self.ranker.text
+        if text is None or not histories:
+            return {}
+        target, events = text.values_of_rows(candidates["text_row"]), text.values_of_items(user["event_item"])
+        places = {"recent": user["recent"][None], "found": candidates["found"]}
+        return {
+            matches_of(name): text.matched(name, target, events[places[name]], places[name] > 0) for name in histories
+        }
+
+    def _user_texts(self, user: Batch) -> dict[str, torch.Tensor]:
+        """What the head reads of the user's texts, once for all candidates; empty if it reads none."""
+        recent = torch.cat([user["recent"].new_zeros(1), user["recent"]])[None]
+        events = {"recent_item": user["event_item"][recent], "recent_gap": user["event_gap"][recent]}
+        found = self.ranker.user_texts(events)
+        return {} if found is None else {USER_TEXTS: found}
 
     def _sums(self, items: ItemSums, candidates: Batch, rows: NDArray[np.int64] | None) -> torch.Tensor:
         """The sums of every candidate's item: from the table, or computed; shape (n, width)."""

@@ -14,6 +14,7 @@ from models.processes import as_one_of_many, write_record
 from models.ranker.network.ranker import Ranker
 from models.ranker.network.saved import save_ranker
 from models.ranker.network.shape import RankerShape
+from models.ranker.network.texts.arrays import ItemTexts
 from models.ranker.training.training import train_ranker
 from models.training_loop import TrainingParameters
 from models.training_state import Checkpoints
@@ -34,6 +35,8 @@ class RankerTask:
         goes_on: whether these are the weights of a ranker that learns from what is new.
         checkpoint: path of the checkpoint file.
         out: folder that the ranker is written to.
+        texts: folder of the item texts, see :class:`models.ranker.network.texts.arrays.ItemTexts`; None for a ranker
+            that reads none.
     """
 
     name: str
@@ -45,6 +48,7 @@ class RankerTask:
     checkpoint: Path
     out: Path
     goes_on: bool = False
+    texts: Path | None = None
 
 
 def train_alone(task: RankerTask) -> None:
@@ -57,11 +61,27 @@ def train_together(task: RankerTask) -> None:
     as_one_of_many(partial(_train, task), task.out)
 
 
+def beginning(shape: RankerShape, texts: ItemTexts | None, start: Path | None) -> Ranker:
+    """A ranker before its training.
+
+    Args:
+        shape: its shape.
+        texts: the item texts that it reads; None if it reads none.
+        start: file with its weights; None for random ones, with base tokens as the language model has them.
+    """
+    ranker = Ranker(shape)
+    if ranker.text is not None and texts is not None:
+        ranker.text.encoder.begin(texts.of)
+    if start is not None:
+        ranker.load_state_dict(load_file(start))
+    if ranker.text is not None and texts is not None:
+        ranker.text.open(texts)
+    return ranker
+
+
 def _train(task: RankerTask, world: World) -> None:
     torch.manual_seed(task.parameters.seed)
-    ranker = Ranker(task.shape)
-    if task.start is not None:
-        ranker.load_state_dict(load_file(task.start))
+    ranker = beginning(task.shape, None if task.texts is None else ItemTexts.load(task.texts), task.start)
     train, valid = (feed.sharded(world.rank, world.size) for feed in (task.train, task.valid))
     record = train_ranker(
         ranker, train.epoch, lambda: valid.epoch(0), train.steps, parameters=task.parameters, name=task.name,

@@ -68,11 +68,13 @@ class _Training(Training[Ranker]):
         return self.network.loss(batch)
 
     def prepare(self, batches: Iterator[Batch]) -> None:
-        """Computes the bins of the head's numeric inputs."""
+        """Computes the bins of the head's numeric inputs, and fills the memory bank that histories read."""
         self.network.measure_numbers(batches, self.world)
+        self.network.fill_bank()
 
     def measured(self, batches: Iterable[Batch]) -> dict[str, float]:
-        """The validation AUC."""
+        """The validation AUC; the memory bank is filled first, so that validation reads what serving will."""
+        self.network.fill_bank()
         return {"auc": validation_auc(self.network, batches, self.world)}
 
 

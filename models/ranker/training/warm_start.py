@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 from models.ranker.examples.targets import FIRST, UNKNOWN
 from models.ranker.network.ranker import Ranker
 from models.ranker.network.shape import RankerShape
+from models.ranker.network.texts.reader import BANK
 
-TABLE_SIZES = ("items", "codes")
+TABLE_SIZES = ("items", "codes", "texts")
+TEXT_TABLES = ("text.encoder.base.", "text.encoder.domain.", "text.encoder.field.", "text.match.")
+"""Tables whose rows are tokens or fields."""
 
 
 def differences(shape: RankerShape, other: RankerShape) -> list[str]:
@@ -36,7 +39,9 @@ def matched_rows(items: pa.Array, before: pa.Array) -> NDArray[np.int64]:
 
 
 @torch.no_grad()
-def take_over(ranker: Ranker, last: Ranker, item_rows: NDArray[np.int64] | None, same_codes: bool) -> None:
+def take_over(
+    ranker: Ranker, last: Ranker, item_rows: NDArray[np.int64] | None, same_codes: bool, *, same_tokens: bool = True
+) -> None:
     """Copies the weights of the previous ranker, which may differ only in the sizes of its tables.
 
     Args:
@@ -44,6 +49,8 @@ def take_over(ranker: Ranker, last: Ranker, item_rows: NDArray[np.int64] | None,
         last: the previous ranker.
         item_rows: result of :func:`matched_rows`; None keeps the new item table's random weights.
         same_codes: whether the codes kept their meaning; False keeps the new code tables' random weights.
+        same_tokens: whether rows of tokens kept their meaning; False keeps the new tables' first values. New tokens
+            have them in any case. The memory bank is not taken over: the weights fill it.
     """
     weights, old = ranker.state_dict(), last.state_dict()
     for name, weight in weights.items():
@@ -52,6 +59,12 @@ def take_over(ranker: Ranker, last: Ranker, item_rows: NDArray[np.int64] | None,
                 weight.copy_(old[name][torch.from_numpy(item_rows)])
         elif name.startswith("code."):
             if same_codes:
+                rows = min(len(weight), len(old[name]))
+                weight[:rows] = old[name][:rows]
+        elif name.removeprefix("text.") in BANK:
+            continue
+        elif name.startswith(TEXT_TABLES):
+            if same_tokens:
                 rows = min(len(weight), len(old[name]))
                 weight[:rows] = old[name][:rows]
         else:

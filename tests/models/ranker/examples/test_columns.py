@@ -46,6 +46,11 @@ def test_a_second_function_of_a_name_is_refused() -> None:
         feature(hour)
 
 
+def test_a_text_is_found_by_the_items_number() -> None:
+    of = context()
+    assert target_columns(of, ["text_row"])["text_row"].tolist() == (of.targets.rows + 1).tolist()
+
+
 @pytest.mark.parametrize("declared", COMPUTED, ids=[declared.name for declared in COMPUTED])
 def test_values_have_the_declared_type_and_width(declared: Feature) -> None:
     values = target_columns(context())[declared.name]

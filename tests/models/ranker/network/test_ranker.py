@@ -12,10 +12,11 @@ from models.ranker.network.experts import Heads, Kind
 from models.ranker.network.ranker import Ranker
 from models.ranker.network.saved import load_ranker, save_ranker
 from models.ranker.network.tasks import log_probabilities
+from models.ranker.training.process import beginning
 from models.world import World
 from schemas.feature import Reads
 from schemas.features import COUNTED, FEATURES, SWITCHES
-from tests.ranker_batches import SHAPE, batch, without
+from tests.ranker_batches import SHAPE, TEXT_SHAPE, TEXTS, batch, without
 
 
 def pad(columns: dict[str, torch.Tensor], extra: int) -> dict[str, torch.Tensor]:
@@ -104,8 +105,8 @@ def test_crosses_need_codes_and_what_is_no_switch_is_refused() -> None:
 @pytest.mark.parametrize("switch", [switch.name for switch in SWITCHES])
 def test_every_switch_changes_what_is_read_or_computed(switch: str) -> None:
     """A switch that does nothing would leave the parameters as they are."""
-    off = replace(SHAPE, use=without(switch))
-    assert sum(p.numel() for p in Ranker(off).parameters()) < sum(p.numel() for p in Ranker(SHAPE).parameters())
+    on, off = TEXT_SHAPE if switch == "text" else SHAPE, replace(SHAPE, use=without(switch))
+    assert sum(p.numel() for p in Ranker(off).parameters()) < sum(p.numel() for p in Ranker(on).parameters())
     assert Ranker(off)({name: batch()[name] for name in off.columns}).shape == (64, 1)
 
 
@@ -159,7 +160,11 @@ def test_a_target_that_few_took_by_then_is_the_unknown_item() -> None:
 
 @pytest.mark.parametrize("column", [feature.name for feature in FEATURES])
 def test_every_feature_reaches_the_head(column: str) -> None:
-    columns, ranker = batch(), Ranker(SHAPE).eval()
+    torch.manual_seed(0)
+    columns, ranker = batch(), beginning(TEXT_SHAPE, TEXTS, None).eval()
+    assert ranker.text is not None
+    torch.nn.init.normal_(ranker.text.encoder.base.weight)
+    ranker.fill_bank()
     ranker.measure_numbers([columns], World())
     moved = {**columns, column: columns[column].roll(1, 0)}
     with torch.inference_mode():

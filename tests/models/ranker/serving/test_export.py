@@ -18,7 +18,7 @@ from models.ranker.serving.inputs import Lengths, drawn, inputs_of
 from schemas.feature import Feature, Reads
 from schemas.features import FEATURES
 from tests.models.ranker.serving.test_scorer import TWO_TASKS, random_ranker
-from tests.ranker_batches import NEIGHBOURS
+from tests.ranker_batches import NEIGHBOURS, TEXT_SHAPE
 
 LENGTHS = Lengths(recent=3, found=4, neighbours=NEIGHBOURS)
 SHAPE = replace(TWO_TASKS, mixture="shared")
@@ -55,6 +55,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert found["difference"] <= 1e-5
     assert found["fewer_multiplications"] > 1
     return made
+
+
+def test_a_ranker_with_texts_is_exported_with_its_bank(tmp_path: Path) -> None:
+    found = export(random_ranker(TEXT_SHAPE), LENGTHS, "ranker-1", candidates=100, folder=tmp_path)
+    assert found["difference"] <= 1e-5
+    spec = json.loads((tmp_path / "ranker.json").read_text())
+    (row,) = (one for one in spec["inputs"] if one["name"] == "text_row")
+    assert (row["source"], row["below"]) == ("item", TEXT_SHAPE.texts[4])
 
 
 def test_both_forms_score_in_a_process_that_has_torch_alone(folder: Path) -> None:

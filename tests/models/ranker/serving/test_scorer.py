@@ -11,7 +11,7 @@ from models.ranker.serving import scorer as serving
 from models.ranker.serving import user_attention
 from models.ranker.serving.scorer import Scorer, tiled
 from schemas.features import EVENT_FIELDS, FEATURES, OF_USER, SWITCHES
-from tests.ranker_batches import NEIGHBOURS, SHAPE, batch, draw_feature, draw_field, without
+from tests.ranker_batches import NEIGHBOURS, SHAPE, TEXT_SHAPE, TEXTS, batch, draw_feature, draw_field, without
 
 EVENTS, RECENT, FOUND = 30, 5, 7
 TWO_TASKS = replace(
@@ -45,10 +45,13 @@ def random_ranker(shape: RankerShape) -> Ranker:
     """Every weight drawn, also those that begin at 0."""
     torch.manual_seed(3)
     ranker = Ranker(shape).eval()
+    if ranker.text is not None:
+        ranker.text.open(TEXTS)
     for name, weight in ranker.named_parameters():
         torch.nn.init.normal_(weight, std=0.3)
         if name.startswith(("item", "code", "of_event")):
             weight.data[0] = 0
+    ranker.fill_bank()
     numbers = ranker.numbers
     numbers.begin.copy_(torch.rand_like(numbers.begin) * 4)
     numbers.slope.copy_(0.7 * (torch.rand_like(numbers.slope) > 0.5))  # the others are bins that a number lacks
@@ -71,7 +74,7 @@ def assert_scores(scorer: Scorer, n: int, events: int = EVENTS) -> None:
         assert torch.equal(ours.argsort(0), theirs.argsort(0))
 
 
-@pytest.mark.parametrize("shape", [SHAPE, TWO_TASKS, replace(TWO_TASKS, mixture="mmoe")])
+@pytest.mark.parametrize("shape", [SHAPE, TWO_TASKS, replace(TWO_TASKS, mixture="mmoe"), TEXT_SHAPE])
 def test_scores_and_rankings_are_the_training_models(shape: RankerShape) -> None:
     scorer = Scorer(random_ranker(shape), NEIGHBOURS)
     for n in (1, 40, 515):
@@ -79,9 +82,10 @@ def test_scores_and_rankings_are_the_training_models(shape: RankerShape) -> None
 
 
 def test_short_histories_need_no_padding() -> None:
-    scorer = Scorer(random_ranker(SHAPE), NEIGHBOURS)
-    for events in (0, 1, 3):
-        assert_scores(scorer, 20, events)
+    for shape in (SHAPE, TEXT_SHAPE):
+        scorer = Scorer(random_ranker(shape), NEIGHBOURS)
+        for events in (0, 1, 3):
+            assert_scores(scorer, 20, events)
 
 
 OF_LEARNED, OF_ITEM = {"crosses", "mix", "counts"}, {"codes", "neighbours"}
