@@ -29,9 +29,10 @@ from tests.warehouses import copy_of
 SMALL = [
     "retriever.recent_length=4", "retriever.older_length=4", "retriever.taken_length=4", "retriever.dim=16",
     "retriever.heads=2", "retriever.queries=2", "retriever.layers=1", "retriever.experts=4",
-    "retriever.expert_width=16", "retriever.prefix_rows=64", "retriever.batch_size=64", "retriever.max_epochs=6",
+    "retriever.expert_width=16", "retriever.prefix_rows=64", "retriever.batch_size=32", "retriever.max_epochs=12",
     "retriever.learning_rate=0.01", "retriever.tokens=random", "retriever.checkpoint_steps=4",
     "retriever.shuffle_rows=128", "retriever.visit_minutes=60", "retriever.targets=2", "retriever.dropout=0.0",
+    "retriever.copies=false", "retriever.patience=9", "retriever.validations_per_epoch=1",
 ]  # fmt: skip
 ITEMS = 24
 FOLLOWS = 5
@@ -93,13 +94,13 @@ def test_it_learns_what_follows_and_writes_it(trained: tuple[Lake, dict[str, flo
     retriever = Retriever.load(folder_of(lake))
     assert retriever.actions == ["click"]
     ids = retriever.catalogue.item_id.to_pylist()
-    last = np.array([ids.index(f"i{item:02d}") for item in range(ITEMS)], np.int32)
+    number = np.array([ids.index(f"i{item:02d}") for item in range(ITEMS)], np.int32)
+    user, back = np.divmod(np.arange(4 * ITEMS), 4)
     now = np.full(ITEMS, 20 * 86_400)
-    of = UserHistories.of(np.arange(ITEMS), last, now - 86_400, now=now)
+    of = UserHistories.of(user, number[(user - back * FOLLOWS) % ITEMS], now[user] - (back + 1) * 86_400, now=now)
     made = retriever.generate(of, beam=3)
-    first = [ids[np.flatnonzero(retriever.catalogue.item_code == code)[0]] for code in made.codes[:, 0]]
-    right = [name == f"i{(item + FOLLOWS) % ITEMS:02d}" for item, name in enumerate(first)]
-    assert np.mean(right) > 0.8
+    wanted = retriever.catalogue.item_code[number[(np.arange(ITEMS) + FOLLOWS) % ITEMS]]
+    assert (made.codes == wanted[:, None]).any(1).mean() > 0.8  # by chance an eighth
 
 
 def test_a_killed_training_goes_on(

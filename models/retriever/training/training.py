@@ -1,4 +1,4 @@
-"""Training of a retriever: next-token loss over the levels, early stopping on the validation hit rate of codes."""
+"""Training of a retriever: next-token loss over the levels, early stopping on the validation NDCG of codes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class RetrieverParameters(TrainingParameters):
 class RetrieverTraining(Training[Retriever]):
     """A retriever in training."""
 
-    section, measure, way_out = "retriever", "hit_rate_50", "add events, or lower retriever.visit_minutes"
+    section, measure, way_out = "retriever", "ndcg_50", "add events, or lower retriever.visit_minutes"
 
     def __init__(
         self, network: Retriever, steps_per_epoch: int, parameters: RetrieverParameters, *, name: str, world: World
@@ -54,7 +54,7 @@ class RetrieverTraining(Training[Retriever]):
             mixture.load.zero_()
 
     def measured(self, batches: Iterable[Batch]) -> dict[str, float]:
-        """Hit rates of codes, loss of a code in nats, and the largest load of an expert over the mean load."""
+        """Hit rates and NDCG of codes, loss of a code in nats, and how uneven the experts' loads are."""
         return validation_figures(self.network, (self.on_device(batch) for batch in batches), self.world)
 
 
@@ -63,7 +63,8 @@ def validation_figures(network: Retriever, batches: Iterable[Batch], world: Worl
     """What is measured on the validation moments, over the targets of all of them.
 
     ``hit_rate_10`` and ``hit_rate_50``: share of the targets that are among the first codes of a beam of 50. These are
-    hits on codes; ``evaluate`` measures items and contents. ``valid_loss``: mean loss of a target, nats. ``uneven``:
+    hits on codes; ``evaluate`` measures items and contents. ``ndcg_50``: mean of ``1 / log2(1 + rank)`` in this beam, 0
+    for a target that is not in it; it decides, as it still tells beams apart that hold every target. ``valid_loss``: mean loss of a target, nats. ``uneven``:
     the largest load of an expert over the mean load, of the layer where it is largest; 1 without a mixture.
 
     Args:
@@ -72,7 +73,8 @@ def validation_figures(network: Retriever, batches: Iterable[Batch], world: Worl
         world: the processes that share them; None for this process alone.
     """
     network.eval()
-    sums = torch.zeros(4, dtype=torch.float64)
+    sums = torch.zeros(5, dtype=torch.float64)
+    gains = 1 / torch.log2(torch.arange(2.0, BEAM + 2.0, device=network.device))
     loads = [torch.zeros_like(mixture.load) for mixture in network.mixtures]
     for batch in batches:
         target = batch["target_code"]
@@ -85,14 +87,16 @@ def validation_figures(network: Retriever, batches: Iterable[Batch], world: Worl
         codes, _ = beam_search(network, encoded, len(target), BEAM)
         hit = (target[:, :, None] == codes[:, None]) & (target >= 0)[:, :, None]
         valid = (target >= 0).sum()
-        sums += torch.stack([hit[..., :NEAR].any(-1).sum(), hit.any(-1).sum(), -log_prob.sum(), valid]).double().cpu()
+        near, wide, gained = hit[..., :NEAR].any(-1).sum(), hit.any(-1).sum(), (hit * gains).sum()
+        sums += torch.stack([near, wide, gained, -log_prob.sum(), valid]).double().cpu()
     for mixture in network.mixtures:
         mixture.load.zero_()
     world = world or World()
-    near, wide, loss, count = world.sum(sums).tolist()
+    *figures, count = world.sum(sums).tolist()
     uneven = [float(total.max() / total.mean()) for total in map(world.sum, loads) if total.sum()]
-    rates = {"hit_rate_10": near, "hit_rate_50": wide, "valid_loss": loss}
-    return {name: value / max(count, 1) for name, value in rates.items()} | {"uneven": max(uneven, default=1.0)}
+    names = ("hit_rate_10", "hit_rate_50", "ndcg_50", "valid_loss")
+    means = {name: value / max(count, 1) for name, value in zip(names, figures, strict=True)}
+    return means | {"uneven": max(uneven, default=1.0)}
 
 
 def popular_hit_rates(popularity: Tensor, batches: Iterable[Batch]) -> dict[str, float]:

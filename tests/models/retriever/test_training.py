@@ -56,7 +56,7 @@ def assert_equal(one: dict, other: dict) -> None:
 def test_a_killed_training_goes_on_with_the_same_bits(tmp_path: Path) -> None:
     net = network(KNOWN, dropout=0.1)
     record, expected = trained(net)
-    assert {"hit_rate_10", "hit_rate_50", "valid_loss", "uneven", "loss", "step"} == set(record.points[0])
+    assert {"hit_rate_10", "hit_rate_50", "ndcg_50", "valid_loss", "uneven", "loss", "step"} == set(record.points[0])
     assert record.points[-1]["loss"] < record.points[0]["loss"]
 
     def until_killed(epoch: int) -> Iterator[Batch]:
@@ -91,14 +91,21 @@ def test_two_processes_are_one_on_the_joint_batch(tmp_path: Path) -> None:
     processes = [context.Process(target=_one_of_two, args=(rank, port, tmp_path)) for rank in range(2)]
     for process in processes:
         process.start()
-    _, expected = trained(network(KNOWN))
+    whole = network(KNOWN)
+    trained(whole)
     for process in processes:
         process.join(120)
         assert process.exitcode == 0
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     assert_equal(first, second)
-    for name, value in expected.items():
-        torch.testing.assert_close(first[name], value, rtol=1e-3, atol=1e-4, msg=name)
+    both = network(KNOWN)
+    both.load_state_dict(first)
+    # Compared by what they compute: biases of keys change nothing, so their gradients are rounding alone.
+    with torch.inference_mode():
+        one, other = (net.eval().log_prob(net.encode(rows(5)), rows(5)["target_code"])[0] for net in (whole, both))
+        start = network(KNOWN).log_prob(network(KNOWN).encode(rows(5)), rows(5)["target_code"])[0]
+    assert (one - start).abs().max() > 0.1
+    torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
 
 
 def test_bfloat16_computes_nearly_the_same_loss() -> None:
