@@ -47,7 +47,7 @@ def measure_lists(run: Run, known: Background, earlier: Retrieval) -> None:
             _record(run, items, taken, f"{source}{part}")
         groups = int(background.content.max(initial=-1)) + 1
         contents = np.where(items >= 0, background.content[items], -1)
-        _record(run, _distinct(contents), of_groups(truth[users], background.content, groups), f"{source}/contents")
+        _record(run, distinct(contents), of_groups(truth[users], background.content, groups), f"{source}/contents")
 
 
 def _record(run: Run, ranked: NDArray[np.int32], taken: sparse.csr_matrix, slice: str) -> None:
@@ -61,7 +61,7 @@ def _table(rows: Ranked, users: int) -> NDArray[np.int32]:
     return table
 
 
-def _distinct(lists: NDArray[np.int32]) -> NDArray[np.int32]:
+def distinct(lists: NDArray[np.int32]) -> NDArray[np.int32]:
     """Each list without what it holds already further up."""
     order = np.argsort(lists, axis=1, kind="stable")
     ordered = np.take_along_axis(lists, order, 1)

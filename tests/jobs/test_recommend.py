@@ -11,6 +11,7 @@ from jobs import ingest, recommend, retrieve
 from jobs.lists.filters import without_filtered
 from jobs.lists.ranking import best_of_users, combined
 from jobs.nightly import nightly_jobs
+from jobs.retrieval.measuring import distinct
 from lake.execution import new_run_id, run_job
 from lake.frames import frame_of
 from lake.run import Lake
@@ -156,3 +157,24 @@ def test_the_nightly_runs_them_only_when_switched_on() -> None:
     wrong = load_settings((), ["retrieve.candidates={ telepathy = 3 }"])
     with pytest.raises(UserError, match=r"retrieve\.candidates\.telepathy is not a source; the sources are cosine"):
         retrieve.JOB.check(wrong)
+
+
+def test_every_source_is_measured_on_what_users_took_next(
+    made: tuple[str, pd.DataFrame, pd.DataFrame], spark: SparkSession
+) -> None:
+    rows = lake_of(spark, made[0]).warehouse.read("metrics").where("name LIKE 'retrieve.%'").toPandas()
+    value = rows.drop_duplicates(["name", "slice"]).set_index(["name", "slice"])["value"]
+    for source in ("own", "tifu_knn", "transitions", "popular", "fused"):
+        recalls = [value[f"retrieve.recall@{k}", source] for k in (10, 50, 100)]
+        assert 0 <= recalls[0] <= recalls[1] <= recalls[2] <= 1
+        assert {("retrieve.ndcg@10", f"{source}/{part}") for part in ("repeat", "new", "contents")} <= {*value.index}
+    assert value["retrieve.recall@10", "fused"] > value["retrieve.recall@10", "popular"]
+    assert value["retrieve.measured_users", "all"] > 10
+
+
+def test_a_list_of_contents_names_each_once() -> None:
+    draw = np.random.default_rng(0)
+    lists = draw.integers(-1, 6, (50, 9)).astype(np.int32)
+    for given, found in zip(lists, distinct(lists), strict=True):
+        expected = list(dict.fromkeys(given[given >= 0].tolist()))
+        assert found.tolist() == expected + [-1] * (len(given) - len(expected))
