@@ -5,38 +5,16 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from jobs.transforms.contents import (
-    accepted,
-    by_content,
-    check_endpoint,
-    distinct_contents,
-    endpoint_parameters,
-    endpoint_tasks,
-)
-from jobs.transforms.partners import with_partners
+from jobs.transforms.contents import endpoint_tasks
+from jobs.transforms.writing import at_most, endpoint_limits, with_own_partners, writer_of
 from lake.command import main
 from lake.declaration import Job
-from lake.indexing import with_row_number
 from lake.run import Run
 from models.llm.anchors import WORDINGS_VERSION
-from schemas.errors import UserError
 from schemas.settings import Settings
 from schemas.tables import ITEM_ANCHORS, ITEM_PAIRS, ITEMS
 from udfs.anchors import ANCHOR_SCHEMA, anchors_by_endpoint, anchors_from_fields
 from udfs.batches import Batches
-
-
-def writer_of(settings: Settings) -> str:
-    """Name of what writes, as the table keeps it; another one writes about every content again.
-
-    Raises:
-        UserError: an endpoint is to write, and none is named.
-    """
-    if settings.anchors.writer == "fields":
-        return WORDINGS_VERSION
-    if not settings.endpoint.url:
-        raise UserError("anchors.writer is endpoint, but endpoint.url is empty; set it, or set anchors.writer=fields")
-    return f"{settings.endpoint.url}#{settings.endpoint.model}"
 
 
 def without_anchors(run: Run, items: DataFrame, writers: list[str]) -> tuple[DataFrame, int]:
@@ -47,12 +25,7 @@ def without_anchors(run: Run, items: DataFrame, writers: list[str]) -> tuple[Dat
         of_writers = before.where(F.col("writer").isin(writers)).groupBy("content_hash")
         complete = of_writers.agg(F.countDistinct("writer").alias("writers")).where(F.col("writers") == len(writers))
         contents = contents.join(complete, "content_hash", "left_anti")
-    contents = contents.persist()
-    count, most = contents.count(), run.settings.anchors.max_contents
-    if count <= most:
-        return contents, count
-    chosen = with_row_number(contents, "number", "content_hash").where(F.col("number") < most)
-    return chosen.select("content_hash"), count
+    return at_most(contents, run.settings.anchors.max_contents)
 
 
 def writing(run: Run, has_work: bool) -> list[tuple[str, int, Batches]]:
@@ -63,12 +36,10 @@ def writing(run: Run, has_work: bool) -> list[tuple[str, int, Batches]]:
     settings, endpoint = run.settings.anchors, run.settings.endpoint
     cores = run.spark.sparkContext.defaultParallelism
     found = [(WORDINGS_VERSION, 2 * cores, anchors_from_fields(settings.max_characters))]
-    writer = writer_of(run.settings)
+    writer = writer_of("anchors", settings.writer, endpoint, WORDINGS_VERSION)
     if writer != WORDINGS_VERSION:
         tasks = endpoint_tasks(endpoint, cores)
-        limits = endpoint_parameters(endpoint, tasks, settings.max_tokens, run.settings.language_model.max_tokens)
-        if has_work:
-            check_endpoint(limits)
+        limits = endpoint_limits(run, tasks, settings.max_tokens, has_work=has_work)
         found.append((writer, tasks, anchors_by_endpoint(limits, settings.max_characters)))
     return found
 
@@ -80,13 +51,11 @@ def steps(run: Run) -> None:
     memory: a batch of contents.
     """
     items, pairs = run.read(ITEMS.name), run.read(ITEM_PAIRS.name)
-    writers = list(dict.fromkeys([WORDINGS_VERSION, writer_of(run.settings)]))
+    settings = run.settings.anchors
+    writer = writer_of("anchors", settings.writer, run.settings.endpoint, WORDINGS_VERSION)
+    writers = list(dict.fromkeys([WORDINGS_VERSION, writer]))
     lacking, count = without_anchors(run, items, writers)
-    # A content's partners follow from the pairs of its own items, so that a later night looks at few pairs.
-    triggers = items.join(lacking, "content_hash", "left_semi").select(F.col("item_id").alias("trigger_item_id"))
-    of_lacking = accepted(pairs).join(triggers, "trigger_item_id", "left_semi")
-    contents = with_partners(distinct_contents(items), by_content(of_lacking, items), run.settings.anchors.partners)
-    fresh = contents.join(lacking, "content_hash", "left_semi").persist()
+    fresh = with_own_partners(lacking, items, pairs, settings.partners).persist()
     parts = [
         fresh.repartition(tasks, "content_hash").mapInArrow(write, ANCHOR_SCHEMA).withColumn("writer", F.lit(writer))
         for writer, tasks, write in writing(run, bool(count))
@@ -95,7 +64,7 @@ def steps(run: Run) -> None:
     for inferred in parts[1:]:  # what an item's own fields say stands
         written = written.unionByName(inferred.join(parts[0], ["content_hash", "field"], "left_anti"))
     written = written.select(*ITEM_ANCHORS.names).persist()
-    with run.step(f"write anchors of {min(count, run.settings.anchors.max_contents)} contents"):
+    with run.step(f"write anchors of {min(count, settings.max_contents)} contents"):
         rows = written.count()
     about = written.select("content_hash").distinct().count()
     run.measure("anchors.written", rows)

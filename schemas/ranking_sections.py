@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from schemas.features import SWITCHES
 from schemas.names import SID_COLUMNS
 from schemas.recipe import NOT_IN_RECIPE
-from schemas.sections import Count, NotNegative, Positive, Section, Share, TimedFileSettings
+from schemas.sections import Count, NotNegative, Positive, Section, Share, TimedFileSettings, TrainingSettings
 
 TaskName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -116,7 +116,7 @@ class TextSettings(Section):
         return self
 
 
-class RankerSettings(Section):
+class RankerSettings(TrainingSettings):
     """The ranker and its training."""
 
     use: UseSettings
@@ -130,29 +130,9 @@ class RankerSettings(Section):
     heads: Count
     mixture: Literal["shared", "mmoe", "ple"]
     experts: Count
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    batch_size: Count
-    learning_rate: Positive
-    weight_decay: NotNegative
-    max_epochs: Count
-    patience: Count
-    validations_per_epoch: Count
-    largest_gradient: NotNegative
-    bfloat16: bool
     compile: bool
     warm_start: bool
-    checkpoint_steps: Annotated[Count, NOT_IN_RECIPE]
-    checkpoint_folder: Annotated[str, NOT_IN_RECIPE]
     item_sums: Annotated[bool, NOT_IN_RECIPE]
-    processes: Count
-    seed: int
-    shuffle_rows: Count
-
-    @model_validator(mode="after")
-    def _shares_a_batch(self) -> RankerSettings:
-        if self.batch_size % self.processes:
-            raise ValueError(f"batch_size must be a multiple of processes, {self.processes}")
-        return self
 
     @model_validator(mode="after")
     def _heads_divide_the_widths(self) -> RankerSettings:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from schemas.recipe import NOT_IN_RECIPE
-from schemas.sections import Count, NotNegative, Positive, Section, Share
+from schemas.sections import Count, NotNegative, Positive, Section, Share, TrainingSettings
 
 
 class ItemRuleSettings(Section):
@@ -37,7 +37,7 @@ class ReinforceSettings(Section):
     most_lost_hit_rate: Share
 
 
-class RetrieverSettings(Section):
+class RetrieverSettings(TrainingSettings):
     """The retriever: what it reads, its network and its training."""
 
     on: Annotated[bool, NOT_IN_RECIPE]
@@ -65,27 +65,11 @@ class RetrieverSettings(Section):
     copies: bool
     tokens: Literal["codebook", "random"]
     contrastive_weight: NotNegative
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    batch_size: Count
-    learning_rate: Positive
-    weight_decay: NotNegative
-    max_epochs: Count
-    patience: Count
-    validations_per_epoch: Count
-    largest_gradient: NotNegative
-    bfloat16: bool
-    checkpoint_steps: Annotated[Count, NOT_IN_RECIPE]
-    checkpoint_folder: Annotated[str, NOT_IN_RECIPE]
-    processes: Count
-    seed: int
-    shuffle_rows: Count
     items: Annotated[ItemRuleSettings, NOT_IN_RECIPE]
     reinforce: Annotated[ReinforceSettings, NOT_IN_RECIPE]
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> RetrieverSettings:
-        if self.batch_size % self.processes:
-            raise ValueError(f"batch_size must be a multiple of processes, {self.processes}")
         if self.dim % self.heads:
             raise ValueError(f"heads must divide dim: {self.dim} is no multiple of {self.heads}")
         if self.active_experts > self.experts:

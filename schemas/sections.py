@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from schemas.recipe import NOT_IN_RECIPE
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -242,3 +244,28 @@ class DemoSettings(Section):
     """The demo on Complete Journey."""
 
     households: Annotated[int, Field(ge=0)]
+
+
+class TrainingSettings(Section):
+    """How a network learns, the same for every network that :mod:`models.training_loop` trains."""
+
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    batch_size: Count
+    learning_rate: Positive
+    weight_decay: NotNegative
+    max_epochs: Count
+    patience: Count
+    validations_per_epoch: Count
+    largest_gradient: NotNegative
+    bfloat16: bool
+    checkpoint_steps: Annotated[Count, NOT_IN_RECIPE]
+    checkpoint_folder: Annotated[str, NOT_IN_RECIPE]
+    processes: Count
+    seed: int
+    shuffle_rows: Count
+
+    @model_validator(mode="after")
+    def _shares_a_batch(self) -> Self:
+        if self.batch_size % self.processes:
+            raise ValueError(f"batch_size must be a multiple of processes, {self.processes}")
+        return self
