@@ -2,7 +2,7 @@
 
 The packages have common names (``models``, ``jobs``, …), which the caller's folder may use too. Therefore no process
 imports from its working folder or from its script's folder (``PYTHONSAFEPATH``), and the root of the packages comes
-first on Python's path.
+first on Python's path. Products of matrices are the same whatever else is multiplied with them (``MKL_CBWR``).
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ THREADS = {"GOMP_SPINCOUNT": "1000"}
 """How long a waiting OpenMP thread spins before it sleeps. The default, some milliseconds, makes torch very slow while
 another process uses the cores; ``python -m benchmarks.threads`` compares both."""
 
+STRICT = {"MKL_CBWR": "AUTO,STRICT"}
+"""MKL picks another kernel for few rows than for many, and so other last bits. In its strict mode, which Intel's
+processors have, a row of a product does not depend on the other rows."""
+
 THREAD_CHOICES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 """Variables by which the user may choose. If one of them is set, :data:`THREADS` is not used."""
 
@@ -30,7 +34,8 @@ def defaults(environment: MutableMapping[str, str] | None = None) -> dict[str, s
     """
     given = os.environ if environment is None else environment
     threads = {} if any(name in given for name in THREAD_CHOICES) else THREADS
-    return {**SAFE_PATH, **threads}
+    strict = {} if STRICT.keys() & given.keys() else STRICT
+    return {**SAFE_PATH, **threads, **strict}
 
 
 def prepare(environment: MutableMapping[str, str] | None = None) -> None:

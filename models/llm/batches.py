@@ -32,8 +32,9 @@ def of_one_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[in
     """Divides sequences into batches of equal lengths, which need no padding.
 
     The last bits of a sequence's states depend on how much padding its batch has, and so on the other sequences of the
-    batch. Without padding they do not, on one thread: a batch of one gives the same bits as larger ones, in float32 and
-    in bfloat16, as measured with torch on an x86 processor. On several threads torch divides a batch by its size.
+    batch. Without padding they do not, where a product's row does not depend on the number of rows: on one thread
+    (torch divides a batch by its size among several) and in MKL's strict mode (``MKL_CBWR=AUTO,STRICT``) on a processor
+    that has it. There a batch of one gives the same bits as larger ones, in float32 and in bfloat16, as measured.
 
     Args:
         lengths: number of tokens of every sequence.

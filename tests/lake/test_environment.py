@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lake.environment import SAFE_PATH, THREADS, defaults, prepare
+from lake.environment import SAFE_PATH, STRICT, THREADS, defaults, prepare
 from lake.submit import ROOMS
 from schemas.files import ROOT
 from tests.strangers import strange_folder
@@ -45,8 +45,13 @@ def test_ingest_runs_from_a_folder_with_modules_of_our_names_and_of_pythons(
 
 @pytest.mark.parametrize("name", ["OMP_WAIT_POLICY", "GOMP_SPINCOUNT"])
 def test_threads_wait_as_the_user_chose(name: str) -> None:
-    assert defaults({}) == {**SAFE_PATH, **THREADS}
-    assert defaults({name: "ACTIVE"}) == SAFE_PATH
+    assert defaults({}) == {**SAFE_PATH, **THREADS, **STRICT}
+    assert defaults({name: "ACTIVE"}) == {**SAFE_PATH, **STRICT}
+
+
+def test_products_are_strict_unless_the_user_chose() -> None:
+    assert defaults({"MKL_CBWR": "AVX2"}) == {**SAFE_PATH, **THREADS}
+    assert os.environ["MKL_CBWR"].endswith("STRICT"), "the tests run as the jobs do"
 
 
 def test_our_rooms_come_first_on_the_path() -> None:
