@@ -168,12 +168,6 @@ def feed_rows(run: Run, model: str) -> DataFrame:
     return rows.repartitionByRange(FEED_FILES, *order).sortWithinPartitions(*order).drop(*order)
 
 
-def note_inputs(run: Run) -> None:
-    """Records the current versions of the input tables, so that a job without work is not stale."""
-    for table in run.job.reads:
-        run.inputs[table] = str(run.lake.warehouse.version(table) or "")
-
-
 def steps(run: Run) -> None:
     """Aligns the language model, unless these settings already made an aligned model and no new one is requested.
 
@@ -183,7 +177,6 @@ def steps(run: Run) -> None:
     """
     settings, llm = run.settings.align, run.settings.language_model
     if settings.steps == 0:
-        note_inputs(run)
         return
     refuse_processes_off_the_driver(run, "align", settings.processes)
     for table in run.job.reads:

@@ -35,7 +35,6 @@ def steps(run: Run) -> None:
         measure_quality(run, run.lake.ledger.last_metrics(), run.settings.ranking.task_names)
     versions = {name: run.version(name) for name in JOB.reads if run.find(name) is not None}
     versions |= {kind: found.version for kind in JOB.uses if (found := run.latest(kind)) is not None}
-    run.inputs |= dict.fromkeys({*JOB.reads, *JOB.uses} - {*versions}, "")  # what there is not yet
     known = {} if before is None else run.lake.ledger.metrics_of(JOB.name, before.run_id)
     reasons = reasons_to_hold_back(run.headline, known, run.settings.gate)
     if reasons:

@@ -12,7 +12,7 @@ from lake.ledger import RunRecord
 from lake.logs import about, first_line
 from lake.progress import at_work
 from lake.run import Lake, Run
-from lake.staleness import source_versions
+from lake.staleness import source_versions, unread_inputs
 from lake.tracking import assert_trackable, track
 from schemas.version import VERSION
 
@@ -47,6 +47,7 @@ def run_job(lake: Lake, job: Job, run_id: str, *, place: str = "", usual: float 
         told = at_work(lake.spark, f"{place} {job.name}".strip(), usual)
         with about(run_id=run_id, job=job.name), full_disk_told(lake), told:
             job.steps(run)
+            run.inputs |= unread_inputs(run)
     except Exception as error:
         _record_failure(run, error)
         raise

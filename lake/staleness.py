@@ -108,6 +108,14 @@ def _now(lake: Lake, name: str) -> str | None:
     return artifact.version if artifact else None
 
 
+def unread_inputs(run: Run) -> dict[str, str]:
+    """Versions of the declared inputs that a run did not read, "" for what does not exist, by name.
+
+    Without them, a job whose settings leave an input unread would be stale every night.
+    """
+    return {name: _now(run.lake, name) or "" for name in {*run.job.inputs} - {*run.inputs}}
+
+
 def source_versions(lake: Lake, job: Job) -> dict[str, str]:
     """Fingerprints of a job's input files, from their paths, sizes and times, by URL.
 
