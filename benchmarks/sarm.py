@@ -33,7 +33,8 @@ from models.ranker.baseline import ITS_OWN
 from models.ranker.network.ranker import Batch
 from models.ranker.training.metrics import auc
 from models.ranker.training.process import beginning
-from models.ranker.training.training import TrainingParameters, train_ranker
+from models.ranker.training.training import train_ranker
+from models.training_loop import TrainingParameters
 from schemas.features import SWITCHES
 
 DATA = {"complete_journey": "Complete Journey", "ml_100k": "MovieLens 100k"}

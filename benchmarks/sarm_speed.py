@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import torch
-from models.ranker.training.optimiser import Optimisers
 
 from benchmarks._histories import ITEMS
 from benchmarks._sarm_rungs import NO_TEXT, RUNGS
@@ -27,6 +26,7 @@ from benchmarks._table import write_table
 from benchmarks.feed import generated as examples
 from jobs.train_ranker import write_item_sums
 from models.feed.feed import Feed
+from models.optimiser import Optimisers
 from models.ranker.baseline import RANKER
 from models.ranker.network.ranker import Ranker
 from models.ranker.network.saved import save_ranker

@@ -14,16 +14,16 @@ from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.training.texts import reads_texts
 from lake.artifacts import Artifact
 from lake.command import main
 from lake.declaration import Job
 from lake.run import Run
 from lake.scratch import scratch_folder
 from models.llm.anchors import BOUGHT_WITH, DESCRIPTION, SEPARATOR
-from models.llm.item_tokens import CONTENTS, TOKENS, Vocabulary
+from models.llm.item_tokens import CONTENTS, TOKENS, Vocabulary, values_of
 from models.llm.language_model import convert, input_embedding, model_recipe
 from schemas.errors import UserError, user_mistakes
-from schemas.settings import Settings
 from schemas.tables import ITEM_ANCHORS
 from udfs.arrays import column_matrix
 from udfs.item_tokens import ITEM_TOKEN_SCHEMA, tokens_of_anchors
@@ -59,9 +59,8 @@ def frequent_values(anchors: DataFrame, min_frequency: int, most: int) -> list[s
 def sampled_values(anchors: DataFrame, most: int) -> list[str]:
     """Values of the anchors of ``most`` contents, drawn by hash. Driver memory: these values."""
     drawn = anchors.select("content_hash").distinct().orderBy(F.xxhash64("content_hash"), "content_hash").limit(most)
-    texts = anchors.join(drawn, "content_hash", "left_semi").select("text")
-    found = texts.orderBy("text").toArrow()["text"].to_pylist()
-    return [value for text in found for value in text.split(SEPARATOR)]
+    found = anchors.join(drawn, "content_hash", "left_semi").select("field", "text").orderBy("text", "field").toArrow()
+    return [value for row in found.to_pylist() for value in values_of(row["field"], row["text"])]
 
 
 def grown_vocabulary(run: Run, anchors: DataFrame, before: Vocabulary) -> Vocabulary:
@@ -74,7 +73,9 @@ def grown_vocabulary(run: Run, anchors: DataFrame, before: Vocabulary) -> Vocabu
         min_frequency=settings.min_frequency,
         most=settings.domain_tokens,
     )
-    return replace(before.with_fields(field_names(anchors)), domain=domain)
+    room = max(FIELDS - len(before.fields), 0)
+    fields = [name for name in field_names(anchors) if name not in before.fields][:room]
+    return replace(before.with_fields(fields), domain=domain)
 
 
 def placed(
@@ -153,7 +154,7 @@ def steps(run: Run) -> None:
     run.measure("tokens.base", len(vocabulary.ids))
     run.measure("tokens.domain", len(vocabulary.domain.terms))
     run.measure("tokens.covered", _share(every[:, 1] > 0, every[:, 0] > 0))
-    run.measure("tokens.cut", _share(every[:, 0, -1] > 0, every[:, 0, 0] > 0))
+    run.measure("tokens.full", _share(every[:, 0, -1] > 0, every[:, 0, 0] > 0))
     with scratch_folder() as folder:
         vocabulary.save(folder)
         np.save(folder / TOKENS, every)
@@ -173,18 +174,13 @@ def _share(part: NDArray[Any], of: NDArray[Any]) -> float:
     return float(part.sum() / max(of.sum(), 1))
 
 
-def is_wanted(settings: Settings) -> bool:
-    """Whether the ranker reads anchors."""
-    return "text" in settings.ranker.use.on
-
-
 JOB = Job(
     name="tokenize_anchors",
     steps=steps,
     sections=("anchors", "language_model"),
     reads=("item_anchors",),
     makes=("language_model", "item_tokens"),
-    wanted=is_wanted,
+    wanted=reads_texts,
 )
 
 if __name__ == "__main__":

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from jobs.training.texts import reads_texts
 from jobs.transforms.contents import endpoint_tasks
 from jobs.transforms.writing import at_most, endpoint_limits, with_own_partners, writer_of
 from lake.command import main
 from lake.declaration import Job
 from lake.run import Run
 from models.llm.anchors import WORDINGS_VERSION
-from schemas.settings import Settings
 from schemas.tables import ITEM_ANCHORS, ITEM_PAIRS, ITEMS
 from udfs.anchors import ANCHOR_SCHEMA, anchors_by_endpoint, anchors_from_fields
 from udfs.batches import Batches
@@ -80,11 +80,6 @@ def steps(run: Run) -> None:
         frame.unpersist()
 
 
-def is_wanted(settings: Settings) -> bool:
-    """Whether the ranker reads anchors."""
-    return "text" in settings.ranker.use.on
-
-
 JOB = Job(
     name="write_anchors",
     steps=steps,
@@ -92,7 +87,7 @@ JOB = Job(
     reads=("items", "item_pairs"),
     writes=("item_anchors",),
     after=("write_questions",),
-    wanted=is_wanted,
+    wanted=reads_texts,
 )
 
 if __name__ == "__main__":

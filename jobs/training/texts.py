@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from lake.artifacts import Artifact
 from lake.run import Run
 from models.llm.item_tokens import CONTENTS, TOKENS, Vocabulary
 from models.ranker.network.texts.arrays import ItemTexts, ItemTokens, item_texts
-from schemas.errors import user_mistakes
+from schemas.errors import UserError, user_mistakes
+from schemas.examples import ranker_examples
+from schemas.settings import Settings
 from schemas.tables import ITEMS
 
 
@@ -27,13 +30,18 @@ class Texts:
         arrays: the texts.
         folder: local folder that holds them, for the processes of the training.
         line: the run that began the vocabularies; rows of tokens keep their meaning as long as it is the same.
-        version: version of the tokens.
+        version: version of the tokens, and a digest of which item has which text.
     """
 
     arrays: ItemTexts
     folder: Path
     line: str
     version: str
+
+
+def reads_texts(settings: Settings) -> bool:
+    """Whether the ranker reads item texts."""
+    return "text" in settings.ranker.use.on
 
 
 def texts_of(run: Run, index: Artifact, folder: Path) -> Texts | None:
@@ -47,12 +55,15 @@ def texts_of(run: Run, index: Artifact, folder: Path) -> Texts | None:
         folder: an empty local folder.
 
     Raises:
-        UserError: there are no tokens, or items share rows of the item table.
+        UserError: there are no tokens, items share rows of the item table, or an earlier qarm wrote the examples.
     """
-    if "text" not in run.settings.ranker.use.on:
-        if run.latest("item_tokens") is None:  # without this entry, the job would be stale in every nightly
-            run.inputs["item_tokens"] = ""
+    if not reads_texts(run.settings):
         return None
+    if run.find_with_columns(ranker_examples(run.settings.ranking.task_names)) is None:
+        raise UserError(
+            "ranker.use.text: an earlier qarm wrote ranker_examples, without text_row; run build_examples --set"
+            " increments.on=false, or nightly --full-refresh"
+        )
     made = run.use("item_tokens", "tokenize_anchors")
     files = run.lake.artifacts.fetch(made)
     rows = run.spark.read.parquet(f"{index.url}/{ITEM_ROWS}").select("item_id", "item_row")
@@ -68,4 +79,5 @@ def texts_of(run: Run, index: Artifact, folder: Path) -> Texts | None:
     with user_mistakes():
         arrays = item_texts(tokens, content["content"].to_numpy(), item_index, int(index.card["items"]))
     arrays.save(folder)
-    return Texts(arrays, folder, made.card["line"], made.version)
+    which = hashlib.sha256(arrays.content_of_row.tobytes()).hexdigest()[:12]
+    return Texts(arrays, folder, made.card["line"], f"{made.version} {which}")

@@ -17,6 +17,8 @@ NONE = 0
 """Row of a token that no domain token covers."""
 SHORTEST = 3
 """Fewest letters of a term; shorter merges are only steps on the way to longer ones."""
+UNKNOWN = "\0"
+"""Stands for a letter that no text had, so that later letters keep their places; anchors hold no control characters."""
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,15 @@ class DomainTokens:
         Args:
             texts: values of anchors, each as often as contents have it.
             values: whole field values that are frequent enough, most frequent first.
-            min_frequency: number of texts that a term must occur in, at least.
+            min_frequency: times that a term must occur in the texts, at least.
             most: largest number of domain tokens; with more candidates, whole values come before terms.
         """
         terms = dict.fromkeys(self.terms)
         for value in values:
             if len(terms) < most and len(value) > 1:
                 terms.setdefault(value)
+        if len(terms) >= most:
+            return DomainTokens(self.letters, self.merges, [*terms])
         letters, merges = self._merges(texts, min_frequency, most)
         for one, other in merges[len(self.merges) :]:
             if len(terms) < most and len((one + other).strip()) >= SHORTEST:
@@ -99,5 +103,5 @@ class DomainTokens:
     @cached_property
     def _tokenizer(self) -> Tokenizer:
         tokens = [*self.letters, *(one + other for one, other in self.merges)]
-        vocabulary = {token: number for number, token in enumerate(tokens)}
-        return Tokenizer(BPE(vocabulary, [(one, other) for one, other in self.merges]))
+        vocabulary = {token: number for number, token in enumerate([*tokens, UNKNOWN])}
+        return Tokenizer(BPE(vocabulary, [(one, other) for one, other in self.merges], unk_token=UNKNOWN))

@@ -126,7 +126,8 @@ def test_only_new_contents_are_written_and_tokenized(tokenized: Lake) -> None:
     assert len(grown.ids) > len(vocabulary.ids)
     assert list(grown.domain.terms[: len(vocabulary.domain.terms)]) == list(vocabulary.domain.terms)
     np.testing.assert_array_equal(grown.vectors[: len(vocabulary.vectors)], vocabulary.vectors)
-    assert (after[:, 0].max(), after[:, 1].max()) <= (len(grown.ids), len(grown.domain.terms))
+    assert after[:, 0].max() <= len(grown.ids)
+    assert after[:, 1].max() <= len(grown.domain.terms)
     run(tokenized, tokenize_anchors.JOB, "anchors.tokens=4")
     assert tokens(tokenized)[1].shape == (len(after), 3, 4), "another length begins anew"
 
@@ -203,7 +204,7 @@ def test_new_contents_get_vectors_without_a_training(tokenized: Lake, tmp_path: 
     old, new = ranker.text.of_rows(torch.arange(20)), again.text.of_rows(torch.arange(25))
     torch.testing.assert_close(new[2:20], old[2:20], rtol=0, atol=1e-6)
     assert (new[1] - old[1]).abs().max() > 1e-4, "the changed text"
-    torch.testing.assert_close(new[20], new[6], rtol=0, atol=1e-6), "the same content, the same vector"
+    torch.testing.assert_close(new[20], new[6], rtol=0, atol=1e-6, msg="the same content, the same vector")
     assert new[21:24].abs().amax(1).min() > 0
     assert torch.isfinite(new).all()
     assert not new[24].any(), "no text"

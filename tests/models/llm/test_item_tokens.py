@@ -34,6 +34,8 @@ def test_terms_cross_words_and_whole_values_are_tokens() -> None:
     assert part[0] == part[1] > 0, "both words are of one term"
     assert made.terms[part[0] - 1].strip() == "whole milk"
     assert made.covering("öäü", [0, 1]).tolist() == [0, 0]
+    after = made.covering("ö whole milk 9 gal", [0, 2, 8])
+    assert after.tolist() == [0, part[0], part[0]], "an unknown letter moves no place"
 
 
 def test_domain_tokens_only_grow() -> None:

@@ -19,8 +19,9 @@ from models.ranker.network.texts.layers import rotate, rotations
 from models.ranker.network.texts.reader import BANK, TextReader
 from models.ranker.network.texts.shape import TextShape
 from models.ranker.training.process import beginning
-from models.ranker.training.training import TrainingParameters, train_ranker
+from models.ranker.training.training import train_ranker
 from models.ranker.training.warm_start import differences, take_over
+from models.training_loop import TrainingParameters
 from models.training_state import Checkpoints
 from tests.ranker_batches import TEXT, TEXT_SHAPE, TEXTS, batch
 
@@ -229,9 +230,11 @@ def test_a_saved_ranker_scores_without_tokens_and_maps_its_bank(tmp_path: Path) 
     save_ranker(ranker, tmp_path, "qarm")
     assert {f"qarm.{array}.npy" for array in BANK} <= {path.name for path in tmp_path.iterdir()}
     loaded = load_ranker(tmp_path, "qarm")
-    assert loaded.shape == replace(TEXT_SHAPE, texts=TEXT_SHAPE.texts)
+    assert loaded.shape == TEXT_SHAPE
     torch.testing.assert_close(loaded(rows), ranker(rows), rtol=0, atol=0)
     assert not len(reader(loaded).tokens)
+    np.load(tmp_path / "qarm.bank.npy", mmap_mode="r+")[:] += 1
+    torch.testing.assert_close(reader(loaded).bank, reader(ranker).bank + 1, msg="the file is the memory")
 
 
 def test_new_tokens_come_after_those_that_were_learned() -> None:
