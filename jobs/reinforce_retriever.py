@@ -31,13 +31,14 @@ from lake.scratch import scratch_folder
 from lake.staging import staged
 from models.feed.feed import Feed
 from models.feed.file_systems import reads_in_place
+from models.retriever.catalogue import ITEMS
 from models.retriever.items import ItemRule, best_items, items_of
 from models.retriever.network.network import Batch
 from models.retriever.saved import CARD, WEIGHTS, save_network
 from models.retriever.serving import Retriever
 from models.retriever.training.reinforcement import Reinforcement, ReinforcementParameters, Rewarded
 from models.retriever.training.training import validation_figures
-from schemas.errors import UserError
+from schemas.errors import UserError, user_mistakes
 from schemas.parameters import take
 from schemas.settings import Settings
 from schemas.tables import INTERACTIONS
@@ -112,11 +113,11 @@ def rounds(
 ) -> dict[str, torch.Tensor] | None:  # fmt: skip
     """Reinforces the retriever; the weights of the best round that kept its hit rates, None if none gained.
 
-    Each round is measured as ``retriever.<figure>`` with the slice ``round <n>``; round 0 is the start.
+    Each round is measured as ``retriever.reinforced_<figure>`` with the slice ``round <n>``; round 0 is the start.
     """
     settings = run.settings.retriever.reinforce
     parameters = take(ReinforcementParameters, settings, **_of_training(run.settings))
-    batch = run.settings.retriever.batch_size
+    batch = min(train.batch_size, train.rows)
     steps = settings.rounds * int(np.ceil(len(prompts.user_id) / max(1, round(settings.share * batch))))
     policy = Reinforcement(retriever.network, copy.deepcopy(retriever.network), parameters, endless(train))
     columns = retriever.batch_of(prompts.histories)
@@ -158,22 +159,22 @@ def steps(run: Run) -> None:
     train_retriever, and the events of the users of ``prompts`` visits. Executor memory: that of score.
     """
     settings = run.settings.retriever
-    before = run.latest("retriever")
-    if before is None:
-        raise UserError(f"no retriever under {run.lake.artifacts.root}; run train_retriever first")
+    before = run.use("retriever", "train_retriever")
     rankers = use_rankers(run)
     made = (rankers, index_of(run, rankers))
     folder = run.lake.artifacts.fetch(before)
-    retriever = Retriever.load(folder)
+    with user_mistakes():
+        retriever = Retriever.load(folder)
+    shape = retriever.network.shape
     torch.manual_seed(settings.seed)
     interactions = run.read(INTERACTIONS.name)
     periods, actions = split_periods(interactions, run.settings.split), retriever.actions
     positives = interactions.where(F.col("action").isin(actions) & (F.col("event_date") < F.lit(periods.test_from)))
-    items = run.spark.read.parquet(f"{before.url}/catalogue.parquet")
+    items = run.spark.read.parquet(f"{before.url}/{ITEMS}")
     events, by_item = coded_events(positives, items, actions), item_events(positives, items, actions)
     spans = _spans(periods)
     sizes = {"train": settings.moments, "valid": settings.valid_moments}
-    rows = {s: moments(events, *spans[s], most=sizes[s], settings=settings) for s in spans}
+    rows = {s: moments(events, *spans[s], most=sizes[s], shape=shape.histories, settings=settings) for s in spans}
     with (
         local_copies(run.lake.files, reads_in_place) as copies,
         staged(run, "train", rows["train"]) as train,
@@ -182,7 +183,6 @@ def steps(run: Run) -> None:
     ):
         prompts = collected(train.rows, by_item, settings.reinforce.prompts)
         held_out = collected(valid.rows, by_item, settings.reinforce.valid_prompts)
-        shape = retriever.network.shape
         feeds = [
             feed_of(run, copies(part.files), shape, shuffle_rows=shuffle)
             for part, shuffle in ((train, settings.shuffle_rows), (valid, 0))

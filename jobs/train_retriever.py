@@ -107,8 +107,10 @@ def steps(run: Run) -> None:
     items, shape = coded_items(run, codebook), shape_of(run, codebook)
     events = coded_events(positives, items, actions)
     since, until = periods.rank_from or periods.first_day, periods.valid_from
-    train_rows = moments(events, since, until, most=settings.moments, settings=settings)
-    valid_rows = moments(events, until, periods.test_from, most=settings.valid_moments, settings=settings)
+    train_rows = moments(events, since, until, most=settings.moments, shape=shape.histories, settings=settings)
+    valid_rows = moments(
+        events, until, periods.test_from, most=settings.valid_moments, shape=shape.histories, settings=settings
+    )
     with (
         scratch_folder() as folder,
         local_copies(run.lake.files, reads_in_place) as copies,

@@ -81,8 +81,8 @@ class Training(ABC, Generic[Network]):
     """A network in training: its optimisers, current step and best weights so far.
 
     Attributes:
-        section: section of the settings that the user is told to change, and the measure that decides, see
-            :meth:`measured`.
+        section: section of the settings that the user is told to change.
+        measure: the one of what :meth:`measured` gives that decides.
         way_out: what the user is told to do about a step without rows.
         first_batches: number of batches that :meth:`prepare` gets.
 
@@ -110,7 +110,7 @@ class Training(ABC, Generic[Network]):
         self.device = next(network.parameters()).device
         self.optimisers = Optimisers(network, parameters.learning_rate, parameters.weight_decay, self.steps)
         self.record, self.losses = TrainingRecord(), list[float]()
-        self.best = copy.deepcopy(network.state_dict())
+        self.best: dict[str, Tensor] = {}
         self.loss = torch.compile(self.loss_of) if parameters.compile else self.loss_of
 
     @abstractmethod

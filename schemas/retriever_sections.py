@@ -72,6 +72,6 @@ class RetrieverSettings(TrainingSettings):
     def _sizes_fit(self) -> RetrieverSettings:
         if self.dim % self.heads:
             raise ValueError(f"heads must divide dim: {self.dim} is no multiple of {self.heads}")
-        if self.active_experts > self.experts:
+        if self.experts > 1 and self.active_experts > self.experts:
             raise ValueError(f"active_experts must be at most experts, {self.experts}")
         return self

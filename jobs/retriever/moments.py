@@ -44,8 +44,8 @@ def coded_events(positives: DataFrame, items: DataFrame, actions: list[str]) -> 
 
 
 def moments(
-    events: DataFrame, begin: date, end: date, *, most: int, settings: RetrieverSettings
-) -> DataFrame:  # fmt: skip
+    events: DataFrame, begin: date, end: date, *, most: int, shape: HistoryShape, settings: RetrieverSettings
+) -> DataFrame:
     """The rows of the visits that begin in a period, a sample by hash, sorted by hash.
 
     Executor memory: see :func:`udfs.moments.build_moments`.
@@ -55,9 +55,9 @@ def moments(
         begin: first day of the period.
         end: first day after it.
         most: about how many rows there are at most.
-        settings: lengths and limits.
+        shape: how much of a history the network reads.
+        settings: limits.
     """
-    shape = take(HistoryShape, settings)
     in_period: Column = (F.col("event_date") >= F.lit(begin)) & (F.col("event_date") < F.lit(end))
     visits = events.where(in_period).select("user_id", "event_date").distinct().count()  # about one a day
     parameters = take(

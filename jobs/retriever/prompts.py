@@ -17,6 +17,7 @@ from jobs.scoring.candidates import scored
 from lake.artifacts import Artifact
 from lake.run import Run
 from models.retriever.histories import UserHistories
+from schemas.errors import UserError
 from schemas.names import SID_COLUMNS
 from schemas.tables import INTERACTIONS
 
@@ -28,12 +29,10 @@ class Prompts:
     Attributes:
         user_id: ids of the users, shape (n,).
         histories: the users' histories before the visits; ``now`` is the start of the visit.
-        target: codes that the visits took, padded with -1, shape (n, targets).
     """
 
     user_id: NDArray[Any]
     histories: UserHistories
-    target: NDArray[np.int32]
 
 
 def collected(moments: DataFrame, events: DataFrame, most: int) -> Prompts:
@@ -43,9 +42,14 @@ def collected(moments: DataFrame, events: DataFrame, most: int) -> Prompts:
         moments: result of :func:`jobs.retriever.moments.moments`.
         events: user_id, user LONG (hash of the user), item INT, time LONG and action INT of all positives.
         most: most visits.
+
+    Raises:
+        UserError: there is none.
     """
-    chosen = moments.select("key", "user", "time", "target_code").orderBy("key").limit(most)
+    chosen = moments.select("key", "user", "time").orderBy(F.xxhash64("key"), "key").limit(most)
     visits = chosen.toPandas().sort_values(["user", "time"], ignore_index=True)
+    if visits.empty:
+        raise UserError("no moments: no user's visit in the period has an earlier event on an item of the retriever")
     users = np.unique(visits["user"].to_numpy())
     wanted = events.sparkSession.createDataFrame(pd.DataFrame({"user": users}))
     of_users = events.join(F.broadcast(wanted), "user", "left_semi").toPandas()
@@ -58,9 +62,7 @@ def collected(moments: DataFrame, events: DataFrame, most: int) -> Prompts:
     own = np.searchsorted(users, visits["user"].to_numpy())
     ids = of_users.drop_duplicates("user").set_index("user")["user_id"]
     histories = every.at(own, visits["time"].to_numpy())
-    return Prompts(
-        ids.loc[visits["user"]].to_numpy(), histories, np.stack(visits["target_code"].to_list()).astype(np.int32)
-    )
+    return Prompts(ids.loc[visits["user"]].to_numpy(), histories)
 
 
 def item_events(positives: DataFrame, items: DataFrame, actions: list[str]) -> DataFrame:

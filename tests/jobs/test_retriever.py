@@ -13,15 +13,19 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from safetensors.torch import load_file
 
-from jobs import train_retriever
+from jobs import reinforce_retriever, train_retriever
+from jobs.examples.search_index import ITEM_ROWS
+from jobs.retriever import prompts
 from jobs.retriever.moments import coded_events, moments
 from lake.execution import new_run_id, run_job
 from lake.frames import frame_of
-from lake.run import Lake
-from models.retriever.histories import UserHistories
+from lake.run import Lake, Run
+from models.retriever.histories import HistoryShape, UserHistories
 from models.retriever.serving import Retriever
 from models.retriever.training.training import RetrieverTraining
 from models.training_loop import Batch
+from schemas.names import SID_COLUMNS
+from schemas.parameters import take
 from schemas.settings import load_settings
 from schemas.tables import INTERACTIONS, SEMANTIC_IDS
 from tests.warehouses import copy_of
@@ -133,10 +137,90 @@ def test_an_event_of_the_future_changes_no_row(make_lake: Callable[..., Lake], u
     moved = log.withColumn("item_id", F.when(F.col("event_date") >= "2025-01-15", "i00").otherwise(F.col("item_id")))
     day = [pd.Timestamp(f"2025-01-{at}").date() for at in ("01", "20")]
     rows = [
-        moments(coded_events(of, items, ["click"]), *day, most=10**6, settings=settings).toPandas()
+        moments(
+            coded_events(of, items, ["click"]), *day, most=10**6, shape=take(HistoryShape, settings), settings=settings
+        ).toPandas()
         for of in (log, moved)
     ]
     before = [of[of["time"] < pd.Timestamp("2025-01-15").timestamp()].sort_values("key") for of in rows]
     assert len(before[0]) == 40 * 13
     for name in before[0]:
         assert all(np.array_equal(*pair) for pair in zip(before[0][name], before[1][name], strict=True)), name
+
+
+REINFORCED = [
+    "retriever.reinforce.prompts=24", "retriever.reinforce.valid_prompts=24", "retriever.reinforce.rounds=1",
+    "retriever.reinforce.group=8", "retriever.reinforce.share=0.25", "retriever.reinforce.learning_rate=0.005",
+    "retriever.reinforce.most_lost_hit_rate=1.0",
+]  # fmt: skip
+
+
+def reinforced(lake: Lake, monkeypatch: pytest.MonkeyPatch, worth: Callable[[np.ndarray], np.ndarray]) -> tuple:
+    """Runs the job with a reward in place of the ranker's; its metrics, and the users of the prompts."""
+    asked: list[np.ndarray] = []
+
+    def reward(_: Run, of: prompts.Prompts, items: np.ndarray, item_id: np.ndarray, **__: object) -> np.ndarray:
+        asked.append(of.user_id)
+        assert (of.histories.time < np.repeat(of.histories.now, np.diff(of.histories.offsets))).all()
+        number = np.array([int(name[1:]) for name in item_id])
+        return np.where(items >= 0, worth(number[items]), np.nan).astype(np.float32)
+
+    book = lake.artifacts.require("codebook", "fit_codebook")
+    monkeypatch.setattr(reinforce_retriever, "use_rankers", lambda _: book)
+    monkeypatch.setattr(reinforce_retriever, "index_of", lambda *_: book)
+    monkeypatch.setattr(reinforce_retriever, "rewards", reward)
+    settings = load_settings((), [*SMALL, *REINFORCED])
+    record = run_job(Lake(lake.spark, settings, lake.location), reinforce_retriever.JOB, new_run_id())
+    return dict(record.metrics), {user for users in asked for user in users}
+
+
+def test_what_is_rewarded_is_written_more(
+    trained: tuple[Lake, dict[str, float]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = copy_of(trained[0], tmp_path / "copy")
+    before = lake.artifacts.require("retriever", "train_retriever")
+    metrics, users = reinforced(lake, monkeypatch, lambda number: 0.1 + 0.8 * (number < ITEMS // 4))
+    assert len(users) > 20, "prompts are of many users"
+    rewards = [metrics[f"retriever.reinforced_reward/round {number}"] for number in (0, 1)]
+    assert rewards[1] > rewards[0]
+    after = lake.artifacts.require("retriever", "train_retriever")
+    assert after.card["reinforced"] == before.version
+    assert after.files.keys() == before.files.keys()
+    assert Retriever.load(lake.artifacts.fetch(after)).actions == ["click"]
+
+
+def test_a_reward_that_prefers_nothing_changes_nothing(
+    trained: tuple[Lake, dict[str, float]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = copy_of(trained[0], tmp_path / "copy")
+    before = lake.artifacts.require("retriever", "train_retriever")
+    metrics, _ = reinforced(lake, monkeypatch, lambda number: np.full(number.shape, 0.5))
+    assert metrics["retriever.reinforced_informative/round 1"] == 0
+    assert lake.artifacts.require("retriever", "train_retriever").version == before.version
+
+
+def test_rewards_are_the_rankers_by_visit_and_item(
+    untrained: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Items that the ranker does not know have none; an item that is asked twice has its reward twice."""
+    (tmp_path / "index").mkdir()
+    rows = {"item_id": ["i00", "i01"], "item_row": [0, 1], **{name: [1, None] for name in SID_COLUMNS}}
+    pd.DataFrame(rows).astype(dict.fromkeys(SID_COLUMNS, "Int32")).to_parquet(tmp_path / "index" / ITEM_ROWS)
+    index = untrained.artifacts.publish("search_index", tmp_path / "index", {"recipe": {}})
+
+    def scored(_: Run, known: object, *__: object, **___: object) -> object:
+        hour = F.hour("as_of") / F.lit(100.0)
+        assert {row[0] for row in known.select(SID_COLUMNS[0]).collect()} == {0, 2}, "0 is none"
+        return known.select("user_id", "item_id", "as_of", (F.col("item_row") + hour).alias("score_click"))
+
+    monkeypatch.setattr(prompts, "scored", scored)
+    noon, three = (int(pd.Timestamp(f"2025-01-05 {at}:00", tz="UTC").timestamp()) for at in (12, 15))
+    nothing = np.zeros(0, np.int64)
+    asked = prompts.Prompts(
+        np.array(["u1", "u2"]), UserHistories.of(nothing, nothing, nothing, now=np.array([noon, three]))
+    )
+    run = Run(untrained, reinforce_retriever.JOB, new_run_id())
+    items = np.array([[0, 1, 2, -1], [1, 1, -1, -1]], np.int32)
+    found = prompts.rewards(run, asked, items, np.array(["i00", "i01", "i02"]), made=(index, index))
+    wanted = [[0.12, 1.12, np.nan, np.nan], [1.15, 1.15, np.nan, np.nan]]
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)

@@ -30,9 +30,6 @@ class RetrieverShape:
         copies: whether a code's logit also depends on how often and when the user took it (a copy mechanism).
         contrastive: whether there is an item tower, for the contrastive loss.
         dropout: dropout rate.
-
-    Raises:
-        ValueError: a size does not fit another.
     """
 
     codes: Sequence[int]
@@ -52,12 +49,6 @@ class RetrieverShape:
     copies: bool
     contrastive: bool
     dropout: float
-
-    def __post_init__(self) -> None:
-        if self.dim % self.heads:
-            raise ValueError(f"retriever.heads must divide dim: {self.dim} is no multiple of {self.heads}")
-        if self.experts > 1 and self.active_experts > self.experts:
-            raise ValueError(f"retriever.active_experts must be at most experts, {self.experts}")
 
     @property
     def histories(self) -> HistoryShape:

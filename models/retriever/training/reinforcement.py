@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from models.optimiser import Optimisers, clip_gradients
 from models.retriever.network.network import Batch, Retriever
+from models.world import World
 
 EVEN = 1e-4
 """Standard deviation of the rewards of a group below which the group says nothing and is left out."""
@@ -162,7 +163,7 @@ class Reinforcement:
         advantage = advantages(rewarded.rewards)
         useful = torch.nonzero((advantage != 0).any(1))[:, 0]
         old, fixed = (self._log_probs(net, prompts, rewarded.codes) for net in (self.network, self.reference))
-        generator = np.random.default_rng([p.seed, self.step])
+        generator = np.random.default_rng([p.seed % 2**32, self.step])
         order = useful[torch.from_numpy(generator.permutation(len(useful)))]
         losses: list[tuple[float, float]] = []
         while len(order):
@@ -197,9 +198,7 @@ class Reinforcement:
         network.eval()  # the ratio compares with probabilities that were computed without dropout
         loss = self._reward_loss(prompts, group, old, fixed)
         (next_token + p.weight * loss).backward()
-        for weight in optimisers.weights:
-            if weight.grad is not None and weight.grad.is_sparse:
-                weight.grad = weight.grad.coalesce()
+        optimisers.sum_gradients(World())
         clip_gradients(optimisers.weights, p.largest_gradient)
         optimisers.step()
         for mixture in network.mixtures:

@@ -63,7 +63,7 @@ def validation_figures(network: Retriever, batches: Iterable[Batch], world: Worl
     """What is measured on the validation moments, over the targets of all of them.
 
     ``hit_rate_10`` and ``hit_rate_50``: share of the targets that are among the first codes of a beam of 50. These are
-    hits on codes; ``evaluate`` measures items and contents. ``ndcg_50``: mean of ``1 / log2(1 + rank)`` in this beam, 0
+    hits on codes; ``retrieve`` measures lists of items. ``ndcg_50``: mean of ``1 / log2(1 + rank)`` in this beam, 0
     for a target that is not in it; it decides, as it still tells beams apart that hold every target. ``valid_loss``:
     mean loss of a target, nats. ``uneven``: the largest load of an expert over the mean load, of the layer where it is
     largest; 1 without a mixture.
