@@ -35,18 +35,19 @@ def steps(run: Run) -> None:
     interactions = run.read(INTERACTIONS.name)
     moment = moment_of(settings.as_of, interactions)
     items = numbered_items(run.read(ITEMS.name))
-    before = run.spark.range(1).select(F.ceil(F.unix_micros(moment) / 1_000_000)).collect()[0][0]
+    # Events have whole seconds here: none of the second of as_of counts, and all of the second of the last event.
+    whole = F.floor if settings.as_of else F.ceil
+    before = run.spark.range(1).select(whole(F.unix_micros(moment) / 1_000_000)).collect()[0][0]
     events = numbered_events(
         interactions, items, run.settings.ranking, before=before, most=settings.max_user_events
     ).persist()
+    users = events.select("user_id").distinct().count()
+    if not users:
+        raise UserError("ranking.tasks: no user has a positive event before as_of; check ranking.tasks")
     with scratch_folder() as folder:
-        artifact = make_retrieval(run, items, events, moment=before, folder=folder)
-    run.inputs |= dict.fromkeys({*run.job.reads, *run.job.uses} - {*run.inputs}, "")  # what there is not yet
+        artifact = make_retrieval(run, items, events, users=users, moment=before, folder=folder)
     run.prune("retrieval", KEPT)
     with run.step("retrieve"):
-        users = events.select("user_id").distinct().count()
-        if not users:
-            raise UserError("ranking.tasks: no user has a positive event before as_of; check ranking.tasks")
         tasks = max(math.ceil(users / settings.users_per_task), run.spark.sparkContext.defaultParallelism)
         function = retrieve(
             run.lake.artifacts.ship(artifact), before, fused_name=FUSED, written=settings.written, fused=settings.fused
@@ -79,7 +80,7 @@ def check(settings: Settings) -> None:
 JOB = Job(
     name="retrieve",
     steps=steps,
-    sections=("retrieve", "ranking", "split", "mine"),
+    sections=("retrieve", "ranking", "split", "mine", "retriever"),
     reads=("interactions", "items", "item_pairs", "semantic_ids"),
     writes=("retrieved_items",),
     uses=("retriever", "two_tower"),

@@ -16,7 +16,7 @@ class FusionSettings(Section):
 
     moments: Annotated[int, Field(ge=0)]
     days_between: Count
-    refit_days: Positive
+    refit_days: Annotated[Positive, NOT_IN_RECIPE]
     measured: Annotated[bool, NOT_IN_RECIPE]
     negatives: Count
     trees: Count
@@ -57,7 +57,7 @@ class RetrieveSettings(Section):
 class RecommendSettings(Section):
     """The list of each user."""
 
-    on: bool
+    on: Annotated[bool, NOT_IN_RECIPE]
     top: Count
     ranker_weight: NotNegative
     not_taken_days: NotNegative

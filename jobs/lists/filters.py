@@ -37,10 +37,10 @@ def without_filtered(
         items: table ``items``.
         settings: the filters.
     """
+    moment = candidates.select("as_of").limit(1)
     gone = unavailable(items, settings)
     if gone is not None:
         candidates = candidates.join(gone, "item_id", "left_anti")
-    moment = candidates.select("as_of").limit(1)
     dated = positives.crossJoin(F.broadcast(moment)).where("event_time < as_of")
     age = (F.unix_micros("as_of") - F.unix_micros("event_time")) / F.lit(float(DAY_MICROS))
     if settings.sold_days:

@@ -18,9 +18,10 @@ def numbered_items(items: DataFrame) -> DataFrame:
     Returns:
         item_id, item INT, content LONG, title LONG, category LONG; persisted.
     """
-    content = F.xxhash64(F.coalesce("content_hash", "item_id")).alias("content")
-    names = (F.xxhash64(F.coalesce(name, F.lit(""))).alias(name) for name in ("title", "category"))
-    numbered = with_row_number(items.select("item_id", content, *names), "item", "item_id")
+    # An item without a title or a category has one of its own, as items without one are of no common kind.
+    own = {"content": "content_hash", "title": "title", "category": "category"}
+    hashes = (F.xxhash64(F.coalesce(column, "item_id")).alias(name) for name, column in own.items())
+    numbered = with_row_number(items.select("item_id", *hashes), "item", "item_id")
     return numbered.withColumn("item", F.col("item").cast("int"))
 
 
@@ -39,8 +40,7 @@ def numbered_events(
         most: events of a user.
 
     Returns:
-        user_id, user LONG (hash of the id), item INT, time LONG (seconds since 1970), action INT; partitioned by
-        user_id and sorted by it and by time.
+        user_id, user LONG (hash of the id), item INT, time LONG (seconds since 1970), action INT; in no order.
     """
     actions = sorted(ranking.positive_actions)
     number = F.array_position(F.array(*map(F.lit, actions)), F.col("action")) - 1
@@ -54,20 +54,19 @@ def numbered_events(
         .withColumn("_place", F.row_number().over(newest))
         .where(F.col("_place") <= most)
         .select("user_id", F.xxhash64("user_id").alias("user"), "item", "time", "action")
-        .sortWithinPartitions("user_id", "time", "item", "action")
     )
 
 
-def of_reference_users(events: DataFrame, most: int) -> DataFrame:
+def of_reference_users(events: DataFrame, users: int, most: int) -> DataFrame:
     """The events of the users with the smallest hashes of their ids, about ``most`` users, or all if there are fewer.
 
     Two users with the same hash count as one.
 
     Args:
         events: result of :func:`numbered_events`.
+        users: number of their users.
         most: number of users.
     """
-    users = events.select("user").distinct().count()
     if users <= most:
         return events
     place = F.shiftrightunsigned(F.xxhash64("user"), 11) / F.lit(float(2**53))

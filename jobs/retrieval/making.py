@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -37,9 +36,9 @@ from udfs.retrieve import USERS
 
 log = logging.getLogger("qarm")
 
-FITTED_ON_THE_LOG = ("swing", "two_tower", "generator")
-"""Sources that were fitted on the whole fit period; fusion learns from moments after it alone, or it would trust them
-for what they have seen."""
+FITTED_UNTIL = {"swing": "fit_until", "two_tower": "fit_until", "generator": "test_from"}
+"""Sources that were fitted on the log, and the day that their fit ended before: the retriever's best weights are chosen
+on the validation period. Fusion learns from later moments alone, or it would trust them for what they have seen."""
 
 
 def background_of(
@@ -53,14 +52,13 @@ def background_of(
     Args:
         run: the run.
         items: result of :func:`jobs.retrieval.events.numbered_items`.
-        events: result of :func:`jobs.retrieval.events.numbered_events`.
+        events: result of :func:`jobs.retrieval.events.of_reference_users`.
         moment: seconds since 1970.
         folder: folder of the artifact, which gets the retriever's files.
     """
-    settings = run.settings.retrieve
     known = items.select("item", *OF_ITEMS).toArrow().sort_by("item")
     content, title, category = (_numbers(known[name]) for name in OF_ITEMS)
-    rows = of_reference_users(events, settings.reference_users).select("user", "item", "time", "action").toArrow()
+    rows = events.select("user", "item", "time", "action").toArrow()
     item, time, action = (rows[name].to_numpy() for name in ("item", "time", "action"))
     users, user = np.unique(rows["user"].to_numpy(), return_inverse=True)
     now = np.full(len(users), moment, np.int64)
@@ -113,8 +111,9 @@ def moments_of(run: Run, now: int, periods: Periods, sources: Collection[str]) -
     today = now // int(DAY) * int(DAY)
     found = [today - int(DAY) * settings.fusion.days_between * n for n in range(settings.fusion.moments, 0, -1)]
     first = Periods.microseconds(periods.first_day) // 1_000_000
-    if set(FITTED_ON_THE_LOG) & set(sources):
-        first = Periods.microseconds(periods.fit_until) // 1_000_000 - 1
+    ends = [getattr(periods, FITTED_UNTIL[name]) for name in sources if name in FITTED_UNTIL]
+    if ends:
+        first = Periods.microseconds(max(ends)) // 1_000_000 - 1
     return [moment for moment in found if moment > first]
 
 
@@ -167,61 +166,67 @@ def fitted(run: Run, lessons: Lessons) -> Fusion | None:
     return Fusion.fit(lessons.names, lessons.numbers, lessons.taken, lessons.weights, parameters=parameters)
 
 
-def standing_fusion(run: Run, recipe: Mapping[str, object], names: tuple[str, ...]) -> tuple[Fusion, str] | None:
-    """The trees of the last retrieval and the day they were fitted, if they are of the same recipe and young enough.
+def standing_fusion(
+    run: Run, recipe: Mapping[str, object], names: tuple[str, ...], moment: int
+) -> tuple[Fusion, int] | None:
+    """The trees of the last retrieval and the moment they were fitted for, if they are of the same recipe and stand.
+
+    They stand for ``retrieve.fusion.refit_days`` of the log, and never at an earlier moment, of which they would know
+    the future.
 
     Args:
         run: the run.
         recipe: what the trees depend on beside the log.
         names: names of the numbers that the sources give.
+        moment: seconds since 1970.
     """
     last = run.latest("retrieval") if run.lake.goes_on else None
     if last is None or last.card.get("format") != FORMAT or last.card.get("fusion") != dict(recipe):
         return None
-    fitted = last.card.get("fitted_on")
-    if fitted is None:
-        return None
-    age = (datetime.now(UTC) - datetime.fromisoformat(fitted)).total_seconds() / DAY
-    if age > run.settings.retrieve.fusion.refit_days:
+    fitted = last.card.get("fitted_for")
+    if fitted is None or not 0 <= moment - fitted <= run.settings.retrieve.fusion.refit_days * DAY:
         return None
     fusion = Fusion.load(run.lake.artifacts.fetch(last))
     return (fusion, fitted) if fusion.names == names else None
 
 
-def make_retrieval(run: Run, items: DataFrame, events: DataFrame, *, moment: int, folder: Path) -> Artifact:
+def make_retrieval(run: Run, items: DataFrame, events: DataFrame, *, users: int, moment: int, folder: Path) -> Artifact:
     """Makes and publishes the artifact.
 
     Args:
         run: the run.
         items: result of :func:`jobs.retrieval.events.numbered_items`.
         events: result of :func:`jobs.retrieval.events.numbered_events`; persisted.
+        users: number of their users.
         moment: seconds since 1970.
         folder: an empty folder.
     """
     settings = run.settings.retrieve
     with run.step("read reference users"):
-        background, users = background_of(run, items, events, moment=moment, folder=folder)
+        chosen = of_reference_users(events, users, settings.reference_users)
+        background, hashes = background_of(run, items, chosen, moment=moment, folder=folder)
     pool = Pool(background, take(SourceParameters, settings), settings.candidates)
-    recipe = recipe_of(settings) | {"sources": sorted(pool.sources)}
-    standing = standing_fusion(run, recipe, pool.names)
-    today = datetime.now(UTC).isoformat()
+    recipe = recipe_of(settings) | {"sources": sorted(pool.sources), "items": run.settings.retriever.items.model_dump()}
+    recipe |= {"actions": sorted(run.settings.ranking.positive_actions)}
+    standing = standing_fusion(run, recipe, pool.names, moment)
+    fitted_for = moment
     fusion: Fusion | None = None
     with run.step("fit the fusion"):
         if standing is not None:
-            fusion, today = standing
+            fusion, fitted_for = standing
         elif settings.fusion.moments:
             periods = split_periods(run.read(INTERACTIONS.name), run.settings.split)
             moments = moments_of(run, moment, periods, [*pool.sources])
             fusion = fit_fusion(run, background, moments)
     Retrieval(background, take(SourceParameters, settings), settings.candidates, fusion).save(folder)
-    pq.write_table(pa.table({"user": users}), folder / USERS)
-    run.measure("retrieve.reference_users", len(users))
+    pq.write_table(pa.table({"user": hashes}), folder / USERS)
+    run.measure("retrieve.reference_users", len(hashes))
     run.measure("retrieve.reused_fusion", float(standing is not None))
-    given = {name: run.inputs[name] for name in (*run.job.reads,) if name in run.inputs}
+    given = {name: run.inputs[name] for name in (*run.job.reads, *run.job.uses) if name in run.inputs}
     card = {
         "format": FORMAT,
         "fusion": recipe,
-        "fitted_on": None if fusion is None else today,
+        "fitted_for": None if fusion is None else fitted_for,
         "sources": [*pool.sources],
     }
     return run.publish("retrieval", folder, recipe | given | {"moment": moment}, **card)

@@ -32,7 +32,8 @@ def towers_of(run: Run, items: DataFrame, folder: Path) -> Towers | None:
         folder: an empty folder.
     """
     settings = run.settings
-    artifact = run.latest("two_tower") if "two_tower" in settings.retrieve.candidates else None
+    used = "two_tower" in settings.retrieve.candidates and settings.mine.user2item.model == "two_tower"
+    artifact = run.latest("two_tower") if used else None
     if artifact is None:
         return None
     if TOWER_ITEMS not in artifact.files:
@@ -42,6 +43,12 @@ def towers_of(run: Run, items: DataFrame, folder: Path) -> Towers | None:
     for name in ("two_tower.safetensors", "two_tower.json"):
         shutil.copy(local / name, folder / name)
     model = load_two_tower(folder)
+    if model.shape.feature_rows != settings.mine.user2item.feature_rows:
+        log.warning(
+            "retrieve: %s was trained with other mine.user2item.feature_rows and is left out; run mine_pairs",
+            artifact.version,
+        )
+        return None
     known = run.spark.read.parquet(f"{artifact.url}/{TOWER_ITEMS}")
     rows = (
         run.read(ITEMS.name)

@@ -57,9 +57,7 @@ class Background:
         """
         own = self.histories
         now = np.full(own.users, moment, np.int64)
-        return replace(
-            self, moment=moment, histories=UserHistories.of(own.user, own.item, own.time, own.action, now=now)
-        )
+        return replace(self, moment=moment, histories=own.at(np.arange(own.users), now))
 
     def popularity(self, days: float) -> NDArray[np.float32]:
         """Events of the reference users on each item in the last days, shape (items,)."""

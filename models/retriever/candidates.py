@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,23 +52,6 @@ class Candidates:
                 row, position = np.nonzero(found[name] >= 0)
                 rank[np.searchsorted(key, keys[name][row, position]), place] = position + 1
         return cls(names, user, item, score, rank)
-
-    def take(self, chosen: NDArray[np.int64]) -> Candidates:
-        """Some of the candidates, in the given order."""
-        return Candidates(self.sources, self.user[chosen], self.item[chosen], self.score[chosen], self.rank[chosen])
-
-
-def joined(batches: Sequence[Candidates], users: Sequence[int]) -> Candidates:
-    """Candidates of several batches as those of one.
-
-    Args:
-        batches: candidates of the same sources.
-        users: number of users of each batch.
-    """
-    first = np.cumsum([0, *users[:-1]])
-    user = np.concatenate([own.user + start for own, start in zip(batches, first, strict=True)])
-    rest = (np.concatenate([getattr(own, name) for own in batches]) for name in ("item", "score", "rank"))
-    return Candidates(batches[0].sources, user, *rest)
 
 
 def best_by(

@@ -1,7 +1,7 @@
 """How good ranked lists of the whole catalogue are: recall, NDCG and hit rate, by slices, with paired intervals.
 
 What a user took next is compared with a list of items or of contents that is ranked over the whole catalogue, without
-sampled negatives. A hit on a group of n items that a list cannot tell apart counts 1/n (:func:`of_groups`).
+sampled negatives.
 """
 
 from __future__ import annotations
@@ -80,25 +80,6 @@ def of_groups(truth: sparse.csr_matrix, group: NDArray[np.int32], groups: int) -
     found = sparse.csr_matrix((np.ones(len(rows), np.float32), (rows, group[truth.indices])), (truth.shape[0], groups))
     found.sum_duplicates()
     found.data[:] = 1
-    return found
-
-
-def worth_of_codes(truth: sparse.csr_matrix, code: NDArray[np.int32], codes: int) -> sparse.csr_matrix:
-    """The worth of a hit on each code at item level: 1/n for each taken one of the n items that share the code.
-
-    Args:
-        truth: 1 for each item taken, shape (users, items).
-        code: code of each item, shape (items,).
-        codes: number of codes.
-
-    Returns:
-        Shape (users, codes).
-    """
-    rows = np.repeat(np.arange(truth.shape[0]), np.diff(truth.indptr))
-    own = code[truth.indices]
-    worth = 1 / np.bincount(code, minlength=codes)[own]
-    found = sparse.csr_matrix((worth.astype(np.float32), (rows, own)), (truth.shape[0], codes))
-    found.sum_duplicates()
     return found
 
 

@@ -15,7 +15,8 @@ from models.retriever.source import Source, SourceParameters
 from models.retriever.sources import SOURCES
 
 CELLS = 2**24
-"""Users times items of a batch at most: a source with a score for every item has so many numbers in memory."""
+"""Users times items of a batch at most, or times reference users if these are more: a source with a score for every
+item, or a likeness to every reference user, has so many numbers in memory."""
 
 
 class Pool:
@@ -62,7 +63,8 @@ class Pool:
         Yields:
             Places of the batch's users, their candidates, and the numbers of these, shape (n, len(names)).
         """
-        size = max(CELLS // max(self.background.items, 1), 1)
+        widest = max(self.background.items, self.background.histories.users, 1)
+        size = max(CELLS // widest, 1)
         for start in range(0, len(asked.itself), size):
             users = np.arange(start, min(start + size, len(asked.itself)))
             own = asked.take(users)

@@ -33,7 +33,7 @@ OF_ITEMS = ("content", "title", "category")
 NUMBERS = "writer.npz"
 """File of the numbers of the retriever's items and actions."""
 OF_TOWERS = ("number", "vectors")
-OF_EVENTS = ("offsets", "item", "time", "action")
+OF_EVENTS = ("offsets", "item", "time", "action", "count")
 
 
 @dataclass(frozen=True)
@@ -142,10 +142,9 @@ class Retrieval:
         if card["format"] != FORMAT:
             raise ValueError(f"{folder} was made by another version of qarm; run retrieve again")
         content, title, category = (np.load(folder / f"{name}.npy", mmap_mode="r") for name in OF_ITEMS)
-        offsets, item, time, action = (np.load(folder / f"events_{name}.npy", mmap_mode="r") for name in OF_EVENTS)
-        now = np.full(len(offsets) - 1, card["moment"], np.int64)
-        user = np.repeat(np.arange(len(now)), np.diff(offsets))
-        histories = UserHistories.of(user, item, time, action, now=now)
+        events = {name: np.load(folder / f"events_{name}.npy", mmap_mode="r") for name in OF_EVENTS}
+        now = np.full(len(events["offsets"]) - 1, card["moment"], np.int64)
+        histories = UserHistories(**events, now=now)
         pairs = sparse.load_npz(folder / "pairs.npz") if (folder / "pairs.npz").exists() else None
         background = Background(card["moment"], content, title, category, histories, pairs)
         background = replace(background, writer=read_writer(folder, card), towers=read_towers(folder, card))

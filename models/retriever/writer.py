@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from models.retriever.catalogue import Catalogue
 from models.retriever.histories import UserHistories
 from models.retriever.items import ItemRule, items_of
 from models.retriever.serving import Retriever
@@ -33,12 +34,21 @@ class Writer:
     beam: int
     most: int
 
-    def probabilities(self, histories: UserHistories, popularity: NDArray[np.float32]) -> sparse.csr_matrix:
-        """Probability of the items of the written codes, shape (users, items elsewhere).
+    def catalogue(self, popularity: NDArray[np.float32]) -> Catalogue:
+        """The retriever's catalogue with tonight's popularity.
+
+        Args:
+            popularity: how much all users take each item lately, in the numbers of elsewhere, shape (items,).
+        """
+        return replace(self.retriever.catalogue, popularity=popularity[self.number])
+
+    def probabilities(self, histories: UserHistories, catalogue: Catalogue, items: int) -> sparse.csr_matrix:
+        """Probability of the items of the written codes, shape (users, items).
 
         Args:
             histories: histories in the numbers of elsewhere.
-            popularity: how much all users take each item lately, in the numbers of elsewhere, shape (items,).
+            catalogue: result of :meth:`catalogue`.
+            items: number of items elsewhere.
         """
         place = np.minimum(np.searchsorted(self.number, histories.item), len(self.number) - 1)
         action = self.action[histories.action]
@@ -47,10 +57,9 @@ class Writer:
             histories.user[known], place[known].astype(np.int32), histories.time[known], action[known],
             now=histories.now,
         )  # fmt: skip
-        catalogue = replace(self.retriever.catalogue, popularity=popularity[self.number])
         written = self.retriever.generate(own, beam=self.beam)
         found = items_of(written, own, catalogue, self.rule, most=self.most)
         user, column = np.nonzero(found.items >= 0)
         chance = np.exp(found.score[user, column]).astype(np.float32)
-        shape = (histories.users, len(popularity))
-        return sparse.csr_matrix((chance, (user, self.number[found.items[user, column]])), shape)
+        places = (user, self.number[found.items[user, column]])
+        return sparse.csr_matrix((chance, places), (histories.users, items))

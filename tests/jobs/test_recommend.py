@@ -15,9 +15,11 @@ from jobs.retrieval.measuring import distinct
 from lake.execution import new_run_id, run_job
 from lake.frames import frame_of
 from lake.run import Lake
+from lake.staleness import UP_TO_DATE, state_of
 from models.retriever.sources import SOURCES
 from schemas.errors import UserError
 from schemas.settings import load_settings
+from schemas.tables import SEMANTIC_IDS
 
 SMALL = [
     'ranking.tasks={ take = ["take"] }',
@@ -98,13 +100,28 @@ def test_lists_are_the_best_of_the_fused_candidates_with_reasons(
     assert listed[own.isna()]["reason"].map(lambda text: text in said or text.startswith("you took it ")).all()
 
 
+def test_nothing_new_leaves_both_jobs_up_to_date(
+    made: tuple[str, pd.DataFrame, pd.DataFrame], spark: SparkSession
+) -> None:
+    """Also with inputs that these settings leave unread: codes without a retriever, a ranker of no weight."""
+    lake = lake_of(spark, made[0])
+    for job in (retrieve.JOB, recommend.JOB):
+        assert state_of(lake, job, lake.ledger.last_done()[job.name]).why == UP_TO_DATE
+    coded = frame_of(spark, [], SEMANTIC_IDS.schema)
+    lake.warehouse.overwrite(SEMANTIC_IDS, coded)
+    assert state_of(lake, retrieve.JOB, lake.ledger.last_done()["retrieve"]).why == "semantic_ids changed"
+    record = run_job(lake, retrieve.JOB, new_run_id())
+    assert record.metrics["retrieve.reused_fusion"] == 1, "the trees stand"
+    assert state_of(lake, retrieve.JOB, lake.ledger.last_done()["retrieve"]).why == UP_TO_DATE
+
+
 def test_the_moment_cuts_histories_off(made: tuple[str, pd.DataFrame, pd.DataFrame], spark: SparkSession) -> None:
-    """With as_of before the last day nothing knows of the item that came in it; the fitted trees stand."""
+    """With as_of before the last day nothing knows of the item that came in it, the fitted trees neither."""
     location, retrieved, _ = made
     assert "i29" in set(retrieved["item_id"])
     lake = lake_of(spark, location, 'retrieve.as_of="2025-04-29T00:00:00Z"')
     record = run_job(lake, retrieve.JOB, new_run_id())
-    assert record.metrics["retrieve.reused_fusion"] == 1
+    assert record.metrics["retrieve.reused_fusion"] == 0
     rows = lake.warehouse.read("retrieved_items").toPandas()
     assert "i29" not in set(rows["item_id"])
     assert rows["as_of"].eq(pd.Timestamp("2025-04-29")).all()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from models.retriever.background import Asked, Background
+from models.retriever.catalogue import Catalogue
 from models.retriever.source import Source
 from models.retriever.sparse_rows import Scores
 
@@ -19,8 +22,13 @@ class Generator(Source):
         """Whether there is a trained retriever."""
         return background.writer is not None
 
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The items by code, the most popular first; the same for all users."""
+        assert self.background.writer is not None  # is_possible
+        return self.background.writer.catalogue(self.background.popularity(self.parameters.popular_days))
+
     def scores(self, asked: Asked) -> Scores:
         """Probabilities of items."""
         assert self.background.writer is not None  # is_possible
-        popularity = self.background.popularity(self.parameters.popular_days)
-        return self.background.writer.probabilities(asked.histories, popularity)
+        return self.background.writer.probabilities(asked.histories, self.catalogue, self.background.items)

@@ -13,7 +13,10 @@ class Swing(Source):
     """Swing's scores of the table ``item_pairs``, summed over the user's recent items."""
 
     name = "swing"
-    meaning = "scores of the mined pairs from the user's recent items, summed with decay"
+    meaning = (
+        "scores of the mined pairs from the user's recent items, each as a share of its trigger's best, summed with"
+        " decay"
+    )
     reason = "it goes with what you took lately"
 
     @classmethod

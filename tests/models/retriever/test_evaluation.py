@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from models.retriever.evaluation import measured, of_groups, paired, part_of, without, worth_of_codes
+from models.retriever.evaluation import measured, of_groups, paired, part_of, without
 
 RANKED = np.array([[3, 1, 0, 4], [2, 0, 5, -1], [1, 2, 3, 4]], np.int32)
 TRUTH = sparse.csr_matrix(np.array([[1, 1, 0, 0, 0, 0], [0, 0, 0, 1, 0, 1], [0, 0, 0, 0, 0, 0]], np.float32))
@@ -17,10 +17,8 @@ def test_hand_computed_case():
     assert found["ndcg@3"] == pytest.approx(((1 / np.log2(3) + 1 / 2) / best + (1 / 2) / best) / 2)
 
 
-def test_a_hit_on_a_code_of_n_items_is_worth_one_nth():
+def test_items_of_one_group_are_one_hit():
     code = np.array([0, 0, 0, 1, 2, 2], np.int32)
-    worth = worth_of_codes(TRUTH, code, 3)
-    np.testing.assert_allclose(worth.toarray(), [[2 / 3, 0, 0], [0, 1, 1 / 2], [0, 0, 0]], rtol=1e-6)
     np.testing.assert_array_equal(of_groups(TRUTH, code, 3).toarray(), [[1, 0, 0], [0, 1, 1], [0, 0, 0]])
 
 
