@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator as operator_
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from models.reparameterise.by_item import by_item
 from models.reparameterise.colours import Stage, join_stages
 from models.reparameterise.costs import Costs
 from models.reparameterise.shapes import Rows, Shape
-from models.reparameterise.values import Mix, Plain, each_mapped, plains
+from models.reparameterise.values import Mix, Plain, Value, each_mapped, plains
 from schemas.errors import RefusedModelError
 
 aten = torch.ops.aten
@@ -27,6 +27,26 @@ class _Number:
     """The number of rows of a stage, as a node of its graph."""
 
     node: fx.Node
+
+
+Columns = tuple[range, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A product with constant weights, as the rule that computed it saw it.
+
+    Attributes:
+        value: what was multiplied, shape (rows, columns).
+        weight: shape (outputs, columns).
+        bias: shape (outputs,), or None.
+        some: computes some of the outputs alone.
+    """
+
+    value: Value
+    weight: Plain
+    bias: Plain | None
+    some: Callable[[Columns], Plain]
 
 
 class Build:
@@ -47,8 +67,16 @@ class Build:
         self.joined: dict[tuple[int, tuple[Plain, ...]], Plain] = {}
         self.scaled: dict[tuple[Plain, Plain], Plain] = {}
         self._widened: dict[tuple[Plain, tuple[int, ...], Rows | None], Plain] = {}
-        self.factors: dict[Plain, tuple[Plain, Plain]] = {}
+        self.factors: dict[Plain, tuple[Value, Value]] = {}
         """The two factors of tensors that are products entry by entry: a sum over them is one matrix product."""
+        self.layers: dict[Plain, Layer] = {}
+        """How tensors with rows for items or candidates were made by a product with constant weights."""
+        self.pieces: dict[tuple[Plain, int], Plain] = {}
+        """Columns of products entry by entry that were computed for themselves, by the first of them."""
+        self.outputs: dict[tuple[Layer, Columns], tuple[Plain | None, Plain]] = {}
+        """Outputs of layers: what they are of the request's, and their weights for candidates."""
+        self.reads_through = False
+        """Whether a product reads through a cross layer."""
         self.by_item: dict[Plain, Plain] = {}
         self.notes: list[str] = []
         """What rules did with the operator at hand."""

@@ -24,6 +24,8 @@ class Costs:
             nothing when a request is scored.
         split: whether products are split. If not, only what depends on the request alone is computed once, and repeated
             where it meets the candidates: the user-side one-shot that MaRI is compared with.
+        cross: whether products read through cross layers (:mod:`models.reparameterise.rules.cross_layers`) where that
+            pays if nothing else reads these; the pass also counts a rewriting without it, and takes the smaller.
         addition: multiplications in the time in which one number of an added tensor is read and written.
         call: multiplications in the time of one more call of an operator.
     """
@@ -31,6 +33,7 @@ class Costs:
     candidates: int = 1_000
     items_once: bool = False
     split: bool = True
+    cross: bool = True
     addition: float = 8.0
     call: float = 60_000.0
 

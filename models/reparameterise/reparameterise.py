@@ -9,6 +9,7 @@ paper's own names of colours and steps could not be read.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from models.reparameterise.costs import Costs, multiplications
 from models.reparameterise.independence import named
 from models.reparameterise.program import Program, exported
 from models.reparameterise.ranker import ReparameterisedRanker, finished
-from models.reparameterise.rewriting import rewritten
+from models.reparameterise.rewriting import Rewritten, rewritten
 from models.reparameterise.shapes import Shape
 from schemas.errors import RefusedModelError
 
@@ -54,15 +55,32 @@ def of_program(
 ) -> ReparameterisedRanker:
     """Rewrites an exported ranker; see :func:`reparameterise`."""
     graph = coloured(program, example, sources)
-    done = rewritten(graph, costs, {name: values.dtype for name, values in example.items()})
-    modules, names = finished(done.build, done.outputs)
-    counts = {stage: _multiplications(module.graph) for stage, module in modules.items()}
+    types = {name: values.dtype for name, values in example.items()}
+    done, modules, names, counts = _rewritten(graph, costs, types)
+    if done.build.reads_through:  # whether a cross layer is read elsewhere too is known only now
+        other = _rewritten(graph, replace(costs, cross=False), types)
+        if _of_request(other[3], costs) < _of_request(counts, costs):
+            done, modules, names, counts = other
     before, user_once = _of_ranker(graph, costs)
     card = Card(
         candidates=costs.candidates, nodes=done.nodes, before=before, user_once=user_once,
         request=counts[Stage.REQUEST], item=counts[Stage.ITEM], pair=counts[Stage.PAIR],
     )  # fmt: skip
     return ReparameterisedRanker(modules, names, program.spec, card)
+
+
+def _rewritten(
+    graph: Coloured, costs: Costs, types: dict[str, torch.dtype]
+) -> tuple[Rewritten, dict[Stage, fx.GraphModule], dict[Stage, list[str]], dict[Stage, int]]:
+    """The rewritten graph, the stages' modules, the names of what they take, and their multiplications."""
+    done = rewritten(graph, costs, types)
+    modules, names = finished(done.build, done.outputs)
+    return done, modules, names, {stage: _multiplications(module.graph) for stage, module in modules.items()}
+
+
+def _of_request(counts: Mapping[Stage, int], costs: Costs) -> int:
+    """Multiplications when a request is scored."""
+    return counts[Stage.REQUEST] + counts[Stage.PAIR] + (0 if costs.items_once else counts[Stage.ITEM])
 
 
 def _check(example: Mapping[str, torch.Tensor], sources: Mapping[str, Source]) -> None:

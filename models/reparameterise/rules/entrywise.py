@@ -43,7 +43,7 @@ def entrywise(build: Build, call: Call) -> Result:
         return found
     result = as_it_is(build, call, keep_spread=isinstance(call.shape, Shape))
     if call.operator == aten.mul.Tensor and len(values) == 2 and isinstance(result, Plain):
-        build.factors[result] = (plain(build, values[0]), plain(build, values[1]))
+        build.factors[result] = (values[0], values[1])
     return result
 
 

@@ -13,7 +13,7 @@ import torch
 
 from models.reparameterise.build import Build
 from models.reparameterise.colours import Stage
-from models.reparameterise.mixes import joined, pointwise
+from models.reparameterise.mixes import joined, plain, pointwise
 from models.reparameterise.shapes import Rows
 from models.reparameterise.values import Mix, Part, Plain
 
@@ -69,7 +69,7 @@ def folded(build: Build, mix: Mix, weight: Plain, bias: Plain | None) -> Plain |
 
 def _factors_of(build: Build, part: Part) -> tuple[Plain, ...]:
     """The two tensors that a part is the product of, or the part itself."""
-    return build.factors.get(part.value, (part.value,))
+    return tuple(plain(build, factor) for factor in build.factors.get(part.value, (part.value,)))
 
 
 def _taken(terms: _Terms, part: Part, factors: tuple[Plain, ...], weight: torch.Tensor, *, events: int) -> bool:

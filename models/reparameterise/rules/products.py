@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 
-from models.reparameterise.build import Build
+from models.reparameterise.build import Build, Columns, Layer
 from models.reparameterise.colours import Stage
 from models.reparameterise.mixes import joined, plain, pointwise
+from models.reparameterise.rules.cross_layers import ReadThrough, cross_of, read_through
 from models.reparameterise.rules.folding import folded
 from models.reparameterise.rules.table import Call, Result, rule
 from models.reparameterise.shapes import Rows
@@ -55,11 +57,27 @@ def _product(build: Build, value: Value, weight: Value, bias: Value | None) -> R
         return None
     if bias is not None and (not isinstance(bias, Plain) or bias.stage != Stage.CONSTANT or bias.rank != 1):
         return None
-    if isinstance(value, Plain):
-        return _once(build, value, weight, bias)
-    if value.axis == value.rank - 1:
-        return _split(build, value, weight, bias) or _once(build, plain(build, value), weight, bias)
-    return _by_block(build, value, weight, bias)
+    if isinstance(value, Mix) and value.axis != value.rank - 1:
+        return _by_block(build, value, weight, bias)
+    if isinstance(value, Plain) and cross_of(build, Part(0, value.sizes[-1], value)):
+        value = Mix(value.rank - 1, (Part(0, value.sizes[-1], value),), value.sizes, value.rows)
+    found = _split(build, value, weight, bias) if isinstance(value, Mix) else None
+    found = found or _once(build, plain(build, value), weight, bias)
+    if value.rank == 2 and value.rows == Rows(0) and found.stage.repeats:
+        some = partial(_some, build, value, weight=weight, bias=bias)
+        build.layers[found] = Layer(value, weight, bias, some)
+    return found
+
+
+def _some(build: Build, value: Value, columns: Columns, *, weight: Plain, bias: Plain | None) -> Plain:
+    """Some of the outputs of a product."""
+    places = [place for run in columns for place in run]
+    own = None if bias is None else build.constant(bias.val[places])
+    notes, build.notes = build.notes, []  # they are of the node whose rule asks, not of this product
+    found = _product(build, value, build.constant(weight.val[places]), own)
+    build.notes = notes
+    assert isinstance(found, Plain)
+    return found
 
 
 def _once(build: Build, value: Plain, weight: Plain, bias: Plain | None) -> Plain:
@@ -117,20 +135,36 @@ def _split(build: Build, mix: Mix, weight: Plain, bias: Plain | None) -> Plain |
     """The sum of the products of all parts; None if it would not pay."""
     if (found := folded(build, mix, weight, bias)) is not None:
         return found
-    groups = _groups(build, mix, weight.val)
+    through = read_through(build, mix, weight)
+    groups = _groups(build, mix if through is None else replace(mix, parts=tuple(through.parts)), weight.val)
     entries, outputs = math.prod(_rows_and_sizes(build, mix)[:-1]), weight.sizes[0]
     later = [group for group in groups if group.stage != Stage.CONSTANT]
     own = sum(_multiplications(build, group, outputs) for group in later)
-    kept = sum(group.stage == Stage.ITEM and build.costs.items_once for group in groups)
+    kept = sum(_in_table(build, group) for group in groups)
     scales = len({group.scale for group in groups if group.scale is not None})
     flat = mix.rank == 2 and mix.rows == Rows(0) and all(_has_rows(group) for group in groups)
     passes = kept if flat else len(later) - 1 + 2 * scales
     extra = passes * entries * outputs * build.costs.addition + (len(later) + scales - 1) * build.costs.call
-    if own + extra >= entries * mix.width * outputs:
+    whole = entries * mix.width * outputs
+    if through is not None:
+        read = [group for group in groups if group.scale is None and not _in_table(build, group)]
+        own += through.once + entries * outputs * through.width({value for group in read for value in group.values})
+        whole += through.saved
+    if own + extra >= whole:
         build.notes.append("left whole: a split would not pay")
         return None
     build.notes.append(f"split into {len(groups)} products")
-    return (_in_one_product(build, groups, bias) if flat else None) or _sum_of_products(build, groups, bias)
+    if through is not None:
+        build.notes.append("cross layers read through")
+        build.reads_through = True
+    found = _in_one_product(build, groups, bias, through) if flat else None
+    assert found is not None or through is None
+    return found or _sum_of_products(build, groups, bias)
+
+
+def _in_table(build: Build, group: _Group) -> bool:
+    """Whether the table of items keeps a group's product."""
+    return group.stage == Stage.ITEM and build.costs.items_once
 
 
 def _has_rows(group: _Group) -> bool:
@@ -161,12 +195,14 @@ def _groups(build: Build, mix: Mix, weight: torch.Tensor) -> list[_Group]:
 
 def _multiplications(build: Build, group: _Group, outputs: int) -> int:
     """Multiplications of a group for one request."""
-    if group.stage == Stage.ITEM and build.costs.items_once:
+    if _in_table(build, group):
         return 0
     return sum(value.val.numel() for value in group.values) * outputs
 
 
-def _in_one_product(build: Build, groups: list[_Group], bias: Plain | None) -> Plain | None:
+def _in_one_product(
+    build: Build, groups: list[_Group], bias: Plain | None, through: ReadThrough | None
+) -> Plain | None:  # fmt: skip
     """The sum as one product with all that has a row for each candidate; None if nothing has.
 
     What is the request's is the product's bias, as one vector, which a matrix product adds while it writes its result.
@@ -174,9 +210,11 @@ def _in_one_product(build: Build, groups: list[_Group], bias: Plain | None) -> P
     becomes the weights of one more column, the scale itself. Products that the table of items keeps are added last.
     """
     row, kept = bias, []
-    columns: list[tuple[Plain, Plain]] = []
+    columns = [] if through is None else [*through.columns]
+    for own in [] if through is None else through.vectors:
+        row = own if row is None else build.emit(aten.add.Tensor, own, row, rows=None)
     for group in groups:
-        if group.stage == Stage.ITEM and build.costs.items_once:
+        if _in_table(build, group):
             kept.append(group)
         elif group.stage.repeats:
             for value, piece in group.values.items():
@@ -192,8 +230,8 @@ def _in_one_product(build: Build, groups: list[_Group], bias: Plain | None) -> P
             row = own if row is None else build.emit(aten.add.Tensor, own, row, rows=None)
     if not any(value.stage.repeats for value, _ in columns):
         return None
-    value = joined(build, [value for value, _ in columns], 1)
-    weight = _side_by_side(build, [weight for _, weight in columns])
+    weights = _by_value(build, columns)
+    value, weight = joined(build, [*weights], 1), _side_by_side(build, [*weights.values()])
     total = build.emit(aten.linear.default, value, weight, row, rows=value.rows, sizes=(1, weight.sizes[0]))
     for group in kept:
         product = _plus_product(build, None, group, None)
@@ -210,6 +248,15 @@ def _scaled(build: Build, value: Plain, scale: Plain | None) -> Plain:
     if key not in build.scaled:
         build.scaled[key] = pointwise(build, aten.mul.Tensor, value, scale)
     return build.scaled[key]
+
+
+def _by_value(build: Build, columns: list[tuple[Plain, Plain]]) -> dict[Plain, Plain]:
+    """The weights of each tensor that has a row for each candidate; those of one tensor are added up."""
+    found: dict[Plain, Plain] = {}
+    for value, weight in columns:
+        before = found.get(value)
+        found[value] = weight if before is None else build.emit(aten.add.Tensor, before, weight, rows=None)
+    return found
 
 
 def _side_by_side(build: Build, pieces: list[Plain]) -> Plain:

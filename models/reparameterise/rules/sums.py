@@ -45,7 +45,7 @@ def _of_products(build: Build, call: Call, value: Plain) -> Plain | None:
     """
     if value not in build.factors or call.operator != aten.sum.dim_IntList or value.rank > len(LETTERS):
         return None
-    one, other = build.factors[value]
+    one, other = (plain(build, factor) for factor in build.factors[value])
     axes = [axis % value.rank for axis in call.named["dim"]]
     if one.stage.repeats == other.stage.repeats or not (one.rank == other.rank == value.rank):
         return None

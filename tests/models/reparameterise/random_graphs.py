@@ -179,6 +179,21 @@ def crosses_and_product(d: Drawn) -> fx.Node | None:
 
 
 @step
+def matrix_crosses_and_product(d: Drawn) -> fx.Node | None:
+    """Layers of DCN's second form, ``x0 (W x) + x``, read by a product and now and then by another operator."""
+    first, width = side_by_side(d)
+    x = first
+    for _ in range(d.number(1, 3)):
+        bias = d.weight(width) if d.number(0, 1) else None
+        layer = d.call(aten.linear.default, x, d.weight(width, width), bias)
+        factors = (first, layer) if d.number(0, 1) else (layer, first)
+        x = d.call(aten.add.Tensor, d.call(aten.mul.Tensor, *factors), x)
+        if not d.number(0, 2):
+            d.add(d.call(aten.tanh.default, x), (width,))
+    return d.add(d.call(aten.linear.default, x, d.weight(3, width), d.weight(3)), (3,))
+
+
+@step
 def concatenate_events(d: Drawn) -> fx.Node | None:
     x = d.pick(rank=3)
     fit = [node for node in d.pool if len(d.shapes[node]) == 2 and d.shapes[node][1] == d.shapes[x][1]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ LENGTH, WIDTH = 5, 8
 SHAPES = {"u": (WIDTH,), "h": (LENGTH, WIDTH), "i": (WIDTH,), "p": (WIDTH,), "f": (LENGTH, WIDTH)}
 SOURCES = {"u": Source.USER, "h": Source.USER, "i": Source.ITEM, "p": Source.PAIR, "f": Source.PAIR}
 ALWAYS = Costs(candidates=20, addition=0, call=0, items_once=True)
+CROSSES = torch.randn(4, 4 * WIDTH, 4 * WIDTH, generator=torch.Generator().manual_seed(0), dtype=torch.float64) / 4
 Tensors = Mapping[str, torch.Tensor]
 Forward = Callable[[nn.Module, Tensors], torch.Tensor]
 
@@ -85,7 +87,40 @@ def stacked_rows(x: Tensors) -> torch.Tensor:
     return x["p"][:, :2] + (both[:, :4] * both[:, 4:]).sum(1).reshape(-1, 2)
 
 
+def crosses(x: Tensors, layers: int = 2, *, residual: bool = True, added: bool = False) -> torch.Tensor:
+    """Layers of DCN's second form on all inputs that are vectors, and on half of the user's again."""
+    first = torch.cat([x[name] for name in ("u", "i", "p") if name in x] + [x["u"][:, :4]], 1)
+    value, width = first, first.shape[1]
+    for weight in CROSSES[:layers, :width, :width]:
+        product = first * functional.linear(value, weight, weight[0])
+        value = product + value if residual else product
+        value = value + CROSSES[0, 1, :width] if added else value
+    return value
+
+
+def two_types(first: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """A cross layer whose linear layer computes in single precision."""
+    return first * functional.linear(first.float(), weight @ weight.T)
+
+
+def two_sides(x: Tensors) -> torch.Tensor:
+    """One linear layer, multiplied with two vectors whose columns of the user's differ in number."""
+    first = torch.cat([x["u"][:, :4], x["p"]], 1)
+    other = torch.cat([x["u"], x["p"][:, :4]], 1)
+    layer = functional.linear(first, CROSSES[0, :12, :12])
+    return first * layer + first + other * layer
+
+
 CASES: dict[str, tuple[str, Forward]] = {
+    "cross layers": ("up", lambda s, x: s.layer(crosses(x))),
+    "cross layers of three": ("uip", lambda s, x: s.layer(crosses(x))),
+    "four cross layers": ("uip", lambda s, x: s.layer(crosses(x, 4))),
+    "cross layers without a residual": ("up", lambda s, x: s.layer(crosses(x, residual=False))),
+    "cross layers and a constant": ("uip", lambda s, x: s.layer(crosses(x, added=True))),
+    "a layer with two sides": ("up", lambda s, x: s.layer(two_sides(x))),
+    "a cross layer of two types": ("up", lambda s, x: s.layer(two_types(beside(x, 1)[:, 0], s.ones))),
+    "cross layers, bent": ("uip", lambda s, x: s.layer(crosses(x).relu())),
+    "cross layers, read twice": ("uip", lambda s, x: s.layer(crosses(x)) + s.layer(crosses(x).tanh())),
     "sum over events": ("hp", lambda s, x: s.layer((x["h"] + x["p"][:, None]).sum(1, keepdim=True))),
     "mean over events": ("hp", lambda s, x: s.layer((x["h"] + x["p"][:, None]).mean(1, keepdim=True))),
     "heads": ("hp", lambda s, x: s.layer((x["h"] + x["p"][:, None]).view(-1, LENGTH, 2, 4))),
@@ -136,3 +171,20 @@ def test_scores_are_the_rankers(case: str, table: bool) -> None:
         else:
             ours = once(user, given)
         torch.testing.assert_close(ours, theirs, atol=1e-6 if theirs.dtype == torch.float32 else 1e-10, rtol=0)
+
+
+def test_a_cross_layers_columns_of_the_user_are_not_computed_for_candidates() -> None:
+    """Its product reads through them to what the layer before read; where they are needed as numbers, it does not."""
+    costs = Costs(candidates=1_000, addition=0, call=0)
+    given = inputs("up", 3)
+
+    def multiplications(forward: Forward, costs: Costs) -> int:
+        module = Small(forward)
+        module(**given)
+        return reparameterise(module.eval(), given, {name: SOURCES[name] for name in given}, costs).card.pair
+
+    plain = replace(costs, cross=False)
+    through: Forward = lambda s, x: s.layer(crosses(x))  # noqa: E731
+    whole: Forward = lambda s, x: s.layer(crosses(x).tanh())  # noqa: E731
+    assert multiplications(through, costs) < 0.7 * multiplications(through, plain)
+    assert multiplications(whole, costs) <= multiplications(whole, plain)
