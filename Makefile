@@ -45,7 +45,8 @@ $(STAMP): pyproject.toml requirements.lock schemas/version.py
 
 demo: setup
 	@$(BIN)/python -m demo.complete_journey --config conf/demo.toml $(DEMO_SET) --out $(WAREHOUSE)/input
-	@./spark-submit.sh nightly --config conf/demo.toml $(DEMO_SET) --set retrieve.on=true --set recommend.on=true --warehouse ./$(WAREHOUSE) \
+	@./spark-submit.sh nightly --config conf/demo.toml $(DEMO_SET) --set retrieve.on=true --set recommend.on=true \
+	  --set "$$($(BIN)/python -m demo.processor)" --warehouse ./$(WAREHOUSE) \
 	  --interactions $(WAREHOUSE)/input/interactions.parquet --items $(WAREHOUSE)/input/items.parquet > $(WAREHOUSE)/demo.json
 	@printf '\n' >&2; $(BIN)/python -m demo.household --warehouse $(WAREHOUSE)
 	@printf '%s\n' '' 'Three things to do next:' \

@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+import pytest
+
+from demo.processor import setting
+from jobs.start.machine import Machine
+from schemas.settings import load_settings
+
+
+@pytest.mark.parametrize(("has", "dtype"), [(True, "bfloat16"), (False, "float32")])
+def test_the_demo_computes_in_what_the_processor_has(has: bool, dtype: str) -> None:
+    machine = Machine(cores=2, has_bfloat16=has, packages=frozenset())
+    assert load_settings((), [setting(machine)]).language_model.dtype == dtype
