@@ -31,6 +31,11 @@ def broadcast_rows(values: Sequence[Value], rank: int) -> Rows | None:
     return None
 
 
+def have_rows(*values: Plain | None) -> bool:
+    """Whether what the candidates make has a row for each; their mean, for one, is a number of all."""
+    return all(value.rows is not None for value in values if value is not None and value.stage.repeats)
+
+
 def pointwise(build: Build, operator: Any, *args: Any, **kwargs: Any) -> Plain:
     """Computes an operator entry by entry; spread axes and single rows stay as they are."""
     stage = join_stages(arg.stage for arg in args if isinstance(arg, Plain))

@@ -15,7 +15,7 @@ import torch
 
 from models.reparameterise.build import Build, Columns, Layer
 from models.reparameterise.colours import Stage
-from models.reparameterise.mixes import joined, pointwise
+from models.reparameterise.mixes import have_rows, joined, pointwise
 from models.reparameterise.shapes import Rows
 from models.reparameterise.values import Mix, Part, Plain, Value
 
@@ -94,7 +94,12 @@ def read_through(build: Build, mix: Mix, weight: Plain) -> ReadThrough | None:
     Returns:
         None where there is no such part.
     """
-    if not build.costs.cross or mix.rank != 2 or mix.rows != Rows(0) or not all(map(_has_rows, mix.parts)):
+    if (
+        not build.costs.cross
+        or mix.rank != 2
+        or mix.rows != Rows(0)
+        or not all(have_rows(part.value, part.scale) for part in mix.parts)
+    ):
         return None
     shared = {part.value for part in mix.parts if part.scale is None and _is_column(build, part.value)}
     found, waiting = ReadThrough(), dict[Plain, Plain]()
@@ -153,12 +158,6 @@ def _simple(part: Part) -> bool:
     if part.scale is not None or value.rank != 2 or value.spread(1):
         return False
     return value.rows == Rows(0) if value.stage.repeats else value.val.shape[0] == 1
-
-
-def _has_rows(part: Part) -> bool:
-    """Whether what the candidates make has a row for each; their mean, for one, is a number of all."""
-    tensors = [part.value, *([] if part.scale is None else [part.scale])]
-    return all(tensor.rows is not None for tensor in tensors if tensor.stage.repeats)
 
 
 def _is_column(build: Build, value: Plain) -> bool:

@@ -15,7 +15,7 @@ import torch
 
 from models.reparameterise.build import Build, Columns, Layer
 from models.reparameterise.colours import Stage
-from models.reparameterise.mixes import joined, plain, pointwise
+from models.reparameterise.mixes import have_rows, joined, plain, pointwise
 from models.reparameterise.rules.cross_layers import ReadThrough, cross_of, read_through
 from models.reparameterise.rules.folding import folded
 from models.reparameterise.rules.table import Call, Result, rule
@@ -142,7 +142,7 @@ def _split(build: Build, mix: Mix, weight: Plain, bias: Plain | None) -> Plain |
     own = sum(_multiplications(build, group, outputs) for group in later)
     kept = sum(_in_table(build, group) for group in groups)
     scales = len({group.scale for group in groups if group.scale is not None})
-    flat = mix.rank == 2 and mix.rows == Rows(0) and all(_has_rows(group) for group in groups)
+    flat = mix.rank == 2 and mix.rows == Rows(0) and all(have_rows(*group.values, group.scale) for group in groups)
     passes = kept if flat else len(later) - 1 + 2 * scales
     extra = passes * entries * outputs * build.costs.addition + (len(later) + scales - 1) * build.costs.call
     whole = entries * mix.width * outputs
@@ -165,12 +165,6 @@ def _split(build: Build, mix: Mix, weight: Plain, bias: Plain | None) -> Plain |
 def _in_table(build: Build, group: _Group) -> bool:
     """Whether the table of items keeps a group's product."""
     return group.stage == Stage.ITEM and build.costs.items_once
-
-
-def _has_rows(group: _Group) -> bool:
-    """Whether what the candidates make in a group has a row for each; their mean, for one, is a number of all."""
-    tensors = [*group.values, *([] if group.scale is None else [group.scale])]
-    return all(tensor.rows is not None for tensor in tensors if tensor.stage.repeats)
 
 
 def _groups(build: Build, mix: Mix, weight: torch.Tensor) -> list[_Group]:
