@@ -36,10 +36,6 @@ from udfs.retrieve import USERS
 
 log = logging.getLogger("qarm")
 
-FITTED_UNTIL = {"swing": "fit_until", "two_tower": "fit_until", "generator": "test_from"}
-"""Sources that were fitted on the log, and the day that their fit ended before: the retriever's best weights are chosen
-on the validation period. Fusion learns from later moments alone, or it would trust them for what they have seen."""
-
 
 def background_of(
     run: Run, items: DataFrame, events: DataFrame, *, moment: int, folder: Path
@@ -111,7 +107,7 @@ def moments_of(run: Run, now: int, periods: Periods, sources: Collection[str]) -
     today = now // int(DAY) * int(DAY)
     found = [today - int(DAY) * settings.fusion.days_between * n for n in range(settings.fusion.moments, 0, -1)]
     first = Periods.microseconds(periods.first_day) // 1_000_000
-    ends = [getattr(periods, FITTED_UNTIL[name]) for name in sources if name in FITTED_UNTIL]
+    ends = [getattr(periods, day) for name in sources if (day := SOURCES[name].fitted_until)]
     if ends:
         first = Periods.microseconds(max(ends)) // 1_000_000 - 1
     return [moment for moment in found if moment > first]

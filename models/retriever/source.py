@@ -50,11 +50,15 @@ class Source(ABC):
         name: name in tables and settings.
         meaning: what the score means, without a full stop.
         reason: why a user is shown an item of this source, in words for the user, without a full stop.
+        fitted_until: the day of the log's periods that the source's fit ends before, ``fit_until`` or ``test_from``;
+            empty without a fit. Fusion learns from later moments alone, or it would trust the source for what it has
+            seen.
     """
 
     name: ClassVar[str]
     meaning: ClassVar[str]
     reason: ClassVar[str]
+    fitted_until: ClassVar[str] = ""
 
     def __init__(self, background: Background, parameters: SourceParameters) -> None:
         self.background = background

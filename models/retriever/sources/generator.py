@@ -16,6 +16,7 @@ class Generator(Source):
     name = "generator"
     meaning = "probability of the item's semantic ID as the next one, times its share of the items with that ID"
     reason = "it is what you take next by your history"
+    fitted_until = "test_from"  # its best weights are chosen on the validation period
 
     @classmethod
     def is_possible(cls, background: Background) -> bool:

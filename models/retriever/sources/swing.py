@@ -18,6 +18,7 @@ class Swing(Source):
         " decay"
     )
     reason = "it goes with what you took lately"
+    fitted_until = "fit_until"
 
     @classmethod
     def is_possible(cls, background: Background) -> bool:

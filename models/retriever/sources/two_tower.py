@@ -13,6 +13,7 @@ class TwoTowers(Source):
     name = "two_tower"
     meaning = "nearness of the item's vector to that of the user's recent items, (1 + cosine) / 2"
     reason = "it is close to what you took lately"
+    fitted_until = "fit_until"
 
     @classmethod
     def is_possible(cls, background: Background) -> bool:
