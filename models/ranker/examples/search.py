@@ -36,7 +36,7 @@ def search(
         history: embeddings of one user's events, oldest first, shape (h, d).
         k: number of events to find.
         similar: array that receives the number of visible events per tier of score, see
-            :func:`models.ranker.examples.top_k.tier_of`, shape (n, TIERS); None to skip this.
+            :class:`models.ranker.examples.top_k.Best`, shape (n, TIERS); None to skip this.
 
     Returns:
         Positions in ``history``, padded with -1, shape (n, k); their scores, padded with 0, shape (n, k).

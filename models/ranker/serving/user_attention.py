@@ -22,7 +22,7 @@ from models.ranker.serving.attention_kernels import mix_by_index, weights_of_fou
 
 LANES = 8
 """Floats of a vector register."""
-SHORT = 16
+SHORT = 4
 """A history of less than so many times the events that a candidate found is multiplied whole."""
 BLOCK = 262_144
 """Logits that are held at once."""
