@@ -29,15 +29,17 @@ from benchmarks._memory import PeakMemory
 from benchmarks._table import write_table
 from benchmarks.generate_log import START, LogShape, generate_items, generate_log
 from demo.complete_journey import write
+from demo.processor import setting
 from jobs import nightly
+from jobs.start.machine import this_machine
 from lake.command import main as run_command
 from lake.run import Lake
 from lake.session import start_session
 from schemas.settings import load_settings
 
 SETTINGS = (
-    'language_model.dtype="bfloat16"', "embed.layer=12", "examples.train_share=0.3", "ranker.max_epochs=2",
-    "judge.max_pairs=400", "codebook.fsq.steps=1000",
+    "embed.layer=12", "examples.train_share=0.3", "ranker.max_epochs=2", "judge.max_pairs=400",
+    "codebook.fsq.steps=1000",
 )  # fmt: skip
 """Those of the demo, mostly: each makes the first night cheaper, and so the share of a later night larger."""
 DEMO = Path(__file__).parents[1] / "conf" / "demo.toml"
@@ -191,7 +193,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="section.key=value")
     options = parser.parse_args()
     is_real = options.data == "complete_journey"
-    given = options.set if is_real else [*SETTINGS, *options.set]
+    given = [setting(this_machine()), *(() if is_real else SETTINGS), *options.set]
     settings = load_settings([DEMO] if is_real else (), given)
     settings.spark.conf["spark.driver.memory"] = settings.spark.driver_memory
     settings.spark.conf["spark.sql.ui.retainedExecutions"] = "50"  # of eight nights; they fill the driver's memory
