@@ -17,12 +17,11 @@ import torch
 
 from benchmarks._ranker_data import settings_of
 from jobs.examples.frame import Frame
-from jobs.train_ranker import shape_of
 from models.feed.feed import Feed
 from models.ranker.baseline import ITS_OWN
 from models.ranker.baselines import TRAINED
 from models.ranker.network.ranker import Ranker
-from models.ranker.network.shape import RankerShape
+from models.ranker.network.shape import RankerShape, shape_of
 from models.ranker.training.training import train_ranker
 from models.training_loop import TrainingParameters
 from schemas.features import PARTS, SWITCHES

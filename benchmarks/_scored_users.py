@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks._histories import DAY, ITEMS, draw_items, item_vectors, write_search_index
-from jobs.train_ranker import MODELS, shape_of, write_item_sums
+from jobs.train_ranker import MODELS, write_item_sums
 from models.ranker.baseline import RANKER
 from models.ranker.examples.columns import target_columns
 from models.ranker.examples.context import Context
@@ -24,6 +24,7 @@ from models.ranker.examples.past import Past
 from models.ranker.examples.targets import ExampleParameters, Targets
 from models.ranker.network.ranker import Ranker
 from models.ranker.network.saved import load_ranker, save_ranker
+from models.ranker.network.shape import shape_of
 from models.world import World
 from schemas.features import COUNTED
 from schemas.parameters import take

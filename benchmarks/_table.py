@@ -7,7 +7,7 @@ import platform
 import re
 import subprocess
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -26,7 +26,7 @@ def write_table(title: str, command: str, header: Sequence[str], rows: Sequence[
     """
     revision = ["git", "-C", str(PAGE.parent), "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(revision, capture_output=True, text=True, check=False)
-    versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    versions = ", ".join(filter(None, map(_version, PACKAGES)))
     lines = [
         f"## {title}",
         "",
@@ -45,3 +45,11 @@ def write_table(title: str, command: str, header: Sequence[str], rows: Sequence[
     page = pattern.sub(lambda _: section + "\n\n", page) if pattern.search(page) else f"{page.rstrip()}\n\n{section}"
     PAGE.write_text(page.rstrip() + "\n", encoding="utf-8")
     print(section)
+
+
+def _version(package: str) -> str:
+    """Name and version of a package; empty if it is not installed, as Spark need not be for every benchmark."""
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return ""

@@ -30,11 +30,11 @@ from petastorm.pytorch import BatchedDataLoader
 from benchmarks._memory import PeakMemory
 from benchmarks._table import write_table
 from jobs.examples.frame import Frame
-from jobs.train_ranker import MODELS, shape_of
+from jobs.train_ranker import MODELS
 from models.feed.feed import Feed
 from models.feed.shuffling import Rows
 from models.ranker.network.ranker import Ranker
-from models.ranker.network.shape import RankerShape
+from models.ranker.network.shape import RankerShape, shape_of
 from models.ranker.training.training import train_ranker
 from models.training_loop import TrainingParameters
 from schemas.feature import BUCKETS, Reads

@@ -14,11 +14,11 @@ import torch
 
 from benchmarks._table import write_table
 from benchmarks.feed import CODES, ITEMS, generated
-from jobs.train_ranker import MODELS, shape_of
+from jobs.train_ranker import MODELS
 from models.feed.feed import Feed
 from models.ranker.baselines import TRAINED
 from models.ranker.network.ranker import Batch, Ranker
-from models.ranker.network.shape import RankerShape
+from models.ranker.network.shape import RankerShape, shape_of
 from models.ranker.training.training import train_ranker
 from models.training_loop import TrainingParameters
 from schemas.features import PARTS

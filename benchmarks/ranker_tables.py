@@ -21,10 +21,11 @@ import torch
 from benchmarks._memory import PeakMemory
 from benchmarks._table import write_table
 from benchmarks.feed import CODES, generated
-from jobs.train_ranker import MODELS, shape_of
+from jobs.train_ranker import MODELS
 from models.feed.feed import Feed
 from models.feed.shuffling import Rows
 from models.ranker.network.ranker import Ranker
+from models.ranker.network.shape import shape_of
 from models.ranker.training.training import train_ranker
 from models.training_loop import TrainingParameters
 from schemas.features import PARTS

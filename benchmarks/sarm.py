@@ -28,9 +28,9 @@ from benchmarks._ranker_models import BATCH, EPOCHS, Examples, scores_of
 from benchmarks._ranker_results import COLD, interval
 from benchmarks._sarm_rungs import NO_TEXT, RUNGS, Warehouse
 from benchmarks._table import write_table
-from jobs.train_ranker import shape_of
 from models.ranker.baseline import ITS_OWN
 from models.ranker.network.ranker import Batch
+from models.ranker.network.shape import shape_of
 from models.ranker.training.metrics import auc
 from models.ranker.training.process import beginning
 from models.ranker.training.training import train_ranker

@@ -13,6 +13,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from jobs.health.gpu import gpu
 from jobs.health.memory import driver_memory
 from jobs.health.models import judge, language_model
 from jobs.health.spark import delta, executors, session
@@ -26,7 +27,7 @@ from schemas.errors import QarmError, UserError
 from schemas.sections import SparkSettings
 
 CHECKS: tuple[Callable[[Lake], Finding], ...] = (
-    *(session, executors, driver_memory, writing, delta, free_space),
+    *(session, executors, driver_memory, gpu, writing, delta, free_space),
     *(language_model, judge),
 )
 

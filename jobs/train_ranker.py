@@ -32,16 +32,13 @@ from models.feed.file_systems import reads_in_place
 from models.ranker.baseline import ITS_OWN, RANKER
 from models.ranker.baselines import TRAINED
 from models.ranker.network.saved import FORMAT, load_ranker, save_ranker
-from models.ranker.network.shape import RankerShape
-from models.ranker.network.texts.shape import TextShape
+from models.ranker.network.shape import RankerShape, shape_of
 from models.ranker.serving.scorer import Scorer
 from models.ranker.training.process import RankerTask, beginning, train_alone, train_together
 from models.ranker.training.warm_start import differences, matched_rows, take_over
 from models.training_loop import TrainingRecord
 from schemas.errors import user_mistakes
-from schemas.parameters import take
 from schemas.recipe import recipe_of
-from schemas.settings import Settings
 from udfs.examples import load_search_index
 
 log = logging.getLogger("qarm")
@@ -51,22 +48,6 @@ MODELS: dict[str, Mapping[str, Any]] = {
     **{name: baseline.fixed() for name, baseline in TRAINED.items() if baseline.nightly},
 }
 """The models that are trained, by name, each with the fields that it does not take from the settings."""
-
-
-def shape_of(settings: Settings, sizes: Mapping[str, object], fixed: Mapping[str, Any]) -> RankerShape:
-    """The shape of a ranker. Fields that are not fixed are taken from the settings of the same names.
-
-    Args:
-        settings: all settings.
-        sizes: sizes of the item table and of the code tables, and, if the settings turn texts on, ``texts``.
-        fixed: fields that are not taken from the settings, see :data:`MODELS`.
-    """
-    use = [name for name in settings.ranker.use.on if name in fixed.get("use", settings.ranker.use.on)]
-    given = {"tasks": settings.ranking.task_names, "follows": settings.ranking.follows, **sizes, **fixed, "use": use}
-    reads_texts = "text" in use
-    given["text"] = take(TextShape, settings.ranker.text) if reads_texts else None
-    given["texts"] = sizes["texts"] if reads_texts else ()
-    return take(RankerShape, settings.ranker, **given)
 
 
 def item_rows(run: Run, index: Artifact, last: Artifact) -> NDArray[np.int64] | None:

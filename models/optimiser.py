@@ -35,8 +35,9 @@ class Optimisers:
         self._sparse = {id(table) for table in tables}
         self.weights = list(model.parameters())
         rest = [weight for weight in self.weights if id(weight) not in self._sparse]
+        fused = all(weight.is_cuda for weight in rest)
         self._optimisers: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(rest, lr=learning_rate, weight_decay=weight_decay)
+            torch.optim.AdamW(rest, lr=learning_rate, weight_decay=weight_decay, fused=fused)
         ]
         if tables:
             self._optimisers.append(torch.optim.SparseAdam(tables, lr=learning_rate))

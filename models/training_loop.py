@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.device import Bfloat16, in_bfloat16, on_device
 from models.optimiser import Optimisers, clip_gradients
 from models.progress import Progress
 from models.training_state import Checkpoints
@@ -51,7 +52,7 @@ class TrainingParameters:
     patience: int
     validations_per_epoch: int
     largest_gradient: float = 5.0
-    bfloat16: bool = False
+    bfloat16: Bfloat16 = False
     compile: bool = False
     checkpoint_steps: int = 1000
     seed: int = 17
@@ -108,6 +109,7 @@ class Training(ABC, Generic[Network]):
         self.interval = max(1, math.ceil(steps_per_epoch / parameters.validations_per_epoch))
         self.patience = parameters.patience * steps_per_epoch
         self.device = next(network.parameters()).device
+        self.bfloat16 = in_bfloat16(parameters.bfloat16, self.device)
         self.optimisers = Optimisers(network, parameters.learning_rate, parameters.weight_decay, self.steps)
         self.record, self.losses = TrainingRecord(), list[float]()
         self.best: dict[str, Tensor] = {}
@@ -119,7 +121,11 @@ class Training(ABC, Generic[Network]):
 
     @abstractmethod
     def measured(self, batches: Iterable[Batch]) -> dict[str, float]:
-        """What is measured on the validation split, over all processes; of :attr:`measure`, more is better."""
+        """What is measured on the validation split, over all processes; of :attr:`measure`, more is better.
+
+        Args:
+            batches: this process's batches, on the device of the network; so are those of the other methods.
+        """
 
     def prepare(self, batches: Iterator[Batch]) -> None:
         """Looks at the first batches before the first step, unless the network is trained already."""
@@ -197,7 +203,7 @@ class Training(ABC, Generic[Network]):
     def _prepared(self, batches: Iterator[Batch | None]) -> Iterator[Batch | None]:
         """Prepares the network by the first batches; then yields all batches."""
         first = deque(itertools.islice(batches, min(self.first_batches, self.steps_per_epoch)))
-        self.prepare(batch for batch in first if batch is not None)
+        self.prepare(on_device(batch, self.device) for batch in first if batch is not None)
         self.best = copy.deepcopy(self.network.state_dict())
         while first:
             yield first.popleft()
@@ -220,8 +226,8 @@ class Training(ABC, Generic[Network]):
             raise ValueError(f"{self.name}: step {self.step + 1} has no rows; {self.way_out}")
         own = 0.0
         if batch is not None:
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=p.bfloat16):
-                loss = self.loss(self.on_device(batch)) * (rows / total)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+                loss = self.loss(on_device(batch, self.device)) * (rows / total)
             own = loss.item()
             loss.backward()
         mean = world.total(own)
@@ -233,12 +239,6 @@ class Training(ABC, Generic[Network]):
         self.step += 1
         self.losses.append(mean)
         return mean
-
-    def on_device(self, batch: Batch) -> Batch:
-        """The batch on the device of the network."""
-        if self.device.type == "cpu":
-            return batch
-        return {name: column.to(self.device) for name, column in batch.items()}
 
     @property
     def validates(self) -> bool:
@@ -253,7 +253,7 @@ class Training(ABC, Generic[Network]):
             Whether to stop, because the best is at least ``patience`` epochs old.
         """
         record = self.record
-        found = self.measured(batches)
+        found = self.measured(on_device(batch, self.device) for batch in batches)
         loss = {"loss": float(np.mean(self.losses))} if self.losses else {}
         record.points.append({"step": self.step, **loss, **found})
         self.losses = []

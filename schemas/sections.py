@@ -257,7 +257,7 @@ class TrainingSettings(Section):
     patience: Count
     validations_per_epoch: Count
     largest_gradient: NotNegative
-    bfloat16: bool
+    bfloat16: bool | Literal["auto"]
     checkpoint_steps: Annotated[Count, NOT_IN_RECIPE]
     checkpoint_folder: Annotated[str, NOT_IN_RECIPE]
     processes: Count

@@ -11,6 +11,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
+from models.device import on_device, own_device
 from models.ranker.intervals import BAGS, Counts, count, intervals
 from models.ranker.network.ranker import Ranker
 from models.ranker.network.saved import load_ranker
@@ -18,7 +19,7 @@ from models.ranker.training.metrics import auc_per_group
 from schemas.features import PARTS
 from udfs.arrays import column_matrix
 from udfs.batches import Batches
-from udfs.workers import shipped, use_task_cores
+from udfs.workers import shipped, use_task_resources
 
 BAG_SCHEMA = "slice STRING, task STRING, bag INT, positives ARRAY<DOUBLE>, negatives ARRAY<DOUBLE>, sums ARRAY<DOUBLE>"
 INTERVAL_SCHEMA = "slice STRING, task STRING, metric STRING, value DOUBLE, low DOUBLE, high DOUBLE, examples DOUBLE"
@@ -27,8 +28,8 @@ USER_AUC_SCHEMA = "slice STRING, task STRING, model STRING, user_id STRING, auc 
 
 @cache
 def loaded_ranker(folder: Path, name: str) -> Ranker:
-    """A ranker of an artifact; it is loaded once per Python worker."""
-    return load_ranker(folder, name)
+    """A ranker of an artifact on the device of this process; it is loaded once per Python worker."""
+    return load_ranker(folder, name).to(own_device())
 
 
 def score(artifact: str, models: Sequence[str], kept: Sequence[str]) -> Batches:
@@ -41,7 +42,7 @@ def score(artifact: str, models: Sequence[str], kept: Sequence[str]) -> Batches:
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        use_task_cores()
+        use_task_resources()
         for batch in batches:
             if batch.num_rows == 0:
                 continue
@@ -49,7 +50,7 @@ def score(artifact: str, models: Sequence[str], kept: Sequence[str]) -> Batches:
             for model in models:
                 ranker = loaded_ranker(shipped(artifact), model)
                 with torch.inference_mode():
-                    output = ranker.probabilities(_tensors(batch, ranker)).numpy()
+                    output = ranker.probabilities(_tensors(batch, ranker)).cpu().numpy()
                 scores |= {f"{model}_{t}": pa.array(output[:, i].copy()) for i, t in enumerate(ranker.shape.tasks)}
             columns = [*(batch.column(name) for name in kept), *scores.values()]
             yield pa.RecordBatch.from_arrays(columns, [*kept, *scores])
@@ -57,14 +58,14 @@ def score(artifact: str, models: Sequence[str], kept: Sequence[str]) -> Batches:
     return run
 
 
-def _tensors(batch: pa.RecordBatch, ranker: Ranker) -> dict[str, torch.Tensor]:
+def _tensors(batch: pa.RecordBatch, ranker: Ranker) -> Mapping[str, torch.Tensor]:
     tensors = {}
     for name in ranker.shape.columns:
         column = batch.column(name)
         several = pa.types.is_nested(column.type)
         values = column_matrix(column, PARTS.get(name, ())) if several else column.to_numpy(zero_copy_only=False)
         tensors[name] = torch.from_numpy(np.array(values))
-    return tensors
+    return on_device(tensors, ranker.device)
 
 
 def bag_counts(

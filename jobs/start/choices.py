@@ -148,11 +148,13 @@ def model_choices(contents: int, characters: float, machine: Machine) -> list[Ch
     choices = []
     tokens = contents * min(characters / 4 + 8, 128)
     minutes = tokens / 1000 * machine.seconds_per_thousand_tokens / 60
-    if machine.has(SMOLLM) and (minutes <= LONGEST_EMBEDDING or not machine.has(MINILM)):
-        why = f"it is installed, and embeds {contents:,} contents in about {max(1, round(minutes))} min here"
+    if machine.has(SMOLLM) and (minutes <= LONGEST_EMBEDDING or machine.gpu or not machine.has(MINILM)):
+        time = f"embeds {contents:,} contents in about {max(1, round(minutes))} min here"
+        why = f"it is installed, and {f'runs on the {machine.gpu}' if machine.gpu else time}"
         choices.append(Choice("language_model.model", SMOLLM, why))
-        if machine.has_bfloat16:
-            choices.append(Choice("language_model.dtype", "bfloat16", "this processor has it: half of the time"))
+        if machine.computes_in_bfloat16:
+            why = f"the {machine.gpu} has it" if machine.gpu else "this processor has it: half of the time"
+            choices.append(Choice("language_model.dtype", "bfloat16", why))
         choices.append(Choice("embed.layer", 12, "of 30 layers: 0.4 of the time, for a little less quality"))
     elif machine.has(MINILM):
         why = f"it is installed, and the default would take about {round(minutes):,} min for {contents:,} contents here"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from models.device import own_device
 from models.feed.feed import Feed
 from models.llm.alignment import align
 from models.llm.alignment_batch import COLUMNS
@@ -53,8 +53,7 @@ def _align(task: AlignmentTask, world: World) -> None:
     settings = task.settings
     torch.manual_seed(settings.seed)
     encoder = ItemEncoder(task.model, "float32", settings.layers, settings.lora_rank)
-    if torch.cuda.is_available():
-        encoder.to(f"cuda:{os.environ.get('LOCAL_RANK', 0)}")
+    encoder.to(own_device())
     feed = Feed(task.files, COLUMNS, batch_size=settings.batch_contents, shuffle_rows=0, seed=settings.seed)
     share = settings.batch_contents // world.size
 

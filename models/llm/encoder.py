@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from models.device import own_device
 from models.llm.batches import of_one_length, pad
 from models.llm.item_encoder import ItemEncoder, is_aligned
 from models.llm.language_model import load_backbone, load_tokenizer
@@ -87,6 +88,8 @@ class Encoder:
         self._backbone = load_backbone(folder, parameters.dtype)
         depth = int(self._backbone.config.num_hidden_layers)
         self._cut_above(hidden_state(parameters.layer, depth), depth)
+        self._device = own_device()
+        self._backbone.to(self._device)
         self.dimension = int(self._backbone.config.hidden_size)
 
     def _cut_above(self, layer: int, depth: int) -> None:
@@ -111,7 +114,7 @@ class Encoder:
         return _in_batches(texts, self._tokenizer, self._parameters, dimension=self.dimension, encode=self._means)
 
     def _means(self, tokens: Sequence[Sequence[int]]) -> torch.Tensor:
-        ids, mask = pad(tokens, self._tokenizer.pad_token_id)
+        ids, mask = (part.to(self._device) for part in pad(tokens, self._tokenizer.pad_token_id))
         states = self._backbone(input_ids=ids, attention_mask=mask).last_hidden_state.float()
         counted = mask.clone()
         counted[mask.sum(1) > 1, 0] = 0
@@ -129,7 +132,7 @@ class AlignedEncoder:
 
     def __init__(self, folder: Path, parameters: EncoderParameters) -> None:
         self._parameters = parameters
-        self._encoder = ItemEncoder(folder, parameters.dtype).eval()
+        self._encoder = ItemEncoder(folder, parameters.dtype).eval().to(own_device())
         self.dimension = self._encoder.dimension
 
     @torch.inference_mode()

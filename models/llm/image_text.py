@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from models.device import own_device
 from models.llm.batches import by_length
 from models.llm.encoder import EncoderParameters, hidden_state
 from models.llm.language_model import load_image_text_model
@@ -50,6 +51,8 @@ class ImageTextEncoder:
     def __init__(self, folder: Path, parameters: EncoderParameters) -> None:
         self._parameters = parameters
         self._model, self._processor = load_image_text_model(folder, parameters.dtype)
+        self._device = own_device()
+        self._model.to(self._device)
         text = self._model.config.text_config
         self._layer = hidden_state(parameters.layer, int(text.num_hidden_layers))
         self.dimension = int(text.hidden_size)
@@ -87,12 +90,13 @@ class ImageTextEncoder:
         return vectors, broken
 
     def _means(self, **inputs: Any) -> NDArray[np.float32]:
-        ready = self._processor(return_tensors="pt", padding=True, **inputs)
+        ready = self._processor(return_tensors="pt", padding=True, **inputs).to(self._device)
         states = self._model.model(**ready, output_hidden_states=True).hidden_states[self._layer].float()
         counted = ready["attention_mask"].clone()
         counted[counted.sum(1) > 1, 0] = 0
-        means: NDArray[np.float32] = ((states * counted[..., None]).sum(1) / counted.sum(1, keepdim=True)).numpy()
-        return means
+        means = (states * counted[..., None]).sum(1) / counted.sum(1, keepdim=True)
+        found: NDArray[np.float32] = means.cpu().numpy()
+        return found
 
     def _cut(self, text: str) -> str:
         tokenizer = self._processor.tokenizer

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from models.device import own_device
 from models.llm.batches import by_length, pad
 from models.llm.language_model import load_language_model, load_tokenizer
 
@@ -29,7 +30,8 @@ class Likelihood:
 
     def __init__(self, folder: Path, max_tokens: int, batch_tokens: int, dtype: str) -> None:
         self.tokenizer = load_tokenizer(folder)
-        self._model = load_language_model(folder, dtype)
+        self._device = own_device()
+        self._model = load_language_model(folder, dtype).to(self._device)
         self._max_tokens = max_tokens
         self._batch_tokens = batch_tokens
 
@@ -49,8 +51,8 @@ class Likelihood:
                 asked[row, len(heads[position]) - 1 : len(sequences[position]) - 1] = True
             logits = self._model.get_output_embeddings()(states[asked]).float()
             surprise = torch.nn.functional.cross_entropy(logits, ids.roll(-1, 1)[asked], reduction="none")
-            per_row = torch.zeros(len(batch)).index_add(0, asked.nonzero()[:, 0], surprise)
-            likelihoods[batch] = (-per_row / asked.sum(1)).numpy()
+            per_row = surprise.new_zeros(len(batch)).index_add(0, asked.nonzero()[:, 0], surprise)
+            likelihoods[batch] = (-per_row / asked.sum(1)).cpu().numpy()
         return likelihoods
 
     @torch.inference_mode()
@@ -66,9 +68,9 @@ class Likelihood:
             _, states = self._states([sequences[i] for i in batch])
             last = torch.tensor([len(sequences[i]) - 1 for i in batch])
             logits = self._model.get_output_embeddings()(states[torch.arange(len(batch)), last]).float()
-            likelihoods[batch] = logits.log_softmax(-1)[:, first].numpy()
+            likelihoods[batch] = logits.log_softmax(-1)[:, first].cpu().numpy()
         return likelihoods
 
     def _states(self, sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, Any]:
-        ids, mask = pad(sequences, self.tokenizer.pad_token_id)
+        ids, mask = (part.to(self._device) for part in pad(sequences, self.tokenizer.pad_token_id))
         return ids, self._model.get_decoder()(input_ids=ids, attention_mask=mask).last_hidden_state

@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.device import on_device, own_device
 from models.progress import tracked
 
 SHARED_ROW = 1
@@ -153,7 +154,8 @@ def train_two_tower(
         ValueError: no batch has at least two rows.
     """
     torch.manual_seed(training.seed)
-    model = TwoTower(shape)
+    device = own_device()
+    model = TwoTower(shape).to(device)
     heads = [*model.item_tower.parameters(), *model.user_tower.parameters()]
     optimisers: list[torch.optim.Optimizer] = [
         torch.optim.SparseAdam([model.items.weight, model.features.weight], lr=training.learning_rate),
@@ -163,7 +165,8 @@ def train_two_tower(
         torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, total_iters=training.steps) for optimiser in optimisers
     ]
     losses = []
-    for batch in tracked(_batches(epoch, training.steps), "train two_tower", training.steps):
+    for rows in tracked(_batches(epoch, training.steps), "train two_tower", training.steps):
+        batch = on_device(rows, device)
         users = model.user_vectors(batch["recent"])
         targets = model.item_vectors(batch["item"], batch["features"])
         loss = in_batch_loss(users, targets, batch["item"], batch["log_q"], temperature=training.temperature)
@@ -178,7 +181,7 @@ def train_two_tower(
         for optimiser, schedule in zip(optimisers, schedules, strict=True):
             optimiser.step()
             schedule.step()
-    return model, [float(np.mean(part)) for part in np.array_split(losses, 10) if len(part)]
+    return model.cpu(), [float(np.mean(part)) for part in np.array_split(losses, 10) if len(part)]
 
 
 def _batches(epoch: Callable[[int], Iterable[Mapping[str, Tensor]]], steps: int) -> Iterator[Mapping[str, Tensor]]:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from models.device import own_device
 from models.progress import tracked
 from models.quantize.codebook import Codebook
 from models.quantize.fsq import FsqLevel
@@ -58,33 +59,35 @@ def fit_fsq(
     warm = start is not None and start.direction == level.direction and _shapes(start) == _shapes(level)
     if start is not None and warm:
         level.load_state_dict(start.state_dict())
+    if not learned:
+        level.take_principal_components(data[sample])
+    decoder = level.prefix_decoder
+    if decoder is not None and before is not None and not warm:
+        seen = torch.cat([before(rows) for rows in sample.split(BLOCK)])
+        decoder.mean.copy_(seen.mean(0))
+        decoder.scale.copy_((seen - decoder.mean).pow(2).mean().sqrt().clamp_min(1e-12))
+    device = own_device()
+    level.to(device)
     if learned:
         mirrored = [*level.encoder.parameters(), *level.project.parameters(), *level.decoder.parameters()]
 
         def through_the_code(rows: torch.Tensor) -> torch.Tensor:
-            batch = level.standardise(data[rows])
+            batch = level.standardise(data[rows].to(device))
             return nn.functional.mse_loss(level.decoder(level.quantizer(level.latent(batch))), batch)
 
         batches = random_batches(len(data), s.batch_size, generator)
         _train(mirrored, through_the_code, s, batches=batches, title="fit FSQ")
-    else:
-        level.take_principal_components(data[sample])
-    decoder = level.prefix_decoder
     if decoder is not None and before is not None:
-        if not warm:
-            seen = torch.cat([before(rows) for rows in sample.split(BLOCK)])
-            decoder.mean.copy_(seen.mean(0))
-            decoder.scale.copy_((seen - decoder.mean).pow(2).mean().sqrt().clamp_min(1e-12))
 
         def with_the_prefix(rows: torch.Tensor) -> torch.Tensor:
-            batch = level.standardise(data[rows])
+            batch = level.standardise(data[rows].to(device))
             with torch.no_grad():
                 values = level.quantizer(level.latent(batch))
-            return nn.functional.mse_loss(decoder(values, before(rows)), batch)
+            return nn.functional.mse_loss(decoder(values, before(rows).to(device)), batch)
 
         batches = random_batches(len(data), s.batch_size, generator)
         _train(list(decoder.parameters()), with_the_prefix, s, batches=batches, title="fit prefix decoder")
-    return level.eval()
+    return level.cpu().eval()
 
 
 def fsq_of(codebook: Codebook | None, place: int) -> FsqLevel | None:

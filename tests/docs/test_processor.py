@@ -7,7 +7,9 @@ from jobs.start.machine import Machine
 from schemas.settings import load_settings
 
 
-@pytest.mark.parametrize(("has", "dtype"), [(True, "bfloat16"), (False, "float32")])
-def test_the_demo_computes_in_what_the_processor_has(has: bool, dtype: str) -> None:
-    machine = Machine(cores=2, has_bfloat16=has, packages=frozenset())
+@pytest.mark.parametrize(
+    ("has", "gpu", "dtype"), [(True, "", "bfloat16"), (False, "", "float32"), (False, "NVIDIA H100", "bfloat16")]
+)
+def test_the_demo_computes_in_what_the_machine_has(has: bool, gpu: str, dtype: str) -> None:
+    machine = Machine(cores=2, has_bfloat16=has, packages=frozenset(), gpu=gpu)
     assert load_settings((), [setting(machine)]).language_model.dtype == dtype

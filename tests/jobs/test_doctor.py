@@ -9,10 +9,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from py4j.protocol import Py4JJavaError
 from pyspark.sql import SparkSession
 
 from jobs import doctor
+from jobs.health.gpu import AMOUNT, gpu
 from jobs.health.memory import bytes_of
 from jobs.health.models import judge
 from jobs.health.spark import executors
@@ -36,8 +38,8 @@ def test_a_machine_that_is_ready(
     assert closing["status"] == "done"
     assert "BAD" not in told
     found = [line[6:24].strip() for line in told.splitlines() if line.startswith(("ok", "note"))]
-    assert found[:6] == ["Spark", "executors", "memory", "warehouse", "Delta's jars", "room"]
-    assert found[6:] == ["language model", "judge's model"]
+    assert found[:7] == ["Spark", "executors", "memory", "GPU", "warehouse", "Delta's jars", "room"]
+    assert found[7:] == ["language model", "judge's model"]
     assert list(tmp_path.iterdir()) == []
     assert "run_id" not in closing, "no table has a run of doctor"
 
@@ -104,3 +106,24 @@ def test_spark_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(doctor, "start_session", broken)
     with pytest.raises(UserError, match=r"Spark does not start: \[JAVA_GATEWAY_EXITED\].*set spark.jars"):
         doctor.start("doctor", None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "given", "says", "mend"),
+    [
+        (0, None, "torch finds none here: networks compute on the processor", ""),
+        (1, None, "GPU 0", ""),
+        (2, "1", "GPU 0, GPU 1; a task gets 1", ""),
+        (2, None, "GPU 0, GPU 1; all tasks share the first", f"set {AMOUNT} (docs/gpu.md)"),
+    ],
+)
+def test_gpus_are_told_and_whether_tasks_share_one(
+    gpus: int, given: str | None, says: str, mend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda number: f"GPU {number}")
+    conf = SimpleNamespace(get=lambda name: given if name == AMOUNT else None)
+    context = SimpleNamespace(getConf=lambda: conf)
+    found = gpu(SimpleNamespace(spark=SimpleNamespace(sparkContext=context)))
+    assert (found.says, found.mend, found.is_bad) == (says, mend, False)

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from models.device import own_device
 from models.progress import tracked
 from models.quantize.codebook import Codebook
 from models.quantize.kmeans import KMeansLevel
@@ -69,22 +70,23 @@ def fit_rq_vae(
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        space = LatentSpace(data.shape[1], s.hidden, s.latent)
+        device = own_device()
+        space = LatentSpace(data.shape[1], s.hidden, s.latent).to(device)
         quantizer = ResidualVQ(
             dim=s.latent, num_quantizers=len(sizes), codebook_size=tuple(sizes), kmeans_init=True,
             threshold_ema_dead_code=1, commitment_weight=COMMITMENT, rotation_trick=False,
-        )  # fmt: skip
+        ).to(device)  # fmt: skip
         optimiser = torch.optim.AdamW(space.parameters(), lr=s.learning_rate)
         batch_size = max(s.batch_size, *sizes)  # k-means starts from the first batch
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, s.steps)
         batches = random_batches(len(data), batch_size, generator)
         for _ in tracked(range(s.steps), "fit RQ-VAE", s.steps):
-            batch = data[next(batches)]
+            batch = data[next(batches)].to(device)
             quantized, _, commitment = quantizer(space.encoder(batch)[None])
             loss = nn.functional.mse_loss(space.decoder(quantized[0]), batch) * data.shape[1] + commitment.sum()
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             schedule.step()
-    levels = [KMeansLevel(layer.codebook.detach().numpy().copy()) for layer in quantizer.layers]
-    return space.eval(), levels
+    levels = [KMeansLevel(layer.codebook.detach().cpu().numpy().copy()) for layer in quantizer.layers]
+    return space.cpu().eval(), levels

@@ -59,11 +59,11 @@ class PiecewiseLinear(nn.Module):
             parts: this process's rows, each of shape (rows, width).
             world: the processes that train together.
         """
-        rows = world.gather(torch.cat([torch.zeros(0, len(self.known)), *(part.float() for part in parts)]))
+        rows = world.gather(torch.cat([self.begin.new_zeros(0, len(self.known)), *(part.float() for part in parts)]))
         if not rows.numel():
             return
         for number in torch.nonzero(~self.known)[:, 0].tolist():
-            edges = bin_edges(rows[:, number].numpy())
+            edges = bin_edges(rows[:, number].cpu().numpy())
             if not (bins := len(edges) - 1):
                 continue
             self.begin[number, :bins] = torch.from_numpy(edges[:-1])

@@ -74,6 +74,11 @@ class Ranker(nn.Module):
             inputs += self.text.width
         self.head = Heads(inputs, p.hidden, len(p.tasks), p.mixture, experts=p.experts, dropout=p.dropout)
 
+    @property
+    def device(self) -> torch.device:
+        """Device of the weights."""
+        return self.item.weight.device
+
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits of a batch; the logit of a task that follows another task is conditional on that task.
 
@@ -239,8 +244,7 @@ class Ranker(nn.Module):
             codes: codes by level.
             texts: vectors of the items' texts, which are added; None for none.
         """
-        tables = [table(code) for table, code in zip(self.code, codes, strict=True)]
-        vectors = torch.cat([self.item(items), *tables], dim=-1)
+        vectors = torch.cat([self.item(items), *self.code(codes)], dim=-1) if codes else self.item(items)
         return vectors if texts is None or self.text is None else vectors + self.text.to_item(texts)
 
     @torch.no_grad()

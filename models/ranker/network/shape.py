@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from models.ranker.network.experts import Kind
 from models.ranker.network.texts.shape import TextShape
@@ -99,3 +99,19 @@ class RankerShape:
         # item_events is read to decide whether the target's row of the item table is used.
         of_target = [feature.name for feature in self.features]
         return list(dict.fromkeys([*labels, *of_target, "item_events", *scores, *sequences]))
+
+
+def shape_of(settings: Settings, sizes: Mapping[str, object], fixed: Mapping[str, Any]) -> RankerShape:
+    """The shape of a ranker. Fields that are not fixed are taken from the settings of the same names.
+
+    Args:
+        settings: all settings.
+        sizes: sizes of the item table and of the code tables, and, if the settings turn texts on, ``texts``.
+        fixed: fields that are not taken from the settings, e.g. those of a baseline.
+    """
+    use = [name for name in settings.ranker.use.on if name in fixed.get("use", settings.ranker.use.on)]
+    given = {"tasks": settings.ranking.task_names, "follows": settings.ranking.follows, **sizes, **fixed, "use": use}
+    reads_texts = "text" in use
+    given["text"] = take(TextShape, settings.ranker.text) if reads_texts else None
+    given["texts"] = sizes["texts"] if reads_texts else ()
+    return take(RankerShape, settings.ranker, **given)

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from models.device import training_device
 from models.feed.feed import Feed
 from models.processes import as_one_of_many, write_record
 from models.ranker.network.ranker import Ranker
@@ -83,10 +84,11 @@ def _train(task: RankerTask, world: World) -> None:
     torch.manual_seed(task.parameters.seed)
     ranker = beginning(task.shape, None if task.texts is None else ItemTexts.load(task.texts), task.start)
     train, valid = (feed.sharded(world.rank, world.size) for feed in (task.train, task.valid))
+    ranker = ranker.to(training_device(world))
     record = train_ranker(
         ranker, train.epoch, lambda: valid.epoch(0), train.steps, parameters=task.parameters, name=task.name,
         checkpoints=Checkpoints(task.checkpoint), world=world, goes_on=task.goes_on,
     )  # fmt: skip
     if world.rank == 0:
-        save_ranker(ranker, task.out, task.name)
+        save_ranker(ranker.cpu(), task.out, task.name)
         write_record(record, task.out)

@@ -89,6 +89,6 @@ def validation_auc(ranker: Ranker, batches: Iterable[Batch], world: World | None
     """
     ranker.eval()
     none = torch.zeros((0, 2, len(ranker.shape.tasks)))
-    pairs = [torch.stack([ranker.labels(batch), ranker.probabilities(batch)], dim=1) for batch in batches]
+    pairs = [torch.stack([ranker.labels(batch), ranker.probabilities(batch)], dim=1).cpu() for batch in batches]
     labels, scores = (world or World()).gather(torch.cat([none, *pairs])).unbind(1)
     return float(np.nanmean([auc(labels[:, i].numpy(), scores[:, i].numpy()) for i in range(labels.shape[1])]))

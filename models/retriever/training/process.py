@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from models.device import training_device
 from models.feed.feed import Feed
 from models.processes import as_one_of_many, write_record
 from models.retriever.catalogue import Catalogue
@@ -64,8 +65,7 @@ def _train(task: RetrieverTask, world: World) -> None:
     network = Retriever(task.shape, CodeTree.of(Catalogue.load(task.catalogue).codes, task.shape.prefix_rows))
     if task.codebook is not None:
         tokens_from(network, task.codebook)
-    if torch.cuda.is_available() and world.size == 1:  # several processes talk through gloo, in the host's memory
-        network = network.to("cuda")
+    network = network.to(training_device(world))
     train, valid = (feed.sharded(world.rank, world.size) for feed in (task.train, task.valid))
     training = RetrieverTraining(network, train.steps, task.parameters, name="retriever", world=world)
     record = training.fit(train.epoch, lambda: valid.epoch(0), checkpoints=Checkpoints(task.checkpoint), goes_on=False)

@@ -55,7 +55,7 @@ class RetrieverTraining(Training[Retriever]):
 
     def measured(self, batches: Iterable[Batch]) -> dict[str, float]:
         """Hit rates and NDCG of codes, loss of a code in nats, and how uneven the experts' loads are."""
-        return validation_figures(self.network, (self.on_device(batch) for batch in batches), self.world)
+        return validation_figures(self.network, batches, self.world)
 
 
 @torch.inference_mode()

