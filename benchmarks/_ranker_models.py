@@ -42,6 +42,7 @@ def without(*switches: str) -> tuple[str, Mapping[str, object]]:
 ABLATIONS: dict[str, tuple[str, Mapping[str, object]]] = {
     "without the search (recent only)": ("embedding", {"histories": ("recent",)}),
     "without semantic IDs": without("codes"),
+    "prefix tables": ("embedding", {**ITS_OWN, "code_tables": "prefixes"}),
     "without crosses": without("crosses"),
     "without neighbours": without("neighbours"),
     "without the histogram": without("histogram"),

@@ -126,6 +126,8 @@ class RankerSettings(TrainingSettings):
     id_events: Annotated[int, Field(ge=0)]
     item_dim: Count
     sid_dim: Count
+    code_tables: Literal["levels", "prefixes"]
+    prefix_rows: Annotated[int, Field(ge=2)]
     hidden: Annotated[list[Count], Field(min_length=1)]
     heads: Count
     mixture: Literal["shared", "mmoe", "ple"]

@@ -10,6 +10,7 @@ from torch import nn
 
 from models.ranker.examples.targets import UNKNOWN
 from models.ranker.network.attention import TargetAttention
+from models.ranker.network.code_tables import LevelTables, PrefixTables
 from models.ranker.network.crosses import LEVELS, shared_levels
 from models.ranker.network.experts import Heads
 from models.ranker.network.id_tables import id_table
@@ -45,7 +46,7 @@ class Ranker(nn.Module):
         super().__init__()
         self.shape = p = shape
         self.item = id_table(p.items, p.item_dim)
-        self.code = nn.ModuleList(id_table(size, p.sid_dim) for size in p.codes if p.uses("codes"))
+        self.code = code_tables(p)
         width = p.item_dim + len(self.code) * p.sid_dim
         rows = {"gap": BUCKETS, "position": BUCKETS, "action": 1 + 2 ** len(p.tasks)}
         self.of_event = nn.ModuleDict({name: _table(size, width, padding_idx=0) for name, size in rows.items()})
@@ -273,6 +274,13 @@ class Ranker(nn.Module):
     def labels(self, batch: Batch) -> torch.Tensor:
         """Labels of a batch, shape (batch, tasks)."""
         return torch.stack([batch[f"label_{task}"] for task in self.shape.tasks], dim=-1)
+
+
+def code_tables(shape: RankerShape) -> LevelTables | PrefixTables:
+    """The tables that embed semantic IDs, for any of which a semantic ID takes the same width."""
+    if shape.uses("codes") and shape.code_tables == "prefixes":
+        return PrefixTables(shape.codes, len(shape.codes) * shape.sid_dim, shape.prefix_rows)
+    return LevelTables(shape.codes if shape.uses("codes") else (), shape.sid_dim)
 
 
 def _table(rows: int, width: int, padding_idx: int | None = None) -> nn.Embedding:

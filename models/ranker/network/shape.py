@@ -11,7 +11,10 @@ from models.ranker.network.texts.shape import TextShape
 from schemas.feature import Feature
 from schemas.features import EVENT_FIELDS, FEATURES, SWITCHES
 from schemas.names import SID_COLUMNS
+from schemas.parameters import take
+from schemas.settings import Settings
 
+CodeTables = Literal["levels", "prefixes"]
 Search = Literal["done", "soft", "twin", "eta"]
 NEEDS = {switch.name: switch.needs for switch in SWITCHES}
 
@@ -29,7 +32,10 @@ class RankerShape:
         id_events: smallest number of positive events of all users on a target, on earlier days, for the target's own
             row of the item table to be used; with fewer events the target is embedded as the unknown item.
         item_dim: width of the item table.
-        sid_dim: width of each semantic-ID table.
+        sid_dim: width that each level of a semantic ID adds.
+        code_tables: ``levels`` for a table for each level, ``prefixes`` for a table for each prefix, see
+            :mod:`models.ranker.network.code_tables`.
+        prefix_rows: rows of the table of each prefix but the first.
         hidden: widths of the head's layers, see :class:`models.ranker.network.experts.Heads`.
         heads: number of attention heads.
         dropout: dropout rate in the head.
@@ -62,6 +68,8 @@ class RankerShape:
     mixture: Kind = "shared"
     experts: int = 1
     follows: Mapping[str, str] = field(default_factory=dict)
+    code_tables: CodeTables = "levels"
+    prefix_rows: int = 2
     search: Search = "done"
     search_k: int = 50
     text: TextShape | None = None

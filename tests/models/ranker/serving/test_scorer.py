@@ -74,7 +74,10 @@ def assert_scores(scorer: Scorer, n: int, events: int = EVENTS) -> None:
         assert torch.equal(ours.argsort(0), theirs.argsort(0))
 
 
-@pytest.mark.parametrize("shape", [SHAPE, TWO_TASKS, replace(TWO_TASKS, mixture="mmoe"), TEXT_SHAPE])
+PREFIXES = replace(SHAPE, code_tables="prefixes", prefix_rows=64)
+
+
+@pytest.mark.parametrize("shape", [SHAPE, PREFIXES, TWO_TASKS, replace(TWO_TASKS, mixture="mmoe"), TEXT_SHAPE])
 def test_scores_and_rankings_are_the_training_models(shape: RankerShape) -> None:
     scorer = Scorer(random_ranker(shape), NEIGHBOURS)
     for n in (1, 40, 515):
