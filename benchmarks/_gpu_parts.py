@@ -30,7 +30,7 @@ from models.world import World
 from schemas.parameters import take
 from schemas.settings import Settings, load_settings
 
-WORDS, TEXT_WORDS = 1_000, 24
+WORDS, TEXT_WORDS, MOST_TEXTS = 1_000, 24, 65_536
 ITEMS, CODE = 20_000, 257
 BATCH = 256
 Values = Sequence[float]
@@ -92,14 +92,16 @@ def embedding(folder: Path, in_bfloat16: bool) -> Run:
     dtype = "bfloat16" if in_bfloat16 else "float32"
     settings = _settings()
     parameters = take(EncoderParameters, settings.embed, max_tokens=64, dtype=dtype)
-    encoder = load_encoder(folder, parameters)
-    return lambda rows: _some(encoder.encode(texts(rows)))
+    encoder, given = load_encoder(folder, parameters), texts(MOST_TEXTS)
+    return lambda rows: _some(encoder.encode(given[:rows]))
 
 
 def judging(folder: Path, in_bfloat16: bool) -> Run:
     """Likelihoods of a text after another, as the judge's."""
-    likelihood = Likelihood(folder, 64, _settings().embed.batch_tokens, "bfloat16" if in_bfloat16 else "float32")
-    return lambda rows: _some(likelihood.of_continuations(texts(rows), texts(rows, seed=1)))
+    tokens = 2_048 if own_device().type == "cpu" else 16_384  # each asks for logits over the vocabulary
+    likelihood = Likelihood(folder, 64, tokens, "bfloat16" if in_bfloat16 else "float32")
+    triggers, targets = texts(MOST_TEXTS), texts(MOST_TEXTS, seed=1)
+    return lambda rows: _some(likelihood.of_continuations(triggers[:rows], targets[:rows]))
 
 
 def aligning(folder: Path, in_bfloat16: bool) -> Run:
@@ -155,7 +157,7 @@ def quantizing(_: Path, __: bool) -> Run:
 
     def run(rows: int) -> Values:
         settings = load_settings().codebook.fsq
-        steps = max(1, rows // (2 * settings.batch_size))  # of the projection, and as many of its prefix decoder
+        steps = max(1, rows // settings.batch_size)
         given = {"levels": [2] * 9, "steps": steps}
         level = fit_fsq(vectors, settings.model_copy(update=given), seed=0)
         nothing = np.zeros_like(head)
@@ -204,7 +206,8 @@ def scoring(_: Path, __: bool) -> Run:
 
 def _ranker() -> Ranker:
     torch.manual_seed(0)
-    return Ranker(shape_of(load_settings(), {"items": ITEMS, "codes": [CODE] * 3}, ITS_OWN))
+    settings = load_settings((), ["ranker.dropout=0"])  # every device draws other masks from a seed
+    return Ranker(shape_of(settings, {"items": ITEMS, "codes": [CODE] * 3}, ITS_OWN))
 
 
 def _examples(count: int) -> list[Batch]:
@@ -230,7 +233,7 @@ PARTS = (
     Part("judging", "pairs", judging, 32, (64, 8_192), 1e-3),
     Part("alignment", "contents", aligning, 256, (256, 2_560), 1e-2),
     Part("two towers", "examples", pairing, 8_192, (65_536, 524_288), 1e-3, in_bfloat16=False),
-    Part("FSQ fit", "vectors", quantizing, 65_536, (524_288, 4_194_304), 1e-2, in_bfloat16=False),
+    Part("FSQ fit", "vectors", quantizing, 65_536, (262_144, 4_194_304), 1e-2, in_bfloat16=False),
     Part("ranker's training", "examples", ranking, 16 * BATCH, (64 * BATCH, 512 * BATCH), 1e-3),
     Part("ranker's scores", "examples", scoring, 4 * BATCH, (64 * BATCH, 1_024 * BATCH), 1e-4, in_bfloat16=False),
 )

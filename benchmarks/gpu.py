@@ -4,8 +4,8 @@
 
 Each device is a process of its own, and the processor's sees no GPU. The parts run the product's own code on generated
 data: a language model of SmolLM2's shape with random weights, random texts, vectors and examples. Without a GPU it
-measures the processor alone, and leaves docs/benchmarks.md as it is. It needs torch, transformers, peft, numba,
-pyarrow, faiss-cpu, pydantic and safetensors, and ends within six minutes.
+measures the processor alone, and leaves docs/benchmarks.md as it is. It needs torch, transformers, tokenizers, peft,
+numba, scipy, pyarrow, faiss-cpu, pydantic, safetensors and threadpoolctl.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MODES = {CPU: False, SINGLE: False, HALF: True}
 """What is measured, and whether it computes in bfloat16."""
 DTYPES = {False: torch.float32, True: torch.bfloat16}
 PEAK_SIZE = {"cpu": 2_048, "cuda": 8_192}
-PEAK_ROUNDS = 5
+PEAK_SECONDS = 0.5
 Found = Mapping[str, Mapping[str, Any]]
 
 
@@ -52,11 +52,13 @@ def matrix_peak(in_bfloat16: bool) -> float:
     one = torch.randn(size, size, device=device, dtype=DTYPES[in_bfloat16])
     one @ one
     wait()
-    started = time.perf_counter()
-    for _ in range(PEAK_ROUNDS):
-        one @ one
-    wait()
-    return PEAK_ROUNDS * 2 * size**3 / (time.perf_counter() - started)
+    rounds, started = 0, time.perf_counter()
+    while time.perf_counter() - started < PEAK_SECONDS:
+        for _ in range(4):
+            one @ one
+        wait()
+        rounds += 4
+    return rounds * 2 * size**3 / (time.perf_counter() - started)
 
 
 def measured(part: Part, folder: Path, in_bfloat16: bool) -> dict[str, Any]:
@@ -105,19 +107,16 @@ def largest_difference(one: Sequence[float], other: Sequence[float]) -> float:
     return float(np.abs(a - b).max() / max(np.abs(a).max(), 1e-12))
 
 
-def rows_of(found: Mapping[str, Found]) -> list[list[str]]:
-    """A row of the table for each part and mode.
-
-    Raises:
-        AssertionError: results on the GPU in float32 differ by more than the part's tolerance.
-    """
-    rows = []
+def rows_of(found: Mapping[str, Found]) -> tuple[list[list[str]], list[str]]:
+    """A row of the table for each part and mode; and what differs in float32 by more than its part's tolerance."""
+    rows, wrong = [], []
     for part in PARTS:
         base = found[CPU][part.name]
         for mode in (mode for mode in found if part.name in found[mode]):
             own = found[mode][part.name]
             apart = largest_difference(base["values"], own["values"])
-            assert mode != SINGLE or apart <= part.tolerance, f"{part.name} differs by {apart:.1e} on {mode}"
+            if mode == SINGLE and not apart <= part.tolerance:
+                wrong.append(f"{part.name} differs by {apart:.1e}, and {part.tolerance:.0e} is allowed")
             share = own["operations"] * own["rate"] / found[mode]["peak"]
             rows.append(
                 [
@@ -125,11 +124,11 @@ def rows_of(found: Mapping[str, Found]) -> list[list[str]]:
                     f"{share:.1%}", f"{own['memory'] / 2**30:.1f}" if own["memory"] else "", f"{apart:.0e}",
                 ]
             )  # fmt: skip
-    return rows
+    return rows, wrong
 
 
 def main() -> int:
-    """Measures every device in turn, and writes the table if there is a GPU."""
+    """Measures every device in turn, and writes the table if there is a GPU; 1 if its results are others."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mode", choices=MODES, help=argparse.SUPPRESS)
     parser.add_argument("--model", type=Path, help=argparse.SUPPRESS)
@@ -145,14 +144,15 @@ def main() -> int:
         write_language_model(model)
         modes = [mode for mode in MODES if has_gpu or mode == CPU]
         found = {mode: in_a_process(mode, model, folder / "found.json") for mode in modes}
-    rows = rows_of(found)
+    rows, wrong = rows_of(found)
     if not has_gpu:
         print("torch finds no GPU here: the processor alone", *(" | ".join(row) for row in rows), sep="\n")
         return 0
     peaks = ", ".join(f"{mode} {of['peak'] / 1e12:,.1f}" for mode, of in found.items())
     note = NOTE.format(gpu=torch.cuda.get_device_name(0), peaks=peaks)
     write_table("On a GPU", COMMAND, HEADER, rows, note=note)
-    return 0
+    print(*wrong, sep="\n", file=sys.stderr)
+    return 1 if wrong else 0
 
 
 HEADER = [
@@ -160,10 +160,11 @@ HEADER = [
     "largest difference of results",
 ]  # fmt: skip
 NOTE = (
-    "{gpu}. The product's own code on generated data, with the settings as they come, but batches of 131,072 tokens on"
-    " the GPU. Matrix peak: products of large square matrices, tera-operations a second: {peaks}. Operations are those"
-    " of matrix products. Differences are relative to the largest result on the processor in float32; in float32 they"
-    " are checked. Scores for serving (`score`), Swing, and the search of histories stay on the processor."
+    "{gpu}. The product's own code on generated data, with the settings as they come, but texts are embedded in batches"
+    " of 131,072 tokens on the GPU, and the ranker has no dropout. Matrix peak: products of large square matrices,"
+    " tera-operations a second: {peaks}. Operations are those of matrix products; those of the processor's fused"
+    " attention are not counted. Differences are relative to the largest result on the processor in float32; in"
+    " float32 they are checked. Scores for serving (`score`), Swing, and the search of histories stay on the processor."
 )
 
 

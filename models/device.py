@@ -12,14 +12,14 @@ from models.world import World
 
 CPU = torch.device("cpu")
 Bfloat16 = bool | Literal["auto"]
-"""Whether a training computes in bfloat16; ``auto``: on a GPU, see :func:`in_bfloat16`."""
+"""Whether a training computes in bfloat16; ``auto``: on a GPU that has it, see :func:`in_bfloat16`."""
 
 
 def own_device() -> torch.device:
     """The GPU of this process; the processor if torch finds none.
 
     torchrun's processes on one host take a GPU each, by ``LOCAL_RANK``. Any other process takes torch's current GPU,
-    which is the first one unless a Spark task was given another, see :func:`udfs.workers.use_task_resources`. With the
+    which is the first one unless a Spark task was given another, see :func:`udfs.workers.use_task_gpu`. With the
     environment variable ``CUDA_VISIBLE_DEVICES`` empty, torch finds none.
     """
     if not torch.cuda.is_available():
@@ -38,9 +38,20 @@ def training_device(world: World) -> torch.device:
     return own_device() if world.size == 1 else CPU
 
 
+def gpu_has_bfloat16() -> bool:
+    """Whether there is a GPU that computes in bfloat16; older ones only emulate it."""
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
 def in_bfloat16(wanted: Bfloat16, device: torch.device) -> bool:
     """Whether a training on a device computes in bfloat16."""
-    return device.type == "cuda" if wanted == "auto" else wanted
+    return (device.type == "cuda" and gpu_has_bfloat16()) if wanted == "auto" else wanted
+
+
+def release() -> None:
+    """Gives back the GPU memory that a training is done with, to Python workers on the same card."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def on_device(columns: Mapping[str, torch.Tensor], device: torch.device) -> Mapping[str, torch.Tensor]:

@@ -16,7 +16,7 @@ from models.quantize.quality import reconstruction_errors
 from udfs.arrays import column_matrix, list_column
 from udfs.batches import Batches
 from udfs.matrix import read_matrix
-from udfs.workers import shipped, use_task_resources
+from udfs.workers import shipped, use_task_cores
 
 CODES_SCHEMA = "content_hash STRING, codes ARRAY<INT>, reconstruction_error FLOAT, distance FLOAT"
 MOVED_SCHEMA = "content_hash STRING, codes ARRAY<INT>, reconstruction_error FLOAT"
@@ -41,7 +41,7 @@ def assign(codebook: str) -> Batches:
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        use_task_resources()
+        use_task_cores()
         for batch in batches:
             if batch.num_rows == 0:
                 continue
@@ -68,7 +68,7 @@ def move_surplus(codebook: str, cap: int) -> Callable[[pa.Table, pa.Table], pa.T
     """
 
     def run(surplus: pa.Table, held: pa.Table) -> pa.Table:
-        use_task_resources()
+        use_task_cores()
         book = load_codebook(shipped(codebook))
         surplus = surplus.sort_by("content_hash")
         if surplus.num_rows == 0:
@@ -103,7 +103,7 @@ def neighbours(matrix: str, dimension: int, k: int, index: str = "") -> Batches:
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        use_task_resources()
+        use_task_cores()
         embeddings = read_matrix(shipped(matrix), dimension)
         searched = read_index(shipped(index)) if index else embeddings
         for batch in batches:

@@ -17,7 +17,7 @@ from models.llm.projection import Moments, Projection
 from models.llm.prompts import embedding_prompt, item_text
 from udfs.arrays import column_matrix, list_column
 from udfs.batches import Batches
-from udfs.workers import shipped, use_task_resources
+from udfs.workers import shipped, use_task_cores, use_task_gpu
 
 RAW_SCHEMA = "content_hash STRING, raw ARRAY<FLOAT>"
 IMAGE_RAW_SCHEMA = f"{RAW_SCHEMA}, image_broken BOOLEAN"
@@ -68,7 +68,8 @@ def encode(model: str, parameters: EncoderParameters) -> Batches:
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        use_task_resources()
+        use_task_cores()
+        use_task_gpu()
         for batch in batches:
             vectors = raw_vectors(model, parameters, texts_of(batch))
             yield pa.RecordBatch.from_arrays(
@@ -112,7 +113,8 @@ def encode_with_images(model: str, parameters: EncoderParameters) -> Batches:
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        use_task_resources()
+        use_task_cores()
+        use_task_gpu()
         for batch in batches:
             images = batch.column("image").to_pylist()
             vectors, broken = raw_vectors_with_images(model, parameters, texts_of(batch), images)

@@ -15,7 +15,7 @@ from models.llm.judges import local_judge
 from models.llm.judges.yes_no_endpoint import EndpointJudge
 from models.llm.prompts import item_text
 from udfs.batches import Batches
-from udfs.workers import shipped, use_task_resources
+from udfs.workers import shipped, use_task_cores, use_task_gpu
 
 OPINION_SCHEMA = (
     "trigger_content STRING, target_content STRING, judge_score DOUBLE, reason STRING, tokens_read LONG,"
@@ -38,7 +38,8 @@ def judge_locally(name: str, model: str, parameters: EncoderParameters) -> Batch
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        use_task_resources()
+        use_task_cores()
+        use_task_gpu()
         for batch in batches:
             if batch.num_rows:
                 yield _judged(batch, _local(name, shipped(model), parameters))

@@ -15,7 +15,7 @@ from models.retriever.background import Asked
 from models.retriever.histories import UserHistories
 from models.retriever.retrieval import Ranked, Retrieval
 from udfs.batches import Batches
-from udfs.workers import shipped, use_task_resources
+from udfs.workers import shipped, use_task_cores
 
 USERS = "users.parquet"
 """File of the reference users' hashes, in the order of their places."""
@@ -47,7 +47,7 @@ def retrieve(artifact: str, moment: int, *, fused_name: str, written: int, fused
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        use_task_resources()
+        use_task_cores()
         retrieval, reference = load_retrieval(shipped(artifact))
         for events in whole_users(batches, ROWS):
             ids, asked = _asked(events, reference, moment)

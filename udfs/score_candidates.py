@@ -19,7 +19,7 @@ from models.ranker.serving.user_candidates import score_user
 from schemas.features import COUNTED
 from udfs.batches import Batches
 from udfs.examples import load_search_index, users_of
-from udfs.workers import shipped, use_task_resources
+from udfs.workers import shipped, use_task_cores
 
 
 @cache
@@ -46,7 +46,7 @@ def score_candidates(rankers: str, model: str, search_index: str, parameters: Ex
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        use_task_resources()
+        use_task_cores()
         scorer = load_scorer(shipped(rankers), model, shipped(search_index))
         known = load_search_index(shipped(search_index))
         tasks = list(scorer.ranker.shape.tasks)

@@ -19,7 +19,7 @@ from models.ranker.training.metrics import auc_per_group
 from schemas.features import PARTS
 from udfs.arrays import column_matrix
 from udfs.batches import Batches
-from udfs.workers import shipped, use_task_resources
+from udfs.workers import shipped, use_task_cores, use_task_gpu
 
 BAG_SCHEMA = "slice STRING, task STRING, bag INT, positives ARRAY<DOUBLE>, negatives ARRAY<DOUBLE>, sums ARRAY<DOUBLE>"
 INTERVAL_SCHEMA = "slice STRING, task STRING, metric STRING, value DOUBLE, low DOUBLE, high DOUBLE, examples DOUBLE"
@@ -42,7 +42,8 @@ def score(artifact: str, models: Sequence[str], kept: Sequence[str]) -> Batches:
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        use_task_resources()
+        use_task_cores()
+        use_task_gpu()
         for batch in batches:
             if batch.num_rows == 0:
                 continue

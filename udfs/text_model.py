@@ -23,7 +23,7 @@ from models.llm.prompts import item_text
 from models.quantize.codebook import Codebook
 from udfs.codes import load_codebook
 from udfs.embed import raw_vectors, raw_vectors_with_images, texts_of_fields
-from udfs.workers import shipped, use_task_resources
+from udfs.workers import shipped, use_task_cores, use_task_gpu
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class TextModel:
 
     def embeddings(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embeddings of texts, shape (texts, d)."""
+        use_task_gpu()
         folded = [item_text(text, None, None, None) for text in texts]
         if self.takes_images:
             raw, _ = raw_vectors_with_images(self.model, self.parameters, folded, [None] * len(folded))
@@ -101,7 +102,7 @@ def _of_texts(returns: str, function: Callable[[Sequence[str]], Iterable[Any]]) 
 
     @pandas_udf(returns)  # type: ignore[call-overload, untyped-decorator]
     def run(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
-        use_task_resources()
+        use_task_cores()
         remembered = _Remembered(function)
         for texts in batches:
             yield pd.Series(remembered(texts), dtype=object)
@@ -114,7 +115,7 @@ def semantic_id(of: TextModel) -> Any:
 
     @pandas_udf("string")  # type: ignore[call-overload, untyped-decorator]
     def run(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
-        use_task_resources()
+        use_task_cores()
         for embeddings in batches:
             there = [vector for vector in embeddings if vector is not None]
             sids = iter(of.sids(np.stack(there).astype(np.float32)) if there else [])
@@ -128,7 +129,7 @@ def semantic_id_prefix(of: TextModel) -> Any:
 
     @pandas_udf("string")  # type: ignore[call-overload, untyped-decorator]
     def run(batches: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.Series]:
-        use_task_resources()
+        use_task_cores()
         sids = _Remembered(of.sids_of_texts)
         for texts, levels in batches:
             pairs = zip(sids(texts), levels, strict=True)
@@ -152,7 +153,7 @@ def sid_distance(of: TextModel) -> Any:
 
     @pandas_udf("double")  # type: ignore[call-overload, untyped-decorator]
     def run(batches: Iterator[tuple[pd.Series, pd.Series]]) -> Iterator[pd.Series]:
-        use_task_resources()
+        use_task_cores()
         for first, second in batches:
             yield pd.Series(distances_of(of.book, first.to_list(), second.to_list()), dtype=object)
 

@@ -14,7 +14,7 @@ from models.pairs.nearest import carry_from, nearest_before, recent_before
 from models.pairs.two_tower import TwoTower, load_two_tower
 from udfs.arrays import column_matrix, list_column
 from udfs.batches import Batches
-from udfs.workers import shipped, use_task_resources
+from udfs.workers import shipped, use_task_cores
 
 EXAMPLE_SCHEMA = "item INT, recent ARRAY<INT>"
 VECTOR_SCHEMA = "item INT, content INT, vector ARRAY<FLOAT>"
@@ -52,7 +52,7 @@ def item_vectors(artifact: str) -> Batches:
     """
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        use_task_resources()
+        use_task_cores()
         model = _two_tower(shipped(artifact))
         for batch in batches:
             items = torch.from_numpy(batch["item"].to_numpy().copy())

@@ -18,16 +18,21 @@ def shipped(name: str) -> Path:
     return Path(name) if Path(name).is_absolute() else Path(SparkFiles.get(name))
 
 
-def use_task_resources() -> None:
-    """Limits torch and faiss to the cores of the Spark task, and torch to the GPU that Spark gave the task.
-
-    A model that the worker holds from an earlier task stays on the GPU of that task. Where Spark gives out no GPUs, see
-    ``spark.task.resource.gpu.amount``, torch takes the first one it finds.
-    """
+def use_task_cores() -> None:
+    """Limits torch and faiss to the number of cores of the Spark task."""
     context = TaskContext.get()
     cores = context.cpus() if context else 1
     torch.set_num_threads(cores)
     faiss.omp_set_num_threads(cores)
+
+
+def use_task_gpu() -> None:
+    """Makes the GPU that Spark gave the task torch's current one, for a task that loads a network.
+
+    A network that the worker holds from an earlier task stays on the GPU of that task. Where Spark gives out no GPUs,
+    or names them otherwise than by number, torch takes the first one it finds.
+    """
+    context = TaskContext.get()
     gpu = context.resources().get("gpu") if context else None
-    if gpu is not None and torch.cuda.is_available():
+    if gpu is not None and gpu.addresses[0].isdigit() and torch.cuda.is_available():
         torch.cuda.set_device(int(gpu.addresses[0]))

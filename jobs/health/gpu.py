@@ -12,12 +12,14 @@ AMOUNT = "spark.task.resource.gpu.amount"
 
 def gpu(lake: Lake) -> Finding:
     """What networks compute on; on a cluster, executors need GPUs of their own."""
-    given = lake.spark.sparkContext.getConf().get(AMOUNT)
-    of_tasks = f"; a task gets {given}" if given else ""
+    conf, local = lake.spark.sparkContext.getConf(), (lake.spark.sparkContext.master or "").startswith("local")
+    given = None if local else conf.get(AMOUNT)
+    of_tasks = f"; a task of an executor gets {given}" if given else ""
     if not torch.cuda.is_available():
-        return Finding("GPU", f"torch finds none here: networks compute on the processor{of_tasks}")
+        return Finding("GPU", f"torch finds none here: the driver's networks compute on the processor{of_tasks}")
     names = [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     says = f"{', '.join(names)}{of_tasks}"
-    if given or len(names) == 1:
-        return Finding("GPU", says)
-    return Finding("GPU", f"{says}; all tasks share the first", f"set {AMOUNT} (docs/gpu.md)", may_stay=True)
+    if local:
+        return Finding("GPU", f"{says}; every task holds a network of its own on the first (docs/gpu.md)")
+    mend = "" if given else f"set {AMOUNT}, or executors' tasks share their first (docs/gpu.md)"
+    return Finding("GPU", says, mend, may_stay=True)

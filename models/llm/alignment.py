@@ -62,8 +62,8 @@ def align(
     """Trains an item encoder in place.
 
     Memory: weights, their gradients and AdamW's two moments; the activations of ``chunk_tokens`` and of
-    ``graph_tokens`` tokens; a batch's vectors and the logits between them. The same seed and data give the same
-    weights, even if the run is killed and resumes from its checkpoint.
+    ``graph_tokens`` tokens; a batch's vectors and the logits between them. On a processor the same seed and data
+    give the same weights, even if the run is killed and resumes from its checkpoint.
 
     Args:
         encoder: the encoder to train.

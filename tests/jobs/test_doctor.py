@@ -108,22 +108,27 @@ def test_spark_that_does_not_start_is_one_line(monkeypatch: pytest.MonkeyPatch) 
         doctor.start("doctor", None)  # type: ignore[arg-type]
 
 
+SHARED = f"set {AMOUNT}, or executors' tasks share their first (docs/gpu.md)"
+NONE = "torch finds none here: the driver's networks compute on the processor"
+
+
 @pytest.mark.parametrize(
-    ("gpus", "given", "says", "mend"),
+    ("master", "gpus", "given", "says", "mend"),
     [
-        (0, None, "torch finds none here: networks compute on the processor", ""),
-        (1, None, "GPU 0", ""),
-        (2, "1", "GPU 0, GPU 1; a task gets 1", ""),
-        (2, None, "GPU 0, GPU 1; all tasks share the first", f"set {AMOUNT} (docs/gpu.md)"),
+        ("local[2]", 0, None, NONE, ""),
+        ("yarn", 0, "1", f"{NONE}; a task of an executor gets 1", ""),
+        ("local[2]", 2, None, "GPU 0, GPU 1; every task holds a network of its own on the first (docs/gpu.md)", ""),
+        ("yarn", 1, "0.5", "GPU 0; a task of an executor gets 0.5", ""),
+        ("yarn", 1, None, "GPU 0", SHARED),
     ],
 )
 def test_gpus_are_told_and_whether_tasks_share_one(
-    gpus: int, given: str | None, says: str, mend: str, monkeypatch: pytest.MonkeyPatch
+    master: str, gpus: int, given: str | None, says: str, mend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda number: f"GPU {number}")
     conf = SimpleNamespace(get=lambda name: given if name == AMOUNT else None)
-    context = SimpleNamespace(getConf=lambda: conf)
+    context = SimpleNamespace(getConf=lambda: conf, master=master)
     found = gpu(SimpleNamespace(spark=SimpleNamespace(sparkContext=context)))
     assert (found.says, found.mend, found.is_bad) == (says, mend, False)

@@ -13,6 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorDeviceMismatchError
 from models.device import CPU, in_bfloat16, own_device, training_device
 from models.llm import encoder, likelihood
 from models.llm.encoder import Encoder, EncoderParameters
+from models.llm.item_encoder import ItemEncoder
 from models.llm.likelihood import Likelihood
 from models.pairs.two_tower import TowerShape, TwoTower, in_batch_loss
 from models.quantize.fsq import FsqLevel
@@ -47,17 +48,21 @@ def test_without_a_gpu_it_is_the_processor(monkeypatch: pytest.MonkeyPatch) -> N
     assert own_device() == training_device(World()) == CPU
 
 
-def test_bfloat16_comes_by_itself_on_a_gpu_alone() -> None:
-    assert [in_bfloat16("auto", device) for device in (GPU, CPU)] == [True, False]
+@pytest.mark.parametrize("has", [True, False])
+def test_bfloat16_comes_by_itself_on_a_gpu_that_has_it(
+    has: bool, two_gpus: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has and not including_emulation)
+    assert [in_bfloat16("auto", device) for device in (GPU, CPU)] == [has, False]
     assert [in_bfloat16(wanted, GPU) for wanted in (True, False)] == [True, False]
 
 
 def test_a_task_computes_on_the_gpu_that_spark_gave_it(two_gpus: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     workers = pytest.importorskip("udfs.workers")
-    for resources in ({}, {"gpu": SimpleNamespace(addresses=["1"])}):
+    for resources in ({}, {"gpu": SimpleNamespace(addresses=["1"])}, {"gpu": SimpleNamespace(addresses=["GPU-5fb2"])}):
         context = SimpleNamespace(cpus=lambda: 1, resources=lambda resources=resources: resources)
         monkeypatch.setattr(workers.TaskContext, "get", lambda context=context: context)
-        workers.use_task_resources()
+        workers.use_task_gpu()
     assert two_gpus == [1]
 
 
@@ -92,7 +97,7 @@ def test_two_towers_compute_their_loss_on_a_gpu() -> None:
         assert in_batch_loss(*vectors, rows["item"], rows["log_q"], temperature=0.1).device == GPU
 
 
-def test_a_codebook_level_is_fitted_on_a_gpu() -> None:
+def test_a_codebook_level_codes_and_decodes_on_a_gpu() -> None:
     level = FsqLevel(6, [2, 2], 8, prefix_hidden=8, direction=True)
     with fake_gpu(level):
         vectors = torch.randn(5, 6, device=GPU)
@@ -100,6 +105,12 @@ def test_a_codebook_level_is_fitted_on_a_gpu() -> None:
         assert level.decoder(values).device == GPU
         assert level.prefix_decoder is not None
         assert level.prefix_decoder(values, vectors).device == GPU
+
+
+def test_an_aligned_model_encodes_on_a_gpu(tiny: Path) -> None:
+    made = ItemEncoder(tiny, "float32")
+    with fake_gpu(made):
+        assert made.vectors([[1, 2, 3], [4, 5, 6]]).device == GPU
 
 
 def test_a_language_model_reads_on_a_gpu(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,7 +109,7 @@ def _search(targets, visible, history, out_positions, out_scores, similar):  # t
                     _count_tiers(scores[i, : max(seen, 0)], similar[row])
                 if held[row] == 0 and seen > k:
                     border, above = _kth(scores[i, :seen], k)
-                    threshold[row] = border if above == k else np.nextafter(border, np.float32(-np.inf))
+                    threshold[row] = border if above == k else _below(border)
                 count = _take(scores[i], seen, first, threshold[row], held_scores[row], held_positions[row], held[row])
                 if count > 2 * k:
                     threshold[row] = _cut(held_scores[row], held_positions[row], count, k)
@@ -244,6 +244,12 @@ def _above(scores, border):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN2
     for i in range(len(scores)):
         above += np.int32(scores[i] > border)
     return above
+
+
+@numba.njit(cache=True, nogil=True)
+def _below(border):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """The next lower number; of 0 it would be one that some processes take for 0."""
+    return np.float32(-np.inf) if border == 0 else np.nextafter(border, np.float32(-np.inf))
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"nnan", "nsz"})

@@ -9,8 +9,8 @@ from torch import nn
 
 from models.ranker.network.id_tables import id_table
 
-SCATTER = 2_654_435_761
-"""Odd number that spreads the numbers of prefixes over a table (Knuth's multiplicative hashing)."""
+ROUND, MIX = -7_046_029_254_386_353_131, -4_658_895_280_553_007_687
+"""The odd constants of splitmix64, as signed numbers."""
 
 
 class LevelTables(nn.ModuleList):
@@ -47,7 +47,7 @@ class PrefixTables(nn.ModuleList):
 
     def __init__(self, codes: Sequence[int], width: int, rows: int) -> None:
         super().__init__(id_table(rows if level else size, width) for level, size in enumerate(codes))
-        self.codes, self.rows = tuple(codes), rows
+        self.rows = rows
 
     def forward(self, codes: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Vectors of semantic IDs, the only entry; shape (..., width).
@@ -60,9 +60,16 @@ class PrefixTables(nn.ModuleList):
 
     def places(self, codes: Sequence[torch.Tensor]) -> list[torch.Tensor]:
         """Row of each prefix in its table, 0 if one of its codes is none."""
-        number, there = codes[0].long(), codes[0] > 0
-        places = [number]
-        for size, code in zip(self.codes[1:], codes[1:], strict=True):
-            number, there = number * size + code, there & (code > 0)
-            places.append(torch.where(there, 1 + (number * SCATTER).remainder(self.rows - 1), 0))
+        places, there = [codes[0].long()], codes[0] > 0
+        mixed = _mixed(torch.zeros_like(places[0]), codes[0])
+        for code in codes[1:]:
+            mixed, there = _mixed(mixed, code), there & (code > 0)
+            places.append(torch.where(there, 1 + mixed.remainder(self.rows - 1), 0))
         return places
+
+
+def _mixed(before: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
+    """A hash of a prefix and one more code. It knows no level's size, so it stays as new items bring new codes."""
+    mixed = (before + code + ROUND) * MIX  # int64 wraps
+    mixed = (mixed ^ (mixed >> 29)) * ROUND
+    return mixed ^ (mixed >> 32)

@@ -100,11 +100,13 @@ def test_a_model_is_chosen_that_is_installed_and_fast_enough() -> None:
 
 
 def test_a_gpu_embeds_by_the_default_model_in_bfloat16() -> None:
-    with_gpu = replace(machine(), has_bfloat16=False, gpu="NVIDIA H100")
+    with_gpu = replace(machine(), has_bfloat16=False, gpu="NVIDIA H100", gpu_has_bfloat16=True)
     chosen = {choice.setting: choice for choice in model_choices(500_000, 200, with_gpu)}
     assert chosen["language_model.model"].value == SMOLLM
     assert chosen["language_model.model"].why == "it is installed, and runs on the NVIDIA H100"
     assert chosen["language_model.dtype"].why == "the NVIDIA H100 has it"
+    older = replace(with_gpu, gpu="Tesla T4", gpu_has_bfloat16=False, has_bfloat16=True)
+    assert "language_model.dtype" not in values(model_choices(500_000, 200, older))
 
 
 def test_pairs_are_judged_where_there_is_a_model_for_it() -> None:
