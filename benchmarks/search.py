@@ -30,6 +30,7 @@ from benchmarks._memory import PeakMemory
 from benchmarks._table import write_table
 from jobs.build_examples import parameters_of
 from models.ranker.examples.search import search
+from models.ranker.examples.search_index import ARRAYS
 from schemas.settings import load_settings
 from udfs.examples import SplitPlan, build_examples, load_search_index
 
@@ -159,7 +160,8 @@ def write_whole(folder: Path) -> None:
 
 def _hold(folder: str, ready: Any, done: Any) -> None:
     """Body of a worker process: maps the search index, reads all of it, and waits."""
-    sum(float(np.asarray(array).sum()) for array in vars(load_search_index(Path(folder))).values())
+    index = load_search_index(Path(folder))
+    sum(float(np.asarray(getattr(index, name)).sum()) for name in ARRAYS)
     ready.release()
     done.wait()
 

@@ -18,13 +18,15 @@ from lake.declaration import Job
 from lake.growth import LogSize, size_of
 from lake.periods import Periods, split_periods
 from lake.run import Run
+from models.ranker.examples.pools import pools_of
 from models.ranker.examples.targets import ExampleParameters
-from schemas.errors import UserError
+from schemas.errors import UserError, user_mistakes
 from schemas.examples import label_columns, ranker_examples
 from schemas.features import COUNTED
 from schemas.names import SID_COLUMNS
 from schemas.parameters import take
 from schemas.ranking_sections import ExamplesSettings
+from schemas.settings import Settings
 from schemas.tables import INTERACTIONS, ITEM_EMBEDDINGS, ITEMS, SEMANTIC_IDS
 from udfs.examples import SplitPlan, build_examples
 
@@ -240,9 +242,20 @@ def _refuse_one_class(run: Run) -> None:
             )
 
 
+def check_pools(settings: Settings) -> None:
+    """Refuses pools of negatives that there are not.
+
+    Raises:
+        UserError: there is no pool of a name.
+    """
+    with user_mistakes():
+        pools_of(settings.examples.negatives_from)
+
+
 JOB = Job(
     name="build_examples",
     steps=steps,
+    check=check_pools,
     sections=("examples", "split", "ranking"),
     reads=("interactions", "items", "item_pairs", "item_embeddings", "semantic_ids"),
     writes=("ranker_examples",),

@@ -56,6 +56,14 @@ def ranker_examples(tasks: Sequence[str]) -> Contract:
             ),
             *label_columns(tasks),
             *(feature.column for feature in FEATURES),
+            Column(
+                "log_q",
+                "FLOAT",
+                "Natural logarithm of the number of times that the target is expected among the negatives of the"
+                " example's positive (examples.negatives_from); 0 in a log with impressions. It corrects training"
+                " (ranker.log_q) and is no feature: it knows the popularity of the whole window, later days included",
+                nullable=False,
+            ),
             *sequences,
             Column(
                 "found_score",

@@ -69,6 +69,7 @@ class ExamplesSettings(Section):
     pairs: Count
     search: Literal["embedding", "category", "sid", "recent"]
     negatives: Count
+    negatives_from: Annotated[list[str], Field(min_length=1)]
     negative_power: NotNegative
     item_ids: Literal["vocabulary", "hashed"]
     item_rows: Count
@@ -132,6 +133,7 @@ class RankerSettings(TrainingSettings):
     heads: Count
     mixture: Literal["shared", "mmoe", "ple"]
     experts: Count
+    log_q: bool
     compile: bool
     warm_start: bool
     item_sums: Annotated[bool, NOT_IN_RECIPE]

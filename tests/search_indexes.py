@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from models.ranker.examples.context import Context
 from models.ranker.examples.past import Past
-from models.ranker.examples.search_index import SearchIndex
+from models.ranker.examples.search_index import ARRAYS, SearchIndex, pool_file
 from models.ranker.examples.targets import HOUR, ExampleParameters, Targets
 
 
@@ -38,8 +38,11 @@ def random_index(items: int, seed: int = 0) -> SearchIndex:
 
 def write(index: SearchIndex, folder: Path) -> None:
     """The files of the artifact."""
-    for name, array in vars(index).items():
-        np.save(folder / f"{name}.npy", array)
+    for name in ARRAYS:
+        np.save(folder / f"{name}.npy", getattr(index, name))
+    for pool, arrays in index.pools.items():
+        for name, array in arrays.items():
+            np.save(folder / pool_file(pool, name), array)
 
 
 PARAMETERS = ExampleParameters(recent_length=3, found_length=4, search="embedding", negatives=0, attribution_gap=0)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,12 +15,12 @@ from numpy.typing import NDArray
 
 from models.ranker.examples.hashing import uniform
 from models.ranker.examples.histories import Histories, histories_of, joined_histories
+from models.ranker.examples.negatives import draw_negatives, log_expected
 from models.ranker.examples.search_index import SearchIndex
 from models.ranker.examples.targets import (
     ExampleParameters,
     Targets,
     UserEvents,
-    draw_negatives,
     joined_targets,
     targets_of,
 )
@@ -73,8 +74,7 @@ class SplitPlan:
 @cache
 def load_search_index(folder: Path) -> SearchIndex:
     """Loads the search index of an artifact, memory-mapped: all workers of a host share one copy."""
-    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in SearchIndex.__annotations__}
-    return SearchIndex(**arrays)
+    return SearchIndex.load(folder)
 
 
 def build_examples(search_index: str, parameters: ExampleParameters, plan: SplitPlan, tasks: Sequence[str]) -> Batches:
@@ -154,18 +154,30 @@ def examples_of_user(
     targets = targets_of(events, parameters.attribution_gap)
     part, parts = share
     targets = _take(targets, plan.keeps(targets) & (targets.keys % np.uint64(parts) == part))
+    source = np.arange(len(targets.rows))
+    positives = targets
     if parameters.negatives:
-        owned = np.unique(events.rows[events.positive])
-        begun = _take(targets, np.isin(targets.keys, events.keys[events.new])) if events.new is not None else targets
-        window = np.searchsorted(index.drawing_from, begun.times, side="right") - 1
-        drawn = draw_negatives(begun, window, owned, index.drawing, per_positive=parameters.negatives)
-        targets = joined_targets([targets, drawn])
+        begun = np.arange(len(targets.rows))
+        if events.new is not None:
+            begun = np.flatnonzero(np.isin(targets.keys, events.keys[events.new]))
+        drawn, of = draw_negatives(
+            _take(targets, begun), events, index, per_positive=parameters.negatives, pools=parameters.negatives_from,
+            gap=parameters.attribution_gap,
+        )  # fmt: skip
+        targets, source = joined_targets([targets, drawn]), np.concatenate([source, begun[of]])
     if len(targets.rows) == 0:
         return None
-    return targets, histories_of(events, targets, index, parameters)
+    made = histories_of(events, targets, index, parameters)
+    log_q = np.zeros(len(targets.rows), np.float32)
+    if parameters.negatives:
+        log_q = log_expected(
+            positives, source, targets.rows, events=events, index=index, per_positive=parameters.negatives,
+            pools=parameters.negatives_from,
+        )  # fmt: skip
+    return targets, replace(made, columns={**made.columns, "log_q": log_q})
 
 
-def _take(targets: Targets, rows: NDArray[np.bool_]) -> Targets:
+def _take(targets: Targets, rows: NDArray[Any]) -> Targets:
     return Targets(*(values[rows] for values in vars(targets).values()))
 
 

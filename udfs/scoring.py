@@ -62,6 +62,8 @@ def score(artifact: str, models: Sequence[str], kept: Sequence[str]) -> Batches:
 def _tensors(batch: pa.RecordBatch, ranker: Ranker) -> Mapping[str, torch.Tensor]:
     tensors = {}
     for name in ranker.shape.columns:
+        if name in ranker.shape.taught_by:
+            continue
         column = batch.column(name)
         several = pa.types.is_nested(column.type)
         values = column_matrix(column, PARTS.get(name, ())) if several else column.to_numpy(zero_copy_only=False)

@@ -33,6 +33,7 @@ def a_night(folder: Path) -> Path:
     write_deltalake(str(folder / "semantic_ids"), table.slice(0, 1), mode="overwrite")
     examples = pa.table({
         "user_id": ["ann", "bob"], "item_id": ["apple", "pear"], "event_time": times, "label_click": [1.0, 0.0],
+        "log_q": pa.array([-9.0, -8.0], pa.float32()),
         "item_events": pa.array([5, 9], pa.int32()), "recent_item": [[1, 2], [3, 4]],
         "similarity": pa.array([{"best": 0.5, "mean": 0.25}, {"best": 0.75, "mean": 0.5}],
                                pa.struct([("best", pa.float32()), ("mean", pa.float32())])),
@@ -64,6 +65,8 @@ def read(store: Path) -> None:
     from feast import FeatureStore
 
     found = FeatureStore(repo_path=str(store))
+    known = {field.name for field in found.get_feature_view("ranker_features").schema}
+    assert not known & {"label_click", "log_q"}, known
     wanted = ["semantic_ids:sid", "semantic_ids:sid_1"]
     online = found.get_online_features(wanted, [{"item_id": "pear"}, {"item_id": "none"}]).to_dict()
     assert online["sid"] == ["1-3-8", None], online

@@ -31,9 +31,10 @@ def published(warehouse: Path, table: str) -> DeltaTable:
 
 
 def features(table: DeltaTable) -> pa.Table:
-    """Keys and numbers of the examples: parts of a STRUCT become columns, arrays and labels are left out."""
+    """Keys and numbers of the examples: parts of a STRUCT become columns; arrays and what only teaches are left out."""
     rows = table.to_pyarrow_dataset()
-    paths = [path for field in rows.schema if not field.name.startswith("label_") for path in numbers(field, ())]
+    kept = [field for field in rows.schema if not field.name.startswith("label_") and field.name != "log_q"]
+    paths = [path for field in kept for path in numbers(field, ())]
     columns = {"_".join(path): ds.field(*path) for path in [*((key,) for key in KEYS), *paths]}
     return rows.to_table(columns=columns)
 

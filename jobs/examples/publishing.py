@@ -25,6 +25,11 @@ from schemas.tables import ITEM_PAIRS
 
 log = logging.getLogger("qarm")
 
+ITS_SETTINGS = (
+    "item_ids", "item_rows", "min_item_events", "negative_power", "negatives_from", "neighbours", "pairs",
+)  # fmt: skip
+"""Settings under ``[examples]`` that the search index depends on."""
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -72,10 +77,7 @@ def publish_search_index(
             f"examples.max_items: {count} items, but {settings.max_items} are allowed; raise it and --driver-memory"
         )
     recipe = {name: run.version(name) for name in run.job.reads}
-    recipe |= {
-        name: str(getattr(settings, name))
-        for name in ("item_ids", "item_rows", "min_item_events", "negative_power", "neighbours", "pairs")
-    }
+    recipe |= {name: str(getattr(settings, name)) for name in ITS_SETTINGS}
     recipe |= {"split": run.settings.digest(["split", "ranking"]), "behaviour": str(settings.behaviour)}
     recipe |= {"before": before.index.version if before else ""}
     old = run.lake.artifacts.fetch(before.index) if before else None

@@ -16,7 +16,11 @@ from jobs.examples.frame import Frame
 from jobs.examples.negatives import popularity_in
 from jobs.examples.pairs import triggers_of
 from lake.indexing import with_row_number
-from models.ranker.examples.targets import FIRST, UNKNOWN, drawing_sums
+from models.ranker.examples.negatives import drawing_weights
+from models.ranker.examples.pool import PoolItems
+from models.ranker.examples.pools import pools_of
+from models.ranker.examples.search_index import pool_file
+from models.ranker.examples.targets import FIRST, UNKNOWN
 from schemas.names import SID_COLUMNS
 from schemas.ranking_sections import ExamplesSettings
 from udfs.arrays import column_matrix
@@ -211,13 +215,17 @@ def write_search_index(
     np.save(folder / "text_embeddings.npy", by_text[:0] if np.array_equal(by_search, by_text) else by_text)
     np.save(folder / "codes.npy", codes)
     np.save(folder / "item_index.npy", index)
-    np.save(folder / "drawing.npy", drawing_sums(column_matrix(table["popularity"]), settings.negative_power))
-    triggers = triggers_of(pairs, table.num_rows)
+    weights = drawing_weights(column_matrix(table["popularity"]), settings.negative_power)
+    np.save(folder / "drawing.npy", np.cumsum(weights, axis=1))
+    triggers, category = triggers_of(pairs, table.num_rows), table["category"].fill_null(0).to_numpy()
+    for pool in pools_of(settings.negatives_from):
+        for name, array in pool.prepare(PoolItems(weights, category, triggers)).items():
+            np.save(folder / pool_file(pool.name, name), array)
     np.save(folder / "pair_start.npy", triggers.start)
     np.save(folder / "pair_trigger.npy", triggers.rows)
     np.save(folder / "pair_score.npy", triggers.scores)
     np.save(folder / "neighbours.npy", known_neighbours(near[:, : settings.neighbours], content, index))
-    np.save(folder / "category.npy", table["category"].fill_null(0).to_numpy())
+    np.save(folder / "category.npy", category)
     return {
         "items": FIRST + (settings.item_rows if hashed else known),
         "codes": [int(level) + 1 for level in codes.max(0)],

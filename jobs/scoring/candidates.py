@@ -16,7 +16,7 @@ from jobs.training.rankers import AGAIN, trained_with
 from lake.artifacts import Artifact
 from lake.run import Run
 from models.ranker.baseline import RANKER
-from models.ranker.examples.search_index import SearchIndex
+from models.ranker.examples.search_index import ARRAYS
 from models.ranker.examples.targets import ExampleParameters
 from schemas.errors import UserError
 from schemas.features import COUNTED
@@ -30,7 +30,7 @@ def index_of(run: Run, ranker: Artifact) -> Artifact:
         UserError: the index does not exist any more, an earlier qarm made it, or the settings have other tasks.
     """
     index = trained_with(ranker, run.artifact)
-    needed = {ITEM_ROWS, *(f"{name}.npy" for name in SearchIndex.__annotations__)}
+    needed = {ITEM_ROWS, *(f"{name}.npy" for name in ARRAYS)}
     if missing := sorted(needed - set(index.files)):
         raise UserError(f"{index.version} was made by an earlier qarm, without {missing[0]}; {AGAIN}")
     ranking = run.settings.ranking

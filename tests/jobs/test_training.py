@@ -58,7 +58,10 @@ def write_examples(lake: Lake, rows_of: Mapping[int, int] = ROWS, seed: int = 0)
         arrays = {name: feature_column(values.numpy(), PARTS.get(name, ())) for name, values in columns.items()}
         ids = {"days_from": [date(2025, 1, day)] * rows, "example_id": [f"{day}-{seed}-{i}" for i in range(rows)]}
         tables.append(pa.table(arrays | ids))
-    rest = {"user_id": "'u'", "item_id": "'i'", "event_time": "'2025-01-01'", "recent_length": "4", "found_length": "4"}
+    rest = {
+        "user_id": "'u'", "item_id": "'i'", "event_time": "'2025-01-01'", "recent_length": "4", "found_length": "4",
+        "log_q": "0",
+    }  # fmt: skip
     rows = lake.spark.createDataFrame(pa.concat_tables(tables)).selectExpr(
         *(
             f"CAST({rest.get(column.name, column.name)} AS {column.type}) AS {column.name}"
@@ -291,7 +294,8 @@ def test_items_get_rows_by_popularity_or_by_hash(make_lake: Callable[..., Lake],
     pairs = frame_of(spark, [(0, 1, 5, 0.5), (1, 1, 4, 1.0)], "source INT, target LONG, trigger LONG, score FLOAT")
     tables = {}
     for how in ("vocabulary", "hashed"):
-        settings = load_settings((), [f"examples.item_ids={how}", "examples.item_rows=16"]).examples
+        pools = "examples.negatives_from=['never_taken', 'category', 'candidates']"
+        settings = load_settings((), [f"examples.item_ids={how}", "examples.item_rows=16", pools]).examples
         (tmp_path / how).mkdir()
         sizes = write_search_index(
             rows.repartition(3), nearest, content_numbers(rows), pairs, settings=settings, folder=tmp_path / how
@@ -302,6 +306,8 @@ def test_items_get_rows_by_popularity_or_by_hash(make_lake: Callable[..., Lake],
         assert near[0].tolist() == [0] * 11
         assert (near[1:, 1] == tables[how][1][3]).all()
         assert not near[:, 2:].any(), "an item without train events stands for nothing"
+        of_pools = {file.name.split("-")[1] for file in (tmp_path / how).glob("pool-*.npy")}
+        assert of_pools == {"category", "candidates"}, "never_taken reads nothing of its own"
     known = np.array(list(events.values())) >= 2
     sizes, index = tables["vocabulary"]
     assert sizes["items"] == 2 + known.sum()

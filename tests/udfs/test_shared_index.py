@@ -9,14 +9,16 @@ import numpy as np
 import psutil
 import pytest
 
-from models.ranker.examples.search_index import SearchIndex
+from models.ranker.examples.search_index import ARRAYS
 
 WORKER = """
 import sys
 from pathlib import Path
 import numpy as np
 from udfs.examples import load_search_index
-total = sum(float(np.asarray(array).sum()) for array in vars(load_search_index(Path(sys.argv[1]))).values())
+from models.ranker.examples.search_index import ARRAYS
+index = load_search_index(Path(sys.argv[1]))
+total = sum(float(np.asarray(getattr(index, name)).sum()) for name in ARRAYS)
 print(total, flush=True)
 sys.stdin.read()
 """
@@ -24,7 +26,7 @@ sys.stdin.read()
 
 @pytest.fixture
 def workers(tmp_path: Path) -> Iterator[list[subprocess.Popen[str]]]:
-    for name in SearchIndex.__annotations__:
+    for name in ARRAYS:
         np.save(tmp_path / f"{name}.npy", np.ones((100_000, 8), np.float32))
     command = [sys.executable, "-c", WORKER, str(tmp_path)]
     started = [subprocess.Popen(command, stdin=-1, stdout=-1, text=True) for _ in range(2)]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +24,7 @@ class SearchIndex:
         codes: semantic-ID codes + 1, 0 for none, shape (items, 3).
         item_index: row of the ranker's item table, see :data:`models.ranker.examples.targets.UNKNOWN`, shape (items,).
         drawing: cumulative sums of the items' sampling weights for negatives in each window, shape (windows, items);
-            see :func:`models.ranker.examples.targets.drawing_sums`.
+            see :func:`models.ranker.examples.negatives.drawing_weights`.
         drawing_from: start of each window, microseconds since 1970, shape (windows,).
         category: hash of the category, 0 for none, shape (items,).
         neighbours: rows of the ranker's item table for the item's content and its nearest items, padded with 0, shape
@@ -33,6 +36,8 @@ class SearchIndex:
             :mod:`models.ranker.examples.taste`; shape (fits, items, d).
         behaviour_mean: mean user vector of every fit, by the fine vectors, shape (fits, d).
         behaviour_until: end of the log that each fit used, exclusive, microseconds since 1970, shape (fits,).
+        pools: what each pool of negatives prepared, by the names of pool and array, see
+            :meth:`models.ranker.examples.pool.Pool.prepare`; only of the pools that negatives are drawn from.
     """
 
     search_embeddings: NDArray[np.float32]
@@ -51,8 +56,28 @@ class SearchIndex:
     behaviour_audience: NDArray[np.float32]
     behaviour_mean: NDArray[np.float32]
     behaviour_until: NDArray[np.int64]
+    pools: Mapping[str, Mapping[str, NDArray[Any]]] = field(default_factory=dict)
 
     @property
     def triggers(self) -> Triggers:
         """The triggers of all items, from mined pairs."""
         return Triggers(self.pair_start, self.pair_trigger, self.pair_score)
+
+    @classmethod
+    def load(cls, folder: Path) -> SearchIndex:
+        """The arrays in a folder, memory-mapped."""
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
+        pools: dict[str, dict[str, NDArray[Any]]] = {}
+        for file in sorted(folder.glob("pool-*.npy")):
+            _, pool, name = file.stem.split("-")
+            pools.setdefault(pool, {})[name] = np.load(file, mmap_mode="r")
+        return cls(**arrays, pools=pools)
+
+
+ARRAYS = tuple(one.name for one in fields(SearchIndex) if one.name != "pools")
+"""Names of the arrays that every search index has, each a file ``<name>.npy``."""
+
+
+def pool_file(pool: str, name: str) -> str:
+    """Name of the file of an array that a pool of negatives prepared."""
+    return f"pool-{pool}-{name}.npy"

@@ -255,7 +255,14 @@ class Ranker(nn.Module):
             self.text.fill(self.item)
 
     def loss(self, batch: Batch) -> torch.Tensor:
-        """Mean binary cross entropy over examples and tasks, plus auxiliary losses of a soft search and of texts."""
+        """Mean binary cross entropy over examples and tasks, plus auxiliary losses of a soft search and of texts.
+
+        With ``log_q``, the logarithm of how often the target is drawn as a negative of a positive is subtracted from
+        the logits in training, so that the scores themselves learn how likely the user takes the item, and not how much
+        likelier than it is drawn (logQ correction; Yi et al., RecSys 2019; here by noise contrast, Gutmann and
+        Hyvärinen, AISTATS 2010). A score is then no probability of the examples' labels. What was observed and not
+        sampled stays as it is: a task that follows another one, and a negative of a task that is positive for another.
+        """
         logits, others = self._logits(batch)
         loss = self._cross_entropy(logits, batch)
         for weight, of_part in others:
@@ -263,9 +270,18 @@ class Ranker(nn.Module):
         return loss
 
     def _cross_entropy(self, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-        yes, no = log_probabilities(logits, self.shape.tasks, self.shape.follows)
         labels = self.labels(batch)
+        if self.shape.log_q:
+            logits = logits - self._log_q(batch, labels)
+        yes, no = log_probabilities(logits, self.shape.tasks, self.shape.follows)
         return -(labels * yes + (1 - labels) * no).mean()
+
+    def _log_q(self, batch: Batch, labels: torch.Tensor) -> torch.Tensor:
+        """What is subtracted from the logits in training, shape (batch, tasks)."""
+        sampled = labels.bool() | ~labels.bool().any(1, keepdim=True)
+        corrected = torch.where(sampled, batch["log_q"][:, None], 0.0)
+        tasks = zip(self.shape.tasks, corrected.unbind(1), strict=True)
+        return torch.stack([torch.zeros_like(q) if task in self.shape.follows else q for task, q in tasks], dim=1)
 
     def probabilities(self, batch: Batch) -> torch.Tensor:
         """Unconditional probability of every task, also of tasks that follow another; shape (batch, tasks)."""

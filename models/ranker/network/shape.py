@@ -43,6 +43,8 @@ class RankerShape:
         experts: number of experts of the mixture.
         follows: for each task that follows another task, that other task, see
             :func:`models.ranker.network.tasks.log_probabilities`.
+        log_q: whether training corrects for how negatives were sampled, see
+            :meth:`models.ranker.network.ranker.Ranker.loss`.
         search: ``done`` if the found history is the result of a search when the examples were built. Otherwise the
             ranker itself searches the found history: ``soft`` (SIM), ``twin`` or ``eta``.
         search_k: number of events that the ranker's own search keeps.
@@ -70,6 +72,7 @@ class RankerShape:
     follows: Mapping[str, str] = field(default_factory=dict)
     code_tables: CodeTables = "levels"
     prefix_rows: int = 2
+    log_q: bool = False
     search: Search = "done"
     search_k: int = 50
     text: TextShape | None = None
@@ -98,15 +101,19 @@ class RankerShape:
         return [feature for feature in FEATURES if self.uses(feature.switch)]
 
     @property
+    def taught_by(self) -> list[str]:
+        """Columns of ``ranker_examples`` that only training reads: labels, and what corrects for sampling."""
+        return [*(f"label_{task}" for task in self.tasks), *(["log_q"] if self.log_q else [])]
+
+    @property
     def columns(self) -> list[str]:
-        """Columns of ``ranker_examples`` that the ranker reads, labels included."""
+        """Columns of ``ranker_examples`` that the ranker reads, those of :attr:`taught_by` included."""
         fields = [name for name in EVENT_FIELDS if name not in SID_COLUMNS or self.uses("codes")]
-        labels = [f"label_{task}" for task in self.tasks]
         sequences = [f"{history}_{field}" for history in self.histories for field in fields]
         scores = ["found_score"] if self.reads_scores else []
         # item_events is read to decide whether the target's row of the item table is used.
         of_target = [feature.name for feature in self.features]
-        return list(dict.fromkeys([*labels, *of_target, "item_events", *scores, *sequences]))
+        return list(dict.fromkeys([*self.taught_by, *of_target, "item_events", *scores, *sequences]))
 
 
 def shape_of(settings: Settings, sizes: Mapping[str, object], fixed: Mapping[str, Any]) -> RankerShape:
@@ -120,6 +127,8 @@ def shape_of(settings: Settings, sizes: Mapping[str, object], fixed: Mapping[str
     use = [name for name in settings.ranker.use.on if name in fixed.get("use", settings.ranker.use.on)]
     given = {"tasks": settings.ranking.task_names, "follows": settings.ranking.follows, **sizes, **fixed, "use": use}
     reads_texts = "text" in use
+    if settings.ranker.code_tables == "levels":
+        given["prefix_rows"] = 2  # another number of rows that nobody reads is no other shape
     given["text"] = take(TextShape, settings.ranker.text) if reads_texts else None
     given["texts"] = sizes["texts"] if reads_texts else ()
     return take(RankerShape, settings.ranker, **given)

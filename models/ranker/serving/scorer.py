@@ -158,7 +158,7 @@ def tiled(shape: RankerShape, user: Batch, candidates: Batch) -> dict[str, torch
             batch[name] = user[f"event_{field}"][user["recent"]].expand(rows, -1)
         elif history == "found" and name != "found_score":
             batch[name] = user[f"event_{field}"][candidates["found"]]
-        elif history != "label":
+        elif name not in shape.taught_by:
             batch[name] = candidates[name]
     return batch
 

@@ -19,7 +19,7 @@ def sources(shape: RankerShape, *, one_day: bool) -> dict[str, Source]:
     of_item = {feature.name for feature in FEATURES if feature.reads is Reads.ID} | (set(COUNTED) if one_day else set())
     found = {}
     for name in shape.columns:
-        if name.startswith("label_"):
+        if name in shape.taught_by:
             continue
         if name in OF_USER:
             found[name] = of_user[name]

@@ -7,6 +7,7 @@ import pytest
 
 from models.ranker.examples.hashing import uniform
 from models.ranker.examples.histories import histories_of
+from models.ranker.examples.negatives import draw_negatives, drawing_weights
 from models.ranker.examples.search_index import SearchIndex
 from models.ranker.examples.targets import (
     HOUR,
@@ -14,8 +15,6 @@ from models.ranker.examples.targets import (
     Search,
     Targets,
     UserEvents,
-    draw_negatives,
-    drawing_sums,
     targets_of,
 )
 from tests.search_indexes import random_index
@@ -78,7 +77,7 @@ def test_an_event_moved_to_the_future_changes_nothing_before_it() -> None:
         targets = targets_of(user, 0)
         earlier = targets.times < 9 * HOUR
         targets = Targets(*(values[earlier] for values in vars(targets).values()))
-        negatives = draw_negatives(targets, np.zeros(3, int), np.unique(user.rows), items.drawing, per_positive=2)
+        negatives, _ = draw_negatives(targets, user, items, per_positive=2, pools=["never_taken"])
         outputs.append((negatives, histories_of(user, targets, items, PARAMETERS)))
     (negatives_a, a), (negatives_b, b) = outputs
     assert np.array_equal(negatives_a.rows, negatives_b.rows)
@@ -127,36 +126,6 @@ def test_an_example_lies_in_the_block_of_its_day() -> None:
     day = 24 * HOUR
     plan = SplitPlan(None, 10**18, 10**18, (1.0, 1.0, 1.0), blocks=(10 * day, 20 * day, 21 * day))
     assert plan.days_of(np.array([3, 10, 19, 20, 21, 99]) * day).tolist() == [10, 10, 10, 20, 21, 21]
-
-
-def test_negatives_follow_popularity_of_their_period_and_leave_the_users_own_out() -> None:
-    n = 6000
-    positives = Targets(np.zeros(n, int), np.arange(n), np.ones((n, 1), bool), np.arange(n, dtype=np.uint64))
-    popularity = np.array([[100, 5, 3, 2, 0], [0, 0, 0, 0, 7]], float)
-    period = np.array([0] * 5000 + [1] * 1000)
-    drawn = draw_negatives(positives, period, np.array([0]), np.cumsum(popularity, axis=1), per_positive=1)
-    assert not drawn.labels.any()
-    first = drawn.rows[drawn.times < 5000]
-    assert set(np.unique(first)) == {1, 2, 3}
-    assert np.bincount(first, minlength=5)[1:4] / len(first) == pytest.approx([0.5, 0.3, 0.2], abs=0.05)
-    assert set(drawn.rows[drawn.times >= 5000]) == {4}
-
-
-def test_an_items_part_is_its_popularity_to_a_power_and_0_where_nobody_took_it() -> None:
-    popularity = np.array([[4, 0], [0, 9], [1, 1]], np.int32)
-    np.testing.assert_allclose(drawing_sums(popularity, 0.5), [[2, 2, 3], [0, 3, 4]])
-    np.testing.assert_allclose(drawing_sums(popularity, 0), [[1, 1, 2], [0, 1, 2]])
-
-
-def test_negatives_do_not_depend_on_the_other_targets() -> None:
-    weights = np.cumsum(np.ones((3, 50)), axis=1)
-    keys = np.arange(20, dtype=np.uint64)
-    positives = Targets(np.zeros(20, int), np.arange(20), np.ones((20, 1), bool), keys)
-    half = Targets(*(values[10:] for values in vars(positives).values()))
-    whole, part = (
-        draw_negatives(t, np.zeros(len(t.rows), int), np.array([0]), weights, per_positive=3) for t in (positives, half)
-    )
-    assert part.rows.tolist() == whole.rows[30:].tolist()
 
 
 def test_train_examples_may_begin_later_than_the_log() -> None:
@@ -219,7 +188,8 @@ def test_a_heavy_user_in_parts_gives_the_same_examples() -> None:
 def test_negatives_are_drawn_from_the_window_that_their_time_lies_in() -> None:
     popularity = np.zeros((6, 2), np.int32)
     popularity[4, 0] = popularity[5, 1] = 1
-    items = replace(small_index(), drawing=drawing_sums(popularity, 0.75), drawing_from=np.array([0, 5]) * HOUR)
+    drawing = np.cumsum(drawing_weights(popularity, 0.75), axis=1)
+    items = replace(small_index(), drawing=drawing, drawing_from=np.array([0, 5]) * HOUR)
     plan = SplitPlan(None, 10**18, 10**18, (1.0, 1.0, 1.0))
     built = examples_of_user(events([0, 1, 2], [1, 5, 9]), items, PARAMETERS, plan)
     assert built is not None

@@ -189,3 +189,21 @@ def test_the_head_knows_whether_behaviour_is_there() -> None:
     nothing = {**columns, "behaviour": torch.zeros_like(columns["behaviour"])}
     assert (ranker.numeric_inputs(columns)[:, -1] == 1).all()
     assert (ranker.numeric_inputs(nothing)[:, -1] == 0).all()
+
+
+def test_training_corrects_for_sampling_and_scores_do_not() -> None:
+    made = replace(SHAPE, tasks=["click", "buy"], follows={"buy": "click"}, log_q=True)
+    corrected = beginning(made, None, None)
+    plain = Ranker(replace(made, log_q=False))
+    plain.load_state_dict(corrected.state_dict())
+    rows = batch(8)
+    rows["label_buy"] = rows["label_click"] * (torch.arange(8) % 2)
+    assert set(corrected.shape.columns) - set(plain.shape.columns) == {"log_q"}
+    torch.testing.assert_close(corrected.loss({**rows, "log_q": torch.zeros(8)}), plain.loss(rows))
+    log_q = torch.linspace(-9, 1, 8)
+    logits = plain(rows) - torch.stack([log_q, torch.zeros(8)], dim=1)
+    yes, no = log_probabilities(logits, made.tasks, made.follows)
+    labels = plain.labels(rows)
+    expected = -(labels * yes + (1 - labels) * no).mean()
+    torch.testing.assert_close(corrected.loss({**rows, "log_q": log_q}), expected)
+    torch.testing.assert_close(corrected.probabilities(rows), plain.probabilities(rows))
