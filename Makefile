@@ -15,7 +15,7 @@ STAMP := $(VENV)/.qarm-installed
 WAREHOUSE ?= warehouse
 # make demo HOUSEHOLDS=0 takes all 2,469 households
 HOUSEHOLDS ?=
-BENCHMARKS := threads ingest nightly clustering encoder_layers mine_pairs codes align_encoder search feed ranker_tables ranker_speed score mari ranker decoding retriever sarm_speed sarm
+BENCHMARKS := threads gpu ingest nightly clustering encoder_layers mine_pairs codes align_encoder search feed ranker_tables ranker_speed score mari ranker decoding retriever sarm_speed sarm
 # Two processes: much of a test with Spark is one thread of the driver's. Which of them gets which tests is said by the
 # scheduler of tests/conftest.py, pytest_xdist_make_scheduler.
 TWO_PROCESSES := --numprocesses 2 --dist loadscope --no-loadscope-reorder
