@@ -74,6 +74,7 @@ PRODUCTS = {
     aten.linear.default: 0,
     aten.matmul.default: 0,
     aten.mm.default: 0,
+    aten.mv.default: 0,
     aten.bmm.default: 0,
     aten.addmm.default: 1,
 }

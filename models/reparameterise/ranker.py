@@ -13,6 +13,7 @@ from models.reparameterise.build import Build
 from models.reparameterise.card import Card
 from models.reparameterise.colours import Stage
 from models.reparameterise.memory import reuse
+from models.reparameterise.single_rows import as_vectors
 from models.reparameterise.values import Plain
 
 Tensors = Mapping[str, torch.Tensor]
@@ -129,6 +130,7 @@ def finished(build: Build, outputs: list[Plain]) -> tuple[dict[Stage, fx.GraphMo
     for stage, nodes in results.items():
         build.graphs[stage].output(tuple(nodes.values()))
         _prune(build.graphs[stage])
+    as_vectors(build.graphs[Stage.REQUEST])
     for graph in build.graphs.values():
         reuse(graph)
     modules = {stage: _module(build, graph) for stage, graph in build.graphs.items()}
