@@ -183,7 +183,8 @@ def write_search_index(
     ranker needs them.
 
     Driver memory: about three times ``search_dim * 8 + 12 * neighbours + 12 * windows + 64`` bytes plus the id, per
-    item, and 60 bytes per pair; the caller checks the number of items.
+    item, and 60 bytes per pair; with the pool ``category`` 8 bytes more per item and window, with ``candidates`` 28
+    bytes more per pair. The caller checks the number of items.
 
     Args:
         rows: result of :func:`item_rows`.
