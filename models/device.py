@@ -48,12 +48,6 @@ def in_bfloat16(wanted: Bfloat16, device: torch.device) -> bool:
     return (device.type == "cuda" and gpu_has_bfloat16()) if wanted == "auto" else wanted
 
 
-def release() -> None:
-    """Gives back the GPU memory that a training is done with, to Python workers on the same card."""
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
 def on_device(columns: Mapping[str, torch.Tensor], device: torch.device) -> Mapping[str, torch.Tensor]:
     """Columns on a device; they go to a GPU from pinned memory, so that this process does not wait for the copy."""
     if device.type == "cpu":

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
 from pyspark.ml.torch.distributor import TorchDistributor
 
 from lake.run import Run
-from models.device import release
 from models.processes import MISTAKE, read_record
 from schemas.errors import UserError
 
@@ -51,7 +51,7 @@ def in_processes(train: Callable[[Any], None], task: Task, processes: int) -> di
     """
     if processes == 1:
         train(task)
-        release()
+        torch.cuda.empty_cache()  # Python workers may compute on the same card; without one it does nothing
         return read_record(task.out)
     # Spark gives out no GPUs to a driver's processes; each takes its own, see models/device.py.
     distributor = TorchDistributor(num_processes=processes, local_mode=True, use_gpu=False)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from models.ranker.examples.pool import Drawing, Pool, draw_by_popularity, share_by_popularity
+from models.ranker.examples.pool import Drawing
+from models.ranker.examples.pools.not_taken_then import NotTakenThen
 
 
-class NeverTaken(Pool):
+class NeverTaken(NotTakenThen):
     """Items by popularity that are none of the user's positive items, at no time.
 
     The easiest pool: an item that the user took before is never a negative, so a ranker that counts knows the label.
@@ -16,16 +17,6 @@ class NeverTaken(Pool):
 
     name = "never_taken"
     meaning = "items that the user takes at no time, by popularity in the example's window"
-
-    @classmethod
-    def draw(cls, of: Drawing, which: NDArray[np.int64], attempt: int) -> NDArray[np.int64]:
-        """Items by popularity."""
-        return draw_by_popularity(of, which, attempt)
-
-    @classmethod
-    def probability(cls, of: Drawing, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The item's share in the popularity."""
-        return share_by_popularity(of, rows)
 
     @classmethod
     def allows(cls, of: Drawing, which: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.bool_]:

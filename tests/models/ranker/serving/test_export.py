@@ -81,7 +81,7 @@ def test_the_spec_tells_of_every_input_where_it_is_from_and_what_it_means(folder
     spec = json.loads((folder / "ranker.json").read_text())
     card = json.loads((folder / "card.json").read_text())
     told = {i["name"]: i for i in spec["inputs"]}
-    assert set(told) == {name for name in SHAPE.columns if not name.startswith("label_")}
+    assert set(told) == {*SHAPE.columns} - {*SHAPE.taught_by}
     assert all(i["meaning"] and i["zero"] and i["dtype"] in {"int32", "float32"} for i in told.values())
     sources = {name: i["source"] for name, i in told.items()}
     assert [sources[name] for name in ("hour", "recent_gap", "item_index", "item_events", "found_gap")] == [
