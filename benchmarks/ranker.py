@@ -27,13 +27,15 @@ from benchmarks._plain_models import first_time, on_the_rankers_numbers, plain
 from benchmarks._ranker_data import ROOT, prepare, scratch
 from benchmarks._ranker_models import ABLATIONS, MODELS, Examples, trained
 from models.ranker.examples.pools import POOLS
+from models.ranker.examples.pools.never_taken import NeverTaken
+from schemas.settings import load_settings
 
 DATA = {"complete_journey": "Complete Journey", "ml_100k": "MovieLens 100k"}
 OURS = "QARM V2"
 LONG = {"complete_journey": 1000, "ml_100k": 100}
 """Smallest number of earlier positives of a long history; MovieLens users have 59 on average."""
-EASIEST = "never_taken"
-"""The pool of negatives that is the default of the product."""
+DEFAULT = load_settings().examples.negatives_from[0]
+"""The pool of negatives that the settings name as they come."""
 REPEATS = (
     " Negatives are items that the user never took, so every target that was taken before is a positive, and any model"
     " that reads counts can recognise it. Such targets are more frequent in longer histories. The slices 'not taken"
@@ -96,7 +98,7 @@ def benchmark(data: str, folder: Path, seeds: int, pool: str) -> None:
 
 def write(data: str, folder: Path, pool: str) -> None:
     """Writes the tables from the results of all parts that have run."""
-    of = DATA[data] if pool == EASIEST else f"{DATA[data]}, negatives {pool}"
+    of = DATA[data] if pool == DEFAULT else f"{DATA[data]}, negatives {pool}"
     examples = Examples.of(data, folder, "embedding").described("test")
     there = {path.stem: path for path in sorted((folder / "scores").glob("*.npz"))}
     models = [name for model in MODELS for name in there if name.rpartition(" ")[0] == model]
@@ -129,7 +131,7 @@ def write(data: str, folder: Path, pool: str) -> None:
     note = (
         f"{of}, test split, mean over seeds. Cold items: fewer than {results.COLD} positives in the train"
         f" period. Long histories: at least {LONG[data]:,} earlier positives of the user."
-    ) + REPEATS * bool(pool == EASIEST and (examples["taken"] > 0).any())
+    ) + REPEATS * bool(pool == NeverTaken.name and (examples["taken"] > 0).any())
     results.write_slices(f"Rankers on {of}, by slice", found, ours=OURS, best=best, intervals=intervals, note=note)
     rows = [
         {"model": name, "valid_auc": float(np.load(there[f"{name} 0"])["valid_auc"])}
@@ -167,7 +169,7 @@ def main() -> None:
     parser.add_argument("--data", choices=DATA, help="only this data set")
     parser.add_argument("--folder", type=Path, help="where warehouses and scores are kept; with --data")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--negatives", choices=POOLS, default=EASIEST, help="pool of the negatives of all examples")
+    parser.add_argument("--negatives", choices=POOLS, default=DEFAULT, help="pool of the negatives of all examples")
     parser.add_argument("--write", action="store_true", help="only the tables, of what --folder holds")
     parser.add_argument("--part", choices=PARTS, help="only this part, in this process")
     parser.add_argument("--argument", default="")
@@ -175,7 +177,7 @@ def main() -> None:
     if options.part:
         PARTS[options.part](options.data, options.folder, options.argument)
         return
-    if options.folder and options.negatives != EASIEST:
+    if options.folder and options.negatives != DEFAULT:
         options.folder = options.folder / options.negatives
     if options.write:
         write(options.data, options.folder, options.negatives)

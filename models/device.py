@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 
 from models.world import World
+from schemas.sections import Bfloat16
 
 CPU = torch.device("cpu")
-Bfloat16 = bool | Literal["auto"]
-"""Whether a training computes in bfloat16; ``auto``: on a GPU that has it, see :func:`in_bfloat16`."""
 
 
 def own_device() -> torch.device:

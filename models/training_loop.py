@@ -19,11 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.device import Bfloat16, in_bfloat16, on_device
+from models.device import in_bfloat16, on_device
 from models.optimiser import Optimisers, clip_gradients
 from models.progress import Progress
 from models.training_state import Checkpoints
 from models.world import World
+from schemas.sections import Bfloat16
 
 Batch = Mapping[str, Tensor]
 Network = TypeVar("Network", bound=nn.Module)

@@ -30,6 +30,8 @@ class SparkSettings(Section):
     conf: dict[str, str]
 
 
+Bfloat16 = bool | Literal["auto"]
+"""Whether a training computes in bfloat16; ``auto``: on a GPU that has it."""
 Format = Literal["", "parquet", "csv", "json", "delta"]
 
 OneCharacter = Annotated[str, Field(min_length=1, max_length=1)]
@@ -257,7 +259,7 @@ class TrainingSettings(Section):
     patience: Count
     validations_per_epoch: Count
     largest_gradient: NotNegative
-    bfloat16: bool | Literal["auto"]
+    bfloat16: Bfloat16
     checkpoint_steps: Annotated[Count, NOT_IN_RECIPE]
     checkpoint_folder: Annotated[str, NOT_IN_RECIPE]
     processes: Count

@@ -219,8 +219,9 @@ def write_search_index(
     weights = drawing_weights(column_matrix(table["popularity"]), settings.negative_power)
     np.save(folder / "drawing.npy", np.cumsum(weights, axis=1))
     triggers, category = triggers_of(pairs, table.num_rows), table["category"].fill_null(0).to_numpy()
+    of_pools = PoolItems(weights, category, triggers)
     for pool in pools_of(settings.negatives_from):
-        for name, array in pool.prepare(PoolItems(weights, category, triggers)).items():
+        for name, array in pool.prepare(of_pools).items():
             np.save(folder / pool_file(pool.name, name), array)
     np.save(folder / "pair_start.npy", triggers.start)
     np.save(folder / "pair_trigger.npy", triggers.rows)
