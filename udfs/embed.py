@@ -27,6 +27,7 @@ EMBEDDING_SCHEMA = "content_hash STRING, embedding ARRAY<FLOAT>, search_embeddin
 
 @cache
 def _encoder(folder: Path, parameters: EncoderParameters) -> TextEncoder:
+    use_task_gpu()
     return load_encoder(folder, parameters)
 
 
@@ -69,7 +70,6 @@ def encode(model: str, parameters: EncoderParameters) -> Batches:
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         use_task_cores()
-        use_task_gpu()
         for batch in batches:
             vectors = raw_vectors(model, parameters, texts_of(batch))
             yield pa.RecordBatch.from_arrays(
@@ -81,6 +81,7 @@ def encode(model: str, parameters: EncoderParameters) -> Batches:
 
 @cache
 def _image_encoder(folder: Path, parameters: EncoderParameters) -> ImageTextEncoder:
+    use_task_gpu()
     return ImageTextEncoder(folder, parameters)
 
 
@@ -114,7 +115,6 @@ def encode_with_images(model: str, parameters: EncoderParameters) -> Batches:
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         use_task_cores()
-        use_task_gpu()
         for batch in batches:
             images = batch.column("image").to_pylist()
             vectors, broken = raw_vectors_with_images(model, parameters, texts_of(batch), images)

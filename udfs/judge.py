@@ -25,6 +25,7 @@ OPINION_SCHEMA = (
 
 @cache
 def _local(name: str, folder: Path, parameters: EncoderParameters) -> Judge:
+    use_task_gpu()
     return local_judge(name)(folder, parameters)
 
 
@@ -39,7 +40,6 @@ def judge_locally(name: str, model: str, parameters: EncoderParameters) -> Batch
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         use_task_cores()
-        use_task_gpu()
         for batch in batches:
             if batch.num_rows:
                 yield _judged(batch, _local(name, shipped(model), parameters))

@@ -29,6 +29,7 @@ USER_AUC_SCHEMA = "slice STRING, task STRING, model STRING, user_id STRING, auc 
 @cache
 def loaded_ranker(folder: Path, name: str) -> Ranker:
     """A ranker of an artifact on the device of this process; it is loaded once per Python worker."""
+    use_task_gpu()
     return load_ranker(folder, name).to(own_device())
 
 
@@ -43,7 +44,6 @@ def score(artifact: str, models: Sequence[str], kept: Sequence[str]) -> Batches:
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         use_task_cores()
-        use_task_gpu()
         for batch in batches:
             if batch.num_rows == 0:
                 continue

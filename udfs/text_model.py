@@ -23,7 +23,7 @@ from models.llm.prompts import item_text
 from models.quantize.codebook import Codebook
 from udfs.codes import load_codebook
 from udfs.embed import raw_vectors, raw_vectors_with_images, texts_of_fields
-from udfs.workers import shipped, use_task_cores, use_task_gpu
+from udfs.workers import shipped, use_task_cores
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,6 @@ class TextModel:
 
     def embeddings(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embeddings of texts, shape (texts, d)."""
-        use_task_gpu()
         folded = [item_text(text, None, None, None) for text in texts]
         if self.takes_images:
             raw, _ = raw_vectors_with_images(self.model, self.parameters, folded, [None] * len(folded))

@@ -27,9 +27,9 @@ def use_task_cores() -> None:
 
 
 def use_task_gpu() -> None:
-    """Makes the GPU that Spark gave the task torch's current one, for a task that loads a network.
+    """Makes the GPU that Spark gave the task torch's current one, before a worker loads a network.
 
-    A network that the worker holds from an earlier task stays on the GPU of that task. Where Spark gives out no GPUs,
+    A network stays on the GPU that it was loaded on, also in later tasks of the worker. Where Spark gives out no GPUs,
     or names them otherwise than by number, torch takes the first one it finds.
     """
     context = TaskContext.get()
