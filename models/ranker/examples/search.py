@@ -51,7 +51,7 @@ def search(
     order = np.argsort(visible, kind="stable")
     for start in range(0, len(targets), TARGETS):
         rows = order[start : start + TARGETS]
-        found = top_k(targets[rows], visible[rows], history, most, counts=similar is not None)
+        found = top_k(targets[rows], visible[rows], history, most)
         positions[rows, :most], scores[rows, :most] = found.positions, found.scores
         if similar is not None:
             similar[rows] = found.similar

@@ -25,10 +25,18 @@ UNROLL = 8
 ROWS = 4
 """Number of targets scored at once."""
 CHUNK = 32
-"""Number of scores compared with the threshold at once."""
+"""Number of scores compared with a border at once; rows of scores are padded by -inf to a multiple of it."""
 HALVINGS = 8
 """Number of halvings of a bisection before it also tries single scores."""
 TIERS = SIMILARITY_TIERS
+SAME = 0.9999
+"""Scores from this on mean the same content."""
+FIRST = np.append(np.arange(1, TIERS - 2) / np.float32(TIERS - 2), SAME).astype(np.float32)
+BELOW = np.array([-np.inf, 0, *np.nextafter(FIRST, np.float32(0)), np.inf], np.float32)
+"""The largest number below each tier of scores, then infinity, shape (TIERS + 1,).
+
+Tier 0 holds scores up to 0, tiers 1 to 14 are steps of 1/14 up to 1, tier 15 is the same content.
+"""
 U = np.uint64  # unsigned indices need no check for negative values, so that the loops compile to vector instructions
 
 
@@ -38,7 +46,7 @@ class Best(NamedTuple):
     Attributes:
         positions: positions of the events, padded with -1, shape (n, k).
         scores: scores of the events, padded with 0, shape (n, k).
-        similar: number of visible events in each tier of score, shape (n, TIERS), or (n, 0) if not counted.
+        similar: number of visible events in each tier of score, see :data:`BELOW`, shape (n, TIERS).
     """
 
     positions: NDArray[np.int32]
@@ -51,20 +59,17 @@ def top_k(
     visible: NDArray[np.int64],
     history: NDArray[np.float32],
     k: int,
-    *,
-    counts: bool = False,
 ) -> Best:
     """Finds the k best events of each target, best first; of events with equal scores the later comes first.
 
-    Memory besides the result: a copy of 512 targets, a tile of 512 events, and ``2 * k + 512`` scores and positions for
-    each of the 512 targets.
+    Memory besides the result: a copy of 512 targets, a tile of 512 events, and ``2 * k`` scores and positions for each
+    of the 512 targets.
 
     Args:
         targets: vectors of the targets, shape (n, d), with n at most :data:`TARGETS`.
         visible: number of events visible to each target, which are the oldest ones, ascending, shape (n,).
         history: vectors of the events, oldest first, shape (h, d).
         k: number of events to find, from 1 to h.
-        counts: whether visible events are counted by the tier of their score.
     """
     n, d = targets.shape
     rows, width = -(-n // ROWS) * ROWS, -(-d // UNROLL) * UNROLL
@@ -75,19 +80,21 @@ def top_k(
     sees[:n] = visible
     positions = np.full((rows, k), -1, np.int32)
     scores = np.zeros((rows, k), np.float32)
-    similar = np.zeros((rows, TIERS if counts else 0), np.int32)
-    _search(padded, sees, history, positions, scores, similar)
-    return Best(positions[:n], scores[:n], similar[:n])
+    above = np.zeros((rows, TIERS), np.int32)
+    _search(padded, sees, history, positions, scores, above)
+    return Best(positions[:n], scores[:n], -np.diff(above[:n], append=np.int32(0)))
 
 
 @numba.njit(cache=True, nogil=True)
-def _search(targets, visible, history, out_positions, out_scores, similar):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
+def _search(targets, visible, history, out_positions, out_scores, above):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     rows, width = targets.shape
     d, k = history.shape[1], out_positions.shape[1]
     flat = targets.reshape(rows * width)
     last = visible[rows - 1]
-    room = min(2 * k + EVENTS, last)
-    held_scores, held_positions = np.empty((rows, room), np.float32), np.empty((rows, room), np.int32)
+    # A row takes a tile's events in one room for all rows, and keeps few of them: memory that is used once is slow.
+    room = _padded(2 * k + EVENTS)
+    taken_scores, taken_positions = np.empty(room, np.float32), np.empty(room, np.int32)
+    held_scores, held_positions = np.empty((rows, _padded(2 * k)), np.float32), np.empty((rows, 2 * k), np.int32)
     held = np.zeros(rows, np.int64)
     threshold = np.full(rows, -np.inf, np.float32)
     tile = np.zeros(width * EVENTS, np.float32)
@@ -101,48 +108,60 @@ def _search(targets, visible, history, out_positions, out_scores, similar):  # t
             seen = min(visible[group + ROWS - 1] - first, EVENTS)
             if seen <= 0:
                 continue
-            _score(flat, group, width, tile, -(-seen // 16) * 16, scores.reshape(ROWS * EVENTS))
+            _score(flat, group, width, tile, _padded(seen), scores.reshape(ROWS * EVENTS))
             for i in range(ROWS):
                 row = group + i
                 seen = min(visible[row] - first, EVENTS)
-                if similar.shape[1]:
-                    _count_tiers(scores[i, : max(seen, 0)], similar[row])
-                if held[row] == 0 and seen > k:
-                    border, above = _kth(scores[i, :seen], k)
-                    threshold[row] = border if above == k else _below(border)
-                count = _take(scores[i], seen, first, threshold[row], held_scores[row], held_positions[row], held[row])
+                if seen <= 0:
+                    continue
+                of_row = scores[i, : _padded(seen)]
+                of_row[seen:] = -np.inf
+                _count(of_row, above[row])
+                above[row, 0] += seen
+                # The k-th best score so far lies in this tier, so what lies below it is not taken.
+                border = max(threshold[row], BELOW[_tier_of_kth(above[row], k)])
+                count = held[row]
+                taken_scores[:count], taken_positions[:count] = held_scores[row, :count], held_positions[row, :count]
+                count = _take(of_row, first, border, taken_scores, taken_positions, count)
                 if count > 2 * k:
-                    threshold[row] = _cut(held_scores[row], held_positions[row], count, k)
+                    threshold[row] = _cut(taken_scores, taken_positions, count, k, above[row])
                     count = k
+                held_scores[row, :count], held_positions[row, :count] = taken_scores[:count], taken_positions[:count]
                 held[row] = count
     for row in range(rows):
         if held[row] > k:
-            _cut(held_scores[row], held_positions[row], held[row], k)
+            _cut(held_scores[row], held_positions[row], held[row], k, above[row])
         count = min(held[row], k)
-        _sort(held_scores[row, :count], held_positions[row], out_scores[row], out_positions[row])
+        held_scores[row, count : _padded(count)] = -np.inf
+        _sort(held_scores[row], held_positions[row], count, out_scores[row], out_positions[row])
 
 
 @numba.njit(cache=True, nogil=True)
-def _count_tiers(scores, counts):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Adds the scores in each tier: tier 0 up to 0, 1 to 14 in steps of 1/14 up to 1, tier 15 for the same content.
+def _padded(count):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    return (count + CHUNK - 1) // CHUNK * CHUNK
+
+
+@numba.njit(cache=True, nogil=True)
+def _count(scores, above):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Adds the number of scores in each tier and those above it, for all tiers but the lowest.
 
     Counting the scores above each border takes less than half of the time of finding every score's tier, because it
     compiles to vector instructions.
     """
-    steps = TIERS - 2
-    from_tier = _above(scores, np.float32(0))
-    counts[0] += len(scores) - from_tier
-    for step in range(1, steps):
-        further = np.int32(0)
-        for i in range(len(scores)):
-            further += np.int32(scores[i] * np.float32(steps) >= np.float32(step))
-        counts[step] += from_tier - further
-        from_tier = further
-    same = np.int32(0)
-    for i in range(len(scores)):
-        same += np.int32(scores[i] >= np.float32(0.9999))
-    counts[steps] += from_tier - same
-    counts[steps + 1] += same
+    for tier in range(1, TIERS):
+        further = _above(scores, BELOW[tier])
+        if further == 0:
+            break
+        above[tier] += further
+
+
+@numba.njit(cache=True, nogil=True)
+def _tier_of_kth(above, k):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """The highest tier that holds, with those above it, k scores; 0 if there are fewer."""
+    tier = TIERS - 1
+    while tier > 0 and above[tier] < k:
+        tier -= 1
+    return tier
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"contract"})
@@ -177,31 +196,38 @@ def _eight(x, i):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
 
 
 @numba.njit(cache=True, nogil=True)
-def _take(scores, seen, first, threshold, held_scores, held_positions, held):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
-    """Appends a tile's events above the threshold, latest first; returns the number of events held."""
+def _take(scores, first, border, held_scores, held_positions, held):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
+    """Appends a tile's events above the border, latest first; returns the number of events held."""
     place = U(held)
-    for start in range((seen - 1) // CHUNK * CHUNK, -1, -CHUNK):
-        count = min(CHUNK, seen - start)
-        if _above(scores[start : start + count], threshold):
-            for i in range(count):
-                event = U(start + count - 1 - i)
+    for start in range(len(scores) - CHUNK, -1, -CHUNK):
+        if _above(scores[start : start + CHUNK], border):
+            for i in range(CHUNK):
+                event = U(start + CHUNK - 1 - i)
                 score = scores[event]
                 held_scores[place] = score
                 held_positions[place] = np.int32(first) + np.int32(event)
-                place += U(score > threshold)
+                place += U(score > border)
     return np.int64(place)
 
 
 @numba.njit(cache=True, nogil=True)
-def _kth(scores, k):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _kth(scores, k, least, most):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Finds the k-th highest score, or a border with exactly k scores above it.
 
     By bisection. Where equal scores stand on both sides of the k-th, no border has k above it, and a bisection would go
     on to the last bit; so after some halvings it also tries the lowest score that is left.
 
-    Returns the border and the number of scores above it.
+    Args:
+        scores: more than k scores, and -inf as padding.
+        k: rank of the score.
+        least: a number with at least k scores above it, or -inf if none is known.
+        most: a number with fewer than k scores above it, or inf if none is known.
+
+    Returns:
+        The border and the number of scores above it.
     """
-    low, high = _range(scores)
+    low = _lowest_above(scores, least) if least == -np.inf else least
+    high = scores.max() if most == np.inf else most
     above = _above(scores, low)
     if above <= k:
         return low, above
@@ -225,10 +251,12 @@ def _kth(scores, k):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
 
 
 @numba.njit(cache=True, nogil=True)
-def _cut(scores, positions, count, k):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _cut(scores, positions, count, k, above):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     """Keeps the k best scores in their order, the first ones of equal scores; returns the smallest score to beat."""
-    border, above = _kth(scores[:count], k)
-    ties, kept = k - above, U(0)
+    tier = _tier_of_kth(above, k)
+    scores[count : _padded(count)] = -np.inf
+    border, better = _kth(scores[: _padded(count)], k, BELOW[tier], BELOW[tier + 1])
+    ties, kept = k - better, U(0)
     for i in range(count):
         score = scores[i]
         equal = score == border and ties > 0
@@ -246,12 +274,6 @@ def _above(scores, border):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN2
     return above
 
 
-@numba.njit(cache=True, nogil=True)
-def _below(border):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """The next lower number; of 0 it would be one that some processes take for 0."""
-    return np.float32(-np.inf) if border == 0 else np.nextafter(border, np.float32(-np.inf))
-
-
 @numba.njit(cache=True, nogil=True, fastmath={"nnan", "nsz"})
 def _lowest_above(scores, border):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     lowest = np.float32(np.inf)
@@ -260,23 +282,15 @@ def _lowest_above(scores, border):  # type: ignore[no-untyped-def] # noqa: ANN00
     return lowest
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"nnan", "nsz"})
-def _range(scores):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    low, high = scores[0], scores[0]
-    for i in range(len(scores)):
-        low = min(low, scores[i])
-        high = max(high, scores[i])
-    return low, high
-
-
 @numba.njit(cache=True, nogil=True)
-def _sort(scores, positions, out_scores, out_positions):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+def _sort(scores, positions, count, out_scores, out_positions):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     """Sorts scores in descending order by counting the better scores of each; equal scores keep their order.
 
     The output holds -1 at positions without a score yet, so that of equal scores each finds the first free place.
     """
-    for i in range(len(scores)):
-        place = U(_above(scores, scores[i]))
+    among = scores[: _padded(count)]
+    for i in range(count):
+        place = U(_above(among, scores[i]))
         while out_positions[place] >= 0:
             place += U(1)
         out_scores[place], out_positions[place] = scores[i], positions[i]

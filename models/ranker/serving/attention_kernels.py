@@ -6,12 +6,14 @@ import numba
 import numpy as np
 
 F32 = np.float32
+LANES = 8
+"""Floats of a vector register."""
 LOWEST = F32(-1e38)
 """Logit of padding."""
 
 
 # fastmath may reorder the sums, but the order is the same for every candidate.
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz", "nnan"})
 def mix_by_index(query, keys, values, level_keys, level_values, places, scores, mix, codes, of_events, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201, PLR0917
     """Weighted values of the events at ``places``.
 
@@ -21,22 +23,22 @@ def mix_by_index(query, keys, values, level_keys, level_values, places, scores, 
     own = query.shape[1] // heads  # what is above it is padding to whole registers
     asked, mixed = np.zeros((heads, each), np.float32), np.empty(each, np.float32)
     length, levels = places.shape[1], len(level_keys)
-    logits, shared = np.empty((heads, length), np.float32), np.zeros(length, np.int64)
+    shared = np.zeros(length, np.int64)
+    weights, bits = _room_for_weights(heads, length)
+    powers = bits.view(np.float32)
     by_level, by_shared = np.empty((levels, heads), np.float32), np.empty(levels, np.float32)
-    bits = np.empty(1 + length, np.int32)
-    powers, weights = bits.view(np.float32), np.empty(1 + length, np.float32)
     for c in range(n):
         row = c if len(places) > 1 else 0
+        weights[:] = LOWEST
         for h in range(heads):
             for j in range(own):
                 asked[h, j] = query[c, h * own + j]
             for level in range(levels):
                 by_level[level, h] = _product(asked[h], level_keys[level, h])
+            weights[h, length] = _product(asked[h], keys[0, h])
         for i in range(length):
             event = places[row, i]
             if event == 0:
-                for h in range(heads):
-                    logits[h, i] = LOWEST
                 continue
             shared[i] = shared_codes(codes, c, of_events, event)
             for h in range(heads):
@@ -44,24 +46,18 @@ def mix_by_index(query, keys, values, level_keys, level_values, places, scores, 
                 if len(mix):
                     score = scores[c, i]
                     logit += mix[0, h] * score + mix[1, h] * score * logit
-                logits[h, i] = logit
+                weights[h, i] = logit
+        _below_highest(weights)
+        _exponentials(weights.reshape(weights.size), bits, powers)
         for h in range(heads):
-            none = _product(asked[h], keys[0, h])
-            top = none
-            for i in range(length):
-                top = max(top, logits[h, i])
-            weights[length] = none - top
-            for i in range(length):
-                weights[i] = logits[h, i] - top
-            _exponentials(weights, bits, powers)
-            total = weights[length]
+            total = weights[h, length]
             by_shared[:] = 0
             for j in range(each):
                 mixed[j] = total * values[0, h, j]
             for i in range(length):
                 event = places[row, i]
                 if event > 0:
-                    weight = weights[i]
+                    weight = weights[h, i]
                     total += weight
                     by_shared[shared[i]] += weight
                     for j in range(each):
@@ -82,7 +78,7 @@ def weights_of_found(logits, levels, places, scores, mix, codes, of_events):  # 
     heads, n, columns = logits.shape
     length, first = places.shape[1], columns - levels
     column, of_level = np.empty(length, np.int64), np.empty(length, np.int64)
-    weights, bits = np.empty(1 + length, np.float32), np.empty(1 + length, np.int32)
+    weights, bits = _room_for_weights(heads, length)
     powers = bits.view(np.float32)
     for c in range(n):
         row = c if len(places) > 1 else 0
@@ -90,30 +86,46 @@ def weights_of_found(logits, levels, places, scores, mix, codes, of_events):  # 
             event = places[row, i]
             column[i] = 1 + event
             of_level[i] = first + shared_codes(codes, c, of_events, event) if event > 0 else 1
+        weights[:] = LOWEST
         for h in range(heads):
             of = logits[h, c]
             of[1] = LOWEST
             for i in range(length):
-                weights[i] = of[column[i]] + of[of_level[i]]
+                weights[h, i] = of[column[i]] + of[of_level[i]]
             if len(mix):
                 for i in range(length):
-                    weights[i] += mix[0, h] * scores[c, i] + mix[1, h] * scores[c, i] * weights[i]
-            weights[length] = top = of[0]
-            for i in range(length):
-                top = max(top, weights[i])
-            for i in range(1 + length):
-                weights[i] -= top
-            _exponentials(weights, bits, powers)
-            total = F32(0)
-            for i in range(1 + length):
-                total += weights[i]
+                    weights[h, i] += mix[0, h] * scores[c, i] + mix[1, h] * scores[c, i] * weights[h, i]
+            weights[h, length] = of[0]
+        _below_highest(weights)
+        _exponentials(weights.reshape(weights.size), bits, powers)
+        for h in range(heads):
+            of, total = logits[h, c], weights[h].sum()
             of[:] = 0
-            of[0] = weights[length] / total
+            of[0] = weights[h, length] / total
             for i in range(length):
-                weight = weights[i] * (F32(1) / total)
+                weight = weights[h, i] * (F32(1) / total)
                 of[column[i]] += weight
                 of[of_level[i]] += weight
             of[1] = 0
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _room_for_weights(heads, length):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Rows for the weights of a candidate's events and of the extra event, padded to whole registers, and for bits."""
+    padded = (length // LANES + 1) * LANES
+    return np.empty((heads, padded), np.float32), np.empty(heads * padded, np.int32)
+
+
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz", "nnan"}, inline="always")
+def _below_highest(logits):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """Subtracts the highest logit of each head."""
+    heads, columns = logits.shape
+    for h in range(heads):
+        top = logits[h, 0]
+        for i in range(columns):
+            top = max(top, logits[h, i])
+        for i in range(columns):
+            logits[h, i] -= top
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"}, inline="always")

@@ -18,10 +18,8 @@ from numpy.typing import NDArray
 from torch.nn.functional import linear, pad
 
 from models.ranker.network.attention import TargetAttention
-from models.ranker.serving.attention_kernels import mix_by_index, weights_of_found
+from models.ranker.serving.attention_kernels import LANES, mix_by_index, weights_of_found
 
-LANES = 8
-"""Floats of a vector register."""
 SHORT = 4
 """A history of less than so many times the events that a candidate found is multiplied whole."""
 BLOCK = 262_144

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.ranker.examples.top_k import TIERS, _count_tiers, _kth
+from models.ranker.examples.top_k import BELOW, CHUNK, TIERS, _count, _kth, _tier_of_kth
 
 
 def tier_of(score: np.float32) -> int:
@@ -21,9 +21,20 @@ def test_tiers_are_counted_exactly_at_their_borders() -> None:
     near = [np.nextafter(borders, np.float32(to)) for to in (-np.inf, np.inf)]
     rest = np.array([-1, -0.0, 0.0, 1e-45, 1.5], np.float32)
     scores = np.concatenate([borders, *near, rest, np.random.default_rng(0).uniform(-1, 1, 900)]).astype(np.float32)
-    counts = np.ones(TIERS, np.int32)
-    _count_tiers(scores, counts)
-    assert (counts - 1).tolist() == np.bincount([tier_of(score) for score in scores], minlength=TIERS).tolist()
+    above = np.ones(TIERS, np.int32)
+    _count(scores, above)
+    above -= 1
+    above[0] = len(scores)
+    tiers = np.bincount([tier_of(score) for score in scores], minlength=TIERS)
+    assert (-np.diff(above, append=0)).tolist() == tiers.tolist()
+    for k in (1, 2, len(scores) // 2, len(scores)):
+        assert _tier_of_kth(above, k) == tier_of(np.sort(scores)[-k])
+
+
+def test_counting_stops_at_an_empty_tier_only_where_all_above_are_empty() -> None:
+    above = np.zeros(TIERS, np.int32)
+    _count(np.array([0.05, 0.99, 2.0, -np.inf], np.float32), above)
+    assert above.tolist() == [0, 3, *[2] * 13, 1]
 
 
 DRAW = np.random.default_rng(1)
@@ -44,8 +55,11 @@ DRAW = np.random.default_rng(1)
 )
 def test_the_border_is_the_kth_score_or_has_k_above_it(scores: NDArray[np.float64]) -> None:
     given = DRAW.permutation(scores).astype(np.float32)
-    ranked = np.sort(given)[::-1]
+    ranked, inf = np.sort(given)[::-1], np.float32(np.inf)
+    padded = np.append(given, np.full(-len(given) % CHUNK, -inf)).astype(np.float32)
     for k in range(1, len(given)):
-        border, above = _kth(given, k)
-        assert above == (given > border).sum()
-        assert above == k or (border == ranked[k - 1] and above < k)
+        tier = np.flatnonzero(ranked[k - 1] > BELOW)[-1]
+        for least, most in ((-inf, inf), (BELOW[tier], BELOW[tier + 1])):
+            border, above = _kth(padded, k, least, most)
+            assert above == (given > border).sum()
+            assert above == k or (border == ranked[k - 1] and above < k)
