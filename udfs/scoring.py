@@ -15,6 +15,7 @@ from models.device import on_device, own_device
 from models.ranker.intervals import BAGS, Counts, count, intervals
 from models.ranker.network.ranker import Ranker
 from models.ranker.network.saved import load_ranker
+from models.ranker.sorted_auc import Levels, Part, count_part
 from models.ranker.training.metrics import auc_per_group
 from schemas.features import PARTS
 from udfs.arrays import column_matrix
@@ -23,6 +24,7 @@ from udfs.workers import shipped, use_task_cores, use_task_gpu
 
 BAG_SCHEMA = "slice STRING, task STRING, bag INT, positives ARRAY<DOUBLE>, negatives ARRAY<DOUBLE>, sums ARRAY<DOUBLE>"
 INTERVAL_SCHEMA = "slice STRING, task STRING, metric STRING, value DOUBLE, low DOUBLE, high DOUBLE, examples DOUBLE"
+PART_SCHEMA = "key INT, lowest DOUBLE, positives DOUBLE, negatives DOUBLE, ordered DOUBLE"
 USER_AUC_SCHEMA = "slice STRING, task STRING, model STRING, user_id STRING, auc DOUBLE, impressions LONG"
 
 
@@ -142,6 +144,23 @@ def _numbered(users: pa.ChunkedArray) -> tuple[NDArray[np.int64], pa.Array]:
     found = users.combine_chunks().dictionary_encode()
     found = found.chunk(0) if isinstance(found, pa.ChunkedArray) else found
     return found.indices.to_numpy().astype(np.int64), found.dictionary
+
+
+def auc_parts(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """For ``mapInArrow``: counts a partition of examples for the AUC of all, see :mod:`models.ranker.sorted_auc`.
+
+    Args:
+        batches: key, score and label of each example, in the order of key and score.
+    """
+
+    def levels() -> Iterator[Levels]:
+        for batch in batches:
+            key, score, label = (batch[name].to_numpy() for name in ("key", "score", "label"))
+            yield Levels(key, score, label, 1 - label)
+
+    parts = count_part(levels())
+    schema = pa.schema([("key", pa.int32()), *((name, pa.float64()) for name in Part._fields[1:])])
+    yield pa.RecordBatch.from_pylist([part._asdict() for part in parts], schema)
 
 
 def user_aucs(tasks: Sequence[str], models: Sequence[str]) -> Callable[[pa.Table], pa.Table]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import reduce
+from itertools import product
 
-from pyspark.ml.evaluation import BinaryClassificationEvaluator
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
@@ -15,24 +15,57 @@ from lake.run import Run
 from models.ranker.baseline import RANKER
 from models.ranker.baselines import COLUMNS
 from models.ranker.intervals import BAGS, BINS
-from udfs.scoring import BAG_SCHEMA, INTERVAL_SCHEMA, USER_AUC_SCHEMA, bag_counts, interval_rows, user_aucs
+from models.ranker.sorted_auc import Part, auc_of_parts
+from udfs.scoring import (
+    BAG_SCHEMA,
+    INTERVAL_SCHEMA,
+    PART_SCHEMA,
+    USER_AUC_SCHEMA,
+    auc_parts,
+    bag_counts,
+    interval_rows,
+    user_aucs,
+)
 
-USERS_PER_TASK = 50_000
+USERS_PER_TASK, EXAMPLES_PER_TASK = 50_000, 1_000_000
 
 
-def auc_of(rows: DataFrame, task: str, model: str) -> float | None:
-    """Exact AUC over all rows, sorted on the executors; None if a class is missing."""
-    label, raw = f"label_{task}", f"{model}_{task}"
-    if rows.select(label).distinct().count() < 2:
-        return None
-    evaluator = BinaryClassificationEvaluator(
-        rawPredictionCol="raw", labelCol="label", metricName="areaUnderROC", numBins=0
-    )
-    return float(
-        evaluator.evaluate(
-            rows.select(F.col(raw).cast("double").alias("raw"), F.col(label).cast("double").alias("label"))
-        )
-    )
+def aucs(
+    slices: Mapping[str, DataFrame], tasks: Sequence[str], models: Sequence[str], examples: int
+) -> dict[tuple[str, str, str], float]:
+    """Exact AUC of every slice, task and model in which both classes occur.
+
+    All examples are sorted at once on the executors. Executor memory: :data:`EXAMPLES_PER_TASK` scores, or those that
+    differ if more are equal. Driver memory: the counts of each task's examples.
+
+    Args:
+        slices: labels and scores by the name of their slice.
+        tasks: names of the tasks.
+        models: names of the models.
+        examples: number of examples of all slices, roughly.
+
+    Returns:
+        The AUC by slice, task and model.
+    """
+    keys = [*product(slices, tasks, models)]
+    numbers = {key: number for number, key in enumerate(keys)}
+
+    def scored(name: str) -> DataFrame:
+        entries = [
+            F.struct(
+                F.lit(numbers[name, task, model]).alias("key"),
+                F.col(f"{model}_{task}").cast("double").alias("score"),
+                F.col(f"label_{task}").cast("double").alias("label"),
+            )
+            for task, model in product(tasks, models)
+        ]
+        return slices[name].select(F.inline(F.array(*entries)))
+
+    every = reduce(DataFrame.unionAll, map(scored, slices))
+    count = max(_at_once(every), math.ceil(examples * len(tasks) * len(models) / EXAMPLES_PER_TASK))
+    ordered = every.repartitionByRange(count, "key", "score").sortWithinPartitions("key", "score")
+    parts = [Part(*row) for row in ordered.mapInArrow(auc_parts, PART_SCHEMA).collect()]
+    return {keys[number]: value for number, value in auc_of_parts(parts).items()}
 
 
 def per_user(slices: Mapping[str, DataFrame], tasks: Sequence[str], models: Sequence[str], users: int) -> DataFrame:
@@ -133,16 +166,15 @@ def measure_intervals(run: Run, slices: Mapping[str, DataFrame], tasks: Sequence
 
 def measure(run: Run, scored: DataFrame, tasks: list[str], models: list[str]) -> None:
     """Records every metric: ``click.auc`` is the ranker's, ``click.auc.popularity`` that of a baseline."""
-    users = scored.agg(F.approx_count_distinct("user_id")).collect()[0][0]
+    users, examples = scored.agg(F.approx_count_distinct("user_id"), F.count("*")).collect()[0]
     slices = slices_of(scored, run.settings.ranking.follows, [model for model in models if model not in COLUMNS])
 
     def name_of(task: str, metric: str, model: str) -> str:
         return f"{task}.{metric}" if model == RANKER else f"{task}.{metric}.{model}"
 
-    for slice, rows in slices.items():
-        for task in tasks:
-            for model in models:
-                run.measure(name_of(task, "auc", model), auc_of(rows, task, model), slice)
+    found = aucs(slices, tasks, models, examples * len(slices))
+    for slice, task, model in product(slices, tasks, models):
+        run.measure(name_of(task, "auc", model), found.get((slice, task, model)), slice)
     for row in per_user(slices, tasks, models, users).collect():
         for metric in ("gauc", "uauc"):
             run.measure(name_of(row["task"], metric, row["model"]), row[metric], row["slice"])

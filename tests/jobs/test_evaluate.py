@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from jobs.evaluation.measures import USERS_PER_TASK, auc_of, intervals_of, parts_of_bags
+from jobs.evaluation.measures import USERS_PER_TASK, aucs, intervals_of, parts_of_bags
 from jobs.evaluation.scores import as_predictions, score_of
 from jobs.evaluation.slices import breakdowns, slices_of
 from lake.frames import frame_of
@@ -27,10 +27,25 @@ def test_a_task_that_follows_is_measured_given_the_other(spark: SparkSession) ->
     assert [row["m_order"] for row in slices["test/after_click"].orderBy("m_click").collect()] == pytest.approx(
         [0.75, 1 / 3]
     )
-    assert auc_of(slices["test/known_items"], "order", "m") == 0
-    assert auc_of(slices["test/after_click"], "order", "m") == 1
-    assert auc_of(slices["test/after_click"], "order", "popular") == 0
-    assert auc_of(slices["test/after_click"], "click", "m") is None
+    found = aucs(slices, ["click", "order"], ["m", "popular"], 10)
+    assert found["test/known_items", "order", "m"] == 0
+    assert found["test/after_click", "order", "m"] == 1
+    assert found["test/after_click", "order", "popular"] == 0
+    assert ("test/after_click", "click", "m") not in found
+
+
+def test_the_auc_of_every_slice_and_model_is_exact(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jobs.evaluation.measures.EXAMPLES_PER_TASK", 500)
+    draw = np.random.default_rng(0)
+    n = 4_000
+    rows = pd.DataFrame({"label_click": draw.integers(0, 2, n), "few_click": draw.integers(0, 9, n) / 9})
+    rows["fine_click"] = (draw.random(n) + rows["label_click"] / 3).astype(np.float32)
+    every = spark.createDataFrame(rows)
+    found = aucs({"all": every, "few": every.where("few_click < 0.5")}, ["click"], ["few", "fine"], 2 * n)
+    for name, part in (("all", rows), ("few", rows[rows["few_click"] < 0.5])):
+        for model in ("few", "fine"):
+            expected = auc(part["label_click"].to_numpy(), part[f"{model}_click"].to_numpy())
+            assert found[name, "click", model] == pytest.approx(expected, abs=1e-12)
 
 
 def test_slices_by_history_age_and_category_are_measured_with_intervals(spark: SparkSession) -> None:
