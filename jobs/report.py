@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -20,7 +21,7 @@ from jobs.page.codes import (
     refit_state,
 )
 from jobs.page.history import History, all_numbers, cards, history_of, value_of, verdict_of
-from jobs.page.item_map import map_figure, sample_of
+from jobs.page.item_map import map_figure, places_of, sample_of
 from jobs.page.nights import intake_figures, jobs_table, last_runs, newest_intake, publication, time_figure
 from jobs.page.page import render
 from jobs.page.pairs import judge_in_words, pair_examples, verdict_figure
@@ -72,17 +73,25 @@ def on_codes(run: Run, history: History, items: DataFrame) -> dict[str, Any]:
     codebook = run.use("codebook", "fit_codebook")
     codes = run.read(SEMANTIC_IDS.name).where(F.col("codebook_version") == codebook.version)
     contents = contents_of(codes, items.select("item_id", "title", "category")).persist()
-    changes, most = run.read(SID_CHANGES.name), run.settings.report.map_contents
-    words = first_codes(contents)
+    most = run.settings.report.map_contents
+    sample = [row.asDict() for row in sample_of(contents, run.read(ITEM_EMBEDDINGS.name), most).collect()]
+    with ThreadPoolExecutor(1) as beside:  # a core of the driver's makes the map while Spark counts
+        plane = beside.submit(places_of, sample)
+        words = first_codes(contents)
+        found = {**on_contents(run, history, contents, items), "first_codes": [*words.values()]}
+    contents.unpersist()
+    return found | {"map": map_figure(sample, plane.result(), words)}
+
+
+def on_contents(run: Run, history: History, contents: DataFrame, items: DataFrame) -> dict[str, Any]:
+    """What the page says about semantic IDs but the map and what the first codes hold."""
+    codebook, changes = run.use("codebook", "fit_codebook"), run.read(SID_CHANGES.name)
     moved, all_moved = moved_contents(changes, items)
-    sample = sample_of(contents, run.read(ITEM_EMBEDDINGS.name), most)
-    found = {
+    return {
         "code_figures": [
             collisions_by_night(history), bucket_sizes(contents), code_use(contents, codebook.card["sizes"]),
         ],
         "crowded": crowded_prefixes(contents),
-        "first_codes": [*words.values()],
-        "map": map_figure(sample, words) if most else None,
         "changes": [
             [f"version {row.table_version}", f"{row.changed_at:%Y-%m-%d %H:%M}", *row[2:]]
             for row in changes_by_night(changes)
@@ -91,8 +100,6 @@ def on_codes(run: Run, history: History, items: DataFrame) -> dict[str, Any]:
         "all_moved": all_moved,
         "refit": refit_state(run, history),
     }  # fmt: skip
-    contents.unpersist()
-    return found
 
 
 def on_pairs(run: Run, items: DataFrame) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -29,18 +31,31 @@ def sample_of(contents: DataFrame, embeddings: DataFrame, most: int) -> DataFram
     return chosen.join(embeddings.select("item_id", "search_embedding"), "item_id").orderBy("content_hash")
 
 
-def map_figure(sample: DataFrame, words: dict[int, dict[str, Any]]) -> Figure | None:
-    """The map; None with too few contents. Driver memory: the embeddings of the sample, and its titles.
+def places_of(sample: Sequence[Mapping[str, Any]]) -> NDArray[np.float64] | None:
+    """Places of contents on the map, shape (n, 2); None with too few contents. It takes seconds of one core.
 
     Args:
-        sample: result of :func:`sample_of`.
+        sample: rows of :func:`sample_of`, each as a mapping.
+    """
+    if len(sample) < FEWEST:
+        return None
+    vectors = np.array([row["search_embedding"] for row in sample])
+    plane: NDArray[np.float64] = np.round(plane_of(vectors).astype(np.float64), 3)  # float32 would have 17 digits
+    return plane
+
+
+def map_figure(
+    rows: Sequence[Mapping[str, Any]], plane: NDArray[np.float64] | None, words: dict[int, dict[str, Any]]
+) -> Figure | None:
+    """The map; None with too few contents. Driver memory: the titles of the sample.
+
+    Args:
+        rows: rows of :func:`sample_of`, each as a mapping.
+        plane: result of :func:`places_of`.
         words: what the first codes hold, by code, see :func:`jobs.page.words.first_codes`.
     """
-    rows = sample.collect()
-    if len(rows) < FEWEST:
+    if plane is None:
         return None
-    vectors = np.array([row["search_embedding"] for row in rows])
-    plane = np.round(plane_of(vectors).astype(np.float64), 3)  # float32 would have 17 digits on the page
     titles = [(row["title"] or row["category"] or "")[:TITLE_LENGTH] for row in rows]
     categories = sorted({row["category"] or "" for row in rows})
     place = {category: i for i, category in enumerate(categories)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from types import SimpleNamespace
@@ -12,7 +11,7 @@ import numpy as np
 
 from jobs.page.figure import Figure
 from jobs.page.history import Point, all_numbers, cards, verdict_of
-from jobs.page.item_map import map_figure
+from jobs.page.item_map import map_figure, places_of
 from jobs.page.nights import intake_figures, jobs_table, time_figure
 from jobs.page.page import render
 from jobs.page.quality import (
@@ -28,16 +27,6 @@ from models.ranker.baselines import BASELINES
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>'\"&\u2028{{ 7 * 7 }}"
 NIGHT = datetime(2025, 3, 10, 2, tzinfo=UTC)
 TASKS = ["click", "order"]
-
-
-@dataclass
-class Rows:
-    """Stands for a DataFrame whose rows are known."""
-
-    rows: list[dict[str, Any]]
-
-    def collect(self) -> list[dict[str, Any]]:
-        return self.rows
 
 
 def history(nights: int = 5, aucs: tuple[float, ...] = ()) -> dict[tuple[str, str], list[Point]]:
@@ -77,23 +66,21 @@ def history(nights: int = 5, aucs: tuple[float, ...] = ()) -> dict[tuple[str, st
     return found
 
 
-def items_on_map(count: int = 120) -> Rows:
+def items_on_map(count: int = 120) -> list[dict[str, Any]]:
     generator = np.random.default_rng(0)
     centres = generator.normal(size=(6, 16)) * 3
-    return Rows(
-        [
-            {
-                "search_embedding": (centres[i % 6] + generator.normal(size=16)).tolist(),
-                "title": HOSTILE if i == 0 else f"title {i}",
-                "category": HOSTILE if i == 1 else f"category {i % 4}",
-                "sid_1": i % 6,
-                "sid_2": i % 3,
-                "sid": f"{i % 6}-{i % 3}-{i}",
-                "items": 1 + i % 2,
-            }
-            for i in range(count)
-        ]
-    )
+    return [
+        {
+            "search_embedding": (centres[i % 6] + generator.normal(size=16)).tolist(),
+            "title": HOSTILE if i == 0 else f"title {i}",
+            "category": HOSTILE if i == 1 else f"category {i % 4}",
+            "sid_1": i % 6,
+            "sid_2": i % 3,
+            "sid": f"{i % 6}-{i % 3}-{i}",
+            "items": 1 + i % 2,
+        }
+        for i in range(count)
+    ]
 
 
 def run_of(job: str, night: int, seconds: float) -> dict[str, Any]:
@@ -105,6 +92,7 @@ def run_of(job: str, night: int, seconds: float) -> dict[str, Any]:
 
 
 def context(nights: int = 5, aucs: tuple[float, ...] = (), map_contents: int = 120) -> dict[str, Any]:
+    sample = items_on_map(map_contents)
     """Everything that the template names."""
     metrics = history(nights, aucs)
     measured = [point.run_id for point in metrics["click.auc", "test"]][:2]
@@ -151,7 +139,7 @@ def context(nights: int = 5, aucs: tuple[float, ...] = (), map_contents: int = 1
         ],
         "crowded": [SimpleNamespace(prefix="1-2", titles=[HOSTILE, "x"], contents=12, items=20)],
         "first_codes": [*words.values()],
-        "map": map_figure(items_on_map(map_contents), words),  # type: ignore[arg-type]
+        "map": map_figure(sample, places_of(sample), words),
         "changes": [["version 3", "2025-03-10 02:00", 3, 0, 0]],
         "moved": [],
         "all_moved": 0,
