@@ -40,8 +40,7 @@ def places_of(sample: Sequence[Mapping[str, Any]]) -> NDArray[np.float64] | None
     if len(sample) < FEWEST:
         return None
     vectors = np.array([row["search_embedding"] for row in sample])
-    plane: NDArray[np.float64] = np.round(plane_of(vectors).astype(np.float64), 3)  # float32 would have 17 digits
-    return plane
+    return plane_of(vectors).astype(np.float64).round(3)  # float32 would have 17 digits on the page
 
 
 def map_figure(
