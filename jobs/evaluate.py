@@ -21,7 +21,8 @@ def steps(run: Run) -> None:
 
     Examples that the same weights scored in an earlier night keep their scores.
 
-    Executor memory: the rankers, and the scores of one bucket of users. Driver memory: one row per slice, task, model.
+    Executor memory: the rankers; the scores of one bucket of users; the different scores among a million. Driver
+    memory: a row for each partition, slice, task and model.
     """
     tasks = run.settings.ranking.task_names
     rankers = use_rankers(run)

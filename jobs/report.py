@@ -75,7 +75,7 @@ def on_codes(run: Run, history: History, items: DataFrame) -> dict[str, Any]:
     contents = contents_of(codes, items.select("item_id", "title", "category")).persist()
     most = run.settings.report.map_contents
     sample = [row.asDict() for row in sample_of(contents, run.read(ITEM_EMBEDDINGS.name), most).collect()]
-    with ThreadPoolExecutor(1) as beside:  # a core of the driver's makes the map while Spark counts
+    with ThreadPoolExecutor(1) as beside:  # one core of the driver makes the map while Spark counts
         plane = beside.submit(places_of, sample)
         words = first_codes(contents)
         found = {**on_contents(run, history, contents, items), "first_codes": [*words.values()]}
@@ -84,7 +84,7 @@ def on_codes(run: Run, history: History, items: DataFrame) -> dict[str, Any]:
 
 
 def on_contents(run: Run, history: History, contents: DataFrame, items: DataFrame) -> dict[str, Any]:
-    """What the page says about semantic IDs but the map and what the first codes hold."""
+    """What the page says about semantic IDs, except the map and what the first codes hold."""
     codebook, changes = run.use("codebook", "fit_codebook"), run.read(SID_CHANGES.name)
     moved, all_moved = moved_contents(changes, items)
     return {

@@ -150,13 +150,14 @@ def auc_parts(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """For ``mapInArrow``: counts a partition of examples for the AUC of all, see :mod:`models.ranker.sorted_auc`.
 
     Args:
-        batches: key, score and label of each example, in the order of key and score.
+        batches: key, score and label of each example, in the order of key and score. Scores that are no number count as
+            equal to each other and higher than all others, as in Spark's order.
     """
 
     def levels() -> Iterator[Levels]:
         for batch in batches:
             key, score, label = (batch[name].to_numpy() for name in ("key", "score", "label"))
-            yield Levels(key, score, label, 1 - label)
+            yield Levels(key, np.where(np.isnan(score), np.inf, score), label, 1 - label)
 
     parts = count_part(levels())
     schema = pa.schema([("key", pa.int32()), *((name, pa.float64()) for name in Part._fields[1:])])

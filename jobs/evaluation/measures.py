@@ -35,8 +35,8 @@ def aucs(
 ) -> dict[tuple[str, str, str], float]:
     """Exact AUC of every slice, task and model in which both classes occur.
 
-    All examples are sorted at once on the executors. Executor memory: :data:`EXAMPLES_PER_TASK` scores, or those that
-    differ if more are equal. Driver memory: the counts of each task's examples.
+    Spark sorts all examples at once. Executor memory: the different scores among some :data:`EXAMPLES_PER_TASK`
+    examples. Driver memory: a row for each partition, slice, task and model, and Spark's sample of the sort.
 
     Args:
         slices: labels and scores by the name of their slice.

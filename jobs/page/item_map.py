@@ -46,7 +46,7 @@ def places_of(sample: Sequence[Mapping[str, Any]]) -> NDArray[np.float64] | None
 def map_figure(
     rows: Sequence[Mapping[str, Any]], plane: NDArray[np.float64] | None, words: dict[int, dict[str, Any]]
 ) -> Figure | None:
-    """The map; None with too few contents. Driver memory: the titles of the sample.
+    """The map; None with too few contents. Driver memory: the titles of the sample, beside the rows themselves.
 
     Args:
         rows: rows of :func:`sample_of`, each as a mapping.

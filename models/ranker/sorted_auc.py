@@ -1,4 +1,4 @@
-"""The AUC of more examples than one process holds: sorted by score and parted, each part is counted by itself."""
+"""The AUC of more examples than one process holds: they are sorted by score, and each process counts a part."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Levels:
 
 
 def count_part(batches: Iterable[Levels]) -> list[Part]:
-    """Counts the examples of one part. Memory: 32 bytes for each different score.
+    """Counts the examples of one part. Memory: some 100 bytes for each different score.
 
     Args:
         batches: the part's examples in the order of key and score.
@@ -64,6 +64,7 @@ def count_part(batches: Iterable[Levels]) -> list[Part]:
         return []
     names = ("keys", "scores", "positives", "negatives")
     levels = Levels(*(np.concatenate([getattr(one, name) for one in found]) for name in names)).merged()
+    del found
     if not len(levels.keys):
         return []
     starts = _starts(levels.keys[1:] != levels.keys[:-1])

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from jobs.evaluation.measures import USERS_PER_TASK, aucs, intervals_of, parts_of_bags
 from jobs.evaluation.scores import as_predictions, score_of
@@ -40,8 +41,12 @@ def test_the_auc_of_every_slice_and_model_is_exact(spark: SparkSession, monkeypa
     n = 4_000
     rows = pd.DataFrame({"label_click": draw.integers(0, 2, n), "few_click": draw.integers(0, 9, n) / 9})
     rows["fine_click"] = (draw.random(n) + rows["label_click"] / 3).astype(np.float32)
-    every = spark.createDataFrame(rows)
-    found = aucs({"all": every, "few": every.where("few_click < 0.5")}, ["click"], ["few", "fine"], 2 * n)
+    rows["same_click"] = np.where(np.arange(n) % 2, 0.0, -0.0)
+    every = spark.createDataFrame(rows).withColumn("none_click", F.lit(float("nan")))
+    models = ["few", "fine", "same", "none"]
+    found = aucs({"all": every, "few": every.where("few_click < 0.5")}, ["click"], models, 2 * n)
+    for model in ("same", "none"):
+        assert found["all", "click", model] == 0.5
     for name, part in (("all", rows), ("few", rows[rows["few_click"] < 0.5])):
         for model in ("few", "fine"):
             expected = auc(part["label_click"].to_numpy(), part[f"{model}_click"].to_numpy())

@@ -35,7 +35,7 @@ FIRST = np.append(np.arange(1, TIERS - 2) / np.float32(TIERS - 2), SAME).astype(
 BELOW = np.array([-np.inf, 0, *np.nextafter(FIRST, np.float32(0)), np.inf], np.float32)
 """The largest number below each tier of scores, then infinity, shape (TIERS + 1,).
 
-Tier 0 holds scores up to 0, tiers 1 to 14 are steps of 1/14 up to 1, tier 15 is the same content.
+Tier 0 holds scores up to 0, tiers 1 to 14 are steps of 1/14, tier 15 begins at :data:`SAME`.
 """
 U = np.uint64  # unsigned indices need no check for negative values, so that the loops compile to vector instructions
 
@@ -81,17 +81,17 @@ def top_k(
     positions = np.full((rows, k), -1, np.int32)
     scores = np.zeros((rows, k), np.float32)
     above = np.zeros((rows, TIERS), np.int32)
-    _search(padded, sees, history, positions, scores, above)
+    _search(padded, sees, history, BELOW, positions, scores, above)
     return Best(positions[:n], scores[:n], -np.diff(above[:n], append=np.int32(0)))
 
 
 @numba.njit(cache=True, nogil=True)
-def _search(targets, visible, history, out_positions, out_scores, above):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
+def _search(targets, visible, history, below, out_positions, out_scores, above):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     rows, width = targets.shape
     d, k = history.shape[1], out_positions.shape[1]
     flat = targets.reshape(rows * width)
     last = visible[rows - 1]
-    # A row takes a tile's events in one room for all rows, and keeps few of them: memory that is used once is slow.
+    # All rows take a tile's events in one room, and keep few of them: fresh memory costs more than the scores in it.
     room = _padded(2 * k + EVENTS)
     taken_scores, taken_positions = np.empty(room, np.float32), np.empty(room, np.int32)
     held_scores, held_positions = np.empty((rows, _padded(2 * k)), np.float32), np.empty((rows, 2 * k), np.int32)
@@ -116,21 +116,21 @@ def _search(targets, visible, history, out_positions, out_scores, above):  # typ
                     continue
                 of_row = scores[i, : _padded(seen)]
                 of_row[seen:] = -np.inf
-                _count(of_row, above[row])
+                _count(of_row, below, above[row])
                 above[row, 0] += seen
                 # The k-th best score so far lies in this tier, so what lies below it is not taken.
-                border = max(threshold[row], BELOW[_tier_of_kth(above[row], k)])
+                border = max(threshold[row], below[_tier_of_kth(above[row], k)])
                 count = held[row]
                 taken_scores[:count], taken_positions[:count] = held_scores[row, :count], held_positions[row, :count]
                 count = _take(of_row, first, border, taken_scores, taken_positions, count)
                 if count > 2 * k:
-                    threshold[row] = _cut(taken_scores, taken_positions, count, k, above[row])
+                    threshold[row] = _cut(taken_scores, taken_positions, count, below[_tier_of_kth(above[row], k) :], k)
                     count = k
                 held_scores[row, :count], held_positions[row, :count] = taken_scores[:count], taken_positions[:count]
                 held[row] = count
     for row in range(rows):
         if held[row] > k:
-            _cut(held_scores[row], held_positions[row], held[row], k, above[row])
+            _cut(held_scores[row], held_positions[row], held[row], below[_tier_of_kth(above[row], k) :], k)
         count = min(held[row], k)
         held_scores[row, count : _padded(count)] = -np.inf
         _sort(held_scores[row], held_positions[row], count, out_scores[row], out_positions[row])
@@ -142,14 +142,14 @@ def _padded(count):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
 
 
 @numba.njit(cache=True, nogil=True)
-def _count(scores, above):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Adds the number of scores in each tier and those above it, for all tiers but the lowest.
+def _count(scores, below, above):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    """For each tier but the lowest, adds the number of scores in it or above it.
 
     Counting the scores above each border takes less than half of the time of finding every score's tier, because it
     compiles to vector instructions.
     """
-    for tier in range(1, TIERS):
-        further = _above(scores, BELOW[tier])
+    for tier in range(1, len(above)):
+        further = _above(scores, below[tier])
         if further == 0:
             break
         above[tier] += further
@@ -158,7 +158,7 @@ def _count(scores, above):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN20
 @numba.njit(cache=True, nogil=True)
 def _tier_of_kth(above, k):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """The highest tier that holds, with those above it, k scores; 0 if there are fewer."""
-    tier = TIERS - 1
+    tier = len(above) - 1
     while tier > 0 and above[tier] < k:
         tier -= 1
     return tier
@@ -251,11 +251,18 @@ def _kth(scores, k, least, most):  # type: ignore[no-untyped-def] # noqa: ANN001
 
 
 @numba.njit(cache=True, nogil=True)
-def _cut(scores, positions, count, k, above):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
-    """Keeps the k best scores in their order, the first ones of equal scores; returns the smallest score to beat."""
-    tier = _tier_of_kth(above, k)
+def _cut(scores, positions, count, below, k):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
+    """Keeps the k best scores in their order, the first ones of equal scores; returns the smallest score to beat.
+
+    Args:
+        scores: more than k scores, with room for padding.
+        positions: their positions.
+        count: number of scores.
+        below: :data:`BELOW` from the tier of the k-th score on.
+        k: number of scores to keep.
+    """
     scores[count : _padded(count)] = -np.inf
-    border, better = _kth(scores[: _padded(count)], k, BELOW[tier], BELOW[tier + 1])
+    border, better = _kth(scores[: _padded(count)], k, below[0], below[1])
     ties, kept = k - better, U(0)
     for i in range(count):
         score = scores[i]

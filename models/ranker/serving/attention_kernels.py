@@ -13,7 +13,7 @@ LOWEST = F32(-1e38)
 
 
 # fastmath may reorder the sums, but the order is the same for every candidate.
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz", "nnan"})
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
 def mix_by_index(query, keys, values, level_keys, level_values, places, scores, mix, codes, of_events, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201, PLR0917
     """Weighted values of the events at ``places``.
 
@@ -69,7 +69,7 @@ def mix_by_index(query, keys, values, level_keys, level_values, places, scores, 
                 out[c, h * own + j] = mixed[j] / total
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz", "nnan"})
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
 def weights_of_found(logits, levels, places, scores, mix, codes, of_events):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201, PLR0917
     """Replaces logits by weights, 0 for events that a candidate did not find; shape (heads, n, columns).
 
@@ -111,12 +111,12 @@ def weights_of_found(logits, levels, places, scores, mix, codes, of_events):  # 
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def _room_for_weights(heads, length):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-    """Rows for the weights of a candidate's events and of the extra event, padded to whole registers, and for bits."""
+    """Rows for the weights of a candidate's events and of the extra event, padded to whole registers; powers of two."""
     padded = (length // LANES + 1) * LANES
     return np.empty((heads, padded), np.float32), np.empty(heads * padded, np.int32)
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz", "nnan"}, inline="always")
+@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "nnan"})
 def _below_highest(logits):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Subtracts the highest logit of each head."""
     heads, columns = logits.shape

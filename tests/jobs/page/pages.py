@@ -92,8 +92,8 @@ def run_of(job: str, night: int, seconds: float) -> dict[str, Any]:
 
 
 def context(nights: int = 5, aucs: tuple[float, ...] = (), map_contents: int = 120) -> dict[str, Any]:
-    sample = items_on_map(map_contents)
     """Everything that the template names."""
+    sample = items_on_map(map_contents)
     metrics = history(nights, aucs)
     measured = [point.run_id for point in metrics["click.auc", "test"]][:2]
     curves = {"qarm": {"points": [{"step": i * 10, "loss": 1 / (i + 1), "auc": 0.7 + i / 100} for i in range(8)]}}

@@ -20,12 +20,10 @@ def test_the_auc_of_parts_and_batches_is_that_of_all(values: int, parted: int) -
     keys, scores, labels = draw.integers(0, 4, n), draw.integers(0, values, n) / 7, draw.integers(0, 2, n)
     order = np.lexsort((scores, keys))
     keys, scores, labels = keys[order], scores[order], labels[order]
-    ends = draw.choice(n, parted - 1, replace=False)
-    same = np.flatnonzero((keys[1:] == keys[:-1]) & (scores[1:] == scores[:-1])) + 1
+    # A part holds all examples of a key with equal scores, but a batch may end between them.
+    levels_from = np.flatnonzero((keys[1:] != keys[:-1]) | (scores[1:] != scores[:-1])) + 1
     parts: list[Part] = []
-    for rows in np.split(
-        np.arange(n), sorted(set(ends) - set(same))
-    ):  # equal scores are not parted, but may be batched
+    for rows in np.split(np.arange(n), np.sort(draw.choice(levels_from, parted - 1, replace=False))):
         batches = np.array_split(rows, 5)
         parts += count_part(levels(keys[one], scores[one], labels[one]) for one in batches)
     found = auc_of_parts([parts[i] for i in draw.permutation(len(parts))])

@@ -22,7 +22,7 @@ def test_tiers_are_counted_exactly_at_their_borders() -> None:
     rest = np.array([-1, -0.0, 0.0, 1e-45, 1.5], np.float32)
     scores = np.concatenate([borders, *near, rest, np.random.default_rng(0).uniform(-1, 1, 900)]).astype(np.float32)
     above = np.ones(TIERS, np.int32)
-    _count(scores, above)
+    _count(scores, BELOW, above)
     above -= 1
     above[0] = len(scores)
     tiers = np.bincount([tier_of(score) for score in scores], minlength=TIERS)
@@ -33,7 +33,7 @@ def test_tiers_are_counted_exactly_at_their_borders() -> None:
 
 def test_counting_stops_at_an_empty_tier_only_where_all_above_are_empty() -> None:
     above = np.zeros(TIERS, np.int32)
-    _count(np.array([0.05, 0.99, 2.0, -np.inf], np.float32), above)
+    _count(np.array([0.05, 0.99, 2.0, -np.inf], np.float32), BELOW, above)
     assert above.tolist() == [0, 3, *[2] * 13, 1]
 
 
