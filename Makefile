@@ -8,6 +8,7 @@
 # make lint   ruff, mypy, import-linter
 # make airflow  the Airflow DAG, loaded by Airflow itself in an environment of its own
 # make bench  the benchmarks behind docs/benchmarks.md
+# make yardsticks  other people's models, for benchmarks.ranker
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,8 +27,9 @@ CLUSTERS := .venv-clusters
 DOCS := .venv-docs
 EXTRAS := .venv-extras
 FEAST := .venv-feast
+YARDSTICKS := .venv-yardsticks
 
-.PHONY: setup java demo test test-fast test-extras clusters faults airflow docs lint format bench clean
+.PHONY: setup java demo test test-fast test-extras yardsticks clusters faults airflow docs lint format bench clean
 
 setup: java $(STAMP)
 
@@ -79,6 +81,13 @@ test-extras: setup
 	$(FEAST)/bin/python -m pip install --quiet "feast>=0.50,<1" "deltalake>=1,<2"
 	$(FEAST)/bin/python deploy/feast/check.py
 
+# Models of other packages, for benchmarks.ranker. qarm.pth lets them see PyTorch, numpy and pyarrow of .venv.
+yardsticks: setup
+	@test -x $(YARDSTICKS)/bin/python || $(PYTHON) -m venv $(YARDSTICKS)
+	@for site in $(YARDSTICKS)/lib/python*/site-packages; do $(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > $$site/qarm.pth; done
+	$(YARDSTICKS)/bin/python -m pip install --quiet --no-deps "deepctr-torch==0.3.0" "fuxictr==2.3.10"
+	$(YARDSTICKS)/bin/python -m pip install --quiet "lightgbm>=4.5,<5" "optuna>=4,<6" "polars>=1,<2" "h5py>=3,<4" "ray[data]>=2.52,<3" "pyarrow==17.*"
+
 docs:
 	@test -x $(DOCS)/bin/python || $(PYTHON) -m venv $(DOCS)
 	$(DOCS)/bin/python -m pip install --quiet "mkdocs-material>=9.6,<10"
@@ -105,4 +114,4 @@ bench: setup
 	$(BIN)/python -m benchmarks.nightly --data complete_journey
 
 clean:
-	rm -rf $(VENV) $(AIRFLOW) $(CLUSTERS) $(DOCS) $(EXTRAS) $(FEAST) $(WAREHOUSE) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(AIRFLOW) $(CLUSTERS) $(DOCS) $(EXTRAS) $(FEAST) $(YARDSTICKS) $(WAREHOUSE) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

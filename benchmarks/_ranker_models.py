@@ -103,9 +103,9 @@ class Examples:
         files = [path.as_uri() for path in self.paths(split)]
         return Feed(files, shape.columns, batch_size=batch, shuffle_rows=shuffle_rows, seed=seed, parts=PARTS)
 
-    def described(self, split: str) -> dict[str, np.ndarray]:
-        """Ids and labels of a split, in the order of a feed without shuffling."""
-        columns = [*DESCRIPTION, f"label_{self.task}"]
+    def described(self, split: str, *more: str) -> dict[str, np.ndarray]:
+        """Ids and labels of a split, and more columns, in the order of a feed without shuffling."""
+        columns = [*DESCRIPTION, f"label_{self.task}", *more]
         paths = self.paths(split)
         tables = [pq.read_table(path, columns=columns, partitioning=None).to_pandas() for path in paths]
         whole = {name: np.concatenate([table[name].to_numpy() for table in tables]) for name in columns}

@@ -4,7 +4,9 @@
 
 Data sets: Complete Journey with all households, and MovieLens 100k from the ``recbole`` package (``pip install
 --no-deps recbole==1.2.1``). All models read the same examples and counts and have the same hyperparameters; the epoch
-is selected by the validation AUC. Each part runs in its own process; parts with results in the folder are not repeated.
+is selected by the validation AUC. Models of other packages are measured too if ``make yardsticks`` has installed them,
+each with the best of several settings. Each part runs in its own process; parts with results in the folder are not
+repeated.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import _ranker_results as results
+from benchmarks._other_models import GRID, OTHERS, TRIALS, installed, scored
 from benchmarks._plain_models import first_time, on_the_rankers_numbers, plain
 from benchmarks._ranker_data import ROOT, prepare, scratch
 from benchmarks._ranker_models import ABLATIONS, MODELS, Examples, trained
@@ -66,8 +69,14 @@ def part_model(data: str, folder: Path, name: str) -> None:
     print(name, found["valid_auc"], found["examples_per_second"], json.dumps(found["points"]), file=sys.stderr)
 
 
+def part_other(data: str, folder: Path, name: str) -> None:
+    """Trains and scores one model of another package with one seed."""
+    model, _, seed = name.rpartition(" ")
+    scored(data, folder, model, seed=int(seed), made=_file(folder, name))
+
+
 PARTS: dict[str, Callable[[str, Path, str], None]] = {
-    "prepare": part_prepare, "plain": part_plain, "numbers": part_numbers, "model": part_model,
+    "prepare": part_prepare, "plain": part_plain, "numbers": part_numbers, "model": part_model, "other": part_other,
 }  # fmt: skip
 
 
@@ -81,7 +90,7 @@ def once(data: str, folder: Path, part: str, *, argument: str, made: Path) -> No
         return
     (folder / "scores").mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "benchmarks.ranker", "--data", data, "--folder", str(folder)]
-    cores = {"OMP_NUM_THREADS": "1"} if part == "model" else {}
+    cores = {"OMP_NUM_THREADS": "1"} if part in ("model", "other") else {}
     subprocess.run([*command, "--part", part, "--argument", argument], check=True, cwd=ROOT, env=os.environ | cores)
 
 
@@ -93,6 +102,16 @@ def benchmark(data: str, folder: Path, seeds: int, pool: str) -> None:
     names = [f"{model} {seed}" for seed in range(seeds) for model in MODELS] + [f"{name} 0" for name in ABLATIONS]
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # one core per process
         list(threads.map(lambda name: once(data, folder, "model", argument=name, made=_file(folder, name)), names))
+    if not installed():
+        print("models of other packages are left out: run make yardsticks", file=sys.stderr)
+    else:
+
+        def every_seed(model: str) -> None:
+            for name in (f"{model} {seed}" for seed in range(seeds)):
+                once(data, folder, "other", argument=name, made=_file(folder, name))
+
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            list(threads.map(every_seed, OTHERS))
     write(data, folder, pool)
 
 
@@ -101,7 +120,7 @@ def write(data: str, folder: Path, pool: str) -> None:
     of = DATA[data] if pool == DEFAULT else f"{DATA[data]}, negatives {pool}"
     examples = Examples.of(data, folder, "embedding").described("test")
     there = {path.stem: path for path in sorted((folder / "scores").glob("*.npz"))}
-    models = [name for model in MODELS for name in there if name.rpartition(" ")[0] == model]
+    models = [name for model in (*MODELS, *OTHERS) for name in there if name.rpartition(" ")[0] == model]
     plain_scores = dict(np.load(_file(folder, "plain")))
     order = _order(plain_scores.pop("ids"), examples)
     scores = {name: own[order] for name, own in plain_scores.items()}
@@ -124,8 +143,9 @@ def write(data: str, folder: Path, pool: str) -> None:
         f" users: {low:+.2f} to {high:+.2f}). Target: 0.76 points. The item-item cosines of boosting and regression use"
         f" the whole log before the validation period, like the behaviour vectors of {OURS} on the test split; its"
         " mined pairs and its encoder use only the first half of the log. Every model reads the counts of item and"
-        f" user. Negatives: {POOLS[pool].meaning}. ±: standard deviation over seeds. Examples per second: training on"
-        " one core, including reading and validation, while other processes run."
+        f" user. Negatives: {POOLS[pool].meaning}. Models of other packages are the best of {len(GRID)} settings by"
+        f" validation AUC, LightGBM of {TRIALS}; {OURS} has its defaults. ±: standard deviation over seeds. Examples per"
+        " second: training on one core, including reading and validation, while other processes run."
     )
     results.write_models(f"Rankers on {of}", found, speed.groupby("model")["speed"].mean().to_dict(), note)
     note = (
