@@ -143,9 +143,9 @@ def write(data: str, folder: Path, pool: str) -> None:
         f" users: {low:+.2f} to {high:+.2f}). Target: 0.76 points. The item-item cosines of boosting and regression use"
         f" the whole log before the validation period, like the behaviour vectors of {OURS} on the test split; its"
         " mined pairs and its encoder use only the first half of the log. Every model reads the counts of item and"
-        f" user. Negatives: {POOLS[pool].meaning}. Models of other packages are the best of {len(GRID)} settings by"
-        f" validation AUC, LightGBM of {TRIALS}; {OURS} has its defaults. ±: standard deviation over seeds. Examples per"
-        " second: training on one core, including reading and validation, while other processes run."
+        f" user. Negatives: {POOLS[pool].meaning}. Models of other packages: the best of {len(GRID)} settings by"
+        f" validation AUC, LightGBM of {TRIALS}; {OURS} has its defaults. ±: standard deviation over seeds. Examples"
+        " per second: training on one core, including reading and validation, while other processes run."
     )
     results.write_models(f"Rankers on {of}", found, speed.groupby("model")["speed"].mean().to_dict(), note)
     note = (
