@@ -81,7 +81,7 @@ test-extras: setup
 	$(FEAST)/bin/python -m pip install --quiet "feast>=0.50,<1" "deltalake>=1,<2"
 	$(FEAST)/bin/python deploy/feast/check.py
 
-# Models of other packages, for benchmarks.ranker. qarm.pth lets them see PyTorch, numpy and pyarrow of .venv.
+# Models of other packages, for benchmarks.ranker. qarm.pth lets them see PyTorch and numpy of .venv.
 yardsticks: setup
 	@test -x $(YARDSTICKS)/bin/python || $(PYTHON) -m venv $(YARDSTICKS)
 	@for site in $(YARDSTICKS)/lib/python*/site-packages; do $(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > $$site/qarm.pth; done

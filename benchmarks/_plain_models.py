@@ -154,12 +154,13 @@ def plain(data: str, folder: Path, seeds: int) -> dict[str, Any]:
 def on_the_rankers_numbers(data: str, folder: Path) -> float:
     """Validation AUC of gradient boosting on all numeric inputs of QARM V2's head."""
     examples = Examples.of(data, folder, "embedding")
-    train, valid = (_numbers(examples, split) for split in ("train", "valid"))
+    train, valid = (numbers(examples, split) for split in ("train", "valid"))
     boosted = HistGradientBoostingClassifier(max_iter=500, early_stopping=True, random_state=0)
     return auc(valid[1], boosted.fit(*train).predict_proba(valid[0])[:, 1])
 
 
-def _numbers(examples: Examples, split: str) -> tuple[np.ndarray, np.ndarray]:
+def numbers(examples: Examples, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """All numeric inputs of QARM V2's head, and the labels, in the order of a split's files."""
     label = f"label_{examples.task}"
     tables = [pq.read_table(path, columns=[label, *NUMBERS], partitioning=None) for path in examples.paths(split)]
     rows = pa.concat_tables(tables)

@@ -3,10 +3,10 @@
     python -m benchmarks.ranker [--data NAME] [--folder FOLDER] [--seeds N] [--negatives POOL]
 
 Data sets: Complete Journey with all households, and MovieLens 100k from the ``recbole`` package (``pip install
---no-deps recbole==1.2.1``). All models read the same examples and counts and have the same hyperparameters; the epoch
-is selected by the validation AUC. Models of other packages are measured too if ``make yardsticks`` has installed them,
-each with the best of several settings. Each part runs in its own process; parts with results in the folder are not
-repeated.
+--no-deps recbole==1.2.1``). All models read the same examples and counts, ours have the same hyperparameters; the
+epoch is selected by the validation AUC. Models of other packages are measured too if ``make yardsticks``
+has installed them, each with the best of several settings. Each part runs in its own process; parts with results in the
+folder are not repeated.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import _ranker_results as results
-from benchmarks._other_models import GRID, OTHERS, TRIALS, installed, scored
+from benchmarks._exported import export
+from benchmarks._other_models import FOLDER, GRID, OTHERS, OWN_NUMBERS, TRIALS, installed, scored
 from benchmarks._plain_models import first_time, on_the_rankers_numbers, plain
 from benchmarks._ranker_data import ROOT, prepare, scratch
 from benchmarks._ranker_models import ABLATIONS, MODELS, Examples, trained
@@ -69,6 +70,11 @@ def part_model(data: str, folder: Path, name: str) -> None:
     print(name, found["valid_auc"], found["examples_per_second"], json.dumps(found["points"]), file=sys.stderr)
 
 
+def part_export(data: str, folder: Path, _: str) -> None:
+    """Writes the arrays that models of other packages read."""
+    export(Examples.of(data, folder, "embedding"), folder / FOLDER)
+
+
 def part_other(data: str, folder: Path, name: str) -> None:
     """Trains and scores one model of another package with one seed."""
     model, _, seed = name.rpartition(" ")
@@ -76,7 +82,8 @@ def part_other(data: str, folder: Path, name: str) -> None:
 
 
 PARTS: dict[str, Callable[[str, Path, str], None]] = {
-    "prepare": part_prepare, "plain": part_plain, "numbers": part_numbers, "model": part_model, "other": part_other,
+    "prepare": part_prepare, "plain": part_plain, "numbers": part_numbers, "model": part_model,
+    "export": part_export, "other": part_other,
 }  # fmt: skip
 
 
@@ -86,11 +93,15 @@ def _file(folder: Path, name: str) -> Path:
 
 def once(data: str, folder: Path, part: str, *, argument: str, made: Path) -> None:
     """Runs a part in a new process, unless the file or folder that it makes exists."""
-    if made.exists():
-        return
+    if not made.exists():
+        run(data, folder, part, argument=argument)
+
+
+def run(data: str, folder: Path, part: str, *, argument: str = "") -> None:
+    """Runs a part in a new process."""
     (folder / "scores").mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "benchmarks.ranker", "--data", data, "--folder", str(folder)]
-    cores = {"OMP_NUM_THREADS": "1"} if part in ("model", "other") else {}
+    cores = {"OMP_NUM_THREADS": "1"} if part == "model" else {}
     subprocess.run([*command, "--part", part, "--argument", argument], check=True, cwd=ROOT, env=os.environ | cores)
 
 
@@ -102,17 +113,25 @@ def benchmark(data: str, folder: Path, seeds: int, pool: str) -> None:
     names = [f"{model} {seed}" for seed in range(seeds) for model in MODELS] + [f"{name} 0" for name in ABLATIONS]
     with ThreadPoolExecutor(os.cpu_count()) as threads:  # one core per process
         list(threads.map(lambda name: once(data, folder, "model", argument=name, made=_file(folder, name)), names))
-    if not installed():
-        print("models of other packages are left out: run make yardsticks", file=sys.stderr)
+    if installed():
+        others(data, folder, seeds)
     else:
-
-        def every_seed(model: str) -> None:
-            for name in (f"{model} {seed}" for seed in range(seeds)):
-                once(data, folder, "other", argument=name, made=_file(folder, name))
-
-        with ThreadPoolExecutor(os.cpu_count()) as threads:
-            list(threads.map(every_seed, OTHERS))
+        print("models of other packages are left out: run make yardsticks", file=sys.stderr)
     write(data, folder, pool)
+
+
+def others(data: str, folder: Path, seeds: int) -> None:
+    """Runs the models of other packages: those of one core side by side, then those that take all cores."""
+    run(data, folder, "export")
+
+    def every_seed(model: str) -> None:
+        for name in (f"{model} {seed}" for seed in range(seeds)):
+            once(data, folder, "other", argument=name, made=_file(folder, name))
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        list(threads.map(every_seed, [name for name, other in OTHERS.items() if not other.alone]))
+    for name in [name for name, other in OTHERS.items() if other.alone]:
+        every_seed(name)
 
 
 def write(data: str, folder: Path, pool: str) -> None:
@@ -129,7 +148,7 @@ def write(data: str, folder: Path, pool: str) -> None:
     parts = results.slices(examples, _train_events(data, folder, examples), LONG[data])
     found = results.measured(examples, parts, scores)
     means = found[found["slice"] == "all"].groupby("model")["auc"].mean()
-    best = str(means.drop(OURS).idxmax())
+    best = str(means.drop([OURS, OWN_NUMBERS], errors="ignore").idxmax())
     sides = [[own for name, own in scores.items() if name.rpartition(" ")[0] == model] for model in (OURS, best)]
     intervals = {name: results.interval(examples, mask, *sides) for name, mask in parts.items()}
     low, high = intervals["all"]
@@ -144,10 +163,10 @@ def write(data: str, folder: Path, pool: str) -> None:
         f" the whole log before the validation period, like the behaviour vectors of {OURS} on the test split; its"
         " mined pairs and its encoder use only the first half of the log. Every model reads the counts of item and"
         f" user. Negatives: {POOLS[pool].meaning}. Models of other packages: the best of {len(GRID)} settings by"
-        f" validation AUC, LightGBM of {TRIALS}; {OURS} has its defaults. ±: standard deviation over seeds. Examples"
+        f" validation AUC, LightGBM of {TRIALS}; the others have one. ±: standard deviation over seeds. Examples"
         " per second: training on one core, including reading and validation, while other processes run."
     )
-    results.write_models(f"Rankers on {of}", found, speed.groupby("model")["speed"].mean().to_dict(), note)
+    results.write_models(f"Rankers on {of}", found, speed.groupby("model")["speed"].mean().dropna().to_dict(), note)
     note = (
         f"{of}, test split, mean over seeds. Cold items: fewer than {results.COLD} positives in the train"
         f" period. Long histories: at least {LONG[data]:,} earlier positives of the user."

@@ -16,8 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-SPLITS = ("train", "valid", "test")
-
 
 @dataclass(frozen=True)
 class Arrays:
@@ -31,47 +29,52 @@ class Arrays:
 
     @cached_property
     def card(self) -> dict[str, Any]:
-        """Numbers of users, items and categories."""
+        """Numbers of users, items and categories; names of the counts; names of coded columns with their sizes."""
         return dict(json.loads((self.folder / "card.json").read_text(encoding="utf-8")))
 
     @cached_property
-    def category(self) -> NDArray[np.int64]:
+    def category(self) -> NDArray[np.int32]:
         """Category of every item; item and category 0 are padding."""
         return np.load(self.folder / "items.npz")["category"]
 
     @cached_property
-    def events(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def events(self) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """Items of all users' events, oldest first, one user after the other; where each user's begin."""
         users = np.load(self.folder / "users.npz")
         return users["items"], users["starts"]
 
-    def split(self, name: str) -> Mapping[str, NDArray[Any]]:
-        """The columns of a split."""
-        return dict(np.load(self.folder / f"{name}.npz"))
+    def split(self, name: str, *columns: str) -> Mapping[str, NDArray[Any]]:
+        """Columns of a split."""
+        rows = np.load(self.folder / f"{name}.npz")
+        return {column: rows[column] for column in columns}
 
-    def histories(self, user: NDArray[np.int64], seen: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-        """The last events before each example, the latest in the last column, padded by 0 in front.
+    def histories(
+        self, user: NDArray[np.int32], seen: NDArray[np.int32], length: int, *, padded_behind: bool = False
+    ) -> NDArray[np.int32]:
+        """The last events before each example, oldest first, padded by 0 in front or behind.
 
         Args:
             user: user of every example, shape (n,).
             seen: number of the user's events before the example, shape (n,).
             length: number of events.
+            padded_behind: whether padding stands behind the events.
 
         Returns:
             Items, shape (n, length).
         """
         items, starts = self.events
-        position = seen[:, None] + np.arange(-length, 0)
-        there = position >= 0
-        return np.where(there, items[np.where(there, starts[user][:, None] + position, 0)], 0)
+        first = np.maximum(seen - length, 0) if padded_behind else seen - length
+        position = first[:, None] + np.arange(length, dtype=np.int32)
+        there = (position >= 0) & (position < seen[:, None])
+        return np.where(there, items[np.where(there, starts[user][:, None] + position, 0)], np.int32(0))
 
 
 def main(models: Mapping[str, Callable[..., dict[str, Any]]]) -> None:
     """Trains one model with one setting and seed, and writes its scores.
 
     Args:
-        models: what trains, by the name of the model: from arrays, setting and seed to ``valid_auc``, ``test_scores``,
-            ``seconds`` and ``examples`` (trained on, each time counted).
+        models: what trains, by the name of the model: from arrays, setting and seed to ``valid_auc``, ``test_scores``
+            and ``examples_per_second`` (of training; NaN where it has no meaning).
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("--arrays", type=Path, required=True)
@@ -82,5 +85,4 @@ def main(models: Mapping[str, Callable[..., dict[str, Any]]]) -> None:
     options = parser.parse_args()
     arrays = Arrays(options.arrays)
     found = models[options.model](arrays, options.setting, options.seed)
-    found["examples_per_second"] = found.pop("examples") / found["seconds"]
-    np.savez(options.out, test_ids=arrays.split("test")["example_id"], **found)
+    np.savez(options.out, test_ids=arrays.split("test", "example_id")["example_id"], **found)

@@ -1,20 +1,32 @@
-"""DIN and DIEN as the package deepctr-torch has them."""
+"""DIN and DIEN as the package deepctr-torch has them; DIEN without its auxiliary loss, with its AUGRU."""
 
 from __future__ import annotations
 
+import copy
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
+import requests
 import torch
 from arrays import Arrays, main
-from deepctr_torch.callbacks import EarlyStopping
-from deepctr_torch.inputs import DenseFeat, SparseFeat, VarLenSparseFeat, get_feature_names
-from deepctr_torch.models import DIEN, DIN
 from numpy.typing import NDArray
 
+
+def _no_network(*_: Any, **__: Any) -> None:
+    raise OSError("the package asks for its newest version when it is imported; where nothing answers, it waits")
+
+
+requests.get = _no_network
+from deepctr_torch.inputs import DenseFeat, SparseFeat, VarLenSparseFeat, get_feature_names  # noqa: E402
+from deepctr_torch.models import DIEN, DIN  # noqa: E402
+
 LENGTH, BATCH, EPOCHS, PATIENCE = 50, 1_024, 10, 2
+ROWS = 100_000
+"""Examples whose histories are looked up at once."""
+Columns = dict[str, NDArray[np.float32]]
 
 
 def columns(arrays: Arrays, width: int) -> list[Any]:
@@ -28,47 +40,63 @@ def columns(arrays: Arrays, width: int) -> list[Any]:
         )
         for name, size in sizes.items()
     ]
-    user = SparseFeat("user", card["users"], embedding_dim=width)
-    return [user, *one, *several, *(DenseFeat(name, 1) for name in card["counts"])]
+    others = {"user": card["users"], **card["coded"]}
+    coded = [SparseFeat(name, size, embedding_dim=width) for name, size in others.items()]
+    return [*coded, *one, *several, *(DenseFeat(name, 1) for name in card["counts"])]
 
 
-def inputs(arrays: Arrays, split: str) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.float32]]:
-    """The columns of a split and its labels. Histories are padded at the end, as the package expects."""
-    rows = arrays.split(split)
-    seen = np.minimum(rows["seen"], LENGTH)
-    history = arrays.histories(rows["user"], rows["seen"], LENGTH)
-    shift = np.arange(LENGTH) + (LENGTH - seen)[:, None]
-    history = np.where(shift < LENGTH, np.take_along_axis(history, np.minimum(shift, LENGTH - 1), 1), 0)
-    found = {
+def inputs(arrays: Arrays, split: str) -> tuple[Columns, NDArray[np.float32]]:
+    """The columns of a split and its labels. Histories are padded behind, as the package expects."""
+    rows = arrays.split(split, "user", "item", "seen", "coded", "counts", "label")
+    history = np.empty((len(rows["label"]), LENGTH), np.float32)
+    categories = np.empty_like(history)
+    for start in range(0, len(history), ROWS):
+        part = slice(start, start + ROWS)
+        found = arrays.histories(rows["user"][part], rows["seen"][part], LENGTH, padded_behind=True)
+        history[part], categories[part] = found, arrays.category[found]
+    given = {
         "user": rows["user"], "item": rows["item"], "category": arrays.category[rows["item"]],
-        "hist_item": history, "hist_category": arrays.category[history], "seq_length": seen,
+        "hist_item": history, "hist_category": categories, "seq_length": np.minimum(rows["seen"], LENGTH),
+        **dict(zip(arrays.card["coded"], rows["coded"].T, strict=True)),
         **dict(zip(arrays.card["counts"], rows["counts"].T, strict=True)),
     }  # fmt: skip
-    return {name: values.astype(np.float32) for name, values in found.items()}, rows["label"]
+    return {name: values.astype(np.float32, copy=False) for name, values in given.items()}, rows["label"]
 
 
-def trained(kind: type[Any], arrays: Arrays, setting: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Trains until the validation AUC has not risen for :data:`PATIENCE` epochs, and takes the best epoch's weights."""
+def trained(kind: Callable[..., Any], arrays: Arrays, setting: dict[str, Any], seed: int) -> dict[str, Any]:
+    """Trains until :data:`PATIENCE` validations, of two an epoch, have not raised the AUC; takes the best weights.
+
+    Each half of an epoch is a fit of the package's: it turns its layers to training only when a fit begins.
+    """
     torch.manual_seed(seed)
     wanted = columns(arrays, setting["embedding_dim"])
     model = kind(wanted, ["item", "category"], dnn_dropout=setting["dropout"], seed=seed, device="cpu")
-    model.compile(
-        torch.optim.Adam(model.parameters(), setting["learning_rate"]), "binary_crossentropy", metrics=["auc"]
-    )
+    optimizer = torch.optim.Adam(model.parameters(), setting["learning_rate"])
+    model.compile(optimizer, "binary_crossentropy", metrics=["auc"])
     names = get_feature_names(wanted)
-    data = {split: inputs(arrays, split) for split in ("train", "valid", "test")}
-    given = {split: ({name: of[name] for name in names}, label) for split, (of, label) in data.items()}
-    stopping = EarlyStopping("val_auc", patience=PATIENCE, mode="max", restore_best_weights=True)
+    (train, labels), valid, (test, _) = (inputs(arrays, split) for split in ("train", "valid", "test"))
+    validation = {name: valid[0][name] for name in names}, valid[1]
+    shuffled, best, weights, since, examples = np.random.default_rng(seed), -np.inf, None, 0, 0
     started = time.monotonic()
-    history = model.fit(
-        *given["train"], BATCH, EPOCHS, verbose=2, validation_data=given["valid"], callbacks=[stopping]
-    )  # fmt: skip
-    seconds = time.monotonic() - started
-    model.load_state_dict(stopping.best_weights)
-    examples = len(history.epoch) * len(given["train"][1])
-    scores = model.predict(given["test"][0], 4 * BATCH)[:, 0]
-    return {"valid_auc": stopping.best, "test_scores": scores, "seconds": seconds, "examples": examples}
+    while since < PATIENCE and examples < EPOCHS * len(labels):
+        for rows in np.array_split(shuffled.permutation(len(labels)), 2):
+            half = {name: train[name][rows] for name in names}
+            history = model.fit(half, labels[rows], BATCH, 1, verbose=2, validation_data=validation)
+            examples, since, reached = examples + len(rows), since + 1, history.history["val_auc"][-1]
+            if reached > best:
+                best, weights, since = reached, copy.deepcopy(model.state_dict()), 0
+            if since == PATIENCE:
+                break
+    speed = examples / (time.monotonic() - started)
+    model.load_state_dict(weights)
+    scores = model.predict({name: test[name] for name in names}, 4 * BATCH)[:, 0]
+    return {"valid_auc": best, "test_scores": scores, "examples_per_second": speed}
 
 
 if __name__ == "__main__":
-    main({"DIN (deepctr-torch)": partial(trained, DIN), "DIEN (deepctr-torch)": partial(trained, DIEN)})
+    main(
+        {
+            "DIN (deepctr-torch)": partial(trained, DIN),
+            "DIEN (deepctr-torch)": partial(trained, partial(DIEN, gru_type="AUGRU")),
+        }
+    )

@@ -32,6 +32,9 @@ def test_histories_end_before_the_example_and_stay_within_the_user(arrays: Modul
     assert arrays.Arrays(tmp_path).histories(users, seen, 2).tolist() == [
         [0, 0], [11, 12], [12, 13], [0, 0], [0, 21], [21, 22],
     ]  # fmt: skip
+    assert arrays.Arrays(tmp_path).histories(users, seen, 2, padded_behind=True).tolist() == [
+        [0, 0], [11, 12], [12, 13], [0, 0], [21, 0], [21, 22],
+    ]  # fmt: skip
 
 
 def test_every_model_has_a_script_that_knows_it() -> None:
