@@ -16,6 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+BATCH, EPOCHS, PATIENCE, SHORT = 1_024, 10, 2, 50
+"""Of all deep models: examples in a batch, most epochs, validations without a gain, and events of a short history."""
+
 
 @dataclass(frozen=True)
 class Arrays:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import requests
 import torch
-from arrays import Arrays, main
+from arrays import BATCH, EPOCHS, PATIENCE, SHORT, Arrays, main
 from numpy.typing import NDArray
 
 
@@ -23,7 +23,6 @@ requests.get = _no_network
 from deepctr_torch.inputs import DenseFeat, SparseFeat, VarLenSparseFeat, get_feature_names  # noqa: E402
 from deepctr_torch.models import DIEN, DIN  # noqa: E402
 
-LENGTH, BATCH, EPOCHS, PATIENCE = 50, 1_024, 10, 2
 ROWS = 100_000
 """Examples whose histories are looked up at once."""
 Columns = dict[str, NDArray[np.float32]]
@@ -36,7 +35,7 @@ def columns(arrays: Arrays, width: int) -> list[Any]:
     one = [SparseFeat(name, size, embedding_dim=width) for name, size in sizes.items()]
     several = [
         VarLenSparseFeat(
-            SparseFeat(f"hist_{name}", size, embedding_dim=width, embedding_name=name), LENGTH, length_name="seq_length"
+            SparseFeat(f"hist_{name}", size, embedding_dim=width, embedding_name=name), SHORT, length_name="seq_length"
         )
         for name, size in sizes.items()
     ]
@@ -48,15 +47,15 @@ def columns(arrays: Arrays, width: int) -> list[Any]:
 def inputs(arrays: Arrays, split: str) -> tuple[Columns, NDArray[np.float32]]:
     """The columns of a split and its labels. Histories are padded behind, as the package expects."""
     rows = arrays.split(split, "user", "item", "seen", "coded", "counts", "label")
-    history = np.empty((len(rows["label"]), LENGTH), np.float32)
+    history = np.empty((len(rows["label"]), SHORT), np.float32)
     categories = np.empty_like(history)
     for start in range(0, len(history), ROWS):
         part = slice(start, start + ROWS)
-        found = arrays.histories(rows["user"][part], rows["seen"][part], LENGTH, padded_behind=True)
+        found = arrays.histories(rows["user"][part], rows["seen"][part], SHORT, padded_behind=True)
         history[part], categories[part] = found, arrays.category[found]
     given = {
         "user": rows["user"], "item": rows["item"], "category": arrays.category[rows["item"]],
-        "hist_item": history, "hist_category": categories, "seq_length": np.minimum(rows["seen"], LENGTH),
+        "hist_item": history, "hist_category": categories, "seq_length": np.minimum(rows["seen"], SHORT),
         **dict(zip(arrays.card["coded"], rows["coded"].T, strict=True)),
         **dict(zip(arrays.card["counts"], rows["counts"].T, strict=True)),
     }  # fmt: skip

@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from arrays import Arrays, main
+from arrays import BATCH, EPOCHS, PATIENCE, SHORT, Arrays, main
 from fuxictr.features import FeatureMap
 from fuxictr.pytorch.torch_utils import seed_everything
 from model_zoo import LongCTR
 from numpy.typing import NDArray
 
-SHORT, LONG, FOUND, BATCH, EPOCHS, PATIENCE = 50, 500, 50, 1_024, 10, 2
+LONG, FOUND = 500, 50
 FEWEST = 64
 """A smaller rest of a split goes into the batch before it: DIEN fails on a batch without any history."""
 MODELS = {"DIN": SHORT, "DIEN": SHORT, "SIM": LONG, "ETA": LONG, "SDIM": LONG, "TWIN": LONG}
