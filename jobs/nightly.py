@@ -13,16 +13,18 @@ from typing import Any
 
 import jobs
 from jobs.night.outcome import outcome_told
-from jobs.night.past import day_of, lake_of
+from jobs.night.past import day_of, fill, lake_of
 from jobs.night.plan import Choice, as_text, chosen, foreseen, whether_to_run
+from jobs.night.views import show_again
 from lake.command import Command, main
 from lake.declaration import Job, Option, in_order
 from lake.execution import new_run_id, run_job
 from lake.ledger import RunRecord
-from lake.logs import about, on_terminal
+from lake.logs import about, is_json, on_terminal
 from lake.night_lock import NightLock
 from lake.run import Lake
 from lake.staging import remove_staged
+from lake.termination import ended_by_signal
 from schemas.errors import HeldBackError
 from schemas.settings import Settings
 
@@ -65,8 +67,10 @@ def run_nightly(lake: Lake, choice: Choice, run_id: str, *, lock: NightLock, row
         rows: gets one row per job: job, status, seconds, why, outputs, metrics.
     """
     last, usual, live = lake.ledger.last_done(), lake.ledger.usual_seconds(), on_terminal()
+    lake.lock = lock
+    show_again(lake)
     for number, job in enumerate(choice.jobs, 1):
-        lock.assert_held()
+        lake.assert_held()
         state = whether_to_run(lake, job, last.get(job.name), choice.wanted.get(job.name))
         place, record = f"[{number}/{len(choice.jobs)}]", None
         if not live:
@@ -120,28 +124,31 @@ def command(lake: Lake, options: argparse.Namespace) -> dict[str, Any]:
         UserError: an option names no job of the nightly, or another nightly is at work on the warehouse.
         HeldBackError: the gate held the night back.
     """
-    jobs = nightly_jobs(lake.settings)
-    if options.as_of is not None:
-        lake, jobs = lake_of(lake, day_of(options.as_of)), [job for job in jobs if job.source_files is None]
-    choice = chosen(jobs, options)
+    jobs, day = nightly_jobs(lake.settings), None if options.as_of is None else day_of(options.as_of)
+    choice = chosen(jobs if day is None else [job for job in jobs if job.source_files is None], options)
     lake.from_scratch = options.full_refresh
-    run_id = new_run_id()
+    today, run_id = lake, new_run_id()
+    if day is not None:
+        lake = lake_of(today, day)
     if options.dry_run:
         print(as_text(foreseen(lake, choice)), file=sys.stderr)
         return {"job": "nightly", "status": "skipped", "run_id": run_id, "outputs": {}, "metrics": {}}
     clock = time.monotonic()
     lake.files.ensure_writable(lake.warehouse.root)
     lock = NightLock(lake.warehouse, run_id, lake.settings.nightly)
-    with about(run_id=run_id), lock, outcome_told(lake, run_id) as outcome:
+    with about(run_id=run_id), lock, outcome_told(lake, run_id) as outcome, ended_by_signal(lake.spark):
         rows, live = outcome.jobs, on_terminal()
         if live:
             print(HEADING, file=sys.stderr)
         if lock.dead is not None:
             remove_staged(lake, lock.dead.run_id)
+        if day is not None:
+            fill(lake, today, day)
         run_nightly(lake, choice, run_id, lock=lock, rows=rows)
         took = f"{'all':<22}{'':<10}{time.monotonic() - clock:>8.1f}  started {outcome.started_at:%Y-%m-%d %H:%M} UTC"
         table = [] if live else [HEADING, *map(line_of, rows)]
-        print("\n".join((*table, took, f"tables: {lake.warehouse.location}")), file=sys.stderr)
+        for line in (*table, took, f"tables: {lake.warehouse.location}"):
+            log.info(line) if is_json() else print(line, file=sys.stderr)
         assert_published(lake, choice)
     done = [row for row in rows if row["status"] == "done"]
     return {

@@ -6,7 +6,7 @@ import logging
 from datetime import UTC, datetime
 
 from jobs.night.gate import reasons_to_hold_back
-from jobs.night.numbers import measure_moved, measure_quality, measure_tables
+from jobs.night.numbers import JUDGED, measure_moved, measure_quality, measure_tables, numbers_of
 from jobs.night.views import show
 from lake.command import main
 from lake.declaration import Job
@@ -23,7 +23,8 @@ LOGS = ("rejected_rows", "sid_changes", "pair_verdicts")
 def steps(run: Run) -> None:
     """Measures the night, compares it with the published one, and publishes it or holds it back.
 
-    The commit to ``published`` is the moment at which readers change from one night to the other.
+    The commit to ``published`` is the moment at which readers change from one night to the other. A run that was cut
+    off after it left the night published but not shown: this one then shows it, and publishes it no second time.
     """
     nights = run.lake.published
     before = nights.current()
@@ -35,18 +36,22 @@ def steps(run: Run) -> None:
         measure_quality(run, run.lake.ledger.last_metrics(), run.settings.ranking.task_names)
     versions = {name: run.version(name) for name in JOB.reads if run.find(name) is not None}
     versions |= {kind: found.version for kind in JOB.uses if (found := run.latest(kind)) is not None}
-    known = {} if before is None else run.lake.ledger.metrics_of(JOB.name, before.run_id)
-    reasons = reasons_to_hold_back(run.headline, known, run.settings.gate)
-    if reasons:
-        night = Night(run.run_id, None, versions, f"{HELD_BACK}: {'; '.join(reasons)}")
+    known = {} if before is None else numbers_of(before, run.lake.ledger, JOB.name)
+    reasons = reasons_to_hold_back(run.headline, known, run.settings.gate, unknown=run.unknown)
+    if before is not None and before.versions == versions:
+        night, reasons = before, []
+        run.outputs["published"] = str(run.lake.warehouse.version("published"))
+    else:
+        verdict = f"{HELD_BACK}: {'; '.join(reasons)}" if reasons else PASSED
+        night = Night(run.run_id, None if reasons else datetime.now(UTC), versions, verdict)
+        run.lake.assert_held()
         run.outputs["published"] = str(nights.record(night))
+    if night.is_held_back:
         log.warning("publish_views: the night is %s", night.verdict)
     else:
-        night = Night(run.run_id, datetime.now(UTC), versions, PASSED)
-        run.outputs["published"] = str(nights.record(night))
         with run.step("show the night to readers"):
             show(run.lake, night)
-    run.measure("night.held_back", float(night.is_held_back))
+    run.measure(JUDGED, float(night.is_held_back))
 
 
 JOB = Job(

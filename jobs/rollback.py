@@ -8,15 +8,21 @@ from typing import Any
 from jobs.night.views import show
 from lake.command import Command, main
 from lake.run import Lake
+from schemas.errors import UserError
 
 
 def command(lake: Lake, _: argparse.Namespace) -> dict[str, Any]:
     """Withdraws the night that readers see; a second call goes back one night further.
 
+    A call after one that was cut off shows the night that the first one went back to.
+
     Raises:
         UserError: no earlier night is published, or some of its files were removed.
     """
-    night = lake.published.withdraw()
+    nights = lake.published
+    night = nights.current() if nights.is_withdrawn(nights.shown()) else nights.withdraw()
+    if night is None:
+        raise UserError("rollback: no night is published that readers could go back to")
     show(lake, night)
     return {"job": "rollback", "status": "done", "run_id": night.run_id, "outputs": dict(night.versions), "metrics": {}}
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
-import tempfile
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,11 +17,13 @@ from filelock import FileLock
 from pyspark.sql import SparkSession
 
 from lake.hadoop import HadoopFiles
-from lake.surroundings import user_name
 from schemas.errors import QarmError, UserError
+from schemas.private_folder import private_folder
 
 MANIFEST = "MANIFEST.json"
 CURRENT = "CURRENT"
+UNUSED_DAYS = 7
+"""For how long a host keeps its copy of an artifact that nothing fetches."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +108,22 @@ class Artifacts:
             QarmError: the version does not exist or is not complete.
         """
         url = f"{self.root}/{kind}/{version}"
-        if not self._files.exists(f"{url}/{MANIFEST}"):
+        if not self.has(kind, version):
             raise QarmError(
                 f"artifact {version} is not complete: {url}/{MANIFEST} is missing; run the job that publishes it"
             )
-        manifest = json.loads(self._files.read_text(f"{url}/{MANIFEST}"))
+        try:
+            manifest = json.loads(self._files.read_text(f"{url}/{MANIFEST}"))
+        except json.JSONDecodeError:
+            raise QarmError(
+                f"artifact {version}: {MANIFEST} is damaged; restore the file, or remove the folder {url}: the next"
+                " nightly then makes it anew"
+            ) from None
         return Artifact(kind, version, url, manifest["card"], manifest["files"])
+
+    def has(self, kind: str, version: str) -> bool:
+        """Whether a version is there and complete."""
+        return self._files.exists(f"{self.root}/{kind}/{version}/{MANIFEST}")
 
     def versions(self, kind: str) -> list[str]:
         """Complete versions, oldest first."""
@@ -179,8 +192,7 @@ class Artifacts:
         if local is not None:
             _verify(local, artifact)
             return local
-        cache = Path(tempfile.gettempdir()) / f"qarm-artifacts-{user_name()}"
-        cache.mkdir(mode=0o700, exist_ok=True)
+        cache = private_folder("artifacts")
         target = cache / f"{artifact.version}-{hashlib.sha256(artifact.url.encode()).hexdigest()[:8]}"
         with FileLock(f"{target}.lock"):
             if not target.exists():
@@ -193,6 +205,8 @@ class Artifacts:
                     shutil.rmtree(partial)
                     raise
                 partial.rename(target)
+            os.utime(target)
+        _remove_unused(cache)
         return target
 
     def ship(self, artifact: Artifact) -> str:
@@ -208,6 +222,15 @@ class Artifacts:
             return str(self.fetch(artifact))
         self._spark.sparkContext.addFile(artifact.url, recursive=True)
         return artifact.version
+
+
+def _remove_unused(cache: Path) -> None:
+    """Removes copies that nothing fetched for :data:`UNUSED_DAYS`."""
+    for folder in cache.iterdir():
+        if folder.is_dir() and time.time() - folder.stat().st_mtime > UNUSED_DAYS * 86_400:
+            with FileLock(f"{folder}.lock"):
+                shutil.rmtree(folder, ignore_errors=True)
+            Path(f"{folder}.lock").unlink(missing_ok=True)
 
 
 def _verify(folder: Path, artifact: Artifact) -> None:

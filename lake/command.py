@@ -15,10 +15,11 @@ from pyspark.sql import SparkSession
 from lake.declaration import EXAMPLES, Job, Option
 from lake.execution import new_run_id, run_job
 from lake.full_disk import full_disk_told
-from lake.logs import FORMATS, on_terminal, set_up
+from lake.logs import FORMATS, about, fields_of, is_json, on_terminal, set_up
 from lake.progress import clock
 from lake.run import Lake
 from lake.session import start_session
+from lake.termination import EXIT_CODE, TerminatedError
 from schemas.errors import FullDiskError, HeldBackError, UserError
 from schemas.sections import SparkSettings
 from schemas.settings import Settings, load_settings
@@ -162,7 +163,8 @@ def main(entry: Job | Command, arguments: Sequence[str] | None = None) -> int:
         arguments: the command line; None for that of the process.
 
     Returns:
-        The exit code: 0 for success, 1 for a failure, 2 for a mistake of the user, 3 for a night that was held back.
+        The exit code: 0 for success, 1 for a failure, 2 for a mistake of the user, 3 for a night that was held back,
+        143 for a nightly that SIGTERM ended.
     """
     set_up()
     command = command_of(entry) if isinstance(entry, Job) else entry
@@ -175,10 +177,17 @@ def main(entry: Job | Command, arguments: Sequence[str] | None = None) -> int:
         with full_disk_told(lake):
             closing = command.run(lake, parsed)
     except (UserError, HeldBackError, FullDiskError) as error:
-        print(f"{command.name}: {' '.join(str(error).split())}", file=sys.stderr)
+        told = f"{command.name}: {' '.join(str(error).split())}"
+        with about(**fields_of(error)):
+            log.error(told) if is_json() else print(told, file=sys.stderr)
         return error.exit_code
-    except Exception:
-        log.exception("%s failed", command.name)
+    except TerminatedError as error:
+        with about(**fields_of(error)):
+            log.warning("%s: %s", command.name, error)
+        return int(EXIT_CODE)
+    except Exception as error:
+        with about(**fields_of(error)):
+            log.exception("%s failed", command.name)
         return 1
     if closing is not None:
         sys.stderr.flush()

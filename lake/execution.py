@@ -36,6 +36,7 @@ def run_job(lake: Lake, job: Job, run_id: str, *, place: str = "", usual: float 
 
     Raises:
         UserError: a mistake of the user.
+        QarmError: another nightly took this one for dead meanwhile.
         Exception: any other failure of the job.
     """
     run = Run(lake, job, run_id)
@@ -48,6 +49,7 @@ def run_job(lake: Lake, job: Job, run_id: str, *, place: str = "", usual: float 
         with about(run_id=run_id, job=job.name), full_disk_told(lake), told:
             job.steps(run)
             run.inputs |= unread_inputs(run)
+            lake.assert_held()
     except Exception as error:
         _record_failure(run, error)
         raise

@@ -45,6 +45,11 @@ class Measurement:
     slice: str
     value: float | None
 
+    @property
+    def key(self) -> str:
+        """``name``, or ``name/slice`` of a part."""
+        return self.name if self.slice == "all" else f"{self.name}/{self.slice}"
+
 
 class Ledger:
     """Reads and writes ``runs`` and ``metrics``."""
@@ -87,6 +92,16 @@ class Ledger:
         wanted = (F.col("job") == job) & (F.col("run_id") == run_id) & (F.col("status") == "done")
         rows = self._warehouse.read(RUNS.name).where(wanted).select("metrics").collect()
         return dict(rows[0]["metrics"]) if rows else {}
+
+    def newest_metrics(self, job: str, having: Mapping[str, float]) -> dict[str, float]:
+        """What the newest successful run of a job measured that also measured given numbers; empty if there is none."""
+        if not self._warehouse.exists(RUNS.name):
+            return {}
+        runs = self._warehouse.read(RUNS.name).where((F.col("job") == job) & (F.col("status") == "done"))
+        for name, value in having.items():
+            runs = runs.where(F.col("metrics")[name] == value)
+        found = runs.agg(F.max_by("metrics", "ended_at")).collect()[0][0]
+        return dict(found or {})
 
     def last_metrics(self) -> dict[str, float]:
         """What the jobs' newest successful runs measured, by ``name`` or ``name/slice``."""

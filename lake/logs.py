@@ -18,15 +18,24 @@ FORMATS = ("text", "json")
 TOLD_TWICE = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
 """Loggers of PySpark that write an error, as a line of JSON, which it raises too."""
 
+FIELDS = "about"
+"""Attribute of an error with the fields of where it was raised."""
+
 _about: ContextVar[dict[str, str]] = ContextVar("about", default={})  # noqa: B039
 
 
 @contextmanager
 def about(**fields: str) -> Iterator[None]:
-    """Adds fields, e.g. ``run_id``, to every line that is logged meanwhile; only lines of JSON show them."""
+    """Adds fields, e.g. ``run_id``, to every line that is logged meanwhile; only lines of JSON show them.
+
+    An error keeps the fields of where it was raised, see :func:`fields_of`.
+    """
     token = _about.set({**_about.get(), **fields})
     try:
         yield
+    except BaseException as error:
+        vars(error).setdefault(FIELDS, _about.get())
+        raise
     finally:
         _about.reset(token)
 
@@ -76,10 +85,19 @@ def set_up(form: str = FORMATS[0]) -> None:
     logging.getLogger("qarm").setLevel(logging.DEBUG if form == "json" else logging.INFO)
 
 
+def fields_of(error: BaseException) -> dict[str, str]:
+    """The fields of where an error was raised."""
+    return dict(vars(error).get(FIELDS, {}))
+
+
+def is_json() -> bool:
+    """Whether the log is JSON, for programs."""
+    return logging.getLogger("qarm").isEnabledFor(logging.DEBUG)
+
+
 def on_terminal() -> bool:
     """Whether stderr is a terminal that can draw a line anew, and nobody asked for JSON."""
-    steps_too = logging.getLogger("qarm").isEnabledFor(logging.DEBUG)
-    return sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb" and not steps_too
+    return sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb" and not is_json()
 
 
 def first_line(error: BaseException) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import time
 from dataclasses import dataclass
 from types import TracebackType
 
 from pyspark.sql import functions as F
 
 from lake.conflicts import CONFLICTS
-from lake.hadoop import HadoopFiles, modified_at
+from lake.hadoop import TEMPORARY, HadoopFiles, modified_at
 from lake.logs import first_line
 from lake.warehouse import Warehouse
 from schemas.contract import sql_literal
@@ -24,6 +25,8 @@ log = logging.getLogger("qarm")
 NIGHTLY = "nightly"
 FOLDER = "_locks"
 ATTEMPTS = 5
+SECONDS_TO_YIELD = 5.0
+"""For how long the sign of another nightly may stay that lost the race for the lock."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,7 @@ class NightLock:
             if holder is not None:
                 self._assert_dead(holder)
             if self._take(holder):
+                self._yield_to_an_earlier_one()
                 self.dead = holder
                 return
         raise UserError(f"nightly: other nightlies are starting on {self._warehouse.location}; start this one later")
@@ -150,6 +154,34 @@ class NightLock:
             return False
         holder = self.holder()
         return holder is not None and holder.run_id == self._run_id
+
+    def _yield_to_an_earlier_one(self) -> None:
+        """Gives the row back if an earlier nightly is starting too, and believes that the row is its own.
+
+        Delta refuses one of two commits at the same time only where the file system refuses to write a file twice. On
+        S3 both may succeed. Each nightly gives a sign of life before its commit, so the later one finds the earlier
+        one's sign. Where Delta refused the other's commit, its sign goes away at once.
+
+        Raises:
+            UserError: an earlier nightly is starting.
+        """
+        deadline = time.monotonic() + SECONDS_TO_YIELD
+        while (earlier := self._earlier_sign()) is not None:
+            if time.monotonic() > deadline:
+                values = f"run_id = {sql_literal(earlier)}, host = 'unknown'"
+                self._warehouse.sql_on(LOCKS, f"UPDATE {{table}} SET {values} WHERE name = {sql_literal(NIGHTLY)}")
+                raise UserError(f"run {earlier} is starting on {self._warehouse.location}; start this one later")
+            time.sleep(SECONDS_TO_YIELD / 10)
+
+    def _earlier_sign(self) -> str | None:
+        """The run_id of an earlier nightly that gave a sign of life lately; None if there is none."""
+        folder = f"{self._warehouse.root}/{FOLDER}"
+        now = self._files.now(folder)
+        for sign in self._files.list(folder):
+            silent = (now - modified_at(sign)).total_seconds()
+            if TEMPORARY not in sign.name and sign.name < self._run_id and silent < self._settings.expires_seconds:
+                return sign.name
+        return None
 
     def _sign_of(self, run_id: str) -> str:
         return f"{self._warehouse.root}/{FOLDER}/{run_id}"

@@ -53,8 +53,9 @@ def artifact_of(night: Night | None, artifacts: Artifacts, kind: str) -> Artifac
 class Published:
     """Reads and writes ``published``. Each change is one commit, after which every new reader sees the other night."""
 
-    def __init__(self, warehouse: Warehouse) -> None:
+    def __init__(self, warehouse: Warehouse, artifacts: Artifacts) -> None:
         self._warehouse = warehouse
+        self._artifacts = artifacts
 
     def nights(self) -> list[Night]:
         """All nights that were judged, oldest first. Driver memory: one row a night."""
@@ -77,6 +78,17 @@ class Published:
         seen = [night for night in self.nights() if night.published_at is not None]
         return sorted(seen, key=lambda night: night.published_at or EPOCH)[-max(count, 1) :]
 
+    def to_keep(self, count: int) -> list[Night]:
+        """Nights whose tables and artifacts stay: those of :meth:`kept`, and later ones that may yet be published.
+
+        Args:
+            count: most nights of either kind, at least 1.
+        """
+        published = self.kept(count)
+        seen = published[-1].run_id if published else ""
+        waiting = [night for night in self.nights() if night.published_at is None and night.run_id > seen]
+        return [*published, *waiting[-max(count, 1) :]]
+
     def record(self, night: Night) -> int:
         """Writes a night, in one commit.
 
@@ -97,7 +109,7 @@ class Published:
             now: the time, UTC.
 
         Raises:
-            UserError: there is no such night, or one of its versions is no longer there.
+            UserError: there is no such night, or a table or an artifact of it is no longer there.
         """
         nights = {night.run_id: night for night in self.nights()}
         if run_id not in nights:
@@ -115,7 +127,7 @@ class Published:
             The night that readers see now.
 
         Raises:
-            UserError: there is no earlier night, or one of its versions is no longer there.
+            UserError: there is no earlier night, or a table or an artifact of it is no longer there.
         """
         newest = self.kept(2)
         if len(newest) < 2:
@@ -127,11 +139,21 @@ class Published:
 
     def _assert_readable(self, night: Night) -> None:
         for name, version in night.versions.items():
-            if version.isdigit() and not has_version(self._warehouse, name, int(version)):
-                raise UserError(
-                    f"night {night.run_id}: table {name} is no longer there in version {version}, which was removed by"
-                    " VACUUM or by hand; publish a later night"
-                )
+            is_table = version.isdigit()
+            if has_version(self._warehouse, name, int(version)) if is_table else self._artifacts.has(name, version):
+                continue
+            what = f"table {name} is no longer there in version {version}" if is_table else f"{version} is gone"
+            by = "VACUUM" if is_table else "a later night"
+            raise UserError(f"night {night.run_id}: {what}, removed by {by} or by hand; publish a later night")
+
+    def shown(self) -> str | None:
+        """The run_id of the night in :data:`POINTER`, which is written after the views; None if there is none."""
+        pointer, files = f"{self._warehouse.root}/{POINTER}", self._warehouse.files_system
+        return str(json.loads(files.read_text(pointer))["run_id"]) if files.exists(pointer) else None
+
+    def is_withdrawn(self, run_id: str | None) -> bool:
+        """Whether a night was withdrawn."""
+        return any(night.run_id == run_id and night.verdict == WITHDRAWN for night in self.nights())
 
     def write_pointer(self, night: Night, artifacts_root: str) -> None:
         """Writes :data:`POINTER`: the night, and the path and version of each of its tables and artifacts.

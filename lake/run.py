@@ -18,6 +18,7 @@ from lake.artifacts import Artifact, Artifacts
 from lake.declaration import Job
 from lake.hadoop import HadoopFiles
 from lake.ledger import Ledger, Measurement
+from lake.night_lock import NightLock
 from lake.progress import doing
 from lake.published import Published
 from lake.scratch import scratch_folder
@@ -38,24 +39,35 @@ class Lake:
         settings: all settings.
         location: folder or ``catalog.schema`` of the warehouse.
         from_scratch: whether jobs do all of their work again and take over nothing from earlier nights.
+        lock: what the nightly of this process holds the warehouse by; None outside of one.
     """
 
     spark: SparkSession
     settings: Settings
     location: str
     from_scratch: bool = False
+    lock: NightLock | None = None
 
     @property
     def goes_on(self) -> bool:
         """Whether jobs go on from what earlier nights made."""
         return self.settings.increments.on and not self.from_scratch
 
+    def assert_held(self) -> None:
+        """Checks that the night whose job this is still holds the warehouse, before something is made known to others.
+
+        Raises:
+            QarmError: another nightly took this one for dead.
+        """
+        if self.lock is not None:
+            self.lock.assert_held()
+
     def __post_init__(self) -> None:
         self.warehouse = Warehouse(self.spark, self.location)
         self.files = HadoopFiles(self.spark)
         self.artifacts = Artifacts(self.spark, self.warehouse.root)
         self.ledger = Ledger(self.warehouse)
-        self.published = Published(self.warehouse)
+        self.published = Published(self.warehouse, self.artifacts)
 
 
 @dataclass
@@ -249,6 +261,7 @@ class Run:
             card: further description.
         """
         self._declared(kind, self.job.may_write)
+        self.lake.assert_held()
         artifact = self.lake.artifacts.publish(kind, folder, {"recipe": dict(recipe), **card})
         self.outputs[kind] = artifact.version
         return artifact
@@ -305,7 +318,7 @@ class Run:
             keep: number of newest versions to keep.
         """
         self._declared(kind, self.job.may_write)
-        nights = self.lake.published.kept(self.settings.nightly.nights_kept)
+        nights = self.lake.published.to_keep(self.settings.nightly.nights_kept)
         self.lake.artifacts.prune(kind, keep, [version for night in nights for version in night.versions.values()])
 
     def measure(self, name: str, value: float | None, slice: str = "all") -> None:
@@ -325,8 +338,9 @@ class Run:
     @property
     def headline(self) -> dict[str, float]:
         """The measured numbers, without nulls, by ``name`` or ``name/slice``."""
-        return {
-            m.name if m.slice == "all" else f"{m.name}/{m.slice}": m.value
-            for m in self.measurements
-            if m.value is not None
-        }
+        return {m.key: m.value for m in self.measurements if m.value is not None}
+
+    @property
+    def unknown(self) -> frozenset[str]:
+        """What was to be measured and is null, by ``name`` or ``name/slice``."""
+        return frozenset(m.key for m in self.measurements if m.value is None)

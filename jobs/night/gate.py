@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from schemas.sections import GateSettings
@@ -30,15 +30,18 @@ class Compared:
     high: float
 
 
-def reasons_to_hold_back(now: Mapping[str, float], before: Mapping[str, float], limits: GateSettings) -> list[str]:
+def reasons_to_hold_back(
+    now: Mapping[str, float], before: Mapping[str, float], limits: GateSettings, *, unknown: Collection[str] = ()
+) -> list[str]:
     """Why a night must not be published; empty if it may.
 
     Args:
         now: numbers of the night, by ``name`` or ``name/slice``.
         before: the same numbers of the published night; empty if no night is published.
         limits: the limits.
+        unknown: numbers that were to be measured tonight and could not be.
     """
-    return [*_gone(now, before), *_complaints(now, before, limits)]
+    return [*_gone(now, before), *_unmeasured(unknown, before), *_complaints(now, before, limits)]
 
 
 def _gone(now: Mapping[str, float], before: Mapping[str, float]) -> Iterator[str]:
@@ -46,6 +49,18 @@ def _gone(now: Mapping[str, float], before: Mapping[str, float]) -> Iterator[str
         name, _, table = key.partition("/")
         if name == ROWS:
             yield f"table {table}, which the published night has, is gone"
+
+
+def _unmeasured(unknown: Collection[str], before: Mapping[str, float]) -> Iterator[str]:
+    for key in sorted(before.keys() & {*unknown}):
+        name, _, of = key.partition("/")
+        if name == AUC:
+            yield (
+                f"test AUC of {of}, which the published night has, cannot be measured: the test examples have one class"
+                " only, or there are none"
+            )
+        if name == COLLISIONS:
+            yield "the collision rate, which the published night has, was not measured"
 
 
 def _complaints(now: Mapping[str, float], before: Mapping[str, float], limits: GateSettings) -> Iterator[str]:

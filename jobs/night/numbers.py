@@ -7,9 +7,27 @@ from collections.abc import Iterable, Mapping
 from pyspark.sql import functions as F
 
 from jobs.night.gate import AUC, AUC_HIGH, AUC_LOW, COLLISIONS, MOVED, NULLS, ROWS
+from lake.ledger import Ledger
+from lake.published import Night
 from lake.run import Run
 from schemas.contract import Contract
 from schemas.tables import SEMANTIC_IDS
+
+JUDGED = "night.held_back"
+"""1 if the gate held the night back, else 0."""
+
+
+def numbers_of(night: Night, ledger: Ledger, job: str) -> dict[str, float]:
+    """The numbers that a published night was judged by.
+
+    A run that was cut off after it published its night left none; then they are those of the newest run that passed.
+
+    Args:
+        night: the night.
+        ledger: the record of runs.
+        job: name of the job that measures them.
+    """
+    return ledger.metrics_of(job, night.run_id) or ledger.newest_metrics(job, {JUDGED: 0.0})
 
 
 def measure_tables(run: Run, contracts: Iterable[Contract]) -> None:

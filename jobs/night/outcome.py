@@ -17,6 +17,7 @@ from tenacity import RetryError, retry, stop_after_attempt, wait_exponential
 
 from lake.logs import first_line
 from lake.run import Lake
+from lake.termination import TerminatedError
 from schemas.errors import HeldBackError, QarmError, UserError
 
 log = logging.getLogger("qarm")
@@ -80,7 +81,8 @@ def outcome_told(lake: Lake, run_id: str) -> Iterator[Outcome]:
     except BaseException as error:
         kinds = {HeldBackError: "held back", UserError: "refused"}
         outcome.status = next((status for kind, status in kinds.items() if isinstance(error, kind)), "failed")
-        outcome.exit_code = error.exit_code if isinstance(error, QarmError) else 1
+        codes = {QarmError: "exit_code", TerminatedError: "code"}
+        outcome.exit_code = next((int(getattr(error, of)) for kind, of in codes.items() if isinstance(error, kind)), 1)
         outcome.why = " ".join(str(error).split())[:500] or type(error).__name__
         raise
     finally:
@@ -88,14 +90,19 @@ def outcome_told(lake: Lake, run_id: str) -> Iterator[Outcome]:
 
 
 def _tell(lake: Lake, outcome: Outcome) -> None:
+    """Tells the files and the webhook, each whatever became of the other: the disk may be full, or Spark gone."""
+    published = None
     try:
         current = lake.published.current()
-        told = outcome.as_json(lake.location, None if current is None else current.run_id)
+        published = None if current is None else current.run_id
+    except Exception as error:
+        log.warning("nightly: which night readers see could not be read: %s", first_line(error))
+    told = outcome.as_json(lake.location, published)
+    try:
         lake.files.write_text(f"{lake.warehouse.root}/{FILE}", json.dumps(told, indent=1))
         lake.files.write_text(f"{lake.warehouse.root}/{PROMETHEUS_FILE}", prometheus_text(told))
     except Exception as error:
         log.warning("nightly: the outcome could not be written: %s", first_line(error))
-        return
     if url := os.environ.get(WEBHOOK):
         try:
             _post(url, told)

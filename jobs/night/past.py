@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime, time
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lake.history import has_version, history
@@ -12,7 +12,8 @@ from lake.run import Lake
 from schemas.errors import UserError
 from schemas.tables import INTERACTIONS, ITEMS
 
-FOLDER = "_as_of"
+FOLDER, SOURCE = "_as_of", "_source.json"
+"""Folder of the past nights' warehouses, and in each the file that names the versions that it was written from."""
 
 
 def day_of(text: str) -> date:
@@ -33,34 +34,52 @@ def warehouse_of(lake: Lake, day: date) -> str:
 
 
 def lake_of(lake: Lake, day: date) -> Lake:
+    """The warehouse of a night of the past, which :func:`fill` writes to; it may not exist yet.
+
+    Args:
+        lake: Spark and the warehouse of today.
+        day: the first day that the night must not know.
+    """
+    return Lake(lake.spark, lake.settings, warehouse_of(lake, day), from_scratch=lake.from_scratch)
+
+
+def fill(past: Lake, lake: Lake, day: date) -> None:
     """Writes the log and the catalogue as they were at the beginning of a day to a warehouse of their own.
 
     A table that has a version of that time is read in it, and so without events that came late. Otherwise the newest
-    version is read. Of either, only events before the day count, and items that were known or taken by then.
+    version is read. Of either, only events before the day count, and items that were known or taken by then. What was
+    written from the same versions before stays, so that a night that was killed goes on.
 
     Args:
+        past: result of :func:`lake_of`, which this run holds.
         lake: Spark and the warehouse of today.
         day: the first day that the night must not know.
 
     Raises:
         UserError: there are no events before the day.
     """
-    events = _as_of(lake, INTERACTIONS.name, day).where(F.col("event_date") < F.lit(day))
+    versions = {name: _version_of(lake, name, day) for name in (INTERACTIONS.name, ITEMS.name)}
+    note, source = f"{past.warehouse.root}/{SOURCE}", json.dumps(versions, sort_keys=True)
+    tables_there = all(past.warehouse.exists(name) for name in versions)
+    if tables_there and past.files.exists(note) and past.files.read_text(note) == source:
+        return
+    log_then, items_then = (lake.warehouse.read(name, version) for name, version in versions.items())
+    events = log_then.where(F.col("event_date") < F.lit(day))
     if events.isEmpty():
         raise UserError(f"--as-of {day}: table interactions has no events before this day")
     taken = events.select("item_id").distinct().withColumn("_taken", F.lit(True))
     known = F.col("first_seen") < F.lit(datetime.combine(day, time(), UTC))
-    items = _as_of(lake, ITEMS.name, day).join(taken, "item_id", "left").where(known | F.col("_taken"))
-    past = Lake(lake.spark, lake.settings, warehouse_of(lake, day))
-    past.files.ensure_writable(past.warehouse.root)
+    items = items_then.join(taken, "item_id", "left").where(known | F.col("_taken"))
     past.warehouse.overwrite(INTERACTIONS, events)
     past.warehouse.overwrite(ITEMS, items.select(*ITEMS.names))
-    return past
+    past.files.write_text(note, source)
 
 
-def _as_of(lake: Lake, table: str, day: date) -> DataFrame:
-    """A table in its last version before a day, or else in its newest version."""
+def _version_of(lake: Lake, table: str, day: date) -> int | None:
+    """A table's last version before a day, or else its newest version; None if the table does not exist."""
+    if not lake.warehouse.exists(table):
+        return None
     begins = int(datetime.combine(day, time(), UTC).timestamp() * 1_000_000)
     versions = [commit.version for commit in history(lake.warehouse, table, 1) if commit.at < begins]
     there = [version for version in versions[-1:] if has_version(lake.warehouse, table, version)]
-    return lake.warehouse.read(table, there[0] if there else None)
+    return there[0] if there else lake.warehouse.version(table)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+
+from lake.logs import first_line
 from lake.published import Night
 from lake.run import Lake
 from lake.views import full_names, publish_function, publish_view
 from schemas.contract import sql_literal
+from schemas.errors import QarmError
 from schemas.explaining import SEARCHES
 from schemas.functions import FUNCTIONS
 from schemas.tables import all_contracts
 from schemas.views import VIEWS
+
+log = logging.getLogger("qarm")
 
 
 def show(lake: Lake, night: Night) -> None:
@@ -26,6 +32,18 @@ def show(lake: Lake, night: Night) -> None:
     for name, function in FUNCTIONS.items():
         publish_function(lake.warehouse, name, function.definition(function.query.format_map(texts)))
     lake.published.write_pointer(night, lake.artifacts.root)
+
+
+def show_again(lake: Lake) -> None:
+    """Shows the night that ``published`` says readers see, if the command that published it was cut off before that."""
+    night = lake.published.current()
+    if night is None or lake.published.shown() == night.run_id:
+        return
+    log.info("night %s was published, but not shown to readers; shows it", night.run_id)
+    try:
+        show(lake, night)
+    except QarmError as error:  # an artifact of it is gone; tonight's night takes its place
+        log.warning("night %s cannot be shown: %s", night.run_id, first_line(error))
 
 
 def texts_of(lake: Lake, night: Night) -> dict[str, str]:

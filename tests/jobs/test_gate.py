@@ -63,5 +63,14 @@ def test_a_table_that_is_gone_and_all_reasons_are_told() -> None:
     assert "moved" in moved
 
 
+def test_what_cannot_be_measured_any_more_is_a_reason() -> None:
+    unknown = {"night.auc/click", "night.auc_low/click", "night.collision_rate", "night.nulls/items.category"}
+    now = {key: value for key, value in SAME.items() if key not in unknown}
+    auc, collisions = reasons_to_hold_back(now, BEFORE, load_settings().gate, unknown=unknown)
+    assert auc.startswith("test AUC of click, which the published night has, cannot be measured")
+    assert collisions == "the collision rate, which the published night has, was not measured"
+    assert reasons_to_hold_back(now, BEFORE, load_settings().gate) == [], "a task that the settings no longer name"
+
+
 def test_the_first_night_passes() -> None:
     assert reasons_to_hold_back(SAME, {}, load_settings().gate) == []

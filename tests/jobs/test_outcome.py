@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from pyspark.sql import SparkSession
 
 from jobs.night.outcome import WEBHOOK, outcome_told
 from lake.run import Lake
+from lake.termination import TerminatedError, ended_by_signal
 from schemas.errors import HeldBackError, UserError
 
 
@@ -67,6 +72,7 @@ def test_a_night_is_told_to_files_and_webhook(
         (UserError("mine.min_user_items:\n no user"), "refused", 2),
         (RuntimeError("out of luck"), "failed", 1),
         (KeyboardInterrupt(), "failed", 1),
+        (TerminatedError(), "failed", 143),
     ],
 )
 def test_every_ending_is_told_and_goes_on(
@@ -97,3 +103,32 @@ def test_a_webhook_that_is_not_reached_changes_nothing_and_stays_secret(
     assert "the webhook of QARM_WEBHOOK was not reached" in caplog.text
     assert "secret-path" not in caplog.text
     assert json.loads((tmp_path / "warehouse" / "outcome.json").read_text())["status"] == "skipped"
+
+
+def test_the_webhook_is_told_where_the_files_cannot_be_written(
+    make_lake: Callable[..., Lake], told: tuple[str, list[dict]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    lake, (url, received) = make_lake(), told
+    monkeypatch.setenv(WEBHOOK, url)
+    monkeypatch.setattr(lake.files, "write_text", full)
+    monkeypatch.setattr(lake.published, "current", full)
+    with pytest.raises(RuntimeError), outcome_told(lake, "run-1"):
+        raise RuntimeError("out of luck")
+    assert received[-1]["why"] == "out of luck"
+    assert received[-1]["published"] is None
+
+
+def test_sigterm_ends_a_night_and_is_told(spark: SparkSession, make_lake: Callable[..., Lake], tmp_path: Path) -> None:
+    def night() -> None:
+        with outcome_told(make_lake(), "run-1"), ended_by_signal(spark):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+
+    with pytest.raises(TerminatedError):
+        night()
+    written = json.loads((tmp_path / "warehouse" / "outcome.json").read_text())
+    assert (written["exit_code"], written["why"]) == (143, "the process was ended by SIGTERM")
+    assert spark.range(3).count() == 3, "the session still works"

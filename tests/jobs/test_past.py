@@ -8,11 +8,18 @@ from datetime import UTC, date, datetime
 import pytest
 
 from jobs.night import past
-from jobs.night.past import day_of, lake_of
+from jobs.night.past import day_of, fill, lake_of
 from lake.frames import frame_of
 from lake.run import Lake
 from schemas.errors import UserError
 from schemas.tables import INTERACTIONS, ITEMS
+
+
+def past_of(lake: Lake, day: date) -> Lake:
+    """The warehouse of a night of the past, filled."""
+    found = lake_of(lake, day)
+    fill(found, lake, day)
+    return found
 
 
 def add(lake: Lake, item: str, day: int, first_seen: datetime) -> None:
@@ -30,15 +37,21 @@ def test_it_knows_what_was_known_then(make_lake: Callable[..., Lake]) -> None:
     add(lake, "on_the_day", 5, now)
     add(lake, "known_early", 9, early)
     versions = [lake.warehouse.version(name) for name in ("interactions", "items")]
-    past = lake_of(lake, date(2025, 3, 5))
+    past = past_of(lake, date(2025, 3, 5))
     assert past.location.endswith("/_as_of/2025-03-05")
     assert [row["item_id"] for row in past.warehouse.read("interactions").collect()] == ["before"]
     items = {row["item_id"] for row in past.warehouse.read("items").collect()}
     assert items == {"before", "known_early"}
     assert versions == [lake.warehouse.version(name) for name in ("interactions", "items")]
-    assert lake_of(lake, date(2025, 3, 6)).warehouse.read("interactions").count() == 2
+    assert past_of(lake, date(2025, 3, 6)).warehouse.read("interactions").count() == 2
+    written = past.warehouse.version("interactions")
+    assert past_of(lake, date(2025, 3, 5)).warehouse.version("interactions") == written, "a killed night goes on"
+    add(lake, "late", 4, now)
+    assert past_of(lake, date(2025, 3, 5)).warehouse.read("interactions").count() == 2, "the log is another one now"
+    planned = lake_of(lake, date(2025, 3, 7))
+    assert not planned.warehouse.exists("interactions"), "a plan writes nothing"
     with pytest.raises(UserError, match="--as-of 2025-03-03: table interactions has no events before this day"):
-        lake_of(lake, date(2025, 3, 3))
+        past_of(lake, date(2025, 3, 3))
 
 
 def test_versions_of_that_time_leave_late_events_out(
@@ -57,7 +70,7 @@ def test_versions_of_that_time_leave_late_events_out(
         return [c if c.version > last else type(c)(c.version, then, c.operation) for c in real(*asked)]  # type: ignore[arg-type]
 
     monkeypatch.setattr(past, "history", as_then)
-    rows = lake_of(lake, date(2025, 3, 5)).warehouse.read("interactions").collect()
+    rows = past_of(lake, date(2025, 3, 5)).warehouse.read("interactions").collect()
     assert [row["item_id"] for row in rows] == ["in_time"]
 
 

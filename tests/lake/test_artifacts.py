@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lake.artifacts import MANIFEST, Artifacts
+from lake.artifacts import MANIFEST, Artifacts, _remove_unused
 from lake.run import Lake, Run
 from schemas.errors import QarmError, UserError
 from udfs.workers import shipped
@@ -53,6 +54,22 @@ def test_a_damaged_file_is_named(artifacts: Artifacts, folder: Path) -> None:
     artifacts._files.write_text(f"{published.url}/weights.bin", "truncated")
     with pytest.raises(QarmError, match=r"weights\.bin is damaged"):
         artifacts.fetch(published)
+
+
+def test_a_damaged_manifest_is_named(artifacts: Artifacts, folder: Path) -> None:
+    published = artifacts.publish("model", folder, {})
+    artifacts._files.write_text(f"{published.url}/{MANIFEST}", '{"card": {')
+    with pytest.raises(QarmError, match=rf"{published.version}: {MANIFEST} is damaged; restore the file, or remove"):
+        artifacts.latest("model")
+
+
+def test_copies_that_nothing_fetches_go(tmp_path: Path) -> None:
+    for name, days in (("old", 8), ("new", 6)):
+        (tmp_path / name).mkdir()
+        (tmp_path / f"{name}.lock").touch()
+        os.utime(tmp_path / name, times=(time.time() - days * 86_400,) * 2)
+    _remove_unused(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "new.lock"]
 
 
 def test_newer_versions_come_later(artifacts: Artifacts, folder: Path) -> None:

@@ -6,7 +6,7 @@ import logging
 import pytest
 from pyspark.logger import PySparkLogger
 
-from lake.logs import about, first_line, set_up
+from lake.logs import about, fields_of, first_line, set_up
 
 
 def test_lines_of_json_tell_run_and_job(capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,6 +28,13 @@ def test_lines_of_json_tell_run_and_job(capsys: pytest.CaptureFixture[str]) -> N
         {"level": "INFO", "message": 'quotes " and\nline breaks', "run_id": None, "job": None},
     ]
     assert all(line["time"] for line in lines)
+
+
+def test_an_error_keeps_the_fields_of_where_it_was_raised() -> None:
+    with pytest.raises(ValueError, match="it broke") as found, about(run_id="run-1"), about(job="ingest"):
+        raise ValueError("it broke")
+    assert fields_of(found.value) == {"run_id": "run-1", "job": "ingest"}
+    assert fields_of(ValueError()) == {}
 
 
 def test_setting_up_twice_logs_once(capsys: pytest.CaptureFixture[str]) -> None:

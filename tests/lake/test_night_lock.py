@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from lake import night_lock
 from lake.night_lock import FOLDER, NightLock
 from lake.run import Lake
 from schemas.errors import QarmError, UserError
@@ -68,6 +69,23 @@ def test_of_two_that_start_at_once_one_gets_it(make_lake: Callable[..., Lake], m
     with pytest.raises(UserError, match="run first on host"):
         second.__enter__()
     assert [file.name for file in lake.files.list(f"{lake.warehouse.root}/{FOLDER}")] == ["first"]
+
+
+def test_where_both_commits_succeed_the_later_one_yields(
+    make_lake: Callable[..., Lake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on S3, where the second commit replaces the first one's file."""
+    monkeypatch.setattr(night_lock, "SECONDS_TO_YIELD", 0.2)
+    lake, patient = make_lake(), load_settings((), ["nightly.expires_seconds=600"]).nightly
+    with lock(lake, "first", patient) as first:
+        lake.warehouse.sql_on(LOCKS, "UPDATE {table} SET run_id = 'second'")
+        second = lock(lake, "second", patient)
+        monkeypatch.setattr(second, "holder", lambda: None)  # as it looked before the first one's commit
+        monkeypatch.setattr(second, "_take", lambda _: second._give_sign() or True)
+        with pytest.raises(UserError, match="run first is starting on"):
+            second.__enter__()
+        first.assert_held()
+        assert [file.name for file in lake.files.list(f"{lake.warehouse.root}/{FOLDER}")] == ["first"]
 
 
 def test_one_that_cannot_remove_its_row_is_dead_at_once(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +11,9 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from jobs import rollback
+from jobs.night.views import show_again
+from lake.command import main
 from lake.published import BY_HAND, PASSED, WITHDRAWN, Night
 from lake.run import Lake
 from lake.views import bring_into_scope, full_names, publish_function, publish_view
@@ -39,8 +43,10 @@ def catalog(spark: SparkSession, make_lake: Callable[..., Lake], tmp_path: Path)
 
 
 def night(lake: Lake, number: int, published: bool = True, tables: tuple[Contract, ...] = (THINGS, NAMES)) -> Night:
-    """Writes the tables anew, and records the night."""
-    versions = {"ranker": f"ranker-{number}"}
+    """Writes the tables and a ranker anew, and records the night."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "weights").write_text(str(number))
+        versions = {"ranker": lake.artifacts.publish("ranker", Path(folder), {}).version}
     for contract in tables:
         rows = lake.spark.sql(f"SELECT {number} AS n")
         versions[contract.name] = str(lake.warehouse.overwrite(contract, rows))
@@ -79,6 +85,42 @@ def test_a_night_whose_files_were_removed_is_not_shown(make_lake: Callable[..., 
     with pytest.raises(UserError, match="table names is no longer there in version"):
         lake.published.withdraw()
     assert lake.published.current().run_id == "run-2"  # type: ignore[union-attr]
+
+
+def test_a_night_whose_artifact_was_removed_is_not_shown(make_lake: Callable[..., Lake]) -> None:
+    lake = make_lake()
+    first = night(lake, 1)
+    held = night(lake, 2, published=False)
+    for made in (first, held):
+        lake.files.delete(f"{lake.warehouse.root}/_artifacts/ranker/{made.versions['ranker']}")
+    with pytest.raises(UserError, match=rf"night run-2: {held.versions['ranker']} is gone, removed by a later night"):
+        lake.published.publish("run-2", NOON)
+    night(lake, 3)
+    with pytest.raises(UserError, match=f"night run-1: {first.versions['ranker']} is gone"):
+        lake.published.withdraw()
+    assert lake.published.current().run_id == "run-3"  # type: ignore[union-attr]
+
+
+def test_nights_that_may_yet_be_published_keep_what_they_need(make_lake: Callable[..., Lake]) -> None:
+    lake = make_lake()
+    for number, published in enumerate([True, False, True, True, False, False, False]):
+        night(lake, number, published, tables=())
+    assert [n.run_id for n in lake.published.to_keep(2)] == ["run-2", "run-3", "run-5", "run-6"]
+    assert [n.run_id for n in lake.published.to_keep(9)] == ["run-0", "run-2", "run-3", "run-4", "run-5", "run-6"]
+
+
+def test_what_was_published_and_not_shown_is_shown_by_the_next_call(make_lake: Callable[..., Lake]) -> None:
+    lake = make_lake()
+    night(lake, 1)
+    show_again(lake)
+    assert lake.published.shown() == "run-1"
+    night(lake, 2)
+    assert lake.published.shown() == "run-1", "the night was killed after its commit"
+    show_again(lake)
+    assert lake.published.shown() == "run-2"
+    lake.published.withdraw()  # a rollback that was killed after its commit
+    assert main(rollback.COMMAND, ["--warehouse", lake.location]) == 0
+    assert lake.published.current().run_id == lake.published.shown() == "run-1"  # type: ignore[union-attr]
 
 
 def test_a_session_stays_with_the_night_it_began_with(make_lake: Callable[..., Lake]) -> None:
@@ -161,4 +203,4 @@ def test_readers_outside_spark_find_paths_and_versions(make_lake: Callable[..., 
         "path": f"{lake.warehouse.root}/things",
         "version": int(made.versions["things"]),
     }
-    assert told["artifacts"]["ranker"]["path"].endswith("_artifacts/ranker/ranker-1")
+    assert told["artifacts"]["ranker"]["path"].endswith(f"_artifacts/ranker/{made.versions['ranker']}")
