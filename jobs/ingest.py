@@ -72,10 +72,10 @@ def steps(run: Run) -> None:
         measure_rows(run.measure, counts, item_counts)
         measure_interactions(run.measure, interactions, folded, counts)
         run.measure("ingest.items_folded", item_counts[None] - accepted_items.count())
-    with run.step("write items"):
-        run.merge(ITEMS, accepted_items, compare=["content_hash"], keep=["first_seen"])
     with run.step("write interactions"):
         run.merge(INTERACTIONS, folded, compare=["weight"], within="event_date")
+    with run.step("write items"):  # after the events: killed between, the next start still finds the items new
+        run.merge(ITEMS, accepted_items, compare=["content_hash"], keep=["first_seen"])
     with run.step("write rejected rows"):
         refused = rejected(titled, catalogue, item_counts, source="items", run_id=run.run_id).unionByName(
             rejected(interactions, log, counts, source="interactions", run_id=run.run_id)

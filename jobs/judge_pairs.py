@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from jobs.transforms.contents import FIELDS, check_endpoint, endpoint_parameters, endpoint_tasks, with_content_hashes
 from lake.command import main
 from lake.declaration import Job
-from lake.frames import frame_of
+from lake.frames import EPOCH, frame_of
 from lake.indexing import with_row_number
 from lake.run import Run
 from models.llm.encoder import EncoderParameters, hidden_state
@@ -217,7 +217,8 @@ def steps(run: Run) -> None:
     judged = pairs.where(F.col("judge") == asked.name)
     # Pairs that stand from night to night are judged once; later nights judge only those whose contents changed.
     goes_on = run.lake.goes_on and not judged.isEmpty()
-    chosen = contents_to_judge(judged if goes_on else pairs, verdicts_of(run, asked.name), judge.max_pairs).persist()
+    left = 0 if was_cut_off(run, asked.name) else judge.max_pairs
+    chosen = contents_to_judge(judged if goes_on else pairs, verdicts_of(run, asked.name), left).persist()
     count = chosen.count()
     if count:
         judge_more(run, asked, chosen, count)
@@ -239,6 +240,19 @@ def verdicts_of(run: Run, judge: str) -> DataFrame:
     if kept is None:
         return frame_of(run.spark, [], "trigger_content STRING, target_content STRING, judge_score DOUBLE")
     return kept.where(F.col("judge") == judge).select(*CONTENTS, "judge_score")
+
+
+def was_cut_off(run: Run, judge: str) -> bool:
+    """Whether a run was cut off after it had written its verdicts, which then are tonight's.
+
+    Otherwise a night that is killed again and again would judge, and pay an endpoint, each time.
+    """
+    kept = run.find(PAIR_VERDICTS.name)
+    if kept is None:
+        return False
+    last = run.lake.ledger.last_done().get(run.job.name)
+    since = EPOCH if last is None else last.ended_at
+    return not kept.where((F.col("judge") == judge) & (F.col("judged_at") > F.lit(since))).isEmpty()
 
 
 def check(settings: Settings) -> None:

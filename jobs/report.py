@@ -113,11 +113,11 @@ def on_pairs(run: Run, items: DataFrame) -> dict[str, Any]:
     }
 
 
-def on_runs(run: Run, history: History, newest: str) -> dict[str, Any]:
+def on_runs(run: Run, history: History, night_before: str) -> dict[str, Any]:
     """What the page says about input, time and cost."""
     cores = run.spark.sparkContext.defaultParallelism
     ran = last_runs(run.read(RUNS.name))
-    table = jobs_table(ran, newest, cores)
+    table = jobs_table(ran, night_before, cores)
     return {
         "intake": newest_intake(ran),
         "intake_figures": intake_figures(history),
@@ -139,7 +139,7 @@ def steps(run: Run) -> None:
     tasks = run.settings.ranking.task_names
     run.version(PUBLISHED.name)
     nights, current = run.lake.published.nights(), run.lake.published.current()
-    newest = nights[-1].run_id
+    newest, before = nights[-1].run_id, nights[-2].run_id if len(nights) > 1 else ""
     text = F.concat_ws(", ", "title", "category", F.array_join(F.map_values("attributes"), ", ")).alias("text")
     items = run.read(ITEMS.name).select("item_id", "content_hash", "title", "category", text)
     with run.step("read metrics"):
@@ -148,7 +148,7 @@ def steps(run: Run) -> None:
         "run_id": newest,
         "written_at": run.started_at,
         "warehouse": run.lake.location,
-        "verdict": verdict_of(history, tasks, newest),
+        "verdict": verdict_of(history, tasks, before),
         "publication": publication(nights, current),
         "metrics": all_numbers(history),
         **on_ranker(run, history, tasks),
@@ -156,7 +156,7 @@ def steps(run: Run) -> None:
     with run.step("look at codes and items"):
         context |= on_codes(run, history, items)
     with run.step("look at pairs and runs"):
-        context |= {**on_pairs(run, items), **on_runs(run, history, newest)}
+        context |= {**on_pairs(run, items), **on_runs(run, history, before)}
     page = render(context)
     for url in (f"{run.lake.warehouse.root}/reports/{run.run_id}.html", f"{run.lake.warehouse.root}/report.html"):
         run.lake.files.write_text(url, page)

@@ -123,7 +123,8 @@ def train_one(run: Run, name: str, material: Material, *, texts: Texts | None, o
     sizes = {name: index.card[name] for name in ("items", "codes")}
     shape = shape_of(run.settings, sizes if texts is None else {**sizes, "texts": texts.arrays.sizes}, MODELS[name])
     texts = texts if shape.texts else None
-    made_from = [run.lake.warehouse.root, run.inputs, asdict(shape), recipe_of(settings), last and last.version]
+    increments = None if last is None else [last.version, run.settings.increments.model_dump(mode="json")]
+    made_from = [run.lake.warehouse.root, run.inputs, asdict(shape), recipe_of(settings), increments]
     state = checkpoint_file(run, settings.checkpoint_folder, of=f"ranker-{name}", made_from=made_from)
     with scratch_folder() as begin:
         warm = last is not None and warm_weights(run, name, shape, index, last=last, texts=texts, folder=begin)

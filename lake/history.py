@@ -38,8 +38,13 @@ def history(tables: Snapshots, name: str, since: int) -> list[Commit]:
 
 
 def rows_changed(tables: Snapshots, name: str, since: int) -> bool:
-    """Whether a commit after a version may have changed rows; compaction and VACUUM change none."""
-    return any(commit.operation not in MAINTENANCE for commit in history(tables, name, since + 1))
+    """Whether a commit after a version may have changed rows; compaction and VACUUM change none.
+
+    A table whose newest version is an earlier one was removed and made anew, so its rows are others.
+    """
+    commits = history(tables, name, since)
+    made_anew = not commits and (tables.version(name) or 0) < since
+    return made_anew or any(commit.operation not in MAINTENANCE for commit in commits if commit.version > since)
 
 
 def has_version(tables: Snapshots, name: str, version: int) -> bool:

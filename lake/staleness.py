@@ -161,7 +161,9 @@ def stale_reason(
     for name, version in last.output_versions.items():
         if outputs.get(name) is None:
             return f"{name} is gone"
-        # Only artifacts are compared: one may have been left by a run that failed after it had published it.
+        # Artifacts are compared: one may have been left by a run that failed after it had published it.
         if not version.isdigit() and outputs[name] != version:
             return f"{name} is not the one this job made last"
+        if version.isdigit() and int(outputs[name] or 0) < int(version):
+            return f"{name} was removed and made anew"
     return None

@@ -6,14 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from schemas.recipe import NOT_IN_RECIPE
-from schemas.sections import Count, NotNegative, Positive, Section, Share
+from schemas.recipe import HOW_IT_RUNS, NOT_IN_RECIPE
+from schemas.sections import Count, NotNegative, OpenUrl, Positive, Section, Share
 
 
 class EndpointSettings(Section):
     """An OpenAI-compatible endpoint that is used instead of a local model."""
 
-    url: str
+    url: OpenUrl
     model: str
     key_variable: Annotated[str, Field(min_length=1)]
     concurrency: Count
@@ -86,8 +86,8 @@ class AlignSettings(Section):
     chunk_tokens: Annotated[Count, NOT_IN_RECIPE]
     graph_tokens: Annotated[int, Field(ge=0), NOT_IN_RECIPE]
     bfloat16: bool
-    checkpoint_steps: Annotated[Count, NOT_IN_RECIPE]
-    checkpoint_folder: Annotated[str, NOT_IN_RECIPE]
+    checkpoint_steps: Annotated[Count, HOW_IT_RUNS]
+    checkpoint_folder: Annotated[str, HOW_IT_RUNS]
     processes: Annotated[Count, NOT_IN_RECIPE]
     realign: Annotated[bool, NOT_IN_RECIPE]
     seed: int

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from schemas.features import SWITCHES
 from schemas.names import SID_COLUMNS
-from schemas.recipe import NOT_IN_RECIPE
+from schemas.recipe import HOW_IT_RUNS, NOT_IN_RECIPE
 from schemas.sections import Count, NotNegative, Positive, Section, Share, TimedFileSettings, TrainingSettings
 
 TaskName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -78,7 +78,7 @@ class ExamplesSettings(Section):
     train_share: Share
     valid_share: Share
     test_share: Share
-    events_per_task: Count
+    events_per_task: Annotated[Count, HOW_IT_RUNS]
     max_user_events: Count
     max_items: Count
     behaviour: BehaviourSettings

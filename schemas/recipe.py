@@ -1,4 +1,4 @@
-"""The recipe of an artifact: the settings that it depends on, which are all but those marked :data:`NOT_IN_RECIPE`."""
+"""The settings that an artifact or a job's result depends on: all but those that are marked otherwise."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ class NotInRecipe:
     """Marks a setting that does not change the artifact: ``Annotated[Count, NOT_IN_RECIPE]``."""
 
 
-NOT_IN_RECIPE = NotInRecipe()
+class HowItRuns(NotInRecipe):
+    """Marks a setting that changes how a job runs, and nothing of what it makes: ``Annotated[str, HOW_IT_RUNS]``."""
+
+
+NOT_IN_RECIPE, HOW_IT_RUNS = NotInRecipe(), HowItRuns()
 
 
 def recipe_of(section: BaseModel, reads: Collection[str] | None = None) -> dict[str, Any]:
@@ -38,3 +42,21 @@ def recipe_of(section: BaseModel, reads: Collection[str] | None = None) -> dict[
             if reads is None or name in reads or f"{name}.{inner}" in reads:
                 recipe[f"{name}_{inner}"] = setting
     return recipe
+
+
+def values_of(section: BaseModel) -> dict[str, Any]:
+    """The settings of a section that what a job makes depends on, by name; a nested section is a dictionary.
+
+    Settings marked :data:`HOW_IT_RUNS` are left out.
+
+    Args:
+        section: the settings.
+    """
+    values = section.model_dump(mode="json")
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if any(isinstance(mark, HowItRuns) for mark in field.metadata):
+            del values[name]
+        elif isinstance(value, BaseModel):
+            values[name] = values_of(value)
+    return values

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from schemas.ranking_sections import Moment
-from schemas.recipe import NOT_IN_RECIPE
+from schemas.recipe import HOW_IT_RUNS, NOT_IN_RECIPE
 from schemas.sections import Count, NotNegative, Positive, Section, Share
 
 
@@ -50,7 +50,7 @@ class RetrieveSettings(Section):
     popular_days: Positive
     popular_items: Count
     beam: Count
-    users_per_task: Annotated[Count, NOT_IN_RECIPE]
+    users_per_task: Annotated[Count, HOW_IT_RUNS]
     fusion: FusionSettings
 
 

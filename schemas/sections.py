@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from schemas.recipe import NOT_IN_RECIPE
+from schemas.recipe import HOW_IT_RUNS
 
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+
+
+def _without_password(url: str) -> str:
+    if "@" in urlsplit(url).netloc:
+        raise ValueError("must hold no user and no password, as it is written to tables; keys come from variables")
+    return url
+
+
+OpenUrl = Annotated[str, AfterValidator(_without_password)]
+"""A URL that tables and logs may show."""
 
 
 class Section(BaseModel):
@@ -231,7 +242,7 @@ class GateSettings(Section):
 class TrackingSettings(Section):
     """Where the numbers of jobs are sent beside the table ``metrics``."""
 
-    mlflow_uri: str
+    mlflow_uri: OpenUrl
     experiment: Annotated[str, Field(min_length=1)]
 
 
@@ -260,8 +271,8 @@ class TrainingSettings(Section):
     validations_per_epoch: Count
     largest_gradient: NotNegative
     bfloat16: Bfloat16
-    checkpoint_steps: Annotated[Count, NOT_IN_RECIPE]
-    checkpoint_folder: Annotated[str, NOT_IN_RECIPE]
+    checkpoint_steps: Annotated[Count, HOW_IT_RUNS]
+    checkpoint_folder: Annotated[str, HOW_IT_RUNS]
     processes: Count
     seed: int
     shuffle_rows: Count

@@ -24,6 +24,7 @@ from schemas.language_model_sections import (
     QuestionsSettings,
 )
 from schemas.ranking_sections import ExamplesSettings, RankerSettings, RankingSettings, ScoreSettings
+from schemas.recipe import values_of
 from schemas.renamed import RENAMED
 from schemas.retrieval_sections import RecommendSettings, RetrieveSettings
 from schemas.retriever_sections import RetrieverSettings
@@ -73,12 +74,12 @@ class Settings(Section):
     demo: DemoSettings
 
     def digest(self, sections: Iterable[str]) -> str:
-        """A short hash of some sections; it is equal only if all values are equal.
+        """A short hash of some sections; it is equal only if all values are equal that change what a job makes.
 
         Args:
             sections: names of the sections.
         """
-        values = {name: getattr(self, name).model_dump(mode="json") for name in sorted(sections)}
+        values = {name: values_of(getattr(self, name)) for name in sorted(sections)}
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -147,4 +148,5 @@ def _complaint(error: Any) -> str:
         return f"{place} is not a setting; conf/default.toml lists all of them"
     message = error["msg"].removeprefix("Value error, ")
     given = "" if isinstance(error["input"], Mapping) else f" (got {error['input']!r})"
+    given = re.sub(r"//[^/@]*@", "//...@", given)  # a user and a password
     return f"{place}: {message[0].lower()}{message[1:]}{given}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -13,12 +14,15 @@ from pyspark.sql import functions as F
 from jobs.examples.frame import Frame
 from jobs.examples.search_index import ITEM_ROWS
 from lake.artifacts import Artifact
-from lake.history import has_version
+from lake.history import has_version, rows_changed
 from lake.run import Run
 from lake.staleness import last_alike, unless_told
+from schemas.contract import Contract
 from schemas.errors import QarmError
 from schemas.examples import ranker_examples
 from schemas.tables import INTERACTIONS, ITEM_EMBEDDINGS, SEMANTIC_IDS
+
+log = logging.getLogger("qarm")
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,10 @@ def _earlier(run: Run, made_by: Mapping[str, str]) -> Earlier | str:
         return "the search index of the last night is gone"
     if any(index.card.get(what) != name for what, name in made_by.items()):
         return "the codebook or the encoder is another one"
-    if run.find_with_columns(ranker_examples(run.settings.ranking.task_names)) is None:
+    contract = ranker_examples(run.settings.ranking.task_names)
+    if not _as_last_recorded(run, contract, int(last.output_versions[contract.name])):
+        return "the examples of the last night are gone"
+    if run.find_with_columns(contract) is None:
         return "table ranker_examples is gone or has other columns"
     numbered = run.spark.read.parquet(f"{index.url}/{ITEM_ROWS}").select("item_id")
     embedded = run.read(ITEM_EMBEDDINGS.name).select("item_id")
@@ -85,6 +92,22 @@ def _earlier(run: Run, made_by: Mapping[str, str]) -> Earlier | str:
     of_users = old.join(users, "user_id", "left_semi").withColumn("new", F.lit(False))
     events = of_users.unionByName(new.withColumn("new", F.lit(True)))
     return Earlier(index, Frame.from_card(index.card["frame"]), last_day, events)
+
+
+def _as_last_recorded(run: Run, contract: Contract, version: int) -> bool:
+    """Undoes what runs wrote to the examples that were cut off before they were recorded; False if it cannot.
+
+    The search index of such a run is not the one to go on from, so its numbers of items mean nothing, and its ids of
+    examples, which follow from them, would let a start with other inputs add examples twice.
+    """
+    tables = run.lake.warehouse
+    if not tables.exists(contract.name) or not rows_changed(tables, contract.name, version):
+        return True
+    if (tables.version(contract.name) or 0) < version or not has_version(tables, contract.name, version):
+        return False
+    log.info("build_examples: what an interrupted run added to %s is undone", contract.name)
+    tables.restore(contract, version)
+    return True
 
 
 def _new_events(run: Run, since: int) -> DataFrame | None:

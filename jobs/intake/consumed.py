@@ -18,7 +18,7 @@ from lake.inputs.files import InputFile, InputFiles
 from lake.inputs.reading import Input
 from lake.run import Run
 from lake.staleness import last_alike
-from schemas.tables import INGESTED_FILES, ITEMS, REJECTED_ROWS
+from schemas.tables import INGESTED_FILES, INTERACTIONS, ITEMS, REJECTED_ROWS
 
 log = logging.getLogger("qarm")
 
@@ -64,10 +64,16 @@ def key_of(file: InputFile) -> tuple[str, int, int]:
 
 
 def consumed(run: Run) -> Consumed:
-    """What earlier runs took in by the same settings. Driver memory: one row per file of the log."""
-    read = run.find(INGESTED_FILES.name)
-    if read is None or isinstance(last_alike(run), str):
+    """What earlier runs took in by the same settings; nothing if their table is gone or was made anew.
+
+    Driver memory: one row per file of the log.
+    """
+    read, last = run.find(INGESTED_FILES.name), last_alike(run)
+    if read is None or isinstance(last, str):
         return Consumed()
+    for table in (INTERACTIONS.name, ITEMS.name):
+        if (now := run.lake.warehouse.version(table)) is None or now < int(last.output_versions[table]):
+            return Consumed()
     rows = read.where("source = 'interactions'")
     refused = run.find(REJECTED_ROWS.name)
     waits = None if refused is None else refused.where(F.col("reason") == UNKNOWN).select("run_id").distinct()

@@ -86,13 +86,14 @@ class Verdict:
     reasons: Sequence[str]
 
 
-def verdict_of(history: History, tasks: Sequence[str], newest: str) -> Verdict:
+def verdict_of(history: History, tasks: Sequence[str], before: str) -> Verdict:
     """Compares each task's AUC on the test examples with the one before, by the interval of the newer one.
 
     Args:
         history: the metrics.
         tasks: names of the tasks.
-        newest: run ID of the newest night.
+        before: run ID of the night before the newest one; empty if there is none. A night that was killed has several
+            run IDs, all of them later ones.
 
     Returns:
         ``worse`` if a task is worse, otherwise ``better`` if one is better.
@@ -101,7 +102,7 @@ def verdict_of(history: History, tasks: Sequence[str], newest: str) -> Verdict:
     words = [word for word, _ in found]
     chosen = next((word for word in ("worse", "better", "same") if word in words), "first")
     points = history.get((f"{tasks[0]}.auc", "test"), ())
-    if points and points[0].run_id < newest and chosen != "first":
+    if points and points[0].run_id <= before and chosen != "first":
         return Verdict("same", [f"Nothing changed that the ranker depends on, so night {points[0].run_id} stands."])
     return Verdict(chosen, [sentence for _, sentence in found])
 

@@ -26,18 +26,18 @@ def last_runs(runs: DataFrame) -> dict[str, list[Any]]:
     return jobs
 
 
-def jobs_table(jobs: Mapping[str, Sequence[Any]], newest: str, cores: int) -> list[dict[str, Any]]:
+def jobs_table(jobs: Mapping[str, Sequence[Any]], night_before: str, cores: int) -> list[dict[str, Any]]:
     """Each job's newest run: time, core-hours, and what had changed since the run before, in the order of their ends.
 
     Args:
         jobs: the newest two runs of each job, see :func:`last_runs`.
-        newest: run ID of the newest night; a job that was up to date in it cost nothing.
+        night_before: run ID of the night before the newest one; a job that did not run since cost nothing.
         cores: cores that Spark has in this run.
     """
     table = []
     for job, found in jobs.items():
         now, before = found[0], found[1] if len(found) > 1 else None
-        ran = now["run_id"] >= newest
+        ran = now["run_id"] > night_before
         seconds = _seconds(now)
         table.append(
             {

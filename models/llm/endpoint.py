@@ -113,8 +113,9 @@ async def _reply(client: AsyncOpenAI, p: EndpointParameters, limit: AsyncLimiter
         return Reply(None)
     except APIStatusError as error:
         if error.status_code in REFUSALS_OF_ALL:
+            said = error.message.replace(client.api_key, "...") if client.api_key else error.message
             raise ValueError(
-                f"endpoint.url: {p.url} refuses: {error.status_code} {error.message}; check endpoint.url,"
+                f"endpoint.url: {p.url} refuses: {error.status_code} {said}; check endpoint.url,"
                 f" endpoint.model and the key in the environment variable {p.key_variable}"
             ) from None
         return Reply(None)

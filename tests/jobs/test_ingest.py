@@ -3,8 +3,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,11 +17,14 @@ from jobs.intake.inputs import read_inputs, shape_inputs
 from jobs.intake.interactions import shape_interactions
 from jobs.intake.items import shape_items, with_content_hash
 from lake.command import main
-from lake.execution import run_job
+from lake.declaration import Job
+from lake.execution import new_run_id, run_job
 from lake.frames import frame_of
 from lake.inputs.part import with_our_names
 from lake.inputs.typed import part_of
-from lake.run import Lake
+from lake.run import Lake, Run
+from lake.staleness import state_of
+from schemas.contract import Contract
 from schemas.settings import Settings, load_settings
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -144,6 +149,50 @@ def test_a_later_night_reads_new_files_and_those_whose_items_came_late(
     caplog.clear()
     run_job(lake, ingest.JOB, "run-6")
     assert "files of the log are new" not in caplog.text
+
+
+def test_a_night_killed_between_its_tables_still_reads_what_waited(
+    make_lake: Callable[..., Lake], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items = tmp_path / "items.csv"
+    pd.DataFrame(
+        [("u1", "a", "2025-01-03"), ("u2", "b", "2025-01-03"), ("u2", "late", "2025-01-03")],
+        columns=["user_id", "item_id", "event_time"],
+    ).to_csv(tmp_path / "log.csv", index=False)
+
+    def night(known: list[str]) -> Lake:
+        pd.DataFrame({"item_id": known, "title": known}).to_csv(items, index=False)
+        lake = make_lake(f'ingest.interactions="{tmp_path / "log.csv"}"', f'ingest.items="{items}"')
+        run_job(lake, ingest.JOB, new_run_id())
+        return lake
+
+    def killed(run: Run, contract: Contract, *given: Any, **named: Any) -> None:
+        whole(run, contract, *given, **named)
+        if contract.name in ("interactions", "items"):
+            raise KeyboardInterrupt
+
+    night(["a", "b"])
+    whole = Run.merge
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "merge", killed)
+        with pytest.raises(KeyboardInterrupt):
+            night(["a", "b", "late"])
+    assert night(["a", "b", "late"]).warehouse.read("interactions").where("item_id = 'late'").count() == 1
+
+
+def test_a_table_that_was_removed_comes_back_whole(make_lake: Callable[..., Lake], tmp_path: Path) -> None:
+    lake = make_lake(*write(tmp_path / "input", LOG, ITEMS))
+    run_job(lake, ingest.JOB, new_run_id())
+    last = lake.ledger.last_done()["ingest"]
+    before = lake.warehouse.read("interactions").count()
+    lake.files.delete(f"{lake.warehouse.root}/interactions")
+    assert state_of(lake, ingest.JOB, last).why == "interactions is gone"
+    run_job(lake, ingest.JOB, new_run_id())
+    assert lake.warehouse.read("interactions").count() == before
+    reader = Job(name="reader", steps=lambda _: None, reads=("interactions",))
+    digest = lake.settings.digest(())
+    known = replace(last, job="reader", input_versions={"interactions": "9"}, output_versions={}, settings_hash=digest)
+    assert state_of(lake, reader, known).why == "interactions changed", "made anew, its versions begin anew"
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv", "json", "delta"])

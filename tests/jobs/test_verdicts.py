@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
@@ -10,7 +11,8 @@ from jobs import judge_pairs
 from jobs.judge_pairs import contents_to_judge, turns, with_verdicts
 from lake.execution import new_run_id, run_job
 from lake.frames import frame_of
-from lake.run import Lake
+from lake.run import Lake, Run
+from schemas.contract import Contract
 from schemas.errors import UserError
 from schemas.names import PAIR_SOURCES
 from schemas.settings import load_settings
@@ -151,6 +153,25 @@ def test_an_endpoint_judges_each_pair_of_contents_once(mined: Lake) -> None:
         assert judged(mined, *by_endpoint(chat.url))["pairs.judged"] == 1, "another text is judged anew"
         assert len(chat.requests) == 4 + 2
         assert "an other cat food" in chat.requests[-1]["messages"][-1]["content"]
+
+
+def test_a_night_that_is_killed_again_and_again_pays_once(mined: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(run: Run, contract: Contract, *given: Any, **named: Any) -> None:
+        if contract.name == ITEM_PAIRS.name:
+            raise KeyboardInterrupt
+        whole(run, contract, *given, **named)
+
+    whole = Run.merge
+    with chat_server(lambda _: "<answer>Yes</answer>") as chat:
+        settings = [*by_endpoint(chat.url), "judge.max_pairs=1"]
+        for _ in range(2):
+            with monkeypatch.context() as patch:
+                patch.setattr(Run, "merge", killed)
+                with pytest.raises(KeyboardInterrupt):
+                    judged(mined, *settings)
+        assert judged(mined, *settings)["pairs.judged"] == 0
+        assert mined.warehouse.read("pair_verdicts").count() == 1
+        assert len(chat.requests) == 1 + 1, "one pair, after one question to see whether it answers"
 
 
 def test_no_answer_is_no_verdict(mined: Lake) -> None:

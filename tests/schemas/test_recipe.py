@@ -10,7 +10,7 @@ from pydantic import create_model
 from schemas.codebook_sections import CodebookSettings
 from schemas.language_model_sections import AlignSettings
 from schemas.ranking_sections import RankerSettings
-from schemas.recipe import NOT_IN_RECIPE, recipe_of
+from schemas.recipe import HOW_IT_RUNS, NOT_IN_RECIPE, recipe_of, values_of
 from schemas.sections import Count, Section
 from schemas.settings import load_settings
 
@@ -22,7 +22,7 @@ class Inner(Section):
 
 class Outer(Section):
     method: str
-    folder: Annotated[str, NOT_IN_RECIPE]
+    folder: Annotated[str, HOW_IT_RUNS]
     seed: Annotated[Count, "a mark of something else"]
     kmeans: Inner
     fsq: Inner
@@ -39,6 +39,19 @@ def test_a_setting_is_in_the_recipe_unless_it_is_marked() -> None:
     assert recipe_of(OUTER, ["fsq"]) == {"method": "m", "seed": 3, "fsq_size": 1}
     assert recipe_of(OUTER, ["kmeans.size"]) == {"method": "m", "seed": 3, "kmeans_size": 1}
     assert recipe_of(OUTER, ["kmeans.shown"]) == {"method": "m", "seed": 3}
+
+
+def test_a_result_depends_on_all_settings_but_those_of_how_it_runs() -> None:
+    inner = {"size": 1, "shown": 2}
+    assert values_of(OUTER) == {"method": "m", "seed": 3, "kmeans": inner, "fsq": inner, "spared": inner}
+
+
+def test_how_a_job_runs_makes_none_stale() -> None:
+    as_it_comes = load_settings()
+    for setting in ("ranker.checkpoint_folder=elsewhere", "align.checkpoint_steps=3", "examples.events_per_task=9"):
+        section = setting.partition(".")[0]
+        assert load_settings((), [setting]).digest([section]) == as_it_comes.digest([section]), setting
+    assert load_settings((), ["ranker.seed=99"]).digest(["ranker"]) != as_it_comes.digest(["ranker"])
 
 
 @pytest.mark.parametrize("section", [AlignSettings, CodebookSettings, RankerSettings])

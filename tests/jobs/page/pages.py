@@ -103,14 +103,14 @@ def context(nights: int = 5, aucs: tuple[float, ...] = (), map_contents: int = 1
         for code in range(6)
     }  # fmt: skip
     jobs = jobs_table(
-        {name: [run_of(name, 0, 12.5), run_of(name, 1, 11)] for name in ("ingest", "evaluate")}, "night-5", 2
+        {name: [run_of(name, 0, 12.5), run_of(name, 1, 11)] for name in ("ingest", "evaluate")}, "night-4", 2
     )
     pair = SimpleNamespace(trigger=HOSTILE, target="b", source="item2item", score=0.5, support=3, judge_score=0.25)
     return {
         "run_id": "night-5",
         "written_at": NIGHT,
         "warehouse": "./warehouse",
-        "verdict": verdict_of(metrics, TASKS, measured[0]),
+        "verdict": verdict_of(metrics, TASKS, ""),
         "publication": {"word": "published", "text": "Readers see this night, night-5.", "reasons": []},
         "metrics": all_numbers(metrics),
         "cards": cards(metrics, TASKS),

@@ -48,7 +48,7 @@ def test_what_each_job_cost_and_why_it_ran() -> None:
         "mine_pairs": [run_of("mine_pairs", 1, 120), run_of("mine_pairs", 2, 120) | {"input_versions": {"items": "8"}}],
         "report": [run_of("report", 0, 5)],
     }
-    rows = jobs_table(jobs, "night-5", cores=4)
+    rows = jobs_table(jobs, "night-4", cores=4)
     told = [(row["job"], row["ran"], row["seconds"], row["before"], row["core_hours"], row["changed"]) for row in rows]
     assert told == [
         ("mine_pairs", False, 120, 120, 0, "nothing"),

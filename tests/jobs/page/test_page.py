@@ -68,7 +68,7 @@ def test_one_night_alone_and_no_map_make_a_page_too() -> None:
     [(0.82, 0.80, "better"), (0.80, 0.82, "worse"), (0.805, 0.80, "same"), (0.80, 0.805, "same")],
 )
 def test_the_verdict_goes_by_the_interval(now: float, before: float, word: str) -> None:
-    found = verdict_of(history(2, (now, before)), TASKS, "night-2")
+    found = verdict_of(history(2, (now, before)), TASKS, "night-1")
     assert found.word == word
     assert f"{now:.4f} (95 % interval {now - 0.01:.4f} to {now + 0.01:.4f})" in found.reasons[0]
 
@@ -77,11 +77,11 @@ def test_one_task_that_is_worse_makes_the_night_worse() -> None:
     of = history(2, (0.82, 0.80))
     of["order.auc", "test"] = history(2, (0.80, 0.82))["order.auc", "test"]
     of["order.auc_high", "test"] = history(2, (0.80, 0.82))["order.auc_high", "test"]
-    assert verdict_of(of, TASKS, "night-2").word == "worse"
+    assert verdict_of(of, TASKS, "night-1").word == "worse"
 
 
 def test_a_night_that_did_not_measure_the_ranker_is_the_same() -> None:
-    found = verdict_of(history(2, (0.9, 0.8)), TASKS, "night-3")
+    found = verdict_of(history(2, (0.9, 0.8)), TASKS, "night-2")
     assert found.word == "same"
     assert "night-2 stands" in found.reasons[0]
 
@@ -123,7 +123,7 @@ def test_an_interval_of_an_earlier_night_is_not_shown() -> None:
     of = history(2, (0.82, 0.80))
     for end in ("low", "high"):
         del of[f"click.auc_{end}", "test"][0]
-    assert verdict_of(of, ["click"], "night-2").reasons == [
+    assert verdict_of(of, ["click"], "night-1").reasons == [
         "The test AUC of click is 0.8200, after 0.8000 before; there are too few users for an interval."
     ]
     card = cards(of, ["click"])[0]
