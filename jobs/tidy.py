@@ -29,7 +29,7 @@ REWRITTEN = ("ranker_examples", "predictions", "candidate_scores", "item_pairs")
 def needed_versions(lake: Lake) -> dict[str, set[str]]:
     """Versions of tables and artifacts that have to stay: of nights to keep, and of what the jobs read last."""
     needed: dict[str, set[str]] = defaultdict(set)
-    for night in lake.published.kept(lake.settings.nightly.nights_kept):
+    for night in lake.published.to_keep(lake.settings.nightly.nights_kept):
         for name, version in night.versions.items():
             needed[name].add(version)
     for record in lake.ledger.last_done().values():
@@ -57,9 +57,12 @@ def command(lake: Lake, _: argparse.Namespace) -> dict[str, Any]:
                 compact(lake.warehouse, contract)
             hours = vacuum(lake.warehouse, contract, [int(v) for v in needed[name] if v.isdigit()])
             after = files_of(lake.warehouse, name)
-            log.info(
-                "tidy: %s: %d files before, %d after; old files kept for %d h", name, before.count, after.count, hours
+            kept = (
+                "all old files kept, as a night to keep needs some"
+                if hours is None
+                else f"old files kept for {hours} h"
             )
+            log.info("tidy: %s: %d files before, %d after; %s", name, before.count, after.count, kept)
             metrics |= {
                 f"tidy.files_before/{name}": float(before.count),
                 f"tidy.files_after/{name}": float(after.count),

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pyspark.sql import functions as F
+
 from lake.conflicts import retry_on_conflict
 from lake.hadoop import HadoopFiles
-from lake.history import history
+from lake.history import Commit, history, rows_changed
 from lake.warehouse import Warehouse
-from schemas.contract import Contract
+from schemas.contract import Contract, sql_literal
 
 log = logging.getLogger("qarm")
 
@@ -37,14 +38,34 @@ def files_of(warehouse: Warehouse, name: str) -> Files:
     return Files(int(count), int(size))
 
 
-@retry_on_conflict
 def compact(warehouse: Warehouse, contract: Contract) -> None:
     """Rewrites small files into large ones, ordered by the contract's ``cluster_by`` (Z-order).
 
-    The rows stay the same, so no job becomes stale. A commit of another writer meanwhile makes it start again.
+    The rows stay the same, so no job becomes stale. What did not change since the last time is left alone: ordering
+    rewrites all files that it is given, and the old ones stay for the table's retention.
     """
+    commits = history(warehouse, contract.name, 0)
+    last = next((commit for commit in reversed(commits) if commit.operation == "OPTIMIZE"), None)
+    if last is not None and not rows_changed(warehouse, contract.name, last.version):
+        return
+    where = "" if last is None or not contract.partition_by else _where_changed(warehouse, contract, last)
     order = f" ZORDER BY ({', '.join(contract.cluster_by)})" if contract.cluster_by else ""
-    warehouse.sql_on(contract, f"OPTIMIZE {{table}}{order}")
+    _optimize(warehouse, contract, f"OPTIMIZE {{table}}{where}{order}")
+
+
+@retry_on_conflict
+def _optimize(warehouse: Warehouse, contract: Contract, statement: str) -> None:
+    """Runs OPTIMIZE; a commit of another writer meanwhile makes it start again."""
+    warehouse.sql_on(contract, statement)
+
+
+def _where_changed(warehouse: Warehouse, contract: Contract, last: Commit) -> str:
+    """The condition for the partitions that got files since a commit; one row a partition comes to the driver."""
+    partition = contract.partition_by[0]
+    written = F.unix_micros("_metadata.file_modification_time")
+    rows = warehouse.read(contract.name).where(written > last.at).select(partition).distinct().collect()
+    listed = ", ".join(sql_literal(str(row[0])) for row in sorted(rows))
+    return f" WHERE {partition} IN ({listed})" if rows else ""
 
 
 def hours_to_keep(warehouse: Warehouse, name: str, versions: Iterable[int]) -> int:
@@ -71,26 +92,31 @@ def hours_to_keep(warehouse: Warehouse, name: str, versions: Iterable[int]) -> i
 def retention_hours(warehouse: Warehouse, name: str) -> int:
     """For how many hours a table's own property, or else Delta, keeps files that it no longer needs."""
     rows = warehouse.spark.sql(f"SHOW TBLPROPERTIES {warehouse.identifier(name)}").collect()
-    text = {row[0]: row[1] for row in rows}.get("delta.deletedFileRetentionDuration", "")
-    found = re.fullmatch(r"interval (\d+) (hour|day|week)s?", text)
-    if found is None:
+    text = {row[0]: row[1] for row in rows}.get("delta.deletedFileRetentionDuration")
+    if text is None:
         return DELTAS_HOURS
-    return int(found[1]) * {"hour": 1, "day": 24, "week": 7 * 24}[found[2]]
+    ends = F.timestamp_seconds(F.lit(0)) + F.lit(text).cast("interval")
+    seconds = int(warehouse.spark.range(1).select(F.unix_seconds(ends)).collect()[0][0])
+    return math.ceil(seconds / 3600)
 
 
-def vacuum(warehouse: Warehouse, contract: Contract, versions: Iterable[int]) -> int:
-    """Removes the files that neither a version to keep nor the table's retention needs.
+def vacuum(warehouse: Warehouse, contract: Contract, versions: Iterable[int]) -> int | None:
+    """Removes the files that the table's retention does not keep, if no version to keep needs them.
+
+    Delta forgets which files a version no longer needs after the table's retention. VACUUM with a longer one would
+    then remove those of them that are old, whatever version they are of.
 
     Args:
         warehouse: the warehouse.
         contract: contract of the table.
-        versions: versions that have to stay readable, beside those that the table's retention keeps.
+        versions: versions that have to stay readable.
 
     Returns:
-        The hours for which files were kept.
+        The hours for which files were kept; None if nothing was removed, as a version to keep is too old.
     """
-    name = contract.name
-    hours = max(retention_hours(warehouse, name), hours_to_keep(warehouse, name, versions))
+    hours = retention_hours(warehouse, contract.name)
+    if hours_to_keep(warehouse, contract.name, versions) > hours:
+        return None
     warehouse.sql_on(contract, f"VACUUM {{table}} RETAIN {hours} HOURS")
     return hours
 

@@ -37,17 +37,8 @@ class Warehouse(Snapshots):
         if self.exists(contract.name):
             self._complete_properties(contract)
             return
-        columns = ", ".join(
-            f"{c.name} {c.commented_type}{'' if c.nullable else ' NOT NULL'} COMMENT {sql_literal(c.comment)}"
-            for c in contract.columns
-        )
-        partitions = f"PARTITIONED BY ({', '.join(contract.partition_by)})" if contract.partition_by else ""
-        listed = ", ".join(f"{sql_literal(key)} = {sql_literal(value)}" for key, value in _properties(contract).items())
         try:
-            self.spark.sql(
-                f"CREATE TABLE IF NOT EXISTS {self.identifier(contract.name)} ({columns}) USING delta {partitions}"
-                f" COMMENT {sql_literal(contract.comment)} TBLPROPERTIES ({listed})"
-            )
+            self.spark.sql(f"CREATE TABLE IF NOT EXISTS {self.identifier(contract.name)} {_definition(contract)}")
         except AnalysisException as error:
             if error.getCondition() != NOT_EMPTY:
                 raise
@@ -71,13 +62,13 @@ class Warehouse(Snapshots):
             raise UserError(f"{folder} is not empty and holds no Delta table; move its files away")
 
     def _replace(self, contract: Contract) -> None:
-        """Replaces a table by an empty one with the columns of the contract.
+        """Replaces a table by an empty one with the columns of the contract; older versions stay readable.
 
-        In a folder, older versions stay readable; in a catalog schema, the table is dropped and created again.
+        Delta's SQL refuses other columns where a table is named by its folder, and its builder does not.
         """
         if self.in_catalog:
-            self.spark.sql(f"DROP TABLE {self.identifier(contract.name)}")
-            return self.create(contract)
+            self.spark.sql(f"CREATE OR REPLACE TABLE {self.identifier(contract.name)} {_definition(contract)}")
+            return
         builder = DeltaTable.replace(self.spark).location(f"{self.root}/{contract.name}").comment(contract.comment)
         for column in contract.columns:
             builder = builder.addColumn(
@@ -86,7 +77,11 @@ class Warehouse(Snapshots):
         for key, value in _properties(contract).items():
             builder = builder.property(key, value)
         builder.partitionedBy(*contract.partition_by).execute()
-        return None
+
+    @retry_on_conflict
+    def restore(self, contract: Contract, version: int) -> None:
+        """Makes a table what it was in an earlier version, in a new version."""
+        self.sql_on(contract, f"RESTORE TABLE {{table}} TO VERSION AS OF {version}")
 
     def overwrite(self, contract: Contract, rows: DataFrame) -> int:
         """Replaces all rows of a table, in one version.
@@ -247,6 +242,17 @@ def _one_of(rows: DataFrame, column: str) -> str | None:
     if len(values) > MOST_VALUES:
         return None
     return f"{column} IN ({', '.join(f'DATE{sql_literal(str(value))}' for value in values) or 'NULL'})"
+
+
+def _definition(contract: Contract) -> str:
+    """Columns, partitions, comment and properties of a table, as SQL."""
+    columns = ", ".join(
+        f"{c.name} {c.commented_type}{'' if c.nullable else ' NOT NULL'} COMMENT {sql_literal(c.comment)}"
+        for c in contract.columns
+    )
+    partitions = f"PARTITIONED BY ({', '.join(contract.partition_by)})" if contract.partition_by else ""
+    listed = ", ".join(f"{sql_literal(key)} = {sql_literal(value)}" for key, value in _properties(contract).items())
+    return f"({columns}) USING delta {partitions} COMMENT {sql_literal(contract.comment)} TBLPROPERTIES ({listed})"
 
 
 def _properties(contract: Contract) -> dict[str, str]:

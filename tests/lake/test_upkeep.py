@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from jobs import tidy
 from lake.command import main
 from lake.declaration import Job
 from lake.hadoop import TEMPORARY
+from lake.history import has_version
 from lake.ledger import RunRecord
 from lake.published import PASSED, Night
 from lake.run import Lake, Run
 from lake.staging import remove_staged
 from lake.staleness import state_of
-from lake.upkeep import DELTAS_HOURS, files_of, hours_to_keep, remove_leftovers, retention_hours
+from lake.upkeep import DELTAS_HOURS, compact, files_of, hours_to_keep, remove_leftovers, retention_hours, vacuum
 from schemas.contract import Column, Contract
 from schemas.tables import ITEM_QUESTIONS, SEMANTIC_IDS
 from schemas.version import VERSION
 
+RETENTION = "delta.deletedFileRetentionDuration"
+CHECK = "spark.databricks.delta.retentionDurationCheck.enabled"
+EVENTS = Contract(
+    "events", "Events",
+    (Column("user_id", "STRING", "A user"), Column("n", "INT", "A number"), Column("day", "DATE", "A day")),
+    partition_by=("day",), cluster_by=("user_id",),
+)  # fmt: skip
 THINGS = Contract("things", "Things", (Column("n", "LONG", "A number"),), cluster_by=("n",))
 
 
@@ -65,6 +76,62 @@ def test_files_of_a_night_that_readers_may_see_are_kept(make_lake: Callable[...,
     assert retention_hours(lake.warehouse, "things") == DELTAS_HOURS
     lake.warehouse.create(SEMANTIC_IDS)
     assert retention_hours(lake.warehouse, "semantic_ids") == 3650 * 24
+
+
+@pytest.mark.parametrize(("text", "hours"), [("interval 2 days", 48), ("36 hours", 36), ("INTERVAL 1 week", 168)])
+def test_a_tables_own_retention_is_read_as_delta_reads_it(
+    make_lake: Callable[..., Lake], text: str, hours: int
+) -> None:
+    lake = make_lake()
+    lake.warehouse.create(THINGS)
+    lake.warehouse.sql_on(THINGS, f"ALTER TABLE {{table}} SET TBLPROPERTIES ('{RETENTION}' = '{text}')")
+    assert retention_hours(lake.warehouse, "things") == hours
+
+
+def test_vacuum_takes_no_file_of_a_version_to_keep(make_lake: Callable[..., Lake], tmp_path: Path) -> None:
+    """Delta forgets, after the table's own retention, which files its versions no longer need."""
+    lake = make_lake()
+    lake.spark.conf.set(CHECK, "false")
+    try:
+        first = lake.warehouse.overwrite(THINGS, lake.spark.range(3).toDF("n"))
+        lake.warehouse.sql_on(THINGS, f"ALTER TABLE {{table}} SET TBLPROPERTIES ('{RETENTION}' = 'interval 0 hours')")
+        last = lake.warehouse.overwrite(THINGS, lake.spark.range(4).toDF("n"))
+        for file in (tmp_path / "warehouse" / "things").glob("*.parquet"):
+            os.utime(file, times=(time.time() - 9 * 86_400,) * 2)
+        time.sleep(1.1)
+        assert vacuum(lake.warehouse, THINGS, [first]) is None
+        assert has_version(lake.warehouse, "things", first)
+        assert vacuum(lake.warehouse, THINGS, [last]) == 0
+        assert not has_version(lake.warehouse, "things", first)
+        assert has_version(lake.warehouse, "things", last)
+    finally:
+        lake.spark.conf.unset(CHECK)
+
+
+def test_what_did_not_change_is_not_written_again(make_lake: Callable[..., Lake]) -> None:
+    lake = make_lake()
+
+    def add(*days: int) -> None:
+        for day in days:
+            rows = lake.spark.sql(f"SELECT 'u' AS user_id, {day} AS n, DATE'2025-03-0{day}' AS day")
+            lake.warehouse.append(EVENTS, rows)
+
+    def files(day: int) -> set[str]:
+        return {*lake.warehouse.read("events").where(f"day = '2025-03-0{day}'").inputFiles()}
+
+    add(1, 1, 2, 2)
+    compact(lake.warehouse, EVENTS)
+    assert [len(files(day)) for day in (1, 2)] == [1, 1]
+    version = lake.warehouse.version("events")
+    compact(lake.warehouse, EVENTS)
+    assert lake.warehouse.version("events") == version
+    time.sleep(1.1)
+    add(2, 3, 3)
+    before = files(1)
+    compact(lake.warehouse, EVENTS)
+    assert files(1) == before, "a day without new events"
+    assert [len(files(day)) for day in (2, 3)] == [1, 1]
+    assert lake.warehouse.read("events").count() == 7
 
 
 def test_artifacts_and_leftovers_go_and_those_of_nights_stay(run: Run, tmp_path: Path) -> None:

@@ -150,10 +150,11 @@ def test_a_column_of_another_type_replaces_the_table_and_parts_keep_their_commen
     parts = (Part("width", "FLOAT", "How wide, in the thing's own units"), Part("height", "FLOAT", "How high"))
     kind = "STRUCT<width: FLOAT, height: FLOAT>"
     new = contract(Column("size", kind, "How large", nullable=False, parts=parts))
-    warehouse.overwrite(old, spark.sql("SELECT 'a' AS sku, array(1F, 2F) AS size"))
+    version = warehouse.overwrite(old, spark.sql("SELECT 'a' AS sku, array(1F, 2F) AS size"))
     for contracts in range(2):
         warehouse.overwrite(new, spark.sql("SELECT 'a' AS sku, named_struct('width', 1F, 'height', 2F) AS size"))
         assert warehouse.read("sizes").select("size.height").collect()[0][0] == 2, contracts
+    assert warehouse.read("sizes", version).select("size").collect()[0][0] == [1, 2], "readers of a published night"
     of_parts = {f.name: f.metadata.get("comment") for f in warehouse.read("sizes").schema["size"].dataType.fields}
     assert of_parts == {part.name: part.comment for part in parts}
 
