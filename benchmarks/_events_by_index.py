@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, cast
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn.functional import embedding
 
+from models.compiled import compiled
 from models.ranker.examples.columns import target_columns
 from models.ranker.examples.context import Context
 from models.ranker.network.attention import TargetAttention
@@ -105,7 +105,7 @@ def _arrays(*tensors: torch.Tensor) -> list[NDArray[np.generic]]:
 
 
 # fastmath may reorder the sums, but the order is the same for every candidate.
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@compiled(fastmath={"reassoc", "contract", "nsz"})
 def _attend(folded, bias, none, nothing, events, places, scores, mix, by_level, codes, of_events, table, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     n, heads, width = folded.shape
     length, levels = places.shape[1], len(table)

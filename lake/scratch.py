@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from lake.surroundings import user_name
+from schemas.private_folder import private_folder
 
 LOCK = ".lock"
 
@@ -23,8 +22,7 @@ def scratch_folder() -> Iterator[Path]:
     Each folder has a lock file. The operating system gives a lock back when its process ends, however it ends, so a
     folder whose lock is free belongs to nobody.
     """
-    base = Path(tempfile.gettempdir()) / f"qarm-scratch-{user_name()}"
-    base.mkdir(mode=0o700, exist_ok=True)
+    base = private_folder("scratch")
     folder = base / secrets.token_hex(8)
     own = FileLock(folder.with_suffix(LOCK))
     with _door(base):

@@ -8,7 +8,6 @@ import hashlib
 import os
 import shlex
 import sys
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,15 +16,18 @@ import pyspark
 
 from lake.environment import prepare
 from lake.session import LAUNCHED, spark_conf
-from lake.surroundings import user_name
 from schemas.errors import UserError
 from schemas.files import ROOT
+from schemas.private_folder import private_folder
 from schemas.sections import SparkSettings
 from schemas.settings import load_settings
 
 ROOMS = ("jobs", "udfs", "lake", "models", "schemas")
 KINDS = ("*.py", "*.j2", "*.css", "*.js")
 """Files of the rooms that belong to the code."""
+
+ONE_ATTEMPT = "spark.yarn.maxAppAttempts"
+"""In cluster mode, YARN would start a killed driver again at once, while the dead one still counts as alive."""
 
 RUN_JOB = Path(__file__).parent / "entry" / "run_job.py"
 USAGE = "usage: ./spark-submit.sh JOB [options of spark-submit and of the job]; JOB --help shows the job's options"
@@ -122,6 +124,7 @@ def spark_options(given: Mapping[str, list[str]], settings: SparkSettings, packe
     for option, key in (("--packages", "spark.jars.packages"), ("--jars", "spark.jars")):
         if key in ours:
             spark[option] = [",".join([ours.pop(key), *spark.get(option, [])])]
+    ours = {ONE_ATTEMPT: "1", **ours}
     spark["--py-files"] = [",".join([str(packed), *spark.get("--py-files", [])])]
     spark["--conf"] = [*(f"{key}={value}" for key, value in ours.items()), *spark.get("--conf", [])]
     spark.setdefault("--master", ["local[*]"])
@@ -156,9 +159,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         entry = entry_of(arguments[0])
         given, job_options = split_options(arguments[1:])
-        folder = Path(tempfile.gettempdir()) / f"qarm-packages-{user_name()}"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        options = spark_options(given, _settings_of(job_options), pack(folder))
+        options = spark_options(given, _settings_of(job_options), pack(private_folder("packages")))
     except UserError as error:
         print(f"spark-submit.sh: {error}", file=sys.stderr)
         return 2

@@ -2,43 +2,30 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import pwd
 import re
 import shutil
-import tempfile
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 
 from schemas.errors import UserError
+from schemas.private_folder import private_folder
 
 JAVA_VERSIONS = (17, 21)
-
-
-def user_name() -> str:
-    """The user's name; the number of a user who has none, as in many containers."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"user-{os.getuid()}"
 
 
 def folder_of_jars() -> str | None:
     """A folder for the jars that Spark downloads; None for its own choice, which is in the user's home.
 
     Raises:
-        UserError: the user has no home to write to, and the folder in its place belongs to another user.
+        UserError: the user has no home to write to, and the folder in its place is another user's.
     """
     home = Path(pwd.getpwuid(os.getuid()).pw_dir)
     if home.is_dir() and os.access(home, os.W_OK | os.X_OK):
         return None
-    folder = Path(tempfile.gettempdir()) / f"qarm-jars-{user_name()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
-        raise UserError(f"{folder} belongs to another user; remove it, or set spark.jars to a folder with Delta's jars")
-    return str(folder)
+    return str(private_folder("jars"))
 
 
 def check_surroundings() -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from lake.run import Run
-from lake.surroundings import user_name
+from schemas.private_folder import private_folder
 
 
 def checkpoint_file(run: Run, named: str, *, of: str, made_from: Any) -> Path:
@@ -42,5 +41,5 @@ def _folder(run: Run, named: str) -> Path:
     here = run.lake.files.local_path(root)
     if here is not None and not named:
         return here / "_training"
-    base = Path(named) if named else Path(tempfile.gettempdir()) / f"qarm-training-{user_name()}"
+    base = Path(named) if named else private_folder("training")
     return base / hashlib.sha256(root.encode()).hexdigest()[:16]

@@ -9,12 +9,13 @@ have no order: none of them counts as before another.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from models.compiled import compiled
 
-@numba.njit(cache=True, nogil=True)
+
+@compiled()
 def _history(users, times, window):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """First and end position of each event's history: the user's last ``window`` events strictly before the event."""
     begin, end = np.zeros(users.shape[0], np.int64), np.zeros(users.shape[0], np.int64)
@@ -28,7 +29,7 @@ def _history(users, times, window):  # type: ignore[no-untyped-def] # noqa: ANN0
     return begin, end
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def nearest_before(  # noqa: PLR0917
     users: NDArray[np.int64],
     times: NDArray[np.int64],
@@ -69,7 +70,7 @@ def nearest_before(  # noqa: PLR0917
     return found, similarity
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def recent_before(  # noqa: PLR0917
     users: NDArray[np.int64],
     times: NDArray[np.int64],

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from models.compiled import compiled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +125,7 @@ def swing(layout: UserItems, parameters: SwingParameters) -> SwingPairs:
     return SwingPairs(*outputs)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _holders(start, items, is_trigger, n_items):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Users that each item is scored on as a trigger, in the layout's order, found by a counting sort."""
     begin = np.zeros(n_items + 1, np.int64)
@@ -143,7 +144,7 @@ def _holders(start, items, is_trigger, n_items):  # type: ignore[no-untyped-def]
     return begin, users
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _swing(  # type: ignore[no-untyped-def] # noqa: ANN202, PLR0917
     start, items, weights, holder_start, holders, tie_break, contents, decay, chance, factors, alpha2, top_k,  # noqa: ANN001
     min_support, significance,  # noqa: ANN001
@@ -204,7 +205,7 @@ def _swing(  # type: ignore[no-untyped-def] # noqa: ANN202, PLR0917
     return out_trigger[:filled], out_target[:filled], out_score[:filled], out_support[:filled]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _count_holders(users, start, items, support, touched):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     """Counts how many of the users hold each item; returns the number of distinct items found."""
     n_touched = 0
@@ -217,7 +218,7 @@ def _count_holders(users, start, items, support, touched):  # type: ignore[no-un
     return n_touched
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _add_user_pairs(  # type: ignore[no-untyped-def] # noqa: ANN202, PLR0917
     trigger, users, start, items, weights, decay, alpha2, wanted, begin, length, lists, list_decay, scores  # noqa: ANN001
 ):  # fmt: skip
@@ -257,7 +258,7 @@ def _add_user_pairs(  # type: ignore[no-untyped-def] # noqa: ANN202, PLR0917
             length[item] += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _best(found, scores, tie_break, top_k):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """The ``top_k`` found items with the highest scores, highest first."""
     if found.shape[0] > top_k:
@@ -268,7 +269,7 @@ def _best(found, scores, tie_break, top_k):  # type: ignore[no-untyped-def] # no
     return found[np.argsort(-scores[found], kind="mergesort")][:top_k]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _enlarged(array, capacity):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     larger = np.empty(capacity, array.dtype)
     larger[: array.shape[0]] = array

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
+
+from models.compiled import compiled
 
 NODES = ("value", "feature", "threshold", "missing_left", "left", "right", "is_leaf")
 OF_SKLEARN = ("value", "feature_idx", "num_threshold", "missing_go_to_left", "left", "right", "is_leaf")
@@ -122,7 +123,7 @@ class Fusion:
             return cls(tuple(card["names"]), card["base"], stored["start"], nodes)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _walk(numbers, base, start, value, feature, threshold, missing_left, left, right, is_leaf):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     out = np.full(numbers.shape[0], base)
     for row in range(numbers.shape[0]):

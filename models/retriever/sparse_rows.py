@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+
+from models.compiled import compiled
 
 Scores: TypeAlias = NDArray[np.float32] | sparse.csr_matrix
 """One row a user, one column an item; 0 where a source says nothing of an item."""
@@ -67,7 +68,7 @@ def unit_rows(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
     return sparse.csr_matrix(sparse.diags(inverse.astype(np.float32)) @ matrix)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _best(values, most):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Places of the highest values above 0, best first; the earlier place wins a tie."""
     above = np.flatnonzero(values > 0)
@@ -78,7 +79,7 @@ def _best(values, most):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     return above[np.argsort(-values[above], kind="mergesort")][:most]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _best_of_sparse(indptr, indices, data, most):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     items = np.full((indptr.shape[0] - 1, most), -1, np.int32)
     scores = np.zeros(items.shape, np.float32)
@@ -90,7 +91,7 @@ def _best_of_sparse(indptr, indices, data, most):  # type: ignore[no-untyped-def
     return items, scores
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _best_of_dense(values, most):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     items = np.full((values.shape[0], most), -1, np.int32)
     scores = np.zeros(items.shape, np.float32)

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from lake.surroundings import check_surroundings, folder_of_jars, user_name
+from lake.surroundings import check_surroundings, folder_of_jars
 from schemas.errors import UserError
 from schemas.files import ROOT
+from schemas.private_folder import private_folder, user_name
 
 
 def submitted(**environment: str) -> subprocess.CompletedProcess[str]:
@@ -102,5 +103,18 @@ def test_jars_go_elsewhere_where_there_is_no_home_to_write_to(
     assert folder.parent == tmp_path
     assert folder.stat().st_mode & 0o777 == 0o700
     monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)
-    with pytest.raises(UserError, match="belongs to another user; remove it, or set"):
+    with pytest.raises(UserError, match="is not this user's alone; remove it, or set TMPDIR"):
         folder_of_jars()
+
+
+def test_a_folder_that_others_may_write_to_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    folder = private_folder("packages")
+    assert private_folder("packages") == folder
+    folder.chmod(0o777)
+    with pytest.raises(UserError, match="is not this user's alone"):
+        private_folder("packages")
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / f"qarm-artifacts-{user_name()}").symlink_to(tmp_path / "theirs")
+    with pytest.raises(UserError, match="is not this user's alone"):
+        private_folder("artifacts")

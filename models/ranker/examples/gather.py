@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from models.compiled import compiled
 
 
 def gather(values: NDArray[np.int32], positions: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -38,7 +39,7 @@ def buckets(
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _gather(values, positions, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     for row in range(positions.shape[0]):
         for i in range(positions.shape[1]):
@@ -46,7 +47,7 @@ def _gather(values, positions, out):  # type: ignore[no-untyped-def] # noqa: ANN
                 out[row, i] = values[positions[row, i]]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _buckets(upper, values, positions, borders, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     for row in range(positions.shape[0]):
         for i in range(positions.shape[1]):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from models.compiled import compiled
 
 
 def times_before(
@@ -26,7 +27,7 @@ def times_before(
     return numbers, last
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _count(targets, visible, keys, order, numbers, last):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     """Counts by two searches in the events sorted by key, then oldest first: ``keys``, at positions ``order``."""
     for row in range(len(targets)):

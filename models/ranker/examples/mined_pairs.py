@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from models.compiled import compiled
 from models.ranker.examples.context import Context
 from models.ranker.examples.registry import feature
 from schemas.names import PAIR_SOURCES
@@ -27,7 +27,7 @@ def mined_pairs(of: Context) -> NDArray[np.float32]:
     return out
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _pair_measures(places, visible, taken, first, start, rows, scores, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     for n in range(len(places)):
         for pair in range(start[places[n]], start[places[n] + 1]):

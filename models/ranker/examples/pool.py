@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from models.compiled import compiled
 from models.ranker.examples.hashing import uniform
 from models.ranker.examples.search_index import SearchIndex
 from models.ranker.examples.targets import Targets, UserEvents
@@ -188,7 +188,7 @@ def share_by_popularity(of: Drawing, rows: NDArray[np.int64]) -> NDArray[np.floa
     return of.weight(np.arange(len(rows)), rows) / np.where(whole > 0, whole, 1)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _any_near(times, first, last, moments, gap, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     """Whether any of ``times[first:last]``, ascending, is within ``gap`` of each moment."""
     for i in range(len(moments)):

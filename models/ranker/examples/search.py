@@ -6,10 +6,10 @@ the examples are built. SIM's hard search selects events of the target's categor
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from models.compiled import compiled
 from models.ranker.examples.top_k import TARGETS, top_k
 
 BLOCK = 512
@@ -122,7 +122,7 @@ def similarities(
     return np.where(positions >= 0, scores, np.float32(0))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _mark_latest(positions, wanted, seen, group, number, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     k = positions.shape[1]
     for row in range(positions.shape[0]):
@@ -133,7 +133,7 @@ def _mark_latest(positions, wanted, seen, group, number, out):  # type: ignore[n
             out[row, i] = group[event] == wanted[row] and number[event] >= seen[row] - k
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _latest_of_key(targets, visible, history, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     levels, k = targets.shape[1], out.shape[1]
     for row in range(targets.shape[0]):

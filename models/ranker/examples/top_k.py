@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from models.compiled import compiled
 from schemas.features import SIMILARITY_TIERS
 
 TARGETS = 512
@@ -85,7 +85,7 @@ def top_k(
     return Best(positions[:n], scores[:n], -np.diff(above[:n], append=np.int32(0)))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _search(targets, visible, history, below, out_positions, out_scores, above):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     rows, width = targets.shape
     d, k = history.shape[1], out_positions.shape[1]
@@ -136,12 +136,12 @@ def _search(targets, visible, history, below, out_positions, out_scores, above):
         _sort(held_scores[row], held_positions[row], count, out_scores[row], out_positions[row])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _padded(count):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     return (count + CHUNK - 1) // CHUNK * CHUNK
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _count(scores, below, above):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """For each tier but the lowest, adds the number of scores in it or above it.
 
@@ -155,7 +155,7 @@ def _count(scores, below, above):  # type: ignore[no-untyped-def] # noqa: ANN001
         above[tier] += further
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _tier_of_kth(above, k):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """The highest tier that holds, with those above it, k scores; 0 if there are fewer."""
     tier = len(above) - 1
@@ -164,7 +164,7 @@ def _tier_of_kth(above, k):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN2
     return tier
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract"})
+@compiled(fastmath={"contract"})
 def _score(targets, group, d, tile, width, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     """Scores four targets with a tile's first ``width`` events by fused multiply-adds in the order of dimensions."""
     e1, e2, e3 = U(EVENTS), U(2 * EVENTS), U(3 * EVENTS)
@@ -188,14 +188,14 @@ def _score(targets, group, d, tile, width, out):  # type: ignore[no-untyped-def]
             out[e3 + e] = v + d0 * x0 + d1 * x1 + d2 * x2 + d3 * x3 + d4 * x4 + d5 * x5 + d6 * x6 + d7 * x7
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _eight(x, i):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     return (
         x[i], x[i + U(1)], x[i + U(2)], x[i + U(3)], x[i + U(4)], x[i + U(5)], x[i + U(6)], x[i + U(7)]
     )  # fmt: skip
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _take(scores, first, border, held_scores, held_positions, held):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     """Appends a tile's events above the border, latest first; returns the number of events held."""
     place = U(held)
@@ -210,7 +210,7 @@ def _take(scores, first, border, held_scores, held_positions, held):  # type: ig
     return np.int64(place)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _kth(scores, k, least, most):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Finds the k-th highest score, or a border with exactly k scores above it.
 
@@ -250,7 +250,7 @@ def _kth(scores, k, least, most):  # type: ignore[no-untyped-def] # noqa: ANN001
                 return middle, above
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _cut(scores, positions, count, below, k):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     """Keeps the k best scores in their order, the first ones of equal scores; returns the smallest score to beat.
 
@@ -273,7 +273,7 @@ def _cut(scores, positions, count, below, k):  # type: ignore[no-untyped-def] # 
     return border
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _above(scores, border):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     above = np.int32(0)
     for i in range(len(scores)):
@@ -281,7 +281,7 @@ def _above(scores, border):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN2
     return above
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"nnan", "nsz"})
+@compiled(fastmath={"nnan", "nsz"})
 def _lowest_above(scores, border):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     lowest = np.float32(np.inf)
     for i in range(len(scores)):
@@ -289,7 +289,7 @@ def _lowest_above(scores, border):  # type: ignore[no-untyped-def] # noqa: ANN00
     return lowest
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _sort(scores, positions, count, out_scores, out_positions):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     """Sorts scores in descending order by counting the better scores of each; equal scores keep their order.
 

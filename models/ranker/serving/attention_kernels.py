@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from models.compiled import compiled
 
 F32 = np.float32
 LANES = 8
@@ -13,7 +14,7 @@ LOWEST = F32(-1e38)
 
 
 # fastmath may reorder the sums, but the order is the same for every candidate.
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@compiled(fastmath={"reassoc", "contract", "nsz"})
 def mix_by_index(query, keys, values, level_keys, level_values, places, scores, mix, codes, of_events, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201, PLR0917
     """Weighted values of the events at ``places``.
 
@@ -69,7 +70,7 @@ def mix_by_index(query, keys, values, level_keys, level_values, places, scores, 
                 out[c, h * own + j] = mixed[j] / total
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+@compiled(fastmath={"reassoc", "contract", "nsz"})
 def weights_of_found(logits, levels, places, scores, mix, codes, of_events):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201, PLR0917
     """Replaces logits by weights, 0 for events that a candidate did not find; shape (heads, n, columns).
 
@@ -109,14 +110,14 @@ def weights_of_found(logits, levels, places, scores, mix, codes, of_events):  # 
             of[1] = 0
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _room_for_weights(heads, length):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Rows for the weights of a candidate's events and of the extra event, padded to whole registers; powers of two."""
     padded = (length // LANES + 1) * LANES
     return np.empty((heads, padded), np.float32), np.empty(heads * padded, np.int32)
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "nsz", "nnan"})
+@compiled(fastmath={"reassoc", "nsz", "nnan"})
 def _below_highest(logits):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Subtracts the highest logit of each head."""
     heads, columns = logits.shape
@@ -128,7 +129,7 @@ def _below_highest(logits):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN2
             logits[h, i] -= top
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"}, inline="always")
+@compiled(fastmath={"reassoc", "contract", "nsz"}, inline="always")
 def _product(one, other):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     total = F32(0)
     for j in range(len(one)):
@@ -136,7 +137,7 @@ def _product(one, other):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     return total
 
 
-@numba.njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
+@compiled(fastmath={"contract", "nsz"})
 def _exponentials(values, bits, powers):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
     """Exponentials of numbers up to 0, in place: 2^k by the bits of a float, the rest by Cephes' polynomial of expf.
 
@@ -158,7 +159,7 @@ def _exponentials(values, bits, powers):  # type: ignore[no-untyped-def] # noqa:
         values[i] *= powers[i]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def shared_codes(codes, target, of_events, event):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
     """The number of :func:`models.ranker.network.crosses.shared_levels`, for one target and one event."""
     level = 0

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from models.compiled import compiled
 from models.ranker.examples.pool import Arrays, Drawing, Pool, PoolItems
 from schemas.names import PAIR_SOURCES
 
@@ -54,7 +54,7 @@ class Candidates(Pool):
         return found
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled()
 def _proposed(targets, earlier, taken, partners, start, triggers, out):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
     """Sums, over the last events, the share of each target in the partners of the event's item."""
     items = len(partners) - 1
