@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from jobs.training.rankers import readable, trained_with
+from jobs.training.rankers import published_rankers, trained_with
 from lake.artifacts import Artifact
 from lake.command import Command, main
 from lake.declaration import Option
@@ -44,7 +44,7 @@ def lengths_of(lake: Lake, rankers: Artifact) -> Lengths:
 
 
 def command(lake: Lake, options: argparse.Namespace) -> dict[str, Any]:
-    """Exports the newest ranker into a new folder. Driver memory: four times the ranker.
+    """Exports the published ranker into a new folder. Driver memory: four times the ranker.
 
     Raises:
         UserError: no folder is named, it exists, there is no ranker, or an earlier qarm made it.
@@ -53,7 +53,7 @@ def command(lake: Lake, options: argparse.Namespace) -> dict[str, Any]:
         raise UserError("--out FOLDER is missing: the folder that the files are written to")
     if lake.files.exists(options.out):
         raise UserError(f"--out {options.out}: it exists; name a folder that does not exist yet")
-    rankers = readable(lake.artifacts.require("ranker", "train_ranker"))
+    rankers = published_rankers(lake)
     ranker = load_ranker(lake.artifacts.fetch(rankers), RANKER)
     with scratch_folder() as folder:
         found = export(

@@ -12,7 +12,7 @@ from jobs.examples.requests import ranked, read_candidates
 from jobs.examples.search_index import ITEM_ROWS
 from jobs.scoring.candidates import index_of, scored
 from jobs.scoring.moment import moment_of
-from jobs.training.rankers import use_rankers
+from jobs.training.rankers import published_rankers
 from lake.command import main
 from lake.declaration import Job, Option
 from lake.inputs.options import format_option, rename_option
@@ -36,7 +36,7 @@ def steps(run: Run) -> None:
     """
     settings, tasks = run.settings.score, run.settings.ranking.task_names
     given = read_candidates(run.spark, settings)
-    rankers = use_rankers(run)
+    rankers = run.artifact("ranker", published_rankers(run.lake).version)
     index = index_of(run, rankers)
     if not holds_table(rankers.files, RANKER):
         log.info("score: %s holds no table of items, so each candidate's part is computed", rankers.version)

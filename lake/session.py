@@ -50,6 +50,8 @@ def spark_conf(settings: SparkSettings) -> dict[str, str]:
         "spark.driver.maxResultSize": "0",
         # Persisted frames are read two or three times; compressing them took half of the JVM's time, Swing not counted.
         "spark.sql.inMemoryColumnarStorage.compressed": "false",
+        # A ranking example has kilobytes. Of batches of 10,000, Spark's default, each task fills some 100 MB at a time.
+        "spark.sql.inMemoryColumnarStorage.batchSize": "1000",
         # What input files say is read as it stands: nanoseconds, which Spark refuses, as numbers; a folder day=01 as
         # the text 01; the last of a map's equal keys; and all encodings that Java knows.
         "spark.sql.legacy.parquet.nanosAsLong": "true",

@@ -39,7 +39,8 @@ def main() -> None:
     said = Path(home) / "said"
     os.environ |= {
         "AIRFLOW_VAR_QARM_HOME": home, "AIRFLOW_VAR_QARM_WAREHOUSE": "hdfs://namenode/wh",
-        "AIRFLOW_VAR_QARM_INTERACTIONS": "a log", "AIRFLOW_VAR_QARM_OPTIONS": "--set 'ranker.seed=1' --force",
+        "AIRFLOW_VAR_QARM_INTERACTIONS": "a log", "AIRFLOW_VAR_QARM_NIGHTLY_OPTIONS": "--force",
+        "AIRFLOW_VAR_QARM_OPTIONS": "--config '/etc/my night.toml' --master yarn",
     }  # fmt: skip
     endings = {0: None, 1: AirflowException, 2: AirflowFailException, 3: AirflowFailException}
     for code, expected in endings.items():
@@ -53,8 +54,12 @@ def main() -> None:
         assert raised is expected, (code, raised)
     told = said.read_text().splitlines()
     assert told == [
-        "nightly", "--warehouse", "hdfs://namenode/wh", "--interactions", "a log", "--set", "ranker.seed=1", "--force",
+        "nightly", "--warehouse", "hdfs://namenode/wh", "--interactions", "a log", "--force", "--config",
+        "/etc/my night.toml", "--master", "yarn",
     ], told  # fmt: skip
+    assert module.command_line("tidy")[1:] == [
+        "tidy", "--warehouse", "hdfs://namenode/wh", "--config", "/etc/my night.toml", "--master", "yarn",
+    ], module.command_line("tidy")  # fmt: skip
     print("the DAG loads, and exit codes 0 to 3 end as they should", file=sys.stderr)
 
 

@@ -2,7 +2,8 @@
 
 It starts ``spark-submit.sh`` on the worker, so qarm's own environment is not Airflow's. Airflow Variables, all
 optional: ``qarm_home`` (the checkout), ``qarm_warehouse``, ``qarm_interactions``, ``qarm_items``, ``qarm_options``
-(further options, as on a command line).
+(options of all steps, as on a command line: ``--config``, ``--set``, and those of spark-submit, such as ``--master``
+and ``--packages``), ``qarm_nightly_options`` (further options of the nightly alone, such as ``--force``).
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ def command_line(step: str) -> list[str]:
         for name in ("interactions", "items"):
             if path := Variable.get(f"qarm_{name}", default=""):
                 arguments += [f"--{name}", path]
-        arguments += shlex.split(Variable.get("qarm_options", default=""))
-    return arguments
+        arguments += shlex.split(Variable.get("qarm_nightly_options", default=""))
+    return arguments + shlex.split(Variable.get("qarm_options", default=""))
 
 
 def run(step: str) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from lake.artifacts import Artifact
-from lake.run import Run
+from lake.published import artifact_of
+from lake.run import Lake, Run
 from models.ranker.network.saved import FORMAT
 from schemas.errors import QarmError, UserError
+
+log = logging.getLogger("qarm")
 
 AGAIN = "run build_examples and train_ranker, or nightly"
 
@@ -24,6 +28,19 @@ def use_rankers(run: Run) -> Artifact:
         UserError: there are none, or an earlier version of qarm wrote them.
     """
     return readable(run.use("ranker", "train_ranker"))
+
+
+def published_rankers(lake: Lake) -> Artifact:
+    """The rankers of the night that readers see; the newest ones if no night is published.
+
+    Raises:
+        UserError: there are none, or an earlier version of qarm wrote them.
+    """
+    newest = lake.artifacts.require("ranker", "train_ranker")
+    seen = artifact_of(lake.published.current(), lake.artifacts, "ranker") or newest
+    if seen.version != newest.version:
+        log.info("uses %s, which is published; %s is newer: publish shows its night", seen.version, newest.version)
+    return readable(seen)
 
 
 def readable(rankers: Artifact) -> Artifact:
