@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -41,7 +42,8 @@ class Started:
 
     @property
     def last_line(self) -> str:
-        return self.text.strip().splitlines()[-1]
+        """The message of the log's last line, which is JSON as all others."""
+        return str(json.loads(self.text.strip().splitlines()[-1])["message"])
 
     def wait_for(self, pattern: str | Callable[[], object], seconds: float = DEADLINE) -> bool:
         """Waits until the log shows a pattern or something holds; False if the nightly ended, or time ran out."""

@@ -1,4 +1,7 @@
-"""Two nightlies on one warehouse, as processes of their own; tests/lake/test_night_lock.py has both in one process."""
+"""Two nightlies on one warehouse, as processes of their own; tests/lake/test_night_lock.py has both in one process.
+
+This is the fault suite in short: make test runs it too.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,6 @@ import signal
 import socket
 import time
 from pathlib import Path
-
-import pytest
 
 from tests.faults.nightly import DEADLINE, Nightly, Started
 from tests.faults.tally import DONE
@@ -25,18 +26,15 @@ def first_at_work(nights: list[Started]) -> Started:
     raise AssertionError(nights[0].text[-3000:])
 
 
-@pytest.mark.faults
-def test_the_second_ends_at_once_and_names_the_first(options: list[str], tmp_path: Path) -> None:
+def test_the_second_ends_at_once_and_the_third_goes_on_after_a_kill(options: list[str], tmp_path: Path) -> None:
     night = Nightly(tmp_path, [*options, "--until", "ingest", "--set", "nightly.expires_seconds=600"])
     both = [night.start(), night.start()]
     first = first_at_work(both)
     first.signal(signal.SIGSTOP)  # so that it is at work for as long as the second one takes to see it
-    try:
-        second = next(other for other in both if other is not first)
-        second.end(code=2)
-        run_id = next((night.warehouse / "_locks").iterdir()).name
-    finally:
-        first.signal(signal.SIGCONT)
+    second = next(other for other in both if other is not first)
+    second.end(code=2)
+    run_id = next((night.warehouse / "_locks").iterdir()).name
+    first.kill()
     host = re.escape(socket.gethostname())
     assert re.fullmatch(
         rf"nightly: run {run_id} on host {host} holds \S+/warehouse since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC;"
@@ -45,7 +43,11 @@ def test_the_second_ends_at_once_and_names_the_first(options: list[str], tmp_pat
     )
     assert "Traceback" not in second.text
     DONE["second nightlies refused"] += 1
-    first.end()
+    log = night.to_its_end("--set", "nightly.expires_seconds=3")
+    assert f"run {run_id} on host" in log
+    assert "is dead; going on" in log
     runs = night.read("runs")
-    assert [*runs["run_id"]] == [run_id]
     assert [*runs["status"]] == ["done"]
+    assert [*runs["run_id"]] != [run_id]
+    assert len(night.read("interactions")) > 100
+    assert not [*(night.warehouse / "_locks").iterdir()]
