@@ -13,7 +13,7 @@ from typing import Any
 
 import jobs
 from jobs.night.outcome import outcome_told
-from jobs.night.past import day_of, fill, lake_of
+from jobs.night.past import assert_events_before, day_of, fill, lake_of
 from jobs.night.plan import Choice, as_text, chosen, foreseen, whether_to_run
 from jobs.night.views import show_again
 from lake.command import Command, main
@@ -129,6 +129,7 @@ def command(lake: Lake, options: argparse.Namespace) -> dict[str, Any]:
     lake.from_scratch = options.full_refresh
     today, run_id = lake, new_run_id()
     if day is not None:
+        assert_events_before(today, day)
         lake = lake_of(today, day)
     if options.dry_run:
         print(as_text(foreseen(lake, choice)), file=sys.stderr)

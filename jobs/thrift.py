@@ -37,7 +37,6 @@ def start(reader: Reader, host: str, port: int) -> Any:
     spark = reader.lake.spark
     spark.conf.set("hive.server2.thrift.bind.host", host)
     spark.conf.set("hive.server2.thrift.port", str(port))
-    spark.conf.set("spark.sql.variable.substitute", "false")  # ${env:NAME} would show the driver's environment
     jvm: Any = spark._jvm
     session: Any = spark._jsparkSession
     try:

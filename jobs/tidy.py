@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 from collections import defaultdict
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lake.command import Command, main
@@ -16,23 +17,34 @@ from lake.run import Lake
 from lake.staging import FOLDER as STAGED
 from lake.upkeep import compact, files_of, remove_leftovers, vacuum
 from lake.views import FOLDERS as SHOWN
+from schemas.sections import Trigger
 from schemas.tables import all_contracts
 
 log = logging.getLogger("qarm")
 
 LEFTOVERS = (STAGED, "_training", SIGNS)
 
+SLACK_DAYS = 7
+"""Days after which a job that is due has run."""
+
 REWRITTEN = ("ranker_examples", "predictions", "candidate_scores", "item_pairs")
 """Tables that a job writes anew as a whole, in files of a good size: compaction would only double them."""
 
 
 def needed_versions(lake: Lake) -> dict[str, set[str]]:
-    """Versions of tables and artifacts that have to stay: of nights to keep, and of what the jobs read last."""
+    """Versions of tables and artifacts that have to stay: of nights to keep, and of what the jobs read last.
+
+    A job that stands from night to night goes on from what it read up to its trigger's days ago.
+    """
     needed: dict[str, set[str]] = defaultdict(set)
     for night in lake.published.to_keep(lake.settings.nightly.nights_kept):
         for name, version in night.versions.items():
             needed[name].add(version)
+    days = max(trigger.days for trigger in vars(lake.settings.increments).values() if isinstance(trigger, Trigger))
+    since = datetime.now(UTC) - timedelta(days=days + SLACK_DAYS)
     for record in lake.ledger.last_done().values():
+        if record.ended_at.astimezone(UTC) < since:  # of a job that is no longer asked for
+            continue
         for name, version in {*record.input_versions.items(), *record.output_versions.items()}:
             needed[name].add(version)
     return needed
@@ -58,11 +70,13 @@ def command(lake: Lake, _: argparse.Namespace) -> dict[str, Any]:
             hours = vacuum(lake.warehouse, contract, [int(v) for v in needed[name] if v.isdigit()])
             after = files_of(lake.warehouse, name)
             kept = (
-                "all old files kept, as a night to keep needs some"
+                "all old files kept, as a night or a job needs some from before the table's retention; if this goes on,"
+                " raise its property delta.deletedFileRetentionDuration"
                 if hours is None
                 else f"old files kept for {hours} h"
             )
-            log.info("tidy: %s: %d files before, %d after; %s", name, before.count, after.count, kept)
+            level = logging.INFO if hours is not None else logging.WARNING
+            log.log(level, "tidy: %s: %d files before, %d after; %s", name, before.count, after.count, kept)
             metrics |= {
                 f"tidy.files_before/{name}": float(before.count),
                 f"tidy.files_after/{name}": float(after.count),

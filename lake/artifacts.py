@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -226,11 +227,14 @@ class Artifacts:
 
 def _remove_unused(cache: Path) -> None:
     """Removes copies that nothing fetched for :data:`UNUSED_DAYS`."""
-    for folder in cache.iterdir():
-        if folder.is_dir() and time.time() - folder.stat().st_mtime > UNUSED_DAYS * 86_400:
+    limit = time.time() - UNUSED_DAYS * 86_400
+    for folder in filter(Path.is_dir, cache.iterdir()):
+        with contextlib.suppress(FileNotFoundError):  # another process removed it
+            if folder.stat().st_mtime > limit:
+                continue
             with FileLock(f"{folder}.lock"):
-                shutil.rmtree(folder, ignore_errors=True)
-            Path(f"{folder}.lock").unlink(missing_ok=True)
+                if folder.stat().st_mtime < limit:  # nobody fetched it meanwhile
+                    shutil.rmtree(folder)
 
 
 def _verify(folder: Path, artifact: Artifact) -> None:

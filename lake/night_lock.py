@@ -8,6 +8,7 @@ import threading
 import time
 from dataclasses import dataclass
 from types import TracebackType
+from urllib.parse import urlsplit
 
 from pyspark.sql import functions as F
 
@@ -25,8 +26,10 @@ log = logging.getLogger("qarm")
 NIGHTLY = "nightly"
 FOLDER = "_locks"
 ATTEMPTS = 5
-SECONDS_TO_YIELD = 5.0
-"""For how long the sign of another nightly may stay that lost the race for the lock."""
+TWO_MAY_COMMIT = ("s3", "s3a")
+"""File systems that let a second commit of a version replace the first one, unless Delta has a log store for them."""
+SECONDS_TO_SETTLE = 5.0
+"""For how long a nightly waits there for the commit of another one that starts at the same time."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,8 @@ class NightLock:
             if holder is not None:
                 self._assert_dead(holder)
             if self._take(holder):
-                self._yield_to_an_earlier_one()
+                if urlsplit(self._warehouse.root).scheme in TWO_MAY_COMMIT:
+                    self._settle()
                 self.dead = holder
                 return
         raise UserError(f"nightly: other nightlies are starting on {self._warehouse.location}; start this one later")
@@ -99,7 +103,10 @@ class NightLock:
             self._warehouse.sql_on(LOCKS, f"DELETE FROM {{table}} WHERE name = {name} AND run_id = {run_id}")
         except Exception as another:  # e.g. the disk is full; what ended the night is what to tell
             log.warning("nightly: the lock's row could not be removed: %s", first_line(another))
-        self._files.delete(self._sign_of(self._run_id))
+        try:
+            self._files.delete(self._sign_of(self._run_id))
+        except Exception as another:  # the JVM has ended too, e.g. by a signal to all processes of a service
+            log.warning("nightly: the sign of life could not be removed: %s", first_line(another))
 
     def holder(self) -> Holder | None:
         """The run that holds the lock; None if it is free."""
@@ -155,23 +162,22 @@ class NightLock:
         holder = self.holder()
         return holder is not None and holder.run_id == self._run_id
 
-    def _yield_to_an_earlier_one(self) -> None:
-        """Gives the row back if an earlier nightly is starting too, and believes that the row is its own.
+    def _settle(self) -> None:
+        """Lets the earlier of two nightlies that start at once have the row, where the commits of both may succeed.
 
-        Delta refuses one of two commits at the same time only where the file system refuses to write a file twice. On
-        S3 both may succeed. Each nightly gives a sign of life before its commit, so the later one finds the earlier
-        one's sign. Where Delta refused the other's commit, its sign goes away at once.
+        Each nightly gives a sign of life before its commit. After a pause, in which the other one's commit ends too,
+        the later one finds the earlier one's sign and leaves, and the earlier one writes the row once more.
 
         Raises:
             UserError: an earlier nightly is starting.
         """
-        deadline = time.monotonic() + SECONDS_TO_YIELD
-        while (earlier := self._earlier_sign()) is not None:
-            if time.monotonic() > deadline:
-                values = f"run_id = {sql_literal(earlier)}, host = 'unknown'"
-                self._warehouse.sql_on(LOCKS, f"UPDATE {{table}} SET {values} WHERE name = {sql_literal(NIGHTLY)}")
-                raise UserError(f"run {earlier} is starting on {self._warehouse.location}; start this one later")
-            time.sleep(SECONDS_TO_YIELD / 10)
+        time.sleep(SECONDS_TO_SETTLE)
+        if (earlier := self._earlier_sign()) is not None:
+            raise UserError(f"run {earlier} is starting on {self._warehouse.location}; start this one later")
+        holder = self.holder()
+        if holder is not None and holder.run_id != self._run_id:
+            values = f"run_id = {sql_literal(self._run_id)}, host = {sql_literal(socket.gethostname())}"
+            self._warehouse.sql_on(LOCKS, f"UPDATE {{table}} SET {values} WHERE name = {sql_literal(NIGHTLY)}")
 
     def _earlier_sign(self) -> str | None:
         """The run_id of an earlier nightly that gave a sign of life lately; None if there is none."""

@@ -147,9 +147,12 @@ class Published:
             raise UserError(f"night {night.run_id}: {what}, removed by {by} or by hand; publish a later night")
 
     def shown(self) -> str | None:
-        """The run_id of the night in :data:`POINTER`, which is written after the views; None if there is none."""
+        """The run_id of the night in :data:`POINTER`, which is written after the views; None if none can be read."""
         pointer, files = f"{self._warehouse.root}/{POINTER}", self._warehouse.files_system
-        return str(json.loads(files.read_text(pointer))["run_id"]) if files.exists(pointer) else None
+        try:
+            return str(json.loads(files.read_text(pointer))["run_id"]) if files.exists(pointer) else None
+        except (ValueError, KeyError, TypeError):  # cut off, where files are not replaced as a whole
+            return None
 
     def is_withdrawn(self, run_id: str | None) -> bool:
         """Whether a night was withdrawn."""

@@ -285,6 +285,7 @@ class Run:
         else:
             found = self.lake.artifacts.by_recipe(kind, recipe, may_lack_newer_settings)
         if found is not None:
+            self.lake.assert_held()
             self.lake.artifacts.make_current(found)
             self.outputs[kind] = found.version
         return found
@@ -306,6 +307,7 @@ class Run:
             with scratch_folder() as folder:
                 with user_mistakes():
                     make(folder)
+                self.lake.assert_held()
                 artifact = self.lake.artifacts.publish(kind, folder, {"recipe": dict(recipe)})
         self.inputs[kind] = artifact.version
         return artifact

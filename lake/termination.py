@@ -7,8 +7,8 @@ import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
+from typing import Any
 
-from py4j.protocol import Py4JError
 from pyspark.sql import SparkSession
 
 EXIT_CODE = 128 + signal.SIGTERM
@@ -29,25 +29,35 @@ class TerminatedError(SystemExit):
 def ended_by_signal(spark: SparkSession) -> Iterator[None]:
     """Raises :class:`TerminatedError` where the process is when SIGTERM comes, and stops Spark's jobs.
 
-    Python delivers signals to its main thread; elsewhere, nothing changes.
+    A further SIGTERM does nothing, so that what is held is given back; SIGKILL ends the process. Python delivers
+    signals to its main thread; elsewhere, nothing changes.
 
     Args:
         spark: the session whose jobs are stopped.
     """
 
     def end(_: int, __: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        _drop_connection(spark)
+        with contextlib.suppress(Exception):  # the JVM may have ended too
+            spark.sparkContext.cancelAllJobs()
         raise TerminatedError
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    except TerminatedError:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would interrupt what the first one set going
-        with contextlib.suppress(Py4JError, OSError):
-            spark.sparkContext.cancelAllJobs()
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def _drop_connection(spark: SparkSession) -> None:
+    """Closes this thread's connection to the JVM, which may wait for the answer to a command; the next call opens one.
+
+    Otherwise the next command would wait behind that one, and take its answer for its own.
+    """
+    client: Any = spark.sparkContext._gateway._gateway_client  # type: ignore[union-attr]
+    with contextlib.suppress(Exception):
+        connection = client.get_thread_connection()
+        if connection is not None:
+            connection.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import stat
@@ -32,7 +33,8 @@ def private_folder(purpose: str) -> Path:
         UserError: another user made it, or others may write to it.
     """
     folder = Path(tempfile.gettempdir()) / f"qarm-{purpose}-{user_name()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
+    with contextlib.suppress(FileExistsError):  # a file or a link, which is refused below
+        folder.mkdir(mode=0o700, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
         raise UserError(f"{folder} is not this user's alone; remove it, or set TMPDIR to a folder of your own")

@@ -148,5 +148,5 @@ def _complaint(error: Any) -> str:
         return f"{place} is not a setting; conf/default.toml lists all of them"
     message = error["msg"].removeprefix("Value error, ")
     given = "" if isinstance(error["input"], Mapping) else f" (got {error['input']!r})"
-    given = re.sub(r"//[^/@]*@", "//...@", given)  # a user and a password
+    given = re.sub(r"//[^/]*@", "//...@", given)  # a user and a password
     return f"{place}: {message[0].lower()}{message[1:]}{given}"

@@ -11,8 +11,8 @@ from schemas.features import COUNTED
 from schemas.names import SID_COLUMNS
 from udfs.popularity import ASKED_COLUMNS, EVENT_COLUMNS, count_before
 
-BUCKETS, EVENTS_PER_BUCKET = 16, 1_000_000
-"""Least number of buckets of semantic IDs, and the events in a bucket on average."""
+BUCKETS, ROWS_PER_BUCKET = 16, 1_000_000
+"""Least number of buckets of semantic IDs, and the events and examples in a bucket on average."""
 BITS = 21
 """Bits of a code in the number of a semantic ID."""
 
@@ -24,15 +24,15 @@ def with_popularity_before(examples: DataFrame, positives: DataFrame, item_rows:
     the day of their first event; days since the item's first and last event, 0 if there is none. Events include items
     that a user takes again and again; users who took the item do not.
 
-    Executor memory: the events and the examples of a bucket of semantic IDs. Users and items are told apart by 64 bits
-    of a hash.
+    Executor memory: the events and the examples of a bucket of semantic IDs, at least those of one. Users and items are
+    told apart by 64 bits of a hash.
 
     Args:
-        examples: item_id, event_time and the target's codes, 0 for none.
+        examples: item_id, event_time and the target's codes, 0 for none; persisted, as it is read twice.
         positives: user_id, item_id, event_date.
         item_rows: result of :func:`jobs.examples.search_index.item_rows`.
     """
-    buckets = max(BUCKETS, math.ceil(positives.count() / EVENTS_PER_BUCKET))
+    buckets = max(BUCKETS, math.ceil((positives.count() + examples.count()) / ROWS_PER_BUCKET))
     bucket = F.pmod(F.xxhash64("_sid"), F.lit(buckets)).alias("_bucket")
     item = F.xxhash64("item_id").alias("_item")
     codes = item_rows.select("item_id", _number(*(F.coalesce(F.col(name), F.lit(-1)) + 1 for name in SID_COLUMNS)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime, time
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lake.history import has_version, history
@@ -54,25 +55,39 @@ def fill(past: Lake, lake: Lake, day: date) -> None:
         past: result of :func:`lake_of`, which this run holds.
         lake: Spark and the warehouse of today.
         day: the first day that the night must not know.
-
-    Raises:
-        UserError: there are no events before the day.
     """
     versions = {name: _version_of(lake, name, day) for name in (INTERACTIONS.name, ITEMS.name)}
     note, source = f"{past.warehouse.root}/{SOURCE}", json.dumps(versions, sort_keys=True)
     tables_there = all(past.warehouse.exists(name) for name in versions)
     if tables_there and past.files.exists(note) and past.files.read_text(note) == source:
         return
-    log_then, items_then = (lake.warehouse.read(name, version) for name, version in versions.items())
-    events = log_then.where(F.col("event_date") < F.lit(day))
-    if events.isEmpty():
-        raise UserError(f"--as-of {day}: table interactions has no events before this day")
+    events = _events_before(lake, day)
+    items_then = lake.warehouse.read(ITEMS.name, versions[ITEMS.name])
     taken = events.select("item_id").distinct().withColumn("_taken", F.lit(True))
     known = F.col("first_seen") < F.lit(datetime.combine(day, time(), UTC))
     items = items_then.join(taken, "item_id", "left").where(known | F.col("_taken"))
     past.warehouse.overwrite(INTERACTIONS, events)
     past.warehouse.overwrite(ITEMS, items.select(*ITEMS.names))
     past.files.write_text(note, source)
+
+
+def assert_events_before(lake: Lake, day: date) -> None:
+    """Checks that there is something to make a night of, before anything is written.
+
+    Args:
+        lake: Spark and the warehouse of today.
+        day: the first day that the night must not know.
+
+    Raises:
+        UserError: there are no events before the day.
+    """
+    if _events_before(lake, day).isEmpty():
+        raise UserError(f"--as-of {day}: table interactions has no events before this day")
+
+
+def _events_before(lake: Lake, day: date) -> DataFrame:
+    log_then = lake.warehouse.read(INTERACTIONS.name, _version_of(lake, INTERACTIONS.name, day))
+    return log_then.where(F.col("event_date") < F.lit(day))
 
 
 def _version_of(lake: Lake, table: str, day: date) -> int | None:

@@ -105,18 +105,20 @@ def test_new_examples_are_those_of_a_build_of_all(
 
     def everything(run: Run, made_by: dict[str, str]) -> Earlier:
         """The same night before, but as if all events were new."""
-        runs = run.read("runs").where("job = 'build_examples'").orderBy("ended_at").collect()
-        monkeypatch.setattr(run.lake.ledger, "last_done", lambda: {"build_examples": runs[0]})
         found = earlier(run, made_by)
         assert found is not None
         return replace(found, events=run.read("interactions").withColumn("new", F.lit(True)))
 
+    runs = lake.warehouse.read("runs").where("job = 'build_examples'").orderBy("ended_at").collect()
+    monkeypatch.setattr(lake.ledger, "last_done", lambda: {"build_examples": runs[0]})
+    run_job(lake, build_examples.JOB, "restarted")  # as if the later night had been killed before it was recorded
+    restarted = copy.read("ranker_examples").set_index("example_id").sort_index()
+    assert restarted.index.equals(made.index)
+    done = spark.sql(f"DESCRIBE HISTORY delta.`{copy.warehouse}/ranker_examples`").collect()
+    assert "RESTORE" in {commit["operation"] for commit in done}, "what it had added is undone"
     monkeypatch.setattr(build_examples, "earlier", everything)
     run_job(lake, build_examples.JOB, "all-again")
     again = copy.read("ranker_examples").set_index("example_id").sort_index()
-    assert again.index.equals(made.index), "what the later night added, which no run recorded, was undone first"
-    done = spark.sql(f"DESCRIBE HISTORY delta.`{copy.warehouse}/ranker_examples`").collect()
-    assert "RESTORE" in {commit["operation"] for commit in done}
     known = world.read("ranker_examples")["example_id"]
     new = made.drop(known)
     both = [rows.loc[new.index] for rows in (new, again)]

@@ -122,13 +122,24 @@ def test_the_webhook_is_told_where_the_files_cannot_be_written(
 
 
 def test_sigterm_ends_a_night_and_is_told(spark: SparkSession, make_lake: Callable[..., Lake], tmp_path: Path) -> None:
+    """In the middle of a Spark action, and once more while it ends."""
+
     def night() -> None:
         with outcome_told(make_lake(), "run-1"), ended_by_signal(spark):
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(10)
+            spark.sparkContext.range(2).foreach(lambda _: time.sleep(60))
 
-    with pytest.raises(TerminatedError):
-        night()
+    began, before = time.monotonic(), signal.getsignal(signal.SIGTERM)
+    timers = [threading.Timer(after, os.kill, (os.getpid(), signal.SIGTERM)) for after in (3, 3.2)]
+    for timer in timers:
+        timer.start()
+    try:
+        with pytest.raises(TerminatedError):
+            night()
+    finally:
+        for timer in timers:
+            timer.join()
+        signal.signal(signal.SIGTERM, before)
+    assert time.monotonic() - began < 30
     written = json.loads((tmp_path / "warehouse" / "outcome.json").read_text())
     assert (written["exit_code"], written["why"]) == (143, "the process was ended by SIGTERM")
     assert spark.range(3).count() == 3, "the session still works"

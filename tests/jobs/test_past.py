@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from jobs.night import past
-from jobs.night.past import day_of, fill, lake_of
+from jobs.night.past import assert_events_before, day_of, fill, lake_of
 from lake.frames import frame_of
 from lake.run import Lake
 from schemas.errors import UserError
@@ -51,7 +51,7 @@ def test_it_knows_what_was_known_then(make_lake: Callable[..., Lake]) -> None:
     planned = lake_of(lake, date(2025, 3, 7))
     assert not planned.warehouse.exists("interactions"), "a plan writes nothing"
     with pytest.raises(UserError, match="--as-of 2025-03-03: table interactions has no events before this day"):
-        past_of(lake, date(2025, 3, 3))
+        assert_events_before(lake, date(2025, 3, 3))
 
 
 def test_versions_of_that_time_leave_late_events_out(

@@ -75,13 +75,24 @@ def test_where_both_commits_succeed_the_later_one_yields(
     make_lake: Callable[..., Lake], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As on S3, where the second commit replaces the first one's file."""
-    monkeypatch.setattr(night_lock, "SECONDS_TO_YIELD", 0.2)
+    monkeypatch.setattr(night_lock, "SECONDS_TO_SETTLE", 0.1)
+    monkeypatch.setattr(night_lock, "TWO_MAY_COMMIT", ("file",))
     lake, patient = make_lake(), load_settings((), ["nightly.expires_seconds=600"]).nightly
-    with lock(lake, "first", patient) as first:
+    first, second = lock(lake, "first", patient), lock(lake, "second", patient)
+
+    def replaced(_: object) -> bool:
+        """The second one's commit takes the place of the first one's."""
+        taken = whole(None)
+        second._give_sign()
         lake.warehouse.sql_on(LOCKS, "UPDATE {table} SET run_id = 'second'")
-        second = lock(lake, "second", patient)
-        monkeypatch.setattr(second, "holder", lambda: None)  # as it looked before the first one's commit
-        monkeypatch.setattr(second, "_take", lambda _: second._give_sign() or True)
+        return taken
+
+    whole = first._take
+    monkeypatch.setattr(first, "_take", replaced)
+    monkeypatch.setattr(second, "_take", lambda _: True)
+    monkeypatch.setattr(second, "_acquire", second._settle)
+    with first:
+        first.assert_held()
         with pytest.raises(UserError, match="run first is starting on"):
             second.__enter__()
         first.assert_held()

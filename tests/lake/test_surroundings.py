@@ -116,5 +116,7 @@ def test_a_folder_that_others_may_write_to_is_refused(tmp_path: Path, monkeypatc
         private_folder("packages")
     (tmp_path / "theirs").mkdir()
     (tmp_path / f"qarm-artifacts-{user_name()}").symlink_to(tmp_path / "theirs")
-    with pytest.raises(UserError, match="is not this user's alone"):
-        private_folder("artifacts")
+    (tmp_path / f"qarm-cache-{user_name()}").touch()
+    for purpose in ("artifacts", "cache"):
+        with pytest.raises(UserError, match="is not this user's alone"):
+            private_folder(purpose)
