@@ -110,7 +110,8 @@ def steps(run: Run) -> None:
     if before is None:
         _refuse_one_class(run)
     with run.step("write ranker_examples"):
-        rows = with_counts(examples, positives, items, frame, parts=2 * _cores(run)).select(*contract.names)
+        rows = with_counts(examples, positives, items, frame, events=size.events, parts=2 * _cores(run))
+        rows = rows.select(*contract.names)
         # Sorted by hash, so that a reader of a few row groups sees mixed users and times.
         rows = rows.sortWithinPartitions("days_from", "example_id")
         if before is None:
@@ -158,7 +159,9 @@ def _counts(examples: DataFrame, earlier_ones: DataFrame | None, frame: Frame) -
     return dict(with_split(all_days, frame.periods).groupBy("split").count().collect())
 
 
-def with_counts(examples: DataFrame, positives: DataFrame, items: DataFrame, frame: Frame, *, parts: int) -> DataFrame:
+def with_counts(
+    examples: DataFrame, positives: DataFrame, items: DataFrame, frame: Frame, *, events: int, parts: int
+) -> DataFrame:
     """Adds :data:`schemas.features.COUNTED` to the examples, and gathers them by blocks of days.
 
     An example has some kilobytes, so it is shuffled only once, and the counts are made from a few of its columns. The
@@ -166,14 +169,16 @@ def with_counts(examples: DataFrame, positives: DataFrame, items: DataFrame, fra
     them, so that its files are few.
 
     Args:
-        examples: the examples without the counts.
+        examples: the examples without the counts; persisted.
         positives: the positive events of the log.
         items: rows of :func:`jobs.examples.search_index.item_rows`.
         frame: what tonight's examples stand on.
+        events: number of events of the log.
         parts: number of partitions of the result.
     """
     narrow = examples.select("example_id", "item_id", "event_time", "days_from", *SID_COLUMNS)
-    counts = with_popularity_before(narrow, positives, items).select("example_id", "days_from", *COUNTED)
+    counts = with_popularity_before(narrow, positives, items, rows=events + narrow.count())
+    counts = counts.select("example_id", "days_from", *COUNTED)
     pieces = F.when(F.col("days_from") <= F.lit(frame.blocks[0]), 8 * parts).otherwise(
         max(1, parts // len(frame.blocks))
     )

@@ -20,7 +20,7 @@ from lake.command import Command, main
 from lake.declaration import Job, Option, in_order
 from lake.execution import new_run_id, run_job
 from lake.ledger import RunRecord
-from lake.logs import about, is_json, on_terminal
+from lake.logs import about, on_terminal, say
 from lake.night_lock import NightLock
 from lake.run import Lake
 from lake.staging import remove_staged
@@ -56,18 +56,16 @@ def check(settings: Settings) -> None:
         job.check(settings)
 
 
-def run_nightly(lake: Lake, choice: Choice, run_id: str, *, lock: NightLock, rows: list[dict[str, Any]]) -> None:
+def run_nightly(lake: Lake, choice: Choice, run_id: str, *, rows: list[dict[str, Any]]) -> None:
     """Runs the stale jobs.
 
     Args:
-        lake: Spark and the warehouse.
+        lake: Spark and the warehouse, which this nightly holds.
         choice: the jobs, in order, and those that run in any case.
         run_id: id of the run, the same for all jobs.
-        lock: the lock that this nightly holds.
         rows: gets one row per job: job, status, seconds, why, outputs, metrics.
     """
     last, usual, live = lake.ledger.last_done(), lake.ledger.usual_seconds(), on_terminal()
-    lake.lock = lock
     show_again(lake)
     for number, job in enumerate(choice.jobs, 1):
         lake.assert_held()
@@ -136,7 +134,7 @@ def command(lake: Lake, options: argparse.Namespace) -> dict[str, Any]:
         return {"job": "nightly", "status": "skipped", "run_id": run_id, "outputs": {}, "metrics": {}}
     clock = time.monotonic()
     lake.files.ensure_writable(lake.warehouse.root)
-    lock = NightLock(lake.warehouse, run_id, lake.settings.nightly)
+    lock = lake.lock = NightLock(lake.warehouse, run_id, lake.settings.nightly)
     with about(run_id=run_id), lock, outcome_told(lake, run_id) as outcome, ended_by_signal(lake.spark):
         rows, live = outcome.jobs, on_terminal()
         if live:
@@ -145,11 +143,11 @@ def command(lake: Lake, options: argparse.Namespace) -> dict[str, Any]:
             remove_staged(lake, lock.dead.run_id)
         if day is not None:
             fill(lake, today, day)
-        run_nightly(lake, choice, run_id, lock=lock, rows=rows)
+        run_nightly(lake, choice, run_id, rows=rows)
         took = f"{'all':<22}{'':<10}{time.monotonic() - clock:>8.1f}  started {outcome.started_at:%Y-%m-%d %H:%M} UTC"
         table = [] if live else [HEADING, *map(line_of, rows)]
         for line in (*table, took, f"tables: {lake.warehouse.location}"):
-            log.info(line) if is_json() else print(line, file=sys.stderr)
+            say(line)
         assert_published(lake, choice)
     done = [row for row in rows if row["status"] == "done"]
     return {

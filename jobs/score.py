@@ -31,8 +31,8 @@ def steps(run: Run) -> None:
     """Reads candidates, scores them on the executors, ranks them, and writes the table.
 
     Executor memory: the ranker, the search index and the table of items, memory-mapped once per host, the events of one
-    user, and about ``score.max_user_candidates`` candidates with their features. Driver memory: independent of the
-    number of rows.
+    user, and about ``score.max_user_candidates`` candidates with their features; events and candidates of one bucket of
+    semantic IDs. Driver memory: independent of the number of rows.
     """
     settings, tasks = run.settings.score, run.settings.ranking.task_names
     given = read_candidates(run.spark, settings)

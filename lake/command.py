@@ -15,11 +15,11 @@ from pyspark.sql import SparkSession
 from lake.declaration import EXAMPLES, Job, Option
 from lake.execution import new_run_id, run_job
 from lake.full_disk import full_disk_told
-from lake.logs import FORMATS, about, fields_of, is_json, on_terminal, set_up
+from lake.logs import FORMATS, about, fields_of, on_terminal, say, set_up
 from lake.progress import clock
 from lake.run import Lake
 from lake.session import start_session
-from lake.termination import EXIT_CODE, TerminatedError
+from lake.termination import TerminatedError
 from schemas.errors import FullDiskError, HeldBackError, UserError
 from schemas.sections import SparkSettings
 from schemas.settings import Settings, load_settings
@@ -176,15 +176,10 @@ def main(entry: Job | Command, arguments: Sequence[str] | None = None) -> int:
         lake = Lake(command.start(f"qarm {command.name}", settings.spark), settings, parsed.warehouse)
         with full_disk_told(lake):
             closing = command.run(lake, parsed)
-    except (UserError, HeldBackError, FullDiskError) as error:
-        told = f"{command.name}: {' '.join(str(error).split())}"
+    except (UserError, HeldBackError, FullDiskError, TerminatedError) as error:
         with about(**fields_of(error)):
-            log.error(told) if is_json() else print(told, file=sys.stderr)
+            say(f"{command.name}: {' '.join(str(error).split())}", logging.ERROR)
         return error.exit_code
-    except TerminatedError as error:
-        with about(**fields_of(error)):
-            log.warning("%s: %s", command.name, error)
-        return int(EXIT_CODE)
     except Exception as error:
         with about(**fields_of(error)):
             log.exception("%s failed", command.name)

@@ -95,6 +95,14 @@ def is_json() -> bool:
     return logging.getLogger("qarm").isEnabledFor(logging.DEBUG)
 
 
+def say(text: str, level: int = logging.INFO) -> None:
+    """Writes a line to stderr as it is, without a time; a log of JSON gets it as any other line."""
+    if is_json():
+        logging.getLogger("qarm").log(level, text)
+    else:
+        print(text, file=sys.stderr)
+
+
 def on_terminal() -> bool:
     """Whether stderr is a terminal that can draw a line anew, and nobody asked for JSON."""
     return sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb" and not is_json()

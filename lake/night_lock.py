@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from types import TracebackType
 from urllib.parse import urlsplit
 
@@ -133,7 +134,7 @@ class NightLock:
         sign = self._files.status(self._sign_of(holder.run_id))
         since = f"{holder.since} UTC"
         if sign is not None:
-            silent = (self._files.now(f"{self._warehouse.root}/{FOLDER}") - modified_at(sign)).total_seconds()
+            silent = (self._now() - modified_at(sign)).total_seconds()
             left = self._settings.expires_seconds - silent
             if left > 0:
                 raise UserError(
@@ -181,13 +182,13 @@ class NightLock:
 
     def _earlier_sign(self) -> str | None:
         """The run_id of an earlier nightly that gave a sign of life lately; None if there is none."""
-        folder = f"{self._warehouse.root}/{FOLDER}"
-        now = self._files.now(folder)
-        for sign in self._files.list(folder):
-            silent = (now - modified_at(sign)).total_seconds()
-            if TEMPORARY not in sign.name and sign.name < self._run_id and silent < self._settings.expires_seconds:
-                return sign.name
-        return None
+        since = self._now() - timedelta(seconds=self._settings.expires_seconds)
+        signs = self._files.list(f"{self._warehouse.root}/{FOLDER}")
+        fresh = (sign.name for sign in signs if TEMPORARY not in sign.name and modified_at(sign) > since)
+        return next((run_id for run_id in fresh if run_id < self._run_id), None)
+
+    def _now(self) -> datetime:
+        return self._files.now(f"{self._warehouse.root}/{FOLDER}")
 
     def _sign_of(self, run_id: str) -> str:
         return f"{self._warehouse.root}/{FOLDER}/{run_id}"

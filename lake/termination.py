@@ -11,18 +11,15 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-EXIT_CODE = 128 + signal.SIGTERM
 
+class TerminatedError(BaseException):
+    """The process was asked to end. No handler of errors takes it for one of a job.
 
-class TerminatedError(SystemExit):
-    """The process was asked to end. No handler of errors takes it for one of a job."""
+    Attributes:
+        exit_code: exit code of a command that is ended so.
+    """
 
-    def __init__(self) -> None:
-        super().__init__(int(EXIT_CODE))
-
-    def __str__(self) -> str:
-        """For people and for the outcome."""
-        return "the process was ended by SIGTERM"
+    exit_code = 128 + int(signal.SIGTERM)
 
 
 @contextlib.contextmanager
@@ -41,14 +38,17 @@ def ended_by_signal(spark: SparkSession) -> Iterator[None]:
         _drop_connection(spark)
         with contextlib.suppress(Exception):  # the JVM may have ended too
             spark.sparkContext.cancelAllJobs()
-        raise TerminatedError
+        raise TerminatedError("the process was ended by SIGTERM")
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.signal(signal.SIGTERM, end)
-    yield
-    signal.signal(signal.SIGTERM, before)
+    try:
+        yield
+    finally:
+        if signal.getsignal(signal.SIGTERM) is end:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _drop_connection(spark: SparkSession) -> None:

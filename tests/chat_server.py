@@ -51,7 +51,7 @@ def chat_server(reply: Callable[[str], str], failures: tuple[int, ...] = (), del
                 status = chat.failures.pop(0) if chat.failures else 200
             time.sleep(chat.delay)
             question = body["messages"][-1]["content"]
-            answer: dict[str, Any] = {"error": {"message": f"status {status} as the test wants"}}
+            answer: dict[str, Any] = {"error": {"message": f"status {status} for {self.headers['Authorization']}"}}
             if status == 200:
                 text = chat.reply(question)
                 answer = {

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from jobs.examples.frame import Frame
 from jobs.examples.search_index import ITEM_ROWS
 from lake.artifacts import Artifact
-from lake.history import MAINTENANCE, has_version, history, rows_changed
+from lake.history import MAINTENANCE, has_version, history
 from lake.run import Run
 from lake.staleness import last_alike, unless_told
 from schemas.contract import Contract
@@ -76,9 +76,9 @@ def _earlier(run: Run, made_by: Mapping[str, str]) -> Earlier | str:
         return "the codebook or the encoder is another one"
     contract = ranker_examples(run.settings.ranking.task_names)
     if not _as_last_recorded(run, contract, int(last.output_versions[contract.name])):
-        return "the examples of the last night are gone or were changed by hand"
+        return "table ranker_examples is gone or was changed by hand"
     if run.find_with_columns(contract) is None:
-        return "table ranker_examples is gone or has other columns"
+        return "table ranker_examples has other columns"
     numbered = run.spark.read.parquet(f"{index.url}/{ITEM_ROWS}").select("item_id")
     embedded = run.read(ITEM_EMBEDDINGS.name).select("item_id")
     if not numbered.join(embedded, "item_id", "left_anti").isEmpty():
@@ -104,12 +104,14 @@ def _as_last_recorded(run: Run, contract: Contract, version: int) -> bool:
     examples, which follow from them, would let a start with other inputs add examples twice.
     """
     tables = run.lake.warehouse
-    if not tables.exists(contract.name) or not rows_changed(tables, contract.name, version):
-        return True
-    if (tables.version(contract.name) or 0) < version or not has_version(tables, contract.name, version):
+    newest = tables.version(contract.name)
+    if newest is None or newest < version:  # gone, or made anew
         return False
     done = {commit.operation for commit in history(tables, contract.name, version + 1)} - {*MAINTENANCE}
-    if not done <= BY_RUNS:  # e.g. rows that were deleted by hand must not come back
+    if not done:
+        return True
+    # Rows that were deleted by hand, for one, must not come back.
+    if not done <= BY_RUNS or not has_version(tables, contract.name, version):
         return False
     log.info("build_examples: what an interrupted run added to %s is undone", contract.name)
     tables.restore(contract, version)

@@ -17,7 +17,7 @@ BITS = 21
 """Bits of a code in the number of a semantic ID."""
 
 
-def with_popularity_before(examples: DataFrame, positives: DataFrame, item_rows: DataFrame) -> DataFrame:
+def with_popularity_before(examples: DataFrame, positives: DataFrame, item_rows: DataFrame, *, rows: int) -> DataFrame:
     """Adds :data:`schemas.features.COUNTED`, counts over the days before the example's day.
 
     They are: positive events on the item and on all items with its semantic ID; users who took the item, counted on
@@ -28,19 +28,21 @@ def with_popularity_before(examples: DataFrame, positives: DataFrame, item_rows:
     told apart by 64 bits of a hash.
 
     Args:
-        examples: item_id, event_time and the target's codes, 0 for none; persisted, as it is read twice.
+        examples: item_id, event_time and the target's codes, 0 for none.
         positives: user_id, item_id, event_date.
         item_rows: result of :func:`jobs.examples.search_index.item_rows`.
+        rows: events and examples, roughly.
     """
-    buckets = max(BUCKETS, math.ceil((positives.count() + examples.count()) / ROWS_PER_BUCKET))
+    buckets = max(BUCKETS, math.ceil(rows / ROWS_PER_BUCKET))
     bucket = F.pmod(F.xxhash64("_sid"), F.lit(buckets)).alias("_bucket")
     item = F.xxhash64("item_id").alias("_item")
-    codes = item_rows.select("item_id", _number(*(F.coalesce(F.col(name), F.lit(-1)) + 1 for name in SID_COLUMNS)))
+    own = (F.coalesce(F.col(name), F.lit(-1)) + 1 for name in SID_COLUMNS)  # 0 = none, as in the examples
+    codes = item_rows.select("item_id", _number(*own))
     events = positives.join(codes, "item_id", "inner").select(
         F.xxhash64("user_id").alias("_user"), item, "_sid", F.unix_date("event_date").alias("_day"), bucket
     )
     day = F.unix_date(F.to_date("event_time")).alias("_day")
-    asked = examples.select("*", item, _number(*SID_COLUMNS), day).select("*", bucket)
+    asked = examples.select("*", item, _number(*map(F.col, SID_COLUMNS)), day).select("*", bucket)
     counts = ", ".join(f"{name} INT" for name in COUNTED)
     schema = ", ".join([f"`{field.name}` {field.dataType.simpleString()}" for field in examples.schema] + [counts])
     return (
@@ -51,8 +53,9 @@ def with_popularity_before(examples: DataFrame, positives: DataFrame, item_rows:
     )
 
 
-def _number(*codes: Column | str) -> Column:
+def _number(*codes: Column) -> Column:
     """A number for the codes of a semantic ID."""
-    first, second, third = (F.col(code) if isinstance(code, str) else code for code in codes)
-    shifted = F.shiftleft(first.cast("long"), 2 * BITS) + F.shiftleft(second.cast("long"), BITS)
-    return (shifted + third.cast("long")).alias("_sid")
+    number = F.lit(0).cast("long")
+    for code in codes:
+        number = F.shiftleft(number, BITS) + code.cast("long")
+    return number.alias("_sid")

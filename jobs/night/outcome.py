@@ -81,8 +81,7 @@ def outcome_told(lake: Lake, run_id: str) -> Iterator[Outcome]:
     except BaseException as error:
         kinds = {HeldBackError: "held back", UserError: "refused"}
         outcome.status = next((status for kind, status in kinds.items() if isinstance(error, kind)), "failed")
-        codes = {QarmError: "exit_code", TerminatedError: "code"}
-        outcome.exit_code = next((int(getattr(error, of)) for kind, of in codes.items() if isinstance(error, kind)), 1)
+        outcome.exit_code = error.exit_code if isinstance(error, QarmError | TerminatedError) else 1
         outcome.why = " ".join(str(error).split())[:500] or type(error).__name__
         raise
     finally:

@@ -61,7 +61,7 @@ def fill(past: Lake, lake: Lake, day: date) -> None:
     tables_there = all(past.warehouse.exists(name) for name in versions)
     if tables_there and past.files.exists(note) and past.files.read_text(note) == source:
         return
-    events = _events_before(lake, day)
+    events = _events_before(lake, versions[INTERACTIONS.name], day)
     items_then = lake.warehouse.read(ITEMS.name, versions[ITEMS.name])
     taken = events.select("item_id").distinct().withColumn("_taken", F.lit(True))
     known = F.col("first_seen") < F.lit(datetime.combine(day, time(), UTC))
@@ -81,13 +81,12 @@ def assert_events_before(lake: Lake, day: date) -> None:
     Raises:
         UserError: there are no events before the day.
     """
-    if _events_before(lake, day).isEmpty():
+    if _events_before(lake, _version_of(lake, INTERACTIONS.name, day), day).isEmpty():
         raise UserError(f"--as-of {day}: table interactions has no events before this day")
 
 
-def _events_before(lake: Lake, day: date) -> DataFrame:
-    log_then = lake.warehouse.read(INTERACTIONS.name, _version_of(lake, INTERACTIONS.name, day))
-    return log_then.where(F.col("event_date") < F.lit(day))
+def _events_before(lake: Lake, version: int | None, day: date) -> DataFrame:
+    return lake.warehouse.read(INTERACTIONS.name, version).where(F.col("event_date") < F.lit(day))
 
 
 def _version_of(lake: Lake, table: str, day: date) -> int | None:

@@ -20,6 +20,7 @@ from models.ranker.examples.search_index import ARRAYS
 from models.ranker.examples.targets import ExampleParameters
 from schemas.errors import UserError
 from schemas.features import COUNTED
+from schemas.tables import INTERACTIONS
 from udfs.score_candidates import score_candidates
 
 
@@ -57,14 +58,16 @@ def scored(
     """
     settings = run.settings.score
     parameters = ExampleParameters(**made[1].card["examples"], negatives=0, attribution_gap=0)
-    counted = with_popularity_before(known.withColumnRenamed("as_of", "event_time"), positives, items)
+    count = known.count()
+    rows = count + run.read(INTERACTIONS.name).count()  # of a whole Delta table, its log tells it
+    counted = with_popularity_before(known.withColumnRenamed("as_of", "event_time"), positives, items, rows=rows)
     candidates = counted.select("user_id", "item_id", "item_row", F.unix_micros("event_time").alias("time"), *COUNTED)
     events = shape_events(positives, items, run.settings.ranking)
     rankers_at, index_at = (run.lake.artifacts.ship(artifact) for artifact in made)
     score = score_candidates(rankers_at, RANKER, index_at, parameters)
     scores = [f"score_{task} FLOAT" for task in run.settings.ranking.task_names]
     tasks = max(
-        math.ceil(known.count() / settings.candidates_per_task), 2 * run.spark.sparkContext.defaultParallelism
+        math.ceil(count / settings.candidates_per_task), 2 * run.spark.sparkContext.defaultParallelism
     )  # fmt: skip
     return (
         with_events(candidates, events, settings.max_user_candidates)

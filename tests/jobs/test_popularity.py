@@ -27,7 +27,7 @@ def popularity(spark: SparkSession, asked: list[tuple[str, str]]) -> list[dict[s
     examples = frame_of(spark, rows, "example INT, item_id STRING, event_time TIMESTAMP").join(
         items.selectExpr("item_id", *(f"coalesce(sid_{i}, -1) + 1 AS sid_{i}" for i in (1, 2, 3))), "item_id"
     )
-    found = with_popularity_before(examples, log, items).orderBy("example").collect()
+    found = with_popularity_before(examples, log, items, rows=len(EVENTS)).orderBy("example").collect()
     return [{name: row[name] for name in COUNTED} for row in found]
 
 

@@ -174,7 +174,7 @@ def test_a_night_that_is_killed_again_and_again_pays_once(mined: Lake, monkeypat
         assert len(chat.requests) == 1 + 1, "one pair, after one question to see whether it answers"
 
 
-def test_no_answer_is_no_verdict(mined: Lake) -> None:
+def test_no_answer_is_no_verdict(mined: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     with chat_server(lambda question: "I cannot say" if "dog" in question else "<answer>Yes</answer>") as chat:
         metrics = judged(mined, *by_endpoint(chat.url))
         assert metrics["judge.unanswered"] == 2
@@ -183,8 +183,12 @@ def test_no_answer_is_no_verdict(mined: Lake) -> None:
     write_items(mined, {**TITLES, "a": "other wine"})
     with pytest.raises(UserError, match=r"endpoint\.url.*gave no answer"):
         judged(mined, *by_endpoint(chat.url))
-    with chat_server(lambda _: "", failures=(401,)) as chat, pytest.raises(UserError, match=r"refuses: 401"):
-        judged(mined, *by_endpoint(chat.url))
+    monkeypatch.setenv("OPENAI_API_KEY", "planted-key")
+    with chat_server(lambda _: "", failures=(401,)) as chat:
+        with pytest.raises(UserError, match=r"refuses: 401 .*for Bearer \.\.\.") as refused:
+            judged(mined, *by_endpoint(chat.url))
+        assert "planted-key" in chat.requests[0]["key"], "the server repeats it"
+    assert "planted-key" not in str(refused.value)
     with pytest.raises(UserError, match=r"judge\.reject_by must be score"):
         judged(mined, *by_endpoint(chat.url), "judge.reject_by=share")
 

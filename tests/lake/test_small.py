@@ -20,11 +20,11 @@ from lake.frames import frame_of
 from lake.indexing import with_row_number
 from lake.ledger import RunRecord
 from lake.periods import split_periods
-from lake.run import Lake
+from lake.run import Lake, Run
 from lake.session import spark_conf
 from lake.staleness import State, stale_reason, state_of
 from lake.submit import entry_of, jobs, pack, spark_options, split_options
-from schemas.errors import UserError
+from schemas.errors import QarmError, UserError
 from schemas.settings import load_settings
 from schemas.tables import METRICS
 
@@ -87,6 +87,24 @@ def test_a_run_is_recorded_and_goes_stale(make_lake: Callable[..., Lake], tmp_pa
     assert state_of(make_lake("mine.top_k=3"), asked, last).is_stale, "another setting makes another result"
     lake.from_scratch = True
     assert state_of(lake, asked, last).is_stale
+
+
+def test_a_night_that_lost_its_warehouse_makes_nothing_known(make_lake: Callable[..., Lake], tmp_path: Path) -> None:
+    class Lost:
+        def assert_held(self) -> None:
+            raise QarmError("another nightly holds it")
+
+    def steps(run: Run) -> None:
+        (tmp_path / "files").mkdir(exist_ok=True)
+        run.publish("thing", tmp_path / "files", {})
+
+    lake = make_lake()
+    lake.lock = Lost()  # type: ignore[assignment]
+    for job in (Job(name="silent", steps=lambda _: None), Job(name="maker", steps=steps, makes=("thing",))):
+        with pytest.raises(QarmError, match="another nightly"):
+            run_job(lake, job, "run-1")
+    assert lake.ledger.last_done() == {}
+    assert lake.artifacts.latest("thing") is None
 
 
 def test_a_failure_is_recorded_but_not_in_an_empty_warehouse(make_lake: Callable[..., Lake]) -> None:
@@ -177,6 +195,7 @@ def test_the_users_options_add_to_ours(tmp_path: Path) -> None:
     assert line[line.index("--packages") + 1] == "io.delta:delta-spark_2.13:4.0.1,a:b:1"
     assert line[line.index("--py-files") + 1] == f"{packed},mine.zip"
     assert "spark.ui.enabled=false" in line
+    assert "spark.yarn.maxAppAttempts=1" in line
     assert line[line.index("--master") + 1] == "local[*]"
     assert "--verbose" in line
 

@@ -44,6 +44,8 @@ def test_tasks_are_replaced_whole() -> None:
     ("assignment", "message"),
     [
         ("mine.topk=1", r"mine\.topk is not a setting"),
+        ("endpoint.url=http://me:p@ss@host/v1", r"endpoint\.url: must hold no user .*\(got 'http://\.\.\.@host/v1'\)"),
+        ("tracking.mlflow_uri=https://me:word@host", r"tracking\.mlflow_uri: must hold no user"),
         ("mine.top_k=many", r"mine\.top_k: .*integer.*got 'many'"),
         ("mine.top_k=0", r"mine\.top_k: .*greater than or equal to 1"),
         ("nothing.here=1", "nothing is not a setting"),
