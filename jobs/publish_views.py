@@ -59,10 +59,14 @@ JOB = Job(
     steps=steps,
     sections=("gate",),
     reads=(
-        "interactions", "items", "rejected_rows", "item_pairs", "pair_verdicts", "item_questions", "item_embeddings",
-        "semantic_ids", "sid_changes", "ranker_examples", "predictions", "retrieved_items", "recommendations",
+        "interactions", "items", "rejected_rows", "item_pairs", "pair_verdicts", "item_questions", "item_anchors",
+        "item_embeddings", "semantic_ids", "sid_changes", "ranker_examples", "predictions", "retrieved_items",
+        "recommendations",
     ),
-    uses=("two_tower", "aligned_model", "encoder", "codebook", "search_index", "ranker", "retrieval"),
+    uses=(
+        "two_tower", "aligned_model", "encoder", "codebook", "search_index", "item_tokens", "ranker", "retriever",
+        "retrieval",
+    ),
     writes=("published",),
     consults=("runs", "metrics"),
 )  # fmt: skip
