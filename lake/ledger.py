@@ -107,14 +107,21 @@ class Ledger:
         """What the jobs' newest successful runs measured, by ``name`` or ``name/slice``."""
         return {name: value for run in self.last_done().values() for name, value in run.metrics.items()}
 
-    def usual_seconds(self) -> dict[str, float]:
-        """The median duration of each job's last successful runs, at most five, by name of the job."""
+    def usual_seconds(self, *, longest: bool = False) -> dict[str, float]:
+        """The median duration of each job's last successful runs, at most five, by name of the job.
+
+        Args:
+            longest: the longest duration of all runs instead, as of one that went on from nothing.
+        """
         if not self._warehouse.exists(RUNS.name):
             return {}
-        newest = F.row_number().over(Window.partitionBy("job").orderBy(F.col("ended_at").desc()))
-        runs = self._warehouse.read(RUNS.name).where("status = 'done'").withColumn("age", newest).where("age <= 5")
+        runs = self._warehouse.read(RUNS.name).where("status = 'done'")
         took = F.col("ended_at").cast("double") - F.col("started_at").cast("double")
-        rows = runs.groupBy("job").agg(F.median(took)).collect()
+        if longest:
+            rows = runs.groupBy("job").agg(F.max(took)).collect()
+        else:
+            newest = F.row_number().over(Window.partitionBy("job").orderBy(F.col("ended_at").desc()))
+            rows = runs.withColumn("age", newest).where("age <= 5").groupBy("job").agg(F.median(took)).collect()
         return {row[0]: float(row[1]) for row in rows}
 
     def last_done(self) -> dict[str, RunRecord]:

@@ -18,9 +18,9 @@ def test_only_what_a_setting_touches_runs_again_and_the_gate_holds_it_back(world
     first = copy.seen(spark)
     tuned = ["--set", "ranker.max_epochs=1", "--set", "gate.least_rows=1.5"]
     plan = copy.night(*tuned, "--dry-run").log
-    assert re.search(r"^build_examples +7,\d{3} +- +up to date$", plan, flags=re.MULTILINE)
-    assert re.search(r"^train_ranker +14,\d{3} +0\.\d  settings changed$", plan, flags=re.MULTILINE)
-    assert re.search(r"^evaluate +14,\d{3} +0\.\d  after train_ranker$", plan, flags=re.MULTILINE)
+    assert re.search(r"^build_examples +[\d,]+ +- +- +up to date$", plan, flags=re.MULTILINE)
+    assert re.search(r"^train_ranker +14,\d{3} +0 +0\.\d  settings changed$", plan, flags=re.MULTILINE)
+    assert re.search(r"^evaluate +[\d,]+ +0 +0\.\d  after train_ranker$", plan, flags=re.MULTILINE)
     log = copy.night(*tuned, code=3).log
     statuses = dict(re.findall(r"^(\w+) +(done|skipped) ", log, flags=re.MULTILINE))
     done = [job for job, status in statuses.items() if status == "done"]

@@ -54,18 +54,18 @@ def test_what_makes_no_sense_is_told(given: dict[str, object], message: str) -> 
 
 def test_the_plan_as_text() -> None:
     plan = [
-        Foreseen("ingest", True, "log.csv changed", None, 1.25),
-        Foreseen("mine", True, "after ingest", 1_000_000, None),
-        Foreseen("train", False, "up to date", 10, None),
+        Foreseen("ingest", True, "log.csv changed", None, None, 1.25),
+        Foreseen("mine", True, "after ingest", 1_000_000, 10_000, None),
+        Foreseen("train", False, "up to date", 10, None, None),
     ]
     lines = as_text(plan).splitlines()
-    assert lines[1].split() == ["ingest", "-", "1.2", "log.csv", "changed"]
-    assert lines[2].split() == ["mine", "1,000,000", "-", "after", "ingest"]
-    assert lines[3].split() == ["train", "10", "-", "up", "to", "date"]
+    assert lines[1].split() == ["ingest", "-", "-", "1.2", "log.csv", "changed"]
+    assert lines[2].split() == ["mine", "1,000,000", "10,000", "-", "after", "ingest"]
+    assert lines[3].split() == ["train", "10", "-", "-", "up", "to", "date"]
     assert lines[4].split()[:2] == ["all", "1.2"]
     assert "and those of mine, which never ran here" in lines[4]
 
 
 def test_the_plan_of_an_empty_warehouse_says_that_nothing_ran_yet() -> None:
-    plan = [Foreseen(name, True, "never run", None, None) for name in ("ingest", "mine")]
+    plan = [Foreseen(name, True, "never run", None, None, None) for name in ("ingest", "mine")]
     assert as_text(plan).splitlines()[-1].endswith("no job ran here yet, so it is not known how long they take")

@@ -18,9 +18,10 @@ from lake.declaration import Job
 from lake.execution import run_job
 from lake.frames import frame_of
 from lake.indexing import with_row_number
+from lake.lake import Lake
 from lake.ledger import RunRecord
 from lake.periods import split_periods
-from lake.run import Lake, Run
+from lake.run import Run
 from lake.session import spark_conf
 from lake.staleness import State, stale_reason, state_of
 from lake.submit import entry_of, jobs, pack, spark_options, split_options
@@ -122,6 +123,11 @@ def test_a_failure_is_recorded_but_not_in_an_empty_warehouse(make_lake: Callable
     assert rows["fails"]["status"] == "failed"
     assert "out of luck" in rows["fails"]["error"]
     assert set(lake.ledger.last_done()) == {"works"}
+    works = lake.ledger.last_done()["works"]
+    for minutes in (1, 2, 60):
+        lake.ledger.record(replace(works, ended_at=works.started_at + timedelta(minutes=minutes)), [])
+    assert lake.ledger.usual_seconds()["works"] == pytest.approx(90, abs=60)
+    assert lake.ledger.usual_seconds(longest=True)["works"] == 3600
 
 
 def events_on(spark: SparkSession, counts: list[int]):
