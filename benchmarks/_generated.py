@@ -6,7 +6,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from benchmarks.generate_log import LogShape, generate_items, generate_log
-from lake.run import Lake
+from lake.lake import Lake
 from schemas.tables import INTERACTIONS, ITEMS
 
 

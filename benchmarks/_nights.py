@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from jobs import assign_semantic_ids, fit_codebook
 from lake.execution import new_run_id, run_job
-from lake.run import Lake
+from lake.lake import Lake
 from schemas.settings import load_settings
 from schemas.tables import ITEM_EMBEDDINGS, SEMANTIC_IDS, SID_CHANGES
 

@@ -10,8 +10,8 @@ from implicit.nearest_neighbours import BM25Recommender, CosineRecommender, TFID
 from pyspark.sql import DataFrame
 from scipy import sparse
 
+from lake.lake import Lake
 from lake.periods import split_periods
-from lake.run import Lake
 
 K = 20
 NEIGHBOURS = 200

@@ -31,8 +31,8 @@ from jobs import align_encoder, judge_pairs, mine_pairs, write_questions
 from jobs.transforms.contents import distinct_contents
 from lake.declaration import Job
 from lake.execution import new_run_id, run_job
+from lake.lake import Lake
 from lake.periods import Periods, split_periods
-from lake.run import Lake
 from models.llm.encoder import EncoderParameters, load_encoder
 from models.llm.judges import local_judge
 from models.llm.language_model import convert

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from benchmarks._table import write_table
 from benchmarks.generate_log import START, LogShape, generate_log
-from lake.run import Lake
+from lake.lake import Lake
 from lake.session import start_session
 from lake.upkeep import compact, files_of
 from schemas.contract import Contract

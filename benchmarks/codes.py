@@ -34,8 +34,8 @@ from benchmarks._pair_hits import later_pairs
 from benchmarks.generate_log import LogShape, generate_log
 from jobs import fit_codebook
 from lake.execution import new_run_id, run_job
+from lake.lake import Lake
 from lake.periods import split_periods
-from lake.run import Lake
 from lake.session import start_session
 from models.quantize.methods import method_of
 from models.quantize.quality import reconstruction_errors

@@ -27,7 +27,7 @@ from benchmarks._table import write_table
 from demo.complete_journey import write
 from jobs import ingest
 from lake.execution import new_run_id, run_job
-from lake.run import Lake
+from lake.lake import Lake
 from lake.session import start_session
 from schemas.settings import load_settings
 
@@ -38,7 +38,7 @@ CHILD = """
 import sys, time
 from jobs import ingest
 from lake.execution import new_run_id, run_job
-from lake.run import Lake
+from lake.lake import Lake
 from lake.session import start_session
 from schemas.settings import load_settings
 log, items, config, out, rounds = sys.argv[1:]

@@ -40,8 +40,9 @@ from demo.complete_journey import package_data
 from jobs import mine_pairs
 from jobs.pairs.histories import capped_histories, item_codes, item_keys, positives_of
 from jobs.pairs.item2item import bucket_count, by_bucket, swing_pairs, user_rows
+from lake.lake import Lake
 from lake.periods import Periods, split_periods
-from lake.run import Lake, Run
+from lake.run import Run
 from lake.session import start_session
 from models.pairs.swing import SwingParameters, UserItems, swing
 from schemas.parameters import take

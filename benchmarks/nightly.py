@@ -33,7 +33,7 @@ from demo.processor import setting
 from jobs import nightly
 from jobs.start.machine import this_machine
 from lake.command import main as run_command
-from lake.run import Lake
+from lake.lake import Lake
 from lake.session import start_session
 from schemas.settings import load_settings
 

@@ -20,8 +20,8 @@ from jobs.health.spark import delta, executors, session
 from jobs.health.warehouse import free_space, writing
 from lake.command import Command, main
 from lake.health import DOCTOR, Finding, tell
+from lake.lake import Lake
 from lake.logs import first_line
-from lake.run import Lake
 from lake.session import start_session
 from schemas.errors import QarmError, UserError
 from schemas.sections import SparkSettings

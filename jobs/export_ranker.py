@@ -14,7 +14,7 @@ from lake.artifacts import Artifact
 from lake.command import Command, main
 from lake.declaration import Option
 from lake.execution import new_run_id
-from lake.run import Lake
+from lake.lake import Lake
 from lake.scratch import scratch_folder
 from models.ranker.baseline import RANKER
 from models.ranker.network.saved import load_ranker

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from jobs.codes.exported import LETTERS, as_tokens, item_to_sid, level_sizes, sid_to_items, token_names, with_codes
 from lake.command import Command, main
 from lake.declaration import Option
-from lake.run import Lake
+from lake.lake import Lake
 from schemas.errors import UserError
 from schemas.tables import SEMANTIC_IDS
 

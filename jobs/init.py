@@ -37,7 +37,7 @@ from jobs.start.trial import Trial, tried
 from jobs.start.written import night_toml
 from lake.command import Command, main
 from lake.declaration import Option
-from lake.run import Lake
+from lake.lake import Lake
 from schemas.errors import UserError
 from schemas.files import ROOT
 from schemas.settings import Settings, load_settings

@@ -22,9 +22,10 @@ from jobs.pairs.user2item import (
 from lake.command import main
 from lake.declaration import Job
 from lake.growth import grown_since
+from lake.lake import Lake
 from lake.ledger import RunRecord
 from lake.periods import Periods, split_periods
-from lake.run import Lake, Run
+from lake.run import Run
 from schemas.errors import UserError
 from schemas.tables import INTERACTIONS, ITEM_PAIRS, ITEMS
 

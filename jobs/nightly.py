@@ -19,10 +19,10 @@ from jobs.night.views import show_again
 from lake.command import Command, main
 from lake.declaration import Job, Option, in_order
 from lake.execution import new_run_id, run_job
+from lake.lake import Lake
 from lake.ledger import RunRecord
 from lake.logs import about, on_terminal, say
 from lake.night_lock import NightLock
-from lake.run import Lake
 from lake.staging import remove_staged
 from lake.termination import ended_by_signal
 from schemas.errors import HeldBackError

@@ -9,7 +9,7 @@ from typing import Any
 from jobs.night.views import show
 from lake.command import Command, main
 from lake.declaration import Option
-from lake.run import Lake
+from lake.lake import Lake
 from schemas.errors import UserError
 
 

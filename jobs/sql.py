@@ -11,7 +11,7 @@ from pyspark.errors import PySparkException, PythonException
 from jobs.reading.session import Reader
 from lake.command import Command, main
 from lake.declaration import Option
-from lake.run import Lake
+from lake.lake import Lake
 from schemas.errors import UserError
 from schemas.functions import FUNCTIONS, MODEL_FUNCTIONS
 

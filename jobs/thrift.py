@@ -12,7 +12,7 @@ from py4j.protocol import Py4JJavaError, Py4JNetworkError
 from jobs.reading.session import Reader
 from lake.command import Command, main
 from lake.declaration import Option
-from lake.run import Lake
+from lake.lake import Lake
 from schemas.errors import UserError
 
 log = logging.getLogger("qarm")

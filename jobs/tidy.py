@@ -11,9 +11,9 @@ from typing import Any
 from lake.command import Command, main
 from lake.execution import new_run_id
 from lake.hadoop import TEMPORARY
+from lake.lake import Lake
 from lake.night_lock import FOLDER as SIGNS
 from lake.night_lock import NightLock
-from lake.run import Lake
 from lake.staging import FOLDER as STAGED
 from lake.upkeep import compact, files_of, remove_leftovers, vacuum
 from lake.views import FOLDERS as SHOWN

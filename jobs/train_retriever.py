@@ -19,10 +19,11 @@ from lake.artifacts import Artifact
 from lake.command import main
 from lake.declaration import Job
 from lake.growth import grown_since
+from lake.lake import Lake
 from lake.ledger import RunRecord
 from lake.local_copies import local_copies
 from lake.periods import split_periods
-from lake.run import Lake, Run
+from lake.run import Run
 from lake.scratch import scratch_folder
 from lake.staging import staged
 from models.feed.feed import Feed

@@ -15,9 +15,9 @@ from pyspark.sql import SparkSession
 from lake.declaration import EXAMPLES, Job, Option
 from lake.execution import new_run_id, run_job
 from lake.full_disk import full_disk_told
+from lake.lake import Lake
 from lake.logs import FORMATS, about, fields_of, on_terminal, say, set_up
 from lake.progress import clock
-from lake.run import Lake
 from lake.session import start_session
 from lake.termination import TerminatedError
 from schemas.errors import FullDiskError, HeldBackError, UserError

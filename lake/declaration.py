@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from schemas.settings import Settings
 
 if TYPE_CHECKING:
+    from lake.lake import Lake
     from lake.ledger import RunRecord
-    from lake.run import Lake, Run
+    from lake.run import Run
 
 
 def toml_text(text: str) -> str:

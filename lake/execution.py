@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 
 from lake.declaration import Job
 from lake.full_disk import full_disk_told
+from lake.lake import Lake
 from lake.ledger import RunRecord
 from lake.logs import about, first_line
 from lake.progress import at_work
-from lake.run import Lake, Run
+from lake.run import Run
 from lake.staleness import source_versions, unread_inputs
 from lake.tracking import assert_trackable, track
 from schemas.version import VERSION

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lake.run import Lake
+from lake.lake import Lake
 from schemas.errors import FullDiskError
 
 SIGNS = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT), "DSQuotaExceededException")

@@ -1,4 +1,4 @@
-"""The objects that a job works with: the lake, which all jobs share, and the run, which enforces its declaration."""
+"""What a job works with: one run of it, which reads fixed snapshots and enforces the job's declaration."""
 
 from __future__ import annotations
 
@@ -14,60 +14,17 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from lake.artifacts import Artifact, Artifacts
+from lake.artifacts import Artifact
 from lake.declaration import Job
-from lake.hadoop import HadoopFiles
-from lake.ledger import Ledger, Measurement
-from lake.night_lock import NightLock
+from lake.lake import Lake
+from lake.ledger import Measurement
 from lake.progress import doing
-from lake.published import Published
 from lake.scratch import scratch_folder
-from lake.warehouse import Warehouse
 from schemas.contract import Contract
 from schemas.errors import UndeclaredError, UserError, user_mistakes
 from schemas.settings import Settings
 
 log = logging.getLogger("qarm")
-
-
-@dataclass
-class Lake:
-    """Spark, the settings and one warehouse, shared by all jobs of a process.
-
-    Attributes:
-        spark: the session.
-        settings: all settings.
-        location: folder or ``catalog.schema`` of the warehouse.
-        from_scratch: whether jobs do all of their work again and take over nothing from earlier nights.
-        lock: what the nightly of this process holds the warehouse by; None outside of one.
-    """
-
-    spark: SparkSession
-    settings: Settings
-    location: str
-    from_scratch: bool = False
-    lock: NightLock | None = None
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether jobs go on from what earlier nights made."""
-        return self.settings.increments.on and not self.from_scratch
-
-    def assert_held(self) -> None:
-        """Checks that the night whose job this is still holds the warehouse, before something is made known to others.
-
-        Raises:
-            QarmError: another nightly took this one for dead.
-        """
-        if self.lock is not None:
-            self.lock.assert_held()
-
-    def __post_init__(self) -> None:
-        self.warehouse = Warehouse(self.spark, self.location)
-        self.files = HadoopFiles(self.spark)
-        self.artifacts = Artifacts(self.spark, self.warehouse.root)
-        self.ledger = Ledger(self.warehouse)
-        self.published = Published(self.warehouse, self.artifacts)
 
 
 @dataclass

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from pyspark.sql import DataFrame
 
-from lake.run import Lake, Run
+from lake.lake import Lake
+from lake.run import Run
 
 FOLDER = "_staging"
 

@@ -10,8 +10,9 @@ from typing import TypeVar
 
 from lake.declaration import Job
 from lake.history import rows_changed
+from lake.lake import Lake
 from lake.ledger import RunRecord
-from lake.run import Lake, Run
+from lake.run import Run
 from schemas.errors import UserError
 from schemas.version import VERSION
 

@@ -24,7 +24,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 from jobs.transforms import als
 from lake.declaration import Job
-from lake.run import Lake, Run
+from lake.lake import Lake
+from lake.run import Run
 from lake.session import start_session
 from models.llm.language_model import convert, load_tokenizer
 from schemas.settings import Settings, load_settings

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from lake.run import Lake
+from lake.lake import Lake
 
 LARGE = 1 << 20
 """Bytes; of a warehouse of the tests, the weights of real language models are larger."""

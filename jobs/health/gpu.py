@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from lake.health import Finding
-from lake.run import Lake
+from lake.lake import Lake
 
 AMOUNT = "spark.task.resource.gpu.amount"
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from lake.health import Finding, gigabytes
-from lake.run import Lake
+from lake.lake import Lake
 
 CGROUP = Path("/sys/fs/cgroup/memory.max")
 """Limit of a container; "max" or no file if there is none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lake.health import Finding
-from lake.run import Lake
+from lake.lake import Lake
 from models.llm.judges import judge_of
 from models.llm.language_model import locate
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 
 from lake.health import Finding
-from lake.run import Lake
+from lake.lake import Lake
 
 OTHER_PYTHON = re.compile(r"\[PYTHON_VERSION_MISMATCH\]\D*(\d+(?:\.\d+)*)")
 """What PySpark says where the executors' Python is another one than the driver's, with the version of theirs."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from lake.health import Finding, gigabytes
+from lake.lake import Lake
 from lake.logs import first_line
-from lake.run import Lake
 
 LEAST = 5 * 2**30
 """Bytes that should be free: a night writes every table that changed anew."""

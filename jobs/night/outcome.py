@@ -15,8 +15,8 @@ import httpx2
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from tenacity import RetryError, retry, stop_after_attempt, wait_exponential
 
+from lake.lake import Lake
 from lake.logs import first_line
-from lake.run import Lake
 from lake.termination import TerminatedError
 from schemas.errors import HeldBackError, QarmError, UserError
 

@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lake.history import has_version, history
-from lake.run import Lake
+from lake.lake import Lake
 from schemas.errors import UserError
 from schemas.tables import INTERACTIONS, ITEMS
 

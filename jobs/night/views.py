@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 
+from lake.lake import Lake
 from lake.logs import first_line
 from lake.published import Night
-from lake.run import Lake
 from lake.views import full_names, publish_function, publish_view
 from schemas.contract import sql_literal
 from schemas.errors import QarmError

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pyspark.sql import SparkSession
 
 from lake.artifacts import Artifact
+from lake.lake import Lake
 from lake.published import Night, artifact_of
-from lake.run import Lake
 from models.llm.encoder import EncoderParameters
 from models.llm.language_model import takes_images
 from models.llm.projection import PROJECTION, Projection

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from pyspark.sql import SparkSession
 
+from lake.lake import Lake
 from lake.published import Night, artifact_of
-from lake.run import Lake
 from lake.session import start_session
 from lake.views import bring_into_scope
 from schemas.errors import UserError

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Callable
 
 from lake.artifacts import Artifact
+from lake.lake import Lake
 from lake.published import artifact_of
-from lake.run import Lake, Run
+from lake.run import Run
 from models.ranker.network.saved import FORMAT
 from schemas.errors import QarmError, UserError
 

@@ -15,7 +15,8 @@ from pyspark.sql import functions as F
 from jobs import build_examples
 from jobs.examples.earlier import Earlier, earlier
 from lake.execution import run_job
-from lake.run import Lake, Run
+from lake.lake import Lake
+from lake.run import Run
 from schemas.settings import load_settings
 from tests import generate
 from tests.end_to_end.world import Night, World

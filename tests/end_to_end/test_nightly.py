@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from jobs import build_examples, mine_pairs, nightly, sql
 from lake.command import main
 from lake.execution import run_job
-from lake.run import Lake
+from lake.lake import Lake
 from models.ranker.training.metrics import auc, auc_per_group
 from schemas.settings import load_settings
 from tests import generate

@@ -19,7 +19,7 @@ from demo import cookbook
 from jobs import sql
 from jobs.reading.session import Reader
 from lake.command import main
-from lake.run import Lake
+from lake.lake import Lake
 from schemas.files import ROOT
 from schemas.settings import load_settings
 from tests import generate

@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 from jobs import nightly
 from jobs.examples.frame import Frame
 from lake.command import main
-from lake.run import Lake
+from lake.lake import Lake
 from schemas.settings import load_settings
 from tests import generate
 from tests.warehouses import copy_folder

@@ -10,7 +10,7 @@ from pathlib import Path
 import deltalake
 from pyspark.sql import SparkSession
 
-from lake.run import Lake
+from lake.lake import Lake
 from lake.views import bring_into_scope
 from schemas.settings import load_settings
 from schemas.tables import all_contracts

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from lake.run import Lake
+from lake.lake import Lake
 from schemas.settings import load_settings
 from tests.jobs.nights import Night, unpublished
 

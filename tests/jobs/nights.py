@@ -13,7 +13,7 @@ from jobs import assign_semantic_ids, fit_codebook
 from lake.artifacts import Artifact
 from lake.execution import new_run_id, run_job
 from lake.frames import frame_of
-from lake.run import Lake
+from lake.lake import Lake
 from schemas.settings import load_settings
 from schemas.tables import ITEM_EMBEDDINGS
 from tests.generate import clustered

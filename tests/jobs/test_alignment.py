@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from jobs import align_encoder, embed_items, write_questions
 from lake.declaration import Job
 from lake.execution import new_run_id, run_job
-from lake.run import Lake
+from lake.lake import Lake
 from models.llm.item_encoder import ItemEncoder
 from models.training_state import Checkpoints
 from schemas.errors import UserError

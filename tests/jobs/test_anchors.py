@@ -18,7 +18,7 @@ from jobs.examples.search_index import ITEM_IDS, ITEM_ROWS
 from jobs.nightly import nightly_jobs
 from lake.declaration import Job
 from lake.execution import new_run_id, run_job
-from lake.run import Lake
+from lake.lake import Lake
 from models.llm.item_tokens import CONTENTS, TOKENS, Vocabulary
 from models.ranker.network.saved import load_ranker
 from schemas.errors import UserError

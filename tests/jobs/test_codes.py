@@ -14,7 +14,8 @@ from pyspark.sql import SparkSession
 
 from jobs import assign_semantic_ids
 from jobs.codes.neighbours import nearest_items
-from lake.run import Lake, Run
+from lake.lake import Lake
+from lake.run import Run
 from models.quantize.codebook import Codebook
 from schemas.errors import ContractError, QarmError, UserError
 from schemas.settings import load_settings

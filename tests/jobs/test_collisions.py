@@ -12,7 +12,7 @@ import pytest
 from jobs.codes.collisions import resolved
 from jobs.page.codes import changes_by_night, moved_contents
 from lake.frames import frame_of
-from lake.run import Lake
+from lake.lake import Lake
 from models.quantize.codebook import Codebook
 from schemas.settings import load_settings
 from tests.generate import clustered

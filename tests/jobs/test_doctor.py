@@ -18,8 +18,8 @@ from jobs.health.gpu import AMOUNT, gpu
 from jobs.health.memory import bytes_of
 from jobs.health.models import judge
 from jobs.health.spark import executors
+from lake.lake import Lake
 from lake.logs import first_line
-from lake.run import Lake
 from schemas.errors import UserError
 from schemas.settings import load_settings
 

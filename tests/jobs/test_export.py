@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerFast
 
 from jobs import export_semantic_ids
 from jobs.codes.exported import as_tokens, item_to_sid, level_sizes, sid_to_items, token_names, with_codes
-from lake.run import Lake
+from lake.lake import Lake
 from schemas.errors import UserError
 from tests.jobs.nights import Night
 

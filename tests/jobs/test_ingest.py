@@ -22,7 +22,8 @@ from lake.execution import new_run_id, run_job
 from lake.frames import frame_of
 from lake.inputs.part import with_our_names
 from lake.inputs.typed import part_of
-from lake.run import Lake, Run
+from lake.lake import Lake
+from lake.run import Run
 from lake.staleness import state_of
 from schemas.contract import Contract
 from schemas.settings import Settings, load_settings

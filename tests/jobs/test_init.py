@@ -12,7 +12,7 @@ import pytest
 
 from jobs import ingest, init
 from lake.execution import new_run_id, run_job
-from lake.run import Lake
+from lake.lake import Lake
 from schemas.errors import UserError
 from schemas.settings import load_settings
 

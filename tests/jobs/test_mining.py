@@ -16,8 +16,9 @@ from jobs.pairs.histories import capped_histories, item_codes, item_keys, positi
 from jobs.pairs.item2item import bucket_count, by_bucket, swing_pairs, user_rows
 from jobs.pairs.user2item import item_features, user2item_pairs
 from lake.frames import frame_of
+from lake.lake import Lake
 from lake.periods import Periods, split_periods
-from lake.run import Lake, Run
+from lake.run import Run
 from schemas.errors import UserError
 from schemas.sections import MineSettings
 from schemas.settings import load_settings

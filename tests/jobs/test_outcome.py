@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pyspark.sql import SparkSession
 
 from jobs.night.outcome import WEBHOOK, outcome_told
-from lake.run import Lake
+from lake.lake import Lake
 from lake.termination import TerminatedError, ended_by_signal
 from schemas.errors import HeldBackError, UserError
 

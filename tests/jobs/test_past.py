@@ -10,7 +10,7 @@ import pytest
 from jobs.night import past
 from jobs.night.past import assert_events_before, day_of, fill, lake_of
 from lake.frames import frame_of
-from lake.run import Lake
+from lake.lake import Lake
 from schemas.errors import UserError
 from schemas.tables import INTERACTIONS, ITEMS
 

@@ -14,7 +14,7 @@ from jobs.nightly import nightly_jobs
 from jobs.retrieval.measuring import distinct
 from lake.execution import new_run_id, run_job
 from lake.frames import frame_of
-from lake.run import Lake
+from lake.lake import Lake
 from lake.staleness import UP_TO_DATE, state_of
 from models.retriever.sources import SOURCES
 from schemas.errors import UserError

@@ -10,7 +10,8 @@ import pytest
 
 from jobs import assign_semantic_ids, fit_codebook
 from jobs.codes.measures import measure_drift
-from lake.run import Lake, Run
+from lake.lake import Lake
+from lake.run import Run
 from models.quantize.codebook import Codebook
 from schemas.settings import load_settings
 from tests.generate import clustered

@@ -19,7 +19,8 @@ from jobs.retriever import prompts
 from jobs.retriever.moments import coded_events, moments
 from lake.execution import new_run_id, run_job
 from lake.frames import frame_of
-from lake.run import Lake, Run
+from lake.lake import Lake
+from lake.run import Run
 from models.retriever.histories import HistoryShape, UserHistories
 from models.retriever.serving import Retriever
 from models.retriever.training.training import RetrieverTraining

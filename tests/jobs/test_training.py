@@ -25,8 +25,9 @@ from jobs.training.increment import count_rows
 from lake.declaration import Job
 from lake.execution import new_run_id, run_job
 from lake.frames import frame_of
+from lake.lake import Lake
 from lake.periods import Periods
-from lake.run import Lake, Run
+from lake.run import Run
 from models.ranker.training import training
 from schemas.errors import UserError
 from schemas.examples import ranker_examples

@@ -11,7 +11,8 @@ from jobs import judge_pairs
 from jobs.judge_pairs import contents_to_judge, turns, with_verdicts
 from lake.execution import new_run_id, run_job
 from lake.frames import frame_of
-from lake.run import Lake, Run
+from lake.lake import Lake
+from lake.run import Run
 from schemas.contract import Contract
 from schemas.errors import UserError
 from schemas.names import PAIR_SOURCES

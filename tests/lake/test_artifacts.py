@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from lake.artifacts import MANIFEST, Artifacts, _remove_unused
-from lake.run import Lake, Run
+from lake.lake import Lake
+from lake.run import Run
 from schemas.errors import QarmError, UserError
 from udfs.workers import shipped
 

@@ -8,7 +8,8 @@ import pytest
 from lake.declaration import Job
 from lake.execution import run_job
 from lake.full_disk import full_disk_told
-from lake.run import Lake, Run
+from lake.lake import Lake
+from lake.run import Run
 from schemas.errors import FullDiskError, UserError
 from schemas.tables import RUNS
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from lake import night_lock
+from lake.lake import Lake
 from lake.night_lock import FOLDER, NightLock
-from lake.run import Lake
 from schemas.errors import QarmError, UserError
 from schemas.sections import NightlySettings
 from schemas.settings import load_settings

@@ -14,8 +14,8 @@ from pyspark.sql import SparkSession
 from jobs import rollback
 from jobs.night.views import show_again
 from lake.command import main
+from lake.lake import Lake
 from lake.published import BY_HAND, PASSED, WITHDRAWN, Night
-from lake.run import Lake
 from lake.views import bring_into_scope, full_names, publish_function, publish_view
 from schemas.contract import Column, Contract
 from schemas.errors import UserError

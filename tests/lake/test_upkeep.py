@@ -15,9 +15,10 @@ from lake.command import main
 from lake.declaration import Job
 from lake.hadoop import TEMPORARY
 from lake.history import has_version
+from lake.lake import Lake
 from lake.ledger import RunRecord
 from lake.published import PASSED, Night
-from lake.run import Lake, Run
+from lake.run import Run
 from lake.staging import remove_staged
 from lake.staleness import state_of
 from lake.upkeep import DELTAS_HOURS, compact, files_of, hours_to_keep, remove_leftovers, retention_hours, vacuum

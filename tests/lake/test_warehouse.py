@@ -19,7 +19,8 @@ from pyspark.sql import functions as F
 from lake.declaration import Job
 from lake.frames import frame_of
 from lake.history import history
-from lake.run import Lake, Run
+from lake.lake import Lake
+from lake.run import Run
 from lake.warehouse import Warehouse
 from schemas.contract import Column, Contract, Part
 from schemas.errors import ContractError, QarmError, UserError

@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from jobs.reading.session import Reader
-from lake.run import Lake
+from lake.lake import Lake
 from lake.views import full_names, publish_function, publish_view
 from schemas.functions import FUNCTIONS
 from schemas.tables import ITEMS, SEMANTIC_IDS

@@ -18,8 +18,8 @@ from jobs import sql, thrift
 from jobs.reading import model_functions, session
 from jobs.reading.session import Reader
 from lake.artifacts import Artifact
+from lake.lake import Lake
 from lake.published import PASSED, Night
-from lake.run import Lake
 from models.llm.projection import PROJECTION, Projection
 from schemas.errors import UserError
 from schemas.files import ROOT

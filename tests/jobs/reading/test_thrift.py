@@ -13,7 +13,7 @@ from pyhive import hive
 
 from jobs import thrift
 from jobs.reading.session import Reader
-from lake.run import Lake
+from lake.lake import Lake
 from schemas.errors import UserError
 from tests.jobs.reading.test_prefix_files import coded
 from tests.ports import free_port
