@@ -41,6 +41,11 @@ def parameters_of(settings: ExamplesSettings, has_impressions: bool) -> ExampleP
     return take(ExampleParameters, settings, negatives=negatives, attribution_gap=gap)
 
 
+def shares_of(settings: ExamplesSettings) -> tuple[float, float, float]:
+    """The shares of the train, the validation and the test examples that are kept."""
+    return settings.train_share, settings.valid_share, settings.test_share
+
+
 def plan_of(frame: Frame, settings: ExamplesSettings) -> SplitPlan:
     """The time split in microseconds, the share of each split that is kept, and the blocks of days."""
     periods = frame.periods
@@ -48,7 +53,7 @@ def plan_of(frame: Frame, settings: ExamplesSettings) -> SplitPlan:
         train_from=periods.microseconds(periods.rank_from) if periods.rank_from else None,
         valid_from=periods.microseconds(periods.valid_from),
         test_from=periods.microseconds(periods.test_from),
-        shares=(settings.train_share, settings.valid_share, settings.test_share),
+        shares=shares_of(settings),
         blocks=frame.starts(frame.blocks),
     )
 
@@ -127,7 +132,7 @@ def _frame(run: Run, before: Earlier | None, periods: Periods, size: LogSize) ->
     last_day = size.last_day
     assert last_day is not None, "a log without events has no periods"
     if before is None:
-        return first_frame(periods, last_day, run.run_id)
+        return first_frame(periods, last_day, run.run_id, shares_of(run.settings.examples))
     return next_frame(before.frame, periods, before.last_day, last_day)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,6 +20,7 @@ from jobs.page.codes import (
     moved_contents,
     refit_state,
 )
+from jobs.page.figure import Figure
 from jobs.page.history import History, all_numbers, cards, history_of, value_of, verdict_of
 from jobs.page.item_map import map_figure, places_of, sample_of
 from jobs.page.nights import intake_figures, jobs_table, last_runs, newest_intake, publication, time_figure
@@ -68,19 +69,30 @@ def on_ranker(run: Run, history: History, tasks: Sequence[str]) -> dict[str, Any
     }
 
 
-def on_codes(run: Run, history: History, items: DataFrame) -> dict[str, Any]:
-    """What the page says about semantic IDs. The contents are held by the executors, on disk if need be."""
+def on_codes(
+    run: Run, history: History, items: DataFrame, beside: ThreadPoolExecutor
+) -> tuple[dict[str, Any], Callable[[], Figure | None]]:
+    """What the page says about semantic IDs. The contents are held by the executors, on disk if need be.
+
+    Args:
+        run: the run.
+        history: the numbers of the nights.
+        items: item_id, content_hash, title, category, text.
+        beside: one core of the driver, which makes the map meanwhile.
+
+    Returns:
+        What the page says, and what waits for the map.
+    """
     codebook = run.use("codebook", "fit_codebook")
     codes = run.read(SEMANTIC_IDS.name).where(F.col("codebook_version") == codebook.version)
     contents = contents_of(codes, items.select("item_id", "title", "category")).persist()
     most = run.settings.report.map_contents
     sample = [row.asDict() for row in sample_of(contents, run.read(ITEM_EMBEDDINGS.name), most).collect()]
-    with ThreadPoolExecutor(1) as beside:  # one core of the driver makes the map while Spark counts
-        plane = beside.submit(places_of, sample)
-        words = first_codes(contents)
-        found = {**on_contents(run, history, contents, items), "first_codes": [*words.values()]}
+    plane = beside.submit(places_of, sample)
+    words = first_codes(contents)
+    found = {**on_contents(run, history, contents, items), "first_codes": [*words.values()]}
     contents.unpersist()
-    return found | {"map": map_figure(sample, plane.result(), words)}
+    return found, lambda: map_figure(sample, plane.result(), words)
 
 
 def on_contents(run: Run, history: History, contents: DataFrame, items: DataFrame) -> dict[str, Any]:
@@ -151,12 +163,15 @@ def steps(run: Run) -> None:
         "verdict": verdict_of(history, tasks, before),
         "publication": publication(nights, current),
         "metrics": all_numbers(history),
-        **on_ranker(run, history, tasks),
     }
-    with run.step("look at codes and items"):
-        context |= on_codes(run, history, items)
-    with run.step("look at pairs and runs"):
-        context |= {**on_pairs(run, items), **on_runs(run, history, before)}
+    with ThreadPoolExecutor(1) as beside:
+        with run.step("look at codes and items"):
+            found, item_map = on_codes(run, history, items, beside)
+        with run.step("look at the ranker, pairs and runs"):
+            context |= {**found, **on_ranker(run, history, tasks), **on_pairs(run, items)}
+            context |= on_runs(run, history, before)
+        with run.step("make the map"):
+            context["map"] = item_map()
     page = render(context)
     for url in (f"{run.lake.warehouse.root}/reports/{run.run_id}.html", f"{run.lake.warehouse.root}/report.html"):
         run.lake.files.write_text(url, page)

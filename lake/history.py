@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from urllib.parse import unquote
 
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
-from lake.snapshots import Snapshots
+from lake.snapshots import Commit, Snapshots
 from schemas.errors import UserError
 
 MAINTENANCE = ("OPTIMIZE", "VACUUM START", "VACUUM END", "REORG", "COMPUTE STATS", "CLUSTER BY", "SET TBLPROPERTIES")
 """Operations that Delta records although they leave the rows as they are."""
 
 
-@dataclass(frozen=True)
-class Commit:
-    """One commit of a table.
-
-    Attributes:
-        version: the version that it made.
-        at: when, in microseconds since 1970.
-        operation: what it did, as Delta names it.
-    """
-
-    version: int
-    at: int
-    operation: str
-
-
 def history(tables: Snapshots, name: str, since: int) -> list[Commit]:
-    """The commits of a table from a version on, oldest first. Driver memory: one row a commit."""
+    """The commits of a table from a version on, oldest first. Driver memory: one row a commit.
+
+    Jobs of a night ask for the same ones, each time by a Spark job, so they are kept as long as no other commit came.
+    """
+    asked = name, since, tables.version(name)
+    if asked not in tables.commits:
+        tables.commits[asked] = _read(tables, name, since)
+    return tables.commits[asked]
+
+
+def _read(tables: Snapshots, name: str, since: int) -> list[Commit]:
     at = F.unix_micros("timestamp").alias("at")
     rows = tables.spark.sql(f"DESCRIBE HISTORY {tables.identifier(name)}").select("version", at, "operation")
     return [Commit(*row) for row in rows.where(F.col("version") >= since).orderBy("version").collect()]

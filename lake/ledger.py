@@ -56,6 +56,7 @@ class Ledger:
 
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
+        self._known: tuple[int, dict[str, RunRecord]] | None = None
 
     def record(self, run: RunRecord, measurements: list[Measurement]) -> None:
         """Appends a run and its measurements."""
@@ -125,9 +126,18 @@ class Ledger:
         return {row[0]: float(row[1]) for row in rows}
 
     def last_done(self) -> dict[str, RunRecord]:
-        """Each job's newest successful run, by name of the job. Driver memory: one row per job."""
-        if not self._warehouse.exists(RUNS.name):
+        """Each job's newest successful run, by name of the job. Driver memory: one row per job.
+
+        Many jobs of a night ask, and few runs are recorded in between, so the answer is kept for the table's version.
+        """
+        version = self._warehouse.version(RUNS.name)
+        if version is None:
             return {}
+        if self._known is None or self._known[0] != version:
+            self._known = version, self._newest_done()
+        return dict(self._known[1])
+
+    def _newest_done(self) -> dict[str, RunRecord]:
         newest = (
             self._warehouse.read(RUNS.name)
             .where("status = 'done'")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from delta.tables import DeltaTable
@@ -14,6 +15,21 @@ from schemas.contract import sql_name
 from schemas.errors import QarmError, UserError
 
 CATALOG_SCHEMA = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One commit of a table.
+
+    Attributes:
+        version: the version that it made.
+        at: when, in microseconds since 1970.
+        operation: what it did, as Delta names it.
+    """
+
+    version: int
+    at: int
+    operation: str
 
 
 class Snapshots:
@@ -31,6 +47,7 @@ class Snapshots:
         self.spark = spark
         self.location = location
         self.files_system = HadoopFiles(spark)
+        self.commits: dict[tuple[str, int, int | None], list[Commit]] = {}
         self.in_catalog = bool(CATALOG_SCHEMA.fullmatch(location))
         self.root = self._schema_folder() if self.in_catalog else self.files_system.qualify(location)
 

@@ -12,7 +12,8 @@ from pyspark.sql import functions as F
 
 from lake.conflicts import retry_on_conflict
 from lake.hadoop import HadoopFiles
-from lake.history import Commit, history, rows_changed
+from lake.history import history, rows_changed
+from lake.snapshots import Commit
 from lake.warehouse import Warehouse
 from schemas.contract import Contract, sql_literal
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from urllib.parse import unquote
@@ -41,7 +42,7 @@ class Increment:
         last: the rankers of the night before.
         new: files of train examples that the rankers have not seen.
         old: files of the other train examples.
-        new_rows: rows of the new files.
+        new_rows: rows of the new files that are read.
         began: the last training that began anew.
     """
 
@@ -58,24 +59,37 @@ def files_of(run: Run, version: int, frame: Frame, split: str) -> list[str]:
     return run.lake.warehouse.files(EXAMPLES, version, of_split)
 
 
+def shares_to_read(files: Sequence[str], frame: Frame) -> dict[str, float]:
+    """The share of the rows that is read, of files that are not read as a whole; see :meth:`Frame.share_to_read`.
+
+    Args:
+        files: files of the examples.
+        frame: what the examples stand on.
+    """
+    block = {file: date.fromisoformat(file.rsplit("days_from=", 1)[1][:10]) for file in files}
+    found = {file: frame.share_to_read(first) for file, first in block.items()}
+    return {file: share for file, share in found.items() if share < 1}
+
+
 def settings_of(run: Run) -> str:
     """Digest of what rankers must have in common to go on from each other."""
     return f"{run.settings.digest(run.job.sections)}-{FORMAT}"
 
 
-def increment(run: Run, frame: Frame, train: list[str], rows: int) -> Increment | None:
+def increment(run: Run, frame: Frame, train: list[str], *, shares: Mapping[str, float], rows: int) -> Increment | None:
     """What to train on from the weights of the night before; None if the training begins anew, and the log says why.
 
     Args:
         run: the run.
         frame: what tonight's examples stand on.
         train: files of tonight's train examples.
-        rows: their rows.
+        shares: result of :func:`shares_to_read`.
+        rows: their rows that are read.
     """
-    return unless_told(_increment(run, frame, train, rows), "train_ranker: begins anew")
+    return unless_told(_increment(run, frame, train, shares=shares, rows=rows), "train_ranker: begins anew")
 
 
-def _increment(run: Run, frame: Frame, train: list[str], rows: int) -> Increment | str:
+def _increment(run: Run, frame: Frame, train: list[str], *, shares: Mapping[str, float], rows: int) -> Increment | str:
     if not run.lake.goes_on:
         return "nothing of earlier nights is to be taken over"
     last = run.latest("ranker")
@@ -98,9 +112,19 @@ def _increment(run: Run, frame: Frame, train: list[str], rows: int) -> Increment
     growth, trigger = Growth((rows - began.rows) / rows, days), run.settings.increments.ranker
     if growth.is_due(trigger):
         return growth.words(trigger).replace("events", "train examples")
-    return Increment(last, new, tuple(seen), count_rows(run, new), began)
+    return Increment(last, new, tuple(seen), count_rows(run, new, shares), began)
 
 
-def count_rows(run: Run, files: tuple[str, ...] | list[str]) -> int:
-    """Rows of Parquet files, from their footers; the files are URLs with escaped characters."""
-    return int(run.spark.read.parquet(*map(unquote, files)).count()) if files else 0
+def count_rows(run: Run, files: Sequence[str], shares: Mapping[str, float]) -> int:
+    """Rows of Parquet files that are read, about, from their footers; the files are URLs with escaped characters.
+
+    Args:
+        run: the run.
+        files: the files.
+        shares: result of :func:`shares_to_read`.
+    """
+    rows = 0.0
+    for share in {shares.get(file, 1.0) for file in files}:
+        alike = [unquote(file) for file in files if shares.get(file, 1.0) == share]
+        rows += share * run.spark.read.parquet(*alike).count()
+    return round(rows)

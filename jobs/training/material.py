@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from jobs.examples.frame import Frame
-from jobs.training.increment import Began, Increment, count_rows, files_of, increment
+from jobs.training.increment import Began, Increment, count_rows, files_of, increment, shares_to_read
 from lake.artifacts import Artifact
 from lake.local_copies import LocalCopies
 from lake.run import Run
@@ -18,22 +18,39 @@ from schemas.settings import Settings
 
 
 def feed_of(
-    run: Run, files: Sequence[str], columns: Sequence[str], *, shuffle_rows: int, replayed: tuple[Sequence[str], int]
-) -> Feed:
+    run: Run, material: Material, files: Sequence[str], *, columns: Sequence[str], shuffle_rows: int,
+    replayed: tuple[Sequence[str], int] = ((), 0),
+) -> Feed:  # fmt: skip
     """A feed over some files of the examples, in batches for one process.
 
     Args:
         run: the run.
+        material: what the models learn from.
         files: the files.
         columns: columns of the batches.
         shuffle_rows: rows in the shuffling buffer; 0 for no shuffling.
         replayed: further files, and how many of their rows each epoch reads again.
     """
     settings = run.settings.ranker
-    batch_size = settings.batch_size // settings.processes
-    given = {"files": files, "columns": columns, "parts": PARTS}
-    again = dict(zip(("replayed", "replayed_rows"), replayed, strict=True))
-    return take(Feed, settings, **given, **again, batch_size=batch_size, shuffle_rows=shuffle_rows)
+    again, count = replayed
+    places = material.copies([*files, *again])
+    shares = {
+        place: material.shares[file]
+        for file, place in zip([*files, *again], places, strict=True)
+        if file in material.shares
+    }
+    return take(
+        Feed,
+        settings,
+        files=places[: len(files)],
+        replayed=places[len(files) :],
+        replayed_rows=count,
+        shares=shares,
+        columns=columns,
+        parts=PARTS,
+        batch_size=settings.batch_size // settings.processes,
+        shuffle_rows=shuffle_rows,
+    )
 
 
 @dataclass(frozen=True)
@@ -43,6 +60,7 @@ class Material:
     Attributes:
         index: the search index of the examples.
         train, valid: files of the examples.
+        shares: share of the rows that is read, of files that are not read as a whole.
         copies: gives Petastorm files that it can read.
         last: the rankers whose weights the training starts from; None for random weights.
         increment: what is new since the rankers of the night before; None if the training begins anew.
@@ -51,6 +69,7 @@ class Material:
     index: Artifact
     train: Sequence[str]
     valid: Sequence[str]
+    shares: Mapping[str, float]
     copies: LocalCopies
     last: Artifact | None
     increment: Increment | None
@@ -63,13 +82,14 @@ class Material:
             columns: columns of the batches.
             goes_on: whether only new examples and a sample of the others are read.
         """
-        shuffle, nothing, here = run.settings.ranker.shuffle_rows, ((), 0), self.copies
-        valid = feed_of(run, here(self.valid), columns, shuffle_rows=0, replayed=nothing)
+        shuffle = run.settings.ranker.shuffle_rows
+        valid = feed_of(run, self, self.valid, columns=columns, shuffle_rows=0)
         if self.increment is None or not goes_on:
-            return feed_of(run, here(self.train), columns, shuffle_rows=shuffle, replayed=nothing), valid
+            return feed_of(run, self, self.train, columns=columns, shuffle_rows=shuffle), valid
         again = round(self.increment.new_rows * run.settings.increments.replay)
-        replayed = (here(self.increment.old), again)
-        return feed_of(run, here(self.increment.new), columns, shuffle_rows=shuffle, replayed=replayed), valid
+        replayed = (self.increment.old, again)
+        new = feed_of(run, self, self.increment.new, columns=columns, shuffle_rows=shuffle, replayed=replayed)
+        return new, valid
 
 
 def parameters_of(settings: Settings, goes_on: bool) -> TrainingParameters:
@@ -85,9 +105,12 @@ def material_of(run: Run, index: Artifact, copies: LocalCopies) -> tuple[Materia
     """What to learn from, the number of train examples, and the training that began anew."""
     frame, version = Frame.from_card(index.card["frame"]), int(run.version("ranker_examples"))
     train, valid = (files_of(run, version, frame, split) for split in ("train", "valid"))
-    rows = count_rows(run, train)
-    later = increment(run, frame, train, rows)
+    shares = shares_to_read([*train, *valid], frame)
+    rows = count_rows(run, train, shares)
+    later = increment(run, frame, train, shares=shares, rows=rows)
+    last, began = None, Began(rows, frame.periods.valid_from.isoformat())
     if later is not None:
-        return Material(index, train, valid, copies, later.last, later), rows, later.began
-    last = run.latest("ranker") if run.settings.ranker.warm_start else None
-    return Material(index, train, valid, copies, last, None), rows, Began(rows, frame.periods.valid_from.isoformat())
+        last, began = later.last, later.began
+    elif run.settings.ranker.warm_start:
+        last = run.latest("ranker")
+    return Material(index, train, valid, shares, copies, last, later), rows, began

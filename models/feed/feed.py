@@ -37,6 +37,8 @@ class Feed:
         replayed: further files, of which each epoch reads a sample: whole row groups, the last one in part. It is a
             fair sample of the rows where the order within files is that of a hash.
         replayed_rows: rows of the sample, at most all of them.
+        shares: share of the rows that is read, the first ones of a file, by URL of those files that are not read as a
+            whole. It is a fair sample where the order within files is that of a hash.
     """
 
     files: Sequence[str]
@@ -50,6 +52,7 @@ class Feed:
     parts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     replayed: Sequence[str] = ()
     replayed_rows: int = 0
+    shares: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.files:
@@ -63,12 +66,21 @@ class Feed:
 
     @cached_property
     def _parquet(self) -> ParquetFiles:
-        return ParquetFiles([*self.files, *(self.replayed if self.replayed_rows else ())])
+        return ParquetFiles(self._urls)
+
+    @property
+    def _urls(self) -> list[str]:
+        return [*self.files, *(self.replayed if self.replayed_rows else ())]
 
     @cached_property
     def _all_row_groups(self) -> tuple[list[Stretch], list[Stretch]]:
         own = {*self._parquet.paths[: len(self.files)]}
         groups = self._parquet.row_groups()
+        for path, url in zip(self._parquet.paths, self._urls, strict=True):
+            if url in self.shares:
+                of_file = [g for g in groups if g.path == path]
+                first = _between(of_file, 0, math.ceil(self.shares[url] * sum(g.rows for g in of_file)))
+                groups = [g for g in groups if g.path != path] + first
         return [g for g in groups if g.path in own], [g for g in groups if g.path not in own]
 
     @property

@@ -212,8 +212,10 @@ def test_a_later_night_goes_on_with_what_is_new(
     for name, weight in trained(lake)["qarm"].items():
         torch.testing.assert_close(weight, after[name], msg="nothing is new, so nothing is learned")
     assert "begins anew" not in caplog.text
-    publish_index(lake, tmp_path / "rebuilt", ids, "codebook-1", replace(NEXT_FRAME, origin="run-9"))
-    assert run(lake, *limits)["ranker.new_examples"] == 300
+    # Half of the train examples are kept, so half of those that were built as validation examples are read.
+    thin = replace(NEXT_FRAME, origin="run-9", shares=(0.5, 1.0, 1.0), kept=(0.5, 1.0, 1.0, 1.0))
+    publish_index(lake, tmp_path / "rebuilt", ids, "codebook-1", thin)
+    assert run(lake, *limits)["ranker.new_examples"] == 250
     assert "train_ranker: begins anew: all examples were built again" in caplog.text
     run(lake, *limits, "ranker.seed=4")
     assert "train_ranker: begins anew: settings or code changed" in caplog.text
@@ -328,4 +330,5 @@ def test_rows_are_counted_where_a_path_holds_what_urls_escape(run: Run, tmp_path
     run.spark.range(5).write.parquet(str(tmp_path / "a b"))
     files = run.spark.read.parquet(str(tmp_path / "a b")).inputFiles()
     assert "a%20b" in files[0]
-    assert count_rows(run, files) == 5
+    assert count_rows(run, files, {}) == 5
+    assert count_rows(run, files, dict.fromkeys(files, 0.4)) == 2

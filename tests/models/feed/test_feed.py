@@ -240,3 +240,18 @@ def test_a_process_may_end_within_an_epoch(tmp_path: Path) -> None:
     forks = f"import os, models.feed.feed\nfor _ in range(3):\n  if not os.fork():\n    {code}\n    break\n"
     forks += "  assert os.wait()[1] == 0"  # the children leave the loop and end as any process does
     subprocess.run([sys.executable, "-c", forks], check=True, timeout=60)
+
+
+def test_only_the_first_rows_of_a_file_are_read_where_a_share_is_given(files: list[str]) -> None:
+    feed = Feed(
+        files[2:], ["id"], batch_size=32, shuffle_rows=64, seed=3, replayed=files[:2], replayed_rows=60,
+        shares={files[2]: 0.255, files[0]: 0.1},
+    )  # fmt: skip
+    assert feed.rows == 26 + 60
+    ids = ids_of(feed, 0)
+    assert {i for i in ids if i >= 200} == {*range(200, 226)}
+    assert {i for i in ids if i < 100} <= {*range(10)}
+    assert len({*ids}) == len(ids) == feed.rows
+    assert sorted(ids_of(replace(feed, replayed_rows=1000), 0)) == [*range(10), *range(100, 226)]
+    in_order = Feed(files, ["id"], batch_size=32, shuffle_rows=0, seed=3, shares={files[0]: 0.5})
+    assert sorted(ids_of(in_order, 0)) == [*range(50), *range(100, 300)]
