@@ -29,6 +29,8 @@ from schemas.tables import ITEM_PAIRS, ITEMS, PAIR_VERDICTS
 from udfs.judge import OPINION_SCHEMA, judge_by_endpoint, judge_locally
 
 CONTENTS = ["trigger_content", "target_content"]
+PAIRS_PER_TASK = 8
+"""With fewer pairs, a further worker takes longer to load the model than it saves."""
 
 
 def contents_to_judge(pairs: DataFrame, verdicts: DataFrame, most: int) -> DataFrame:
@@ -121,11 +123,12 @@ class Asked:
 
     Attributes:
         name: name of the judge in ``pair_verdicts``.
-        opinions: function from pairs of contents with their texts to rows of ``OPINION_SCHEMA``; it is lazy.
+        opinions: function from pairs of contents with their texts, and their number, to rows of ``OPINION_SCHEMA``;
+            it is lazy.
     """
 
     name: str
-    opinions: Callable[[DataFrame], DataFrame]
+    opinions: Callable[[DataFrame, int], DataFrame]
 
 
 def endpoint_judge(run: Run) -> Asked:
@@ -135,7 +138,7 @@ def endpoint_judge(run: Run) -> Asked:
     parameters = endpoint_parameters(endpoint, tasks, endpoint.max_tokens, item_tokens)
     reading = {"max_tokens": endpoint.max_tokens, "item_tokens": item_tokens}
 
-    def opinions(texts: DataFrame) -> DataFrame:
+    def opinions(texts: DataFrame, _: int) -> DataFrame:
         check_endpoint(parameters)
         return texts.repartition(tasks, *CONTENTS).mapInArrow(judge_by_endpoint(parameters), OPINION_SCHEMA)
 
@@ -165,9 +168,10 @@ def local_judge(run: Run, judge: type[LocalJudge]) -> Asked:
     shipped = run.lake.artifacts.ship(model)
     cores = run.spark.sparkContext.defaultParallelism
 
-    def opinions(texts: DataFrame) -> DataFrame:
-        # Pairs with the same target are adjacent, so that the score of the target alone is computed once.
-        near = texts.repartition(2 * cores, "target_content").sortWithinPartitions(*CONTENTS[::-1])
+    def opinions(texts: DataFrame, count: int) -> DataFrame:
+        # Every worker loads the model. Pairs with the same target are adjacent, so that it is scored alone once.
+        tasks = max(1, min(2 * cores, count // PAIRS_PER_TASK))
+        near = texts.repartition(tasks, "target_content").sortWithinPartitions(*CONTENTS[::-1])
         return near.mapInArrow(judge_locally(judge.name, shipped, parameters), OPINION_SCHEMA)
 
     return Asked(judge.verdicts_name(settings.model, reading), opinions)
@@ -183,7 +187,7 @@ def judge_more(run: Run, asked: Asked, chosen: DataFrame, count: int) -> None:
         UserError: the endpoint answered no request.
     """
     endpoint = run.settings.endpoint
-    opinions = asked.opinions(with_texts(chosen, run.read(ITEMS.name))).persist()
+    opinions = asked.opinions(with_texts(chosen, run.read(ITEMS.name)), count).persist()
     replied = opinions.where("judge_score IS NOT NULL OR reason IS NOT NULL")
     with run.step(f"judge {count} pairs of contents"):
         read, written, scores = opinions.agg(

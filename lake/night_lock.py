@@ -63,6 +63,7 @@ class NightLock:
         self._run_id = run_id
         self._settings = settings
         self.dead: Holder | None = None
+        self._held_in: int | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._give_signs, name="qarm-heartbeat", daemon=True)
 
@@ -122,6 +123,9 @@ class NightLock:
         Raises:
             QarmError: another nightly holds the lock.
         """
+        version = self._warehouse.version(LOCKS.name)
+        if version is not None and version == self._held_in:
+            return  # nobody wrote the table since
         holder = self.holder()
         if holder is None or holder.run_id != self._run_id:
             other = "nobody" if holder is None else f"{holder.run_id} on {holder.host}"
@@ -129,6 +133,7 @@ class NightLock:
                 f"nightly {self._run_id} was silent for longer than nightly.expires_seconds, and {other} holds"
                 f" {self._warehouse.location} now; this one stops"
             )
+        self._held_in = version
 
     def _assert_dead(self, holder: Holder) -> None:
         sign = self._files.status(self._sign_of(holder.run_id))
