@@ -148,12 +148,13 @@ def run_night(spark: SparkSession, options: list[str]) -> None:
 
 
 def run_night_alone(options: list[str]) -> None:
-    """Runs a nightly in a process of its own, with a heap of its own; it has to end well.
+    """Runs a nightly by spark-submit.sh in a process of its own, with a heap of its own; it has to end well.
 
     Raises:
         RuntimeError: it did not.
     """
-    ended = subprocess.run([sys.executable, "-m", "jobs.nightly", *options], stdout=subprocess.DEVNULL, check=False)
+    command = [str(DEMO.parents[1] / "spark-submit.sh"), "nightly", *options]
+    ended = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
     if ended.returncode not in ENDED_WELL:
         raise RuntimeError(f"the nightly ended with exit code {ended.returncode}")
 

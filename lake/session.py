@@ -52,6 +52,8 @@ def spark_conf(settings: SparkSettings) -> dict[str, str]:
         "spark.sql.inMemoryColumnarStorage.compressed": "false",
         # A ranking example has kilobytes. Of batches of 10,000, Spark's default, each task fills some 100 MB at a time.
         "spark.sql.inMemoryColumnarStorage.batchSize": "1000",
+        # Java's streams hold what was read until they are reset, by default a hundred batches: half a gigabyte a task.
+        "spark.serializer.objectStreamReset": "10",
         # What input files say is read as it stands: nanoseconds, which Spark refuses, as numbers; a folder day=01 as
         # the text 01; the last of a map's equal keys; and all encodings that Java knows.
         "spark.sql.legacy.parquet.nanosAsLong": "true",
