@@ -89,8 +89,8 @@ yardsticks: setup
 	$(YARDSTICKS)/bin/python -m pip install --quiet --no-deps "deepctr-torch==0.3.0" "fuxictr==2.3.10"
 	$(YARDSTICKS)/bin/python -m pip install --quiet "lightgbm>=4.5,<5" "optuna>=4,<6" "polars>=1,<2" "h5py>=3,<4" "ray[data]>=2.52,<3" "pyarrow==17.*"
 	@test -x $(CORNAC)/bin/python || $(PYTHON) -m venv $(CORNAC)
-	@for site in $(CORNAC)/lib/python*/site-packages; do $(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > $$site/qarm.pth; done
 	$(CORNAC)/bin/python -m pip install --quiet "cornac==3.0.1"
+	@for site in $(CORNAC)/lib/python*/site-packages; do $(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > $$site/qarm.pth; done
 
 docs:
 	@test -x $(DOCS)/bin/python || $(PYTHON) -m venv $(DOCS)
