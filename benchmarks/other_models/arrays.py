@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -72,6 +72,22 @@ class Arrays:
         return np.where(there, items[np.where(there, starts[user][:, None] + position, 0)], np.int32(0))
 
 
+def options_of(models: Collection[str], source: str) -> argparse.Namespace:
+    """The command line of a script: what it reads, model, setting, seed, and the file for what the model gave.
+
+    Args:
+        models: names of the models.
+        source: option that names what is read.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument(source, type=Path, required=True)
+    parser.add_argument("--model", choices=models, required=True)
+    parser.add_argument("--setting", type=json.loads, default={})
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True)
+    return parser.parse_args()
+
+
 def main(models: Mapping[str, Callable[..., dict[str, Any]]]) -> None:
     """Trains one model with one setting and seed, and writes its scores.
 
@@ -79,13 +95,7 @@ def main(models: Mapping[str, Callable[..., dict[str, Any]]]) -> None:
         models: what trains, by the name of the model: from arrays, setting and seed to ``valid_auc``, ``test_scores``
             and ``examples_per_second`` (of training; NaN where it has no meaning).
     """
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--arrays", type=Path, required=True)
-    parser.add_argument("--model", choices=models, required=True)
-    parser.add_argument("--setting", type=json.loads, default={})
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args()
+    options = options_of(models, "--arrays")
     arrays = Arrays(options.arrays)
     found = models[options.model](arrays, options.setting, options.seed)
     np.savez(options.out, test_ids=arrays.split("test", "example_id")["example_id"], **found)

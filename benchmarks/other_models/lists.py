@@ -5,16 +5,14 @@ It runs in an environment of its own (``make yardsticks``) and knows nothing of 
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from arrays import options_of
 from cornac.data import BasketDataset, FeatureModality, SequentialDataset
 from cornac.models import TIFUKNN, TIGER, SASRec
 from cornac.models.tiger import GRID_CONFIG
@@ -133,13 +131,7 @@ def best(scores: NDArray[Any], most: int) -> tuple[NDArray[np.int32], NDArray[np
 
 def main() -> None:
     """Trains one model, and writes items and scores for each moment: ``items_<moment>`` and ``scores_<moment>``."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--log", type=Path, required=True)
-    parser.add_argument("--model", choices=MODELS, required=True)
-    parser.add_argument("--setting", type=json.loads, default={})
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, required=True)
-    options = parser.parse_args()
+    options = options_of(MODELS, "--log")
     given = np.load(options.log)
     log = Log(given["offsets"], given["item"], given["time"], given["vectors"], int(given["until"]))
     started = time.monotonic()

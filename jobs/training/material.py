@@ -17,42 +17,6 @@ from schemas.parameters import take
 from schemas.settings import Settings
 
 
-def feed_of(
-    run: Run, material: Material, files: Sequence[str], *, columns: Sequence[str], shuffle_rows: int,
-    replayed: tuple[Sequence[str], int] = ((), 0),
-) -> Feed:  # fmt: skip
-    """A feed over some files of the examples, in batches for one process.
-
-    Args:
-        run: the run.
-        material: what the models learn from.
-        files: the files.
-        columns: columns of the batches.
-        shuffle_rows: rows in the shuffling buffer; 0 for no shuffling.
-        replayed: further files, and how many of their rows each epoch reads again.
-    """
-    settings = run.settings.ranker
-    again, count = replayed
-    places = material.copies([*files, *again])
-    shares = {
-        place: material.shares[file]
-        for file, place in zip([*files, *again], places, strict=True)
-        if file in material.shares
-    }
-    return take(
-        Feed,
-        settings,
-        files=places[: len(files)],
-        replayed=places[len(files) :],
-        replayed_rows=count,
-        shares=shares,
-        columns=columns,
-        parts=PARTS,
-        batch_size=settings.batch_size // settings.processes,
-        shuffle_rows=shuffle_rows,
-    )
-
-
 @dataclass(frozen=True)
 class Material:
     """What the models of a night learn from.
@@ -83,13 +47,41 @@ class Material:
             goes_on: whether only new examples and a sample of the others are read.
         """
         shuffle = run.settings.ranker.shuffle_rows
-        valid = feed_of(run, self, self.valid, columns=columns, shuffle_rows=0)
+        valid = self._feed(run, self.valid, columns, shuffle_rows=0)
         if self.increment is None or not goes_on:
-            return feed_of(run, self, self.train, columns=columns, shuffle_rows=shuffle), valid
+            return self._feed(run, self.train, columns, shuffle_rows=shuffle), valid
         again = round(self.increment.new_rows * run.settings.increments.replay)
         replayed = (self.increment.old, again)
-        new = feed_of(run, self, self.increment.new, columns=columns, shuffle_rows=shuffle, replayed=replayed)
-        return new, valid
+        return self._feed(run, self.increment.new, columns, shuffle_rows=shuffle, replayed=replayed), valid
+
+    def _feed(
+        self, run: Run, files: Sequence[str], columns: Sequence[str], *, shuffle_rows: int,
+        replayed: tuple[Sequence[str], int] = ((), 0),
+    ) -> Feed:  # fmt: skip
+        """A feed over some files of the examples, in batches for one process.
+
+        Args:
+            run: the run.
+            files: the files.
+            columns: columns of the batches.
+            shuffle_rows: rows in the shuffling buffer; 0 for no shuffling.
+            replayed: further files, and how many of their rows each epoch reads again.
+        """
+        settings = run.settings.ranker
+        again, count = replayed
+        places = dict(zip([*files, *again], self.copies([*files, *again]), strict=True))
+        return take(
+            Feed,
+            settings,
+            files=[places[file] for file in files],
+            replayed=[places[file] for file in again],
+            replayed_rows=count,
+            shares={place: self.shares[file] for file, place in places.items() if file in self.shares},
+            columns=columns,
+            parts=PARTS,
+            batch_size=settings.batch_size // settings.processes,
+            shuffle_rows=shuffle_rows,
+        )
 
 
 def parameters_of(settings: Settings, goes_on: bool) -> TrainingParameters:
