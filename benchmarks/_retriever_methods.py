@@ -64,33 +64,37 @@ class Fitted:
     others: Mapping[str, Lists]
 
 
-def fitted_on(data: str, log: Log, days: Sequence[str], *, seed: int, folder: Path) -> Fitted:
-    """Fits the sources that need a fit, once for all days.
+def fitted_on(data: str, log: Log, days: Sequence[str], *, seeds: int, folder: Path) -> list[Fitted]:
+    """Fits the sources that need a fit with every seed, once for all days.
 
     Args:
         data: name of the data set.
         log: the log.
         days: the days on which lists are measured.
-        seed: seed; what has one result for all seeds is fitted with seed 0 alone, as are variants of the retriever.
+        seeds: number of seeds; what has one result for all seeds is fitted with seed 0 alone, as are variants of the
+            retriever.
         folder: folder of what was fitted before.
     """
     settings = load_settings()
     until = moment(min(days)) - int(DAY) * log.fit_days_between * WEEKS_AFTER
     before = log.all.before(until)
-    names = GENERATORS if seed == 0 else ("generator",)
-    made = {name: trained(data, log, name, until=until, seed=seed, folder=folder) for name in names}
-    towers = two_towers(before, log.texts, settings, seed=seed)
     pairs = swing_pairs(before, settings)
-    known = replace(log.all, pairs=pairs, writer=made["generator"].writer, towers=towers)
-    others = {}
-    if installed():
-        vectors, asked = content_vectors(data, log, folder), {day: asked_users(log, day) for day in days}
+    cornac = CORNAC if installed() else {}
+    vectors = content_vectors(data, log, folder)
+    asked = {day: asked_users(log, day) for day in days}
+    fits = []
+    for seed in range(seeds):
+        names = GENERATORS if seed == 0 else ("generator",)
+        made = {name: trained(data, log, name, until=until, seed=seed, folder=folder) for name in names}
+        towers = two_towers(before, log.texts, settings, seed=seed)
+        known = replace(log.all, pairs=pairs, writer=made["generator"].writer, towers=towers)
         others = {
             name: lists_of(name, data, log, asked, vectors=vectors, seed=seed, folder=folder)
-            for name, other in CORNAC.items()
+            for name, other in cornac.items()
             if other.seeded or seed == 0
         }
-    return Fitted(until, known, made, others)
+        fits.append(Fitted(until, known, made, others))
+    return fits
 
 
 def asked_users(log: Log, day: str) -> np.ndarray:
@@ -147,15 +151,23 @@ def _columns(names: Sequence[str]) -> list[int]:
     return [names.index(name) for name in FIFTEEN]
 
 
+def lone_generators(pool: Pool, fit: Fitted) -> dict[str, Generator]:
+    """The trained retrievers as lists of their own, over what is known to a pool."""
+    return {
+        name: Generator(replace(pool.background, writer=alone(made.writer)), pool.parameters)
+        for name, made in fit.generators.items()
+    }
+
+
 def scores_of(
-    pool: Pool, trees: Trees, fitted: Fitted, asked: Asked, *, seed: int
+    pool: Pool, trees: Trees, alone_of: Mapping[str, Generator], asked: Asked, *, seed: int
 ) -> Iterator[tuple[str, int, Scores]]:
     """Scores of every source and of the fused methods with one seed, shape (users, items) each.
 
     Args:
         pool: the sources.
         trees: fitted trees.
-        fitted: the trained retrievers.
+        alone_of: result of :func:`lone_generators`.
         asked: the users; few enough for a dense matrix of users and items.
         seed: the seed; what has none is scored with seed 0 alone.
 
@@ -166,8 +178,7 @@ def scores_of(
     for name, own in scores.items():
         if name == "two_tower" or (seed == 0 and name != "generator"):
             yield name, seed if name == "two_tower" else -1, own
-    for name, made in fitted.generators.items():
-        lone = Generator(replace(pool.background, writer=alone(made.writer)), pool.parameters)
+    for name, lone in alone_of.items():
         yield name, seed if name == "generator" else -1, lone.scores(asked)
     candidates = Candidates.of(scores, pool.most)
     numbers = pool.numbers(asked, candidates)

@@ -31,6 +31,7 @@ from benchmarks._retriever_methods import (
     fitted,
     fitted_on,
     learned,
+    lone_generators,
     parameters_of,
     scores_of,
 )
@@ -117,13 +118,13 @@ def _measured(
         print(f"{data} {day}, seed {seed}: {len(users):,} users, {len(lessons.taken):,} lessons", file=sys.stderr)
         trees = fitted(lessons, settings, seed=seed)
         pool = Pool(known, *parameters_of(settings, data))
-        net = train_sasrec(known, SASREC[data], seed)
+        lone, net = lone_generators(pool, fit), train_sasrec(known, SASREC[data], seed)
         popular = known.popularity(28.0)
         popular /= max(float(popular.max()), 1.0)
         for start in range(0, len(users), USERS):
             some = users[start : start + USERS]
             asked = Asked(known.histories.take(some), some)
-            scored = [*scores_of(pool, trees, fit, asked, seed=seed), ("sasrec", seed, sasrec_scores(net, asked))]
+            scored = [*scores_of(pool, trees, lone, asked, seed=seed), ("sasrec", seed, sasrec_scores(net, asked))]
             for name, other in fit.others.items():
                 rows = slice(start, start + len(some))
                 scored.append((name, seed if CORNAC[name].seeded else -1, other.scores(day, rows)))
@@ -161,7 +162,7 @@ def _of_parts(
 def benchmark(data: str, folder: Path, seeds: int) -> None:
     """Measures one data set and writes its tables."""
     log = DATA[data]()
-    fits = [fitted_on(data, log, log.tests, seed=seed, folder=folder) for seed in range(seeds)]
+    fits = fitted_on(data, log, log.tests, seeds=seeds, folder=folder)
     days = {day: measures(log, day, fits, data=data, folder=folder) for day in log.tests}
     results.write(log.title, days, ours=OURS, seeds=seeds)
     rows = [[GENERATORS[name].title, *figures_of(made.record)] for name, made in fits[0].generators.items()]
@@ -183,7 +184,7 @@ def main() -> None:
         if options.tune or options.day:
             log = DATA[data]()
             days = [options.day] if options.day else log.tune
-            fits = [fitted_on(data, log, days, seed=0, folder=folder)]
+            fits = fitted_on(data, log, days, seeds=1, folder=folder)
             found = [measures(log, day, fits, data=data, folder=folder)[0] for day in days]
             print(results.as_text(results.pooled(found)))
         else:

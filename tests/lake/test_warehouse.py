@@ -283,7 +283,11 @@ def test_a_warehouse_may_have_any_name(spark: SparkSession, tmp_path: Path, name
     warehouse.overwrite(PRICES, rows(spark, ("a", 1.0, 1)))
     warehouse.merge(PRICES, rows(spark, ("a", 2.0, 1), ("b", 3.0, 1)), compare=["price"])
     assert content(warehouse) == {("a", 2.0, 1), ("b", 3.0, 1)}
-    assert len(history(warehouse, "prices", 0)) == 3
+    known = history(warehouse, "prices", 0)
+    assert len(known) == 3
+    assert history(warehouse, "prices", 0) is known, "read once for a version"
+    Warehouse(spark, warehouse.location).append(PRICES, rows(spark, ("c", 1.0, 1)))
+    assert len(history(warehouse, "prices", 0)) == 4, "another writer's commit is seen"
 
 
 def test_a_merge_within_a_partition_column_reads_only_what_it_touches(spark: SparkSession, tmp_path: Path) -> None:
