@@ -18,6 +18,7 @@ from lake.declaration import Job
 from lake.indexing import with_row_number
 from lake.run import Run
 from lake.scratch import scratch_folder
+from lake.side_by_side import side_by_side
 from models.quantize.codebook import Codebook
 from schemas.errors import UserError
 from schemas.names import SID_COLUMNS
@@ -102,12 +103,14 @@ def steps(run: Run) -> None:
             rows = keep_assignment_times(rows, before)
         with run.step("write semantic_ids"):
             run.merge(SEMANTIC_IDS, rows.select(*SEMANTIC_IDS.names).persist(), compare=COMPARED)
-    with run.step("record what changed"):
-        record_changes(run)
-    with run.step("measure the codes"):
-        measure_codes(run, run.read_back(SEMANTIC_IDS.name), artifact)
-        measure_hits(run, contents, codes, codebook, most=settings.quality_sample)
-        measure_drift(run, run.read_back(SEMANTIC_IDS.name), artifact)
+    with run.step("record what changed, and measure the codes"):
+        side_by_side(
+            run.spark,
+            lambda: record_changes(run),
+            lambda: measure_codes(run, run.read_back(SEMANTIC_IDS.name), artifact),
+            lambda: measure_hits(run, contents, codes, codebook, most=settings.quality_sample),
+            lambda: measure_drift(run, run.read_back(SEMANTIC_IDS.name), artifact),
+        )
 
 
 JOB = Job(

@@ -12,6 +12,7 @@ from jobs.training.rankers import use_rankers
 from lake.command import main
 from lake.declaration import Job
 from lake.run import Run
+from lake.side_by_side import side_by_side
 from models.ranker.baselines import COLUMNS
 from schemas.tables import INTERACTIONS, ITEMS, predictions
 
@@ -35,10 +36,13 @@ def steps(run: Run) -> None:
     scored = with_facts(scored, interactions, in_train=in_train, items=run.read(ITEMS.name), tasks=tasks).persist()
     with run.step("score valid and test examples"):
         run.measure("evaluate.examples", scored.count())
-    with run.step("write predictions"):
-        run.overwrite(predictions(tasks), as_predictions(scored, rankers.card["models"], tasks))
-    with run.step("measure"):
-        measure(run, scored, tasks, [*rankers.card["models"], *COLUMNS])
+    models = rankers.card["models"]
+    with run.step("write predictions and measure"):
+        side_by_side(
+            run.spark,
+            lambda: run.overwrite(predictions(tasks), as_predictions(scored, models, tasks)),
+            lambda: measure(run, scored, tasks, [*models, *COLUMNS]),
+        )
     scored.unpersist()
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -20,7 +19,6 @@ from jobs.page.codes import (
     moved_contents,
     refit_state,
 )
-from jobs.page.figure import Figure
 from jobs.page.history import History, all_numbers, cards, history_of, value_of, verdict_of
 from jobs.page.item_map import map_figure, places_of, sample_of
 from jobs.page.nights import intake_figures, jobs_table, last_runs, newest_intake, publication, time_figure
@@ -38,6 +36,7 @@ from jobs.page.words import first_codes
 from lake.command import main
 from lake.declaration import Job
 from lake.run import Run
+from lake.side_by_side import side_by_side
 from models.ranker.baselines import BASELINES
 from schemas.tables import ITEM_EMBEDDINGS, ITEM_PAIRS, ITEMS, METRICS, PUBLISHED, RUNS, SEMANTIC_IDS, SID_CHANGES
 
@@ -69,33 +68,7 @@ def on_ranker(run: Run, history: History, tasks: Sequence[str]) -> dict[str, Any
     }
 
 
-def on_codes(
-    run: Run, history: History, items: DataFrame, beside: ThreadPoolExecutor
-) -> tuple[dict[str, Any], Callable[[], Figure | None]]:
-    """What the page says about semantic IDs. The contents are held by the executors, on disk if need be.
-
-    Args:
-        run: the run.
-        history: the numbers of the nights.
-        items: item_id, content_hash, title, category, text.
-        beside: one core of the driver, which makes the map meanwhile.
-
-    Returns:
-        What the page says, and what waits for the map.
-    """
-    codebook = run.use("codebook", "fit_codebook")
-    codes = run.read(SEMANTIC_IDS.name).where(F.col("codebook_version") == codebook.version)
-    contents = contents_of(codes, items.select("item_id", "title", "category")).persist()
-    most = run.settings.report.map_contents
-    sample = [row.asDict() for row in sample_of(contents, run.read(ITEM_EMBEDDINGS.name), most).collect()]
-    plane = beside.submit(places_of, sample)
-    words = first_codes(contents)
-    found = {**on_contents(run, history, contents, items), "first_codes": [*words.values()]}
-    contents.unpersist()
-    return found, lambda: map_figure(sample, plane.result(), words)
-
-
-def on_contents(run: Run, history: History, contents: DataFrame, items: DataFrame) -> dict[str, Any]:
+def on_codes(run: Run, history: History, contents: DataFrame, items: DataFrame) -> dict[str, Any]:
     """What the page says about semantic IDs, except the map and what the first codes hold."""
     codebook, changes = run.use("codebook", "fit_codebook"), run.read(SID_CHANGES.name)
     moved, all_moved = moved_contents(changes, items)
@@ -146,7 +119,8 @@ def on_runs(run: Run, history: History, night_before: str) -> dict[str, Any]:
 def steps(run: Run) -> None:
     """Writes the page to ``<warehouse>/reports/<run_id>.html`` and to ``<warehouse>/report.html``.
 
-    Driver memory: ``report.nights`` rows per metric and slice, and ``report.map_contents`` embeddings and titles.
+    Executor memory: a row per content, on disk if need be. Driver memory: ``report.nights`` rows per metric and slice,
+    and ``report.map_contents`` embeddings and titles.
     """
     tasks = run.settings.ranking.task_names
     run.version(PUBLISHED.name)
@@ -164,14 +138,25 @@ def steps(run: Run) -> None:
         "publication": publication(nights, current),
         "metrics": all_numbers(history),
     }
-    with ThreadPoolExecutor(1) as beside:
-        with run.step("look at codes and items"):
-            found, item_map = on_codes(run, history, items, beside)
-        with run.step("look at the ranker, pairs and runs"):
-            context |= {**found, **on_ranker(run, history, tasks), **on_pairs(run, items)}
-            context |= on_runs(run, history, before)
-        with run.step("make the map"):
-            context["map"] = item_map()
+    codebook = run.use("codebook", "fit_codebook")
+    codes = run.read(SEMANTIC_IDS.name).where(F.col("codebook_version") == codebook.version)
+    with run.step("look at items"):
+        contents = contents_of(codes, items.select("item_id", "title", "category")).persist()
+        chosen = sample_of(contents, run.read(ITEM_EMBEDDINGS.name), run.settings.report.map_contents)
+        sample = [row.asDict() for row in chosen.collect()]
+    with run.step("look at codes, the ranker, pairs and runs, and make the map"):
+        plane, words, *found = side_by_side(
+            run.spark,
+            lambda: places_of(sample),
+            lambda: first_codes(contents),
+            lambda: on_codes(run, history, contents, items),
+            lambda: on_ranker(run, history, tasks) | on_runs(run, history, before),
+            lambda: on_pairs(run, items),
+        )
+    contents.unpersist()
+    for part in found:
+        context |= part
+    context |= {"first_codes": [*words.values()], "map": map_figure(sample, plane, words)}
     page = render(context)
     for url in (f"{run.lake.warehouse.root}/reports/{run.run_id}.html", f"{run.lake.warehouse.root}/report.html"):
         run.lake.files.write_text(url, page)

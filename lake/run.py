@@ -296,8 +296,9 @@ class Run:
 
     @property
     def headline(self) -> dict[str, float]:
-        """The measured numbers, without nulls, by ``name`` or ``name/slice``."""
-        return {m.key: m.value for m in self.measurements if m.value is not None}
+        """The measured numbers, without nulls, by ``name`` or ``name/slice``, in the order of these."""
+        known = ((m.key, m.value) for m in self.measurements if m.value is not None)
+        return dict(sorted(known))
 
     @property
     def unknown(self) -> frozenset[str]:

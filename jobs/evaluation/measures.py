@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from jobs.evaluation.slices import breakdowns, slices_of
 from lake.run import Run
+from lake.side_by_side import side_by_side
 from models.ranker.baseline import RANKER
 from models.ranker.baselines import COLUMNS
 from models.ranker.intervals import BAGS, BINS
@@ -172,13 +173,17 @@ def measure(run: Run, scored: DataFrame, tasks: list[str], models: list[str]) ->
     def name_of(task: str, metric: str, model: str) -> str:
         return f"{task}.{metric}" if model == RANKER else f"{task}.{metric}.{model}"
 
-    found = aucs(slices, tasks, models, examples * len(slices))
-    for slice, task, model in product(slices, tasks, models):
-        run.measure(name_of(task, "auc", model), found.get((slice, task, model)), slice)
-    for row in per_user(slices, tasks, models, users).collect():
-        for metric in ("gauc", "uauc"):
-            run.measure(name_of(row["task"], metric, row["model"]), row[metric], row["slice"])
-        if row["model"] == RANKER:
-            run.measure(f"{row['task']}.users", row["users"], row["slice"])
-            run.measure(f"{row['task']}.users_left_out", row["users_left_out"], row["slice"])
-    measure_intervals(run, slices, tasks, users)
+    def of_all() -> None:
+        found = aucs(slices, tasks, models, examples * len(slices))
+        for slice, task, model in product(slices, tasks, models):
+            run.measure(name_of(task, "auc", model), found.get((slice, task, model)), slice)
+
+    def of_users() -> None:
+        for row in per_user(slices, tasks, models, users).collect():
+            for metric in ("gauc", "uauc"):
+                run.measure(name_of(row["task"], metric, row["model"]), row[metric], row["slice"])
+            if row["model"] == RANKER:
+                run.measure(f"{row['task']}.users", row["users"], row["slice"])
+                run.measure(f"{row['task']}.users_left_out", row["users_left_out"], row["slice"])
+
+    side_by_side(run.spark, of_all, of_users, lambda: measure_intervals(run, slices, tasks, users))
