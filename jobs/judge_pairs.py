@@ -209,20 +209,22 @@ def judge_more(run: Run, asked: Asked, chosen: DataFrame, count: int) -> None:
 def steps(run: Run) -> None:
     """Judges at most ``judge.max_pairs`` further pairs, and writes the verdicts of all judged pairs.
 
-    Executor memory: one copy of the judge's model per worker. Driver memory: independent of the number of pairs.
+    Executor memory: one copy of the judge's model per worker; the pairs, on disk if need be. Driver memory: independent
+    of the number of pairs.
     """
     judge = run.settings.judge
-    pairs = with_content_hashes(run.read(ITEM_PAIRS.name), run.read(ITEMS.name))
+    pairs = with_content_hashes(run.read(ITEM_PAIRS.name), run.read(ITEMS.name)).persist()
     if not judge.max_pairs:
         run.measure("pairs.judged", 0)
         return
     chosen_judge = judge_of(judge.method, bool(run.settings.endpoint.url))
     asked = local_judge(run, chosen_judge) if issubclass(chosen_judge, LocalJudge) else endpoint_judge(run)
-    judged = pairs.where(F.col("judge") == asked.name)
+    is_judged = F.col("judge") == asked.name
     # Pairs that stand from night to night are judged once; later nights judge only those whose contents changed.
-    goes_on = run.lake.goes_on and not judged.isEmpty()
+    goes_on = run.lake.goes_on and not run.read(ITEM_PAIRS.name).where(is_judged).isEmpty()
     left = 0 if was_cut_off(run, asked.name) else judge.max_pairs
-    chosen = contents_to_judge(judged if goes_on else pairs, verdicts_of(run, asked.name), left).persist()
+    to_judge = pairs.where(is_judged) if goes_on else pairs
+    chosen = contents_to_judge(to_judge, verdicts_of(run, asked.name), left).persist()
     count = chosen.count()
     if count:
         judge_more(run, asked, chosen, count)
@@ -233,7 +235,7 @@ def steps(run: Run) -> None:
     given = verdicts.where(F.col("verdict").isNotNull()).groupBy("source", "verdict").count()
     for source, verdict, total in given.collect():
         run.measure(f"pairs.{verdict}", total, source)
-    for frame in (verdicts, chosen):
+    for frame in (verdicts, chosen, pairs):
         frame.unpersist()
 
 
