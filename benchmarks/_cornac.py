@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -17,6 +15,7 @@ from scipy import sparse
 
 from benchmarks._ranker_data import ROOT
 from benchmarks._retriever_data import Log, moment
+from benchmarks._scripts import run_script
 
 PYTHON = ROOT / ".venv-cornac" / "bin" / "python"
 SCRIPT = ROOT / "benchmarks" / "other_models" / "lists.py"
@@ -109,8 +108,8 @@ def lists_of(
         source, half = folder / "cornac_log.npz", folder / "cornac_lists.npz"
         np.savez(source, **given)
         setting = json.dumps(other.settings[data])
-        command = [str(PYTHON), str(SCRIPT), "--log", str(source), "--model", other.model, "--seed", str(seed)]
-        subprocess.run([*command, "--setting", setting, "--out", str(half)], check=True, env=dict(os.environ))
+        arguments = ["--log", str(source), "--model", other.model, "--seed", str(seed)]
+        run_script(PYTHON, SCRIPT, *arguments, "--setting", setting, "--out", str(half))
         half.rename(out)
         source.unlink()
     found = np.load(out)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ import numpy as np
 from benchmarks._exported import place_of
 from benchmarks._ranker_data import ROOT
 from benchmarks._ranker_models import Examples
+from benchmarks._scripts import run_script
 
 PYTHON = ROOT / ".venv-yardsticks" / "bin" / "python"
 SCRIPTS = ROOT / "benchmarks" / "other_models"
@@ -82,9 +81,9 @@ def _tried(other: Other, arrays: Path, name: str, *, setting: Mapping[str, Any],
     if not out.exists():
         with tempfile.TemporaryDirectory(dir=arrays) as folder:
             half = Path(folder) / "scores.npz"
-            command = [str(PYTHON), str(SCRIPTS / other.script), "--arrays", str(arrays), "--model", name]
-            more = ["--seed", str(seed), "--setting", json.dumps(setting), "--out", str(half)]
+            arguments = ["--arrays", str(arrays), "--model", name, "--seed", str(seed)]
+            arguments += ["--setting", json.dumps(setting), "--out", str(half)]
             threads = {} if other.alone else {"OMP_NUM_THREADS": "1"}
-            subprocess.run([*command, *more], check=True, env=os.environ | threads)
+            run_script(PYTHON, SCRIPTS / other.script, *arguments, environment=threads)
             half.rename(out)
     return out
