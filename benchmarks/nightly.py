@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import shlex
 import shutil
 import subprocess
 import sys
@@ -160,11 +161,12 @@ def run_night_alone(options: list[str]) -> None:
 
 
 def seconds_by_job(spark: SparkSession, warehouse: Path) -> pd.DataFrame:
-    """Seconds of every job, one column per night."""
+    """Seconds of every job that ran, one column per night."""
     runs = spark.read.format("delta").load(f"{warehouse}/runs").toPandas()
     runs["seconds"] = (runs["ended_at"] - runs["started_at"]).dt.total_seconds()
-    order = [job.name for job in nightly.nightly_jobs()]
-    return runs.pivot_table(index="job", columns="run_id", values="seconds", aggfunc="sum").reindex(order).fillna(0.0)
+    by_night = runs.pivot_table(index="job", columns="run_id", values="seconds", aggfunc="sum")
+    order = [job.name for job in nightly.nightly_jobs() if job.name in by_night.index]
+    return by_night.reindex(order).fillna(0.0)
 
 
 def differing_rows(spark: SparkSession, one: Path, other: Path) -> dict[str, int]:
@@ -231,19 +233,20 @@ def main() -> None:
     sums = {"all": table.sum(), "all without train_ranker": table.drop(list(TRAINING)).sum()}
     rows = [[name, *(f"{value:.1f}" for value in line)] for name, line in [*table.iterrows(), *sums.items()]]
     first = table.columns[0]
-    rows += [
-        [f"{name}, share of the first night", *(f"{value:.0%}" for value in line / line[first])]
-        for name, line in sums.items()
-    ]
+    if options.nights > 1:
+        whole = sums["all"][first]
+        shares = {f"{name}, share of the first night": line / line[first] for name, line in sums.items()}
+        shares["all without train_ranker, share of all of the first night"] = sums["all without train_ranker"] / whole
+        rows += [[name, *(f"{value:.0%}" for value in line)] for name, line in shares.items()]
     header = ["seconds", *(f"night {n + 1}" for n in range(options.nights)), *table.columns[options.nights :]]
-    generated = (
-        f"A log of {options.events:,} events of {options.users:,} users on {options.items:,} items; each later night"
-        " brings 1 % more events, 1 % new and 0.5 % changed items."
+    generated = f"A log of {options.events:,} events of {options.users:,} users on {options.items:,} items" + (
+        "; each later night brings 1 % more events, 1 % new and 0.5 % changed items." if options.nights > 1 else "."
     )
+    title = "Nights" if options.nights > 1 else f"A night of {options.events:,} events"
     real = "The households and the settings of the demo; the last nights bring a day each."
     write_table(
-        "Nights on Complete Journey" if is_real else "Nights",
-        "python -m benchmarks.nightly" + (" --data complete_journey" if is_real else f" --events {options.events}"),
+        "Nights on Complete Journey" if is_real else title,
+        shlex.join(["python", "-m", "benchmarks.nightly", *sys.argv[1:]]),
         header,
         rows,
         note=f"{real if is_real else generated} Without Spark's start. {' '.join(notes)}",
