@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from numpy.typing import NDArray
 
@@ -146,51 +148,67 @@ def _numbered(users: pa.ChunkedArray) -> tuple[NDArray[np.int64], pa.Array]:
     return found.indices.to_numpy().astype(np.int64), found.dictionary
 
 
-def auc_parts(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """For ``mapInArrow``: counts a partition of examples for the AUC of all, see :mod:`models.ranker.sorted_auc`.
+def auc_parts(slices: int) -> Batches:
+    """Makes the function for ``mapInArrow`` that counts a partition of examples, see :mod:`models.ranker.sorted_auc`.
+
+    The batches hold pair (the number of a task and model), score, label and slices of each example, in the order of
+    pair and score. Scores that are no number count as equal to each other and higher than all others, as in Spark's
+    order. The key of a part is ``pair * slices + slice``.
 
     Args:
-        batches: key, score and label of each example, in the order of key and score. Scores that are no number count as
-            equal to each other and higher than all others, as in Spark's order.
+        slices: number of slices.
     """
 
-    def levels() -> Iterator[Levels]:
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        of_slice: list[list[Levels]] = [[] for _ in range(slices)]
         for batch in batches:
-            key, score, label = (batch[name].to_numpy() for name in ("key", "score", "label"))
-            yield Levels(key, np.where(np.isnan(score), np.inf, score), label, 1 - label)
+            pair, score, label = (batch[name].to_numpy() for name in ("pair", "score", "label"))
+            score = np.where(np.isnan(score), np.inf, score)
+            for slice, rows in enumerate(_rows_of_slices(batch["slices"], slices)):
+                found = Levels(pair[rows] * slices + slice, score[rows], label[rows], 1 - label[rows])
+                of_slice[slice].append(found.merged())
+        parts = [part for levels in of_slice for part in count_part(levels)]
+        schema = pa.schema([("key", pa.int32()), *((name, pa.float64()) for name in Part._fields[1:])])
+        yield pa.RecordBatch.from_pylist([part._asdict() for part in parts], schema)
 
-    parts = count_part(levels())
-    schema = pa.schema([("key", pa.int32()), *((name, pa.float64()) for name in Part._fields[1:])])
-    yield pa.RecordBatch.from_pylist([part._asdict() for part in parts], schema)
+    return run
 
 
-def user_aucs(tasks: Sequence[str], models: Sequence[str]) -> Callable[[pa.Table], pa.Table]:
-    """Makes the function for ``groupBy(bucket, slice).applyInArrow`` that measures AUC by user, task and model.
+def _rows_of_slices(slices: pa.ListArray, count: int) -> list[NDArray[np.int64]]:
+    """The rows in each slice."""
+    slice, row = slices.flatten().to_numpy(), pc.list_parent_indices(slices).to_numpy()
+    return [row[slice == number] for number in range(count)]
+
+
+def user_aucs(slices: Sequence[str], tasks: Sequence[str], models: Sequence[str]) -> Callable[[pa.Table], pa.Table]:
+    """Makes the function for ``groupBy(bucket).applyInArrow`` that measures AUC by slice, user, task and model.
 
     Args:
+        slices: names of the slices; a row has the places of its own in column ``slices``.
         tasks: names of the tasks; the labels are in columns ``label_<task>``.
         models: names of the models; the scores are in columns ``<model>_<task>``.
     """
 
     def run(bucket: pa.Table) -> pa.Table:
         groups, names = _numbered(bucket["user_id"])
+        rows_of = _rows_of_slices(bucket["slices"].combine_chunks(), len(slices))
+        columns = {name: bucket[name].to_numpy() for name in bucket.column_names if name not in {"user_id", "slices"}}
         parts = []
-        for task in tasks:
-            for model in models:
-                result = auc_per_group(groups, bucket[f"label_{task}"].to_numpy(), bucket[f"{model}_{task}"].to_numpy())
-                n = len(result.group)
-                parts.append(
-                    pa.table(
-                        {
-                            "slice": [bucket["slice"][0].as_py()] * n,
-                            "task": [task] * n,
-                            "model": [model] * n,
-                            "user_id": names.take(pa.array(result.group)),
-                            "auc": pa.array(result.auc, from_pandas=True),
-                            "impressions": result.count,
-                        }
-                    )
+        for (slice, rows), task, model in product(zip(slices, rows_of, strict=True), tasks, models):
+            result = auc_per_group(groups[rows], columns[f"label_{task}"][rows], columns[f"{model}_{task}"][rows])
+            n = len(result.group)
+            parts.append(
+                pa.table(
+                    {
+                        "slice": pa.array([slice] * n, pa.string()),
+                        "task": pa.array([task] * n, pa.string()),
+                        "model": pa.array([model] * n, pa.string()),
+                        "user_id": names.take(pa.array(result.group)),
+                        "auc": pa.array(result.auc, pa.float64(), from_pandas=True),
+                        "impressions": result.count,
+                    }
                 )
+            )
         return pa.concat_tables(parts)
 
     return run

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import reduce
 from itertools import product
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from jobs.evaluation.slices import breakdowns, slices_of
+from jobs.evaluation.slices import SPLITS, Sliced, after_tasks, breakdowns, sliced
 from lake.run import Run
 from lake.side_by_side import side_by_side
 from models.ranker.baseline import RANKER
@@ -32,61 +31,57 @@ USERS_PER_TASK, EXAMPLES_PER_TASK = 50_000, 1_000_000
 
 
 def aucs(
-    slices: Mapping[str, DataFrame], tasks: Sequence[str], models: Sequence[str], examples: int
+    examples: Sliced, tasks: Sequence[str], models: Sequence[str], count: int
 ) -> dict[tuple[str, str, str], float]:
     """Exact AUC of every slice, task and model in which both classes occur.
 
-    Spark sorts all examples at once. Executor memory: the different scores among some :data:`EXAMPLES_PER_TASK`
-    examples. Driver memory: a row for each partition, slice, task and model, and Spark's sample of the sort.
+    Spark sorts all examples at once, once for all slices. Executor memory: the different scores among some
+    :data:`EXAMPLES_PER_TASK` examples, in each of their slices. Driver memory: a row for each partition, slice, task
+    and model, and Spark's sample of the sort.
 
     Args:
-        slices: labels and scores by the name of their slice.
+        examples: labels and scores with their slices.
         tasks: names of the tasks.
         models: names of the models.
-        examples: number of examples of all slices, roughly.
+        count: number of examples, roughly.
 
     Returns:
         The AUC by slice, task and model.
     """
-    keys = [*product(slices, tasks, models)]
-    numbers = {key: number for number, key in enumerate(keys)}
-
-    def scored(name: str) -> DataFrame:
-        entries = [
-            F.struct(
-                F.lit(numbers[name, task, model]).alias("key"),
-                F.col(f"{model}_{task}").cast("double").alias("score"),
-                F.col(f"label_{task}").cast("double").alias("label"),
-            )
-            for task, model in product(tasks, models)
-        ]
-        return slices[name].select(F.inline(F.array(*entries)))
-
-    every = reduce(DataFrame.unionAll, map(scored, slices))
-    count = max(_at_once(every), math.ceil(examples * len(tasks) * len(models) / EXAMPLES_PER_TASK))
-    ordered = every.repartitionByRange(count, "key", "score").sortWithinPartitions("key", "score")
-    parts = [Part(*row) for row in ordered.mapInArrow(auc_parts, PART_SCHEMA).collect()]
+    pairs = [*product(tasks, models)]
+    entries = [
+        F.struct(
+            F.lit(number).alias("pair"),
+            F.col(f"{model}_{task}").cast("double").alias("score"),
+            F.col(f"label_{task}").cast("double").alias("label"),
+        )
+        for number, (task, model) in enumerate(pairs)
+    ]
+    every = examples.rows.select("slices", F.inline(F.array(*entries)))
+    tasks_of_spark = max(_at_once(every), math.ceil(count * len(pairs) / EXAMPLES_PER_TASK))
+    ordered = every.repartitionByRange(tasks_of_spark, "pair", "score").sortWithinPartitions("pair", "score")
+    parts = [Part(*row) for row in ordered.mapInArrow(auc_parts(len(examples.names)), PART_SCHEMA).collect()]
+    keys = [(slice, *pair) for pair, slice in product(pairs, examples.names)]
     return {keys[number]: value for number, value in auc_of_parts(parts).items()}
 
 
-def per_user(slices: Mapping[str, DataFrame], tasks: Sequence[str], models: Sequence[str], users: int) -> DataFrame:
+def per_user(examples: Sliced, tasks: Sequence[str], models: Sequence[str], users: int) -> DataFrame:
     """GAUC and UAUC of every slice, task and model, and the number of users without both classes, who are left out.
 
     Executor memory: the examples of one bucket of users.
 
     Args:
-        slices: labels and scores by the name of their slice.
+        examples: labels and scores with their slices.
         tasks: names of the tasks.
         models: names of the models.
         users: number of users, roughly.
     """
-    tagged = reduce(DataFrame.unionByName, (rows.withColumn("slice", F.lit(name)) for name, rows in slices.items()))
-    buckets = max(_at_once(tagged), math.ceil(users / USERS_PER_TASK))
-    columns = ["slice", "user_id", *(f"label_{t}" for t in tasks), *(f"{m}_{t}" for m in models for t in tasks)]
+    buckets = max(_at_once(examples.rows), math.ceil(users / USERS_PER_TASK))
+    columns = ["slices", "user_id", *(f"label_{t}" for t in tasks), *(f"{m}_{t}" for m in models for t in tasks)]
     aucs = (
-        tagged.select(*columns, F.pmod(F.xxhash64("user_id"), F.lit(buckets)).alias("bucket"))
-        .groupBy("slice", "bucket")
-        .applyInArrow(user_aucs(tasks, models), USER_AUC_SCHEMA)
+        examples.rows.select(*columns, F.pmod(F.xxhash64("user_id"), F.lit(buckets)).alias("bucket"))
+        .groupBy("bucket")
+        .applyInArrow(user_aucs(examples.names, tasks, models), USER_AUC_SCHEMA)
     )
     ranked = F.when(F.col("auc").isNotNull(), F.col("impressions"))
     return aucs.groupBy("slice", "task", "model").agg(
@@ -145,20 +140,21 @@ def intervals_of(rows: DataFrame, slices: Column, tasks: Sequence[str], users: i
     return bags.groupBy("slice", "task").applyInArrow(interval_rows, INTERVAL_SCHEMA)
 
 
-def measure_intervals(run: Run, slices: Mapping[str, DataFrame], tasks: Sequence[str], users: int) -> None:
+def measure_intervals(
+    run: Run, test: DataFrame, after: Mapping[str, DataFrame], *, tasks: Sequence[str], users: int
+) -> None:
     """Records the ranker's intervals on the test examples, and its metrics on the slices of :func:`breakdowns`.
 
     Of the latter the AUC comes from binned scores, see :mod:`models.ranker.intervals`.
     """
-    test = slices["test"]
-    given = [name for name in slices if name.startswith("test/after_")]
-    for name, rows in {"test": test, **{name: slices[name] for name in given}}.items():
+    exact = {*SPLITS, *after}
+    for name, rows in {"test": test, **after}.items():
         parts = breakdowns(test) if name == "test" else F.array(F.lit(name))
         for row in intervals_of(rows, parts, tasks, users).collect():
             metric = f"{row['task']}.{row['metric']}"
-            if row["slice"] not in slices:
+            if row["slice"] not in exact:
                 run.measure(metric, row["value"], row["slice"])
-            if row["slice"] not in slices and row["metric"] == "auc":
+            if row["slice"] not in exact and row["metric"] == "auc":
                 run.measure(f"{row['task']}.examples", row["examples"], row["slice"])
             if row["low"] is not None:
                 run.measure(f"{metric}_low", row["low"], row["slice"])
@@ -167,23 +163,25 @@ def measure_intervals(run: Run, slices: Mapping[str, DataFrame], tasks: Sequence
 
 def measure(run: Run, scored: DataFrame, tasks: list[str], models: list[str]) -> None:
     """Records every metric: ``click.auc`` is the ranker's, ``click.auc.popularity`` that of a baseline."""
-    users, examples = scored.agg(F.approx_count_distinct("user_id"), F.count("*")).collect()[0]
-    slices = slices_of(scored, run.settings.ranking.follows, [model for model in models if model not in COLUMNS])
+    users, count = scored.agg(F.approx_count_distinct("user_id"), F.count("*")).collect()[0]
+    test = scored.where("split = 'test'")
+    after = after_tasks(test, run.settings.ranking.follows, [model for model in models if model not in COLUMNS])
+    examples = sliced(scored, after)
 
     def name_of(task: str, metric: str, model: str) -> str:
         return f"{task}.{metric}" if model == RANKER else f"{task}.{metric}.{model}"
 
     def of_all() -> None:
-        found = aucs(slices, tasks, models, examples * len(slices))
-        for slice, task, model in product(slices, tasks, models):
+        found = aucs(examples, tasks, models, count)
+        for slice, task, model in product(examples.names, tasks, models):
             run.measure(name_of(task, "auc", model), found.get((slice, task, model)), slice)
 
     def of_users() -> None:
-        for row in per_user(slices, tasks, models, users).collect():
+        for row in per_user(examples, tasks, models, users).collect():
             for metric in ("gauc", "uauc"):
                 run.measure(name_of(row["task"], metric, row["model"]), row[metric], row["slice"])
             if row["model"] == RANKER:
                 run.measure(f"{row['task']}.users", row["users"], row["slice"])
                 run.measure(f"{row['task']}.users_left_out", row["users_left_out"], row["slice"])
 
-    side_by_side(run.spark, of_all, of_users, lambda: measure_intervals(run, slices, tasks, users))
+    side_by_side(run.spark, of_all, of_users, lambda: measure_intervals(run, test, after, tasks=tasks, users=users))

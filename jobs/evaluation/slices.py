@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from pyspark.sql import Column, DataFrame
@@ -23,6 +24,9 @@ CATEGORIES = 12
 """Number of categories with slices of their own, those with the most test examples; the others are one slice."""
 
 OTHER = "other categories"
+
+SPLITS = ("valid", "test", "test/cold_items", "test/known_items")
+"""The slices of every evaluation."""
 
 BREAKDOWNS = {
     "history_length": "by the length of the user's history, in events",
@@ -57,24 +61,30 @@ def with_facts(
     return joined.withColumns(scores).withColumn("cold", F.col("train_events") < COLD_EVENTS)
 
 
-def slices_of(scored: DataFrame, follows: Mapping[str, str], rankers: Sequence[str]) -> dict[str, DataFrame]:
-    """The slices in which the ranker is measured beside its baselines, by name.
+@dataclass(frozen=True)
+class Sliced:
+    """Examples in the slices in which the ranker is measured beside its baselines.
 
-    If a task follows another task, the test examples that are positive for the other task are a further slice. In this
-    slice, a ranker's score of the task is the probability given the other task (CVR).
+    Attributes:
+        names: names of the slices.
+        rows: labels, scores, and ``slices``: places in ``names`` of the slices that an example is in.
+    """
+
+    names: tuple[str, ...]
+    rows: DataFrame
+
+
+def after_tasks(test: DataFrame, follows: Mapping[str, str], rankers: Sequence[str]) -> dict[str, DataFrame]:
+    """The slices of tasks that follow another task: the test examples that are positive for the other task.
+
+    In such a slice, a ranker's score of the task is the probability given the other task (CVR).
 
     Args:
-        scored: labels, scores, split and ``cold``.
+        test: labels and scores of the test examples.
         follows: tasks, each with the task that it follows.
         rankers: names of models whose scores are probabilities.
     """
-    test = scored.where("split = 'test'")
-    slices = {
-        "valid": scored.where("split = 'valid'"),
-        "test": test,
-        "test/cold_items": test.where("cold"),
-        "test/known_items": test.where("NOT cold"),
-    }
+    slices = {}
     for before in sorted(set(follows.values())):
         given = {
             f"{model}_{task}": F.col(f"{model}_{task}").cast("double") / F.col(f"{model}_{before}")
@@ -86,8 +96,23 @@ def slices_of(scored: DataFrame, follows: Mapping[str, str], rankers: Sequence[s
     return slices
 
 
+def sliced(scored: DataFrame, after: Mapping[str, DataFrame]) -> Sliced:
+    """All examples with the slices that each is in; one that comes after a task is there once more.
+
+    Args:
+        scored: labels, scores, split and ``cold``.
+        after: result of :func:`after_tasks`.
+    """
+    valid, test, cold, known = map(F.lit, range(len(SPLITS)))
+    of_test = F.when(F.col("cold"), F.array(test, cold)).otherwise(F.array(test, known))
+    every = scored.withColumn("slices", F.when(F.col("split") == "test", of_test).otherwise(F.array(valid)))
+    for place, rows in enumerate(after.values(), len(SPLITS)):
+        every = every.unionByName(rows.withColumn("slices", F.array(F.lit(place))))
+    return Sliced((*SPLITS, *after), every)
+
+
 def breakdowns(test: DataFrame) -> Column:
-    """All slices of a test example but those of :func:`slices_of` that follow another task, as an array of names.
+    """All slices of a test example but those of :func:`after_tasks`, as an array of names.
 
     They are ``test``, cold or known items, and one of each group of :data:`BREAKDOWNS`, e.g.
     ``test/history_length/10-49``, ``test/item_age_days/0-6`` and ``test/category/NAME``. Driver memory:

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from jobs.evaluation.measures import USERS_PER_TASK, aucs, intervals_of, parts_of_bags
 from jobs.evaluation.scores import as_predictions, score_of
-from jobs.evaluation.slices import breakdowns, slices_of
+from jobs.evaluation.slices import Sliced, after_tasks, breakdowns, sliced
 from lake.frames import frame_of
 from models.ranker.intervals import BAGS
 from models.ranker.training.metrics import auc, auc_per_group
@@ -21,14 +21,17 @@ def test_a_task_that_follows_is_measured_given_the_other(spark: SparkSession) ->
         ("test", True, 0.0, 0.0, 0.1, 0.01, 2.0, 2.0), ("valid", True, 1.0, 1.0, 0.5, 0.5, 3.0, 3.0),
     ]  # fmt: skip
     columns = ["split", "cold", "label_click", "label_order", "m_click", "m_order", "popular_click", "popular_order"]
-    slices = slices_of(spark.createDataFrame(rows, columns), {"order": "click"}, ["m"])
-    assert {name: part.count() for name, part in slices.items()} == {
+    scored = spark.createDataFrame(rows, columns)
+    after = after_tasks(scored.where("split = 'test'"), {"order": "click"}, ["m"])
+    examples = sliced(scored, after)
+    counts = examples.rows.select(F.explode("slices").alias("slice")).groupBy("slice").count().collect()
+    assert {examples.names[row["slice"]]: row["count"] for row in counts} == {
         "valid": 1, "test": 3, "test/cold_items": 1, "test/known_items": 2, "test/after_click": 2,
     }  # fmt: skip
-    assert [row["m_order"] for row in slices["test/after_click"].orderBy("m_click").collect()] == pytest.approx(
+    assert [row["m_order"] for row in after["test/after_click"].orderBy("m_click").collect()] == pytest.approx(
         [0.75, 1 / 3]
     )
-    found = aucs(slices, ["click", "order"], ["m", "popular"], 10)
+    found = aucs(examples, ["click", "order"], ["m", "popular"], 10)
     assert found["test/known_items", "order", "m"] == 0
     assert found["test/after_click", "order", "m"] == 1
     assert found["test/after_click", "order", "popular"] == 0
@@ -44,7 +47,9 @@ def test_the_auc_of_every_slice_and_model_is_exact(spark: SparkSession, monkeypa
     rows["same_click"] = np.where(np.arange(n) % 2, 0.0, -0.0)
     every = spark.createDataFrame(rows).withColumn("none_click", F.lit(float("nan")))
     models = ["few", "fine", "same", "none"]
-    found = aucs({"all": every, "few": every.where("few_click < 0.5")}, ["click"], models, 2 * n)
+    places = F.when(F.col("few_click") < 0.5, F.array(F.lit(0), F.lit(1))).otherwise(F.array(F.lit(0)))
+    examples = Sliced(("all", "few", "empty"), every.withColumn("slices", places))
+    found = aucs(examples, ["click"], models, n)
     for model in ("same", "none"):
         assert found["all", "click", model] == 0.5
     for name, part in (("all", rows), ("few", rows[rows["few_click"] < 0.5])):

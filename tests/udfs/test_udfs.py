@@ -40,11 +40,13 @@ def test_users_and_their_parts_are_whole_across_batches() -> None:
 def test_user_aucs_name_slice_task_and_model() -> None:
     bucket = pa.table(
         {
-            "slice": ["test"] * 5, "user_id": ["x", "y", "x", "y", "x"],
+            "slices": pa.array([[0]] * 4 + [[0, 1]], pa.list_(pa.int32())), "user_id": ["x", "y", "x", "y", "x"],
             "label_buy": pa.array([1, 1, 0, 1, 1], pa.float32()), "m_buy": [0.3, 0.5, 0.3, 0.1, 0.9],
         }
     )  # fmt: skip
-    rows = {row["user_id"]: row for row in user_aucs(["buy"], ["m"])(bucket).to_pylist()}
+    found = user_aucs(["test", "test/last", "none"], ["buy"], ["m"])(bucket).to_pylist()
+    assert [(row["user_id"], row["impressions"]) for row in found if row["slice"] == "test/last"] == [("x", 1)]
+    rows = {row["user_id"]: row for row in found if row["slice"] == "test"}
     assert rows["x"]["auc"] == pytest.approx(roc_auc_score([1, 0, 1], [0.3, 0.3, 0.9]))
     assert rows["y"]["auc"] is None
     assert (rows["x"]["impressions"], rows["x"]["slice"], rows["x"]["task"], rows["x"]["model"]) == (
