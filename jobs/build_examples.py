@@ -18,6 +18,7 @@ from lake.declaration import Job
 from lake.growth import LogSize, size_of
 from lake.periods import Periods, split_periods
 from lake.run import Run
+from lake.side_by_side import side_by_side
 from models.ranker.examples.pools import pools_of
 from models.ranker.examples.targets import ExampleParameters
 from schemas.errors import UserError, user_mistakes
@@ -99,9 +100,14 @@ def steps(run: Run) -> None:
     """
     interactions = run.read(INTERACTIONS.name)
     positives = interactions.where(F.col("action").isin(run.settings.ranking.positive_actions))
-    made_by, size = makers(run), size_of(interactions)
+    made_by, size, periods = side_by_side(
+        run.spark,
+        lambda: makers(run),
+        lambda: size_of(interactions),
+        lambda: split_periods(interactions, run.settings.split),
+    )
     before = earlier(run, made_by)
-    frame = _frame(run, before, split_periods(interactions, run.settings.split), size)
+    frame = _frame(run, before, periods, size)
     items = _numbered(run, positives, frame, before)
     with run.step("ship the search index"):
         index = publish_search_index(run, items, positives, frame=frame, size=size, before=before, made_by=made_by)
