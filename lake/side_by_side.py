@@ -1,9 +1,9 @@
-"""Work of a job that does not depend on each other, side by side: Spark plans one query while another one runs."""
+"""Parts of a job's work that do not depend on each other, side by side: one query is planned while another one runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextvars import copy_context
 from typing import Any
 
@@ -25,12 +25,20 @@ def side_by_side(spark: SparkSession, *work: Callable[[], Any]) -> list[Any]:
         What they return, in their order.
 
     Raises:
-        Exception: the error of the first function that failed, once all have ended.
+        Exception: the error of the first of them, in their order, that failed; it comes once all have ended.
+        BaseException: the process is to end. Spark's jobs are stopped until all have ended.
     """
     begin = inheritable_thread_target(spark)
     with ThreadPoolExecutor(len(work)) as threads:
         waiting = [threads.submit(begin(_in_context(call))) for call in work]
-        return [each.result() for each in waiting]
+        try:
+            return [each.result() for each in waiting]
+        except Exception:
+            raise
+        except BaseException:  # the process is to end: each thread ends with its next job, see lake.termination
+            while wait(waiting, timeout=0.2).not_done:
+                spark.sparkContext.cancelAllJobs()
+            raise
 
 
 def _in_context(call: Callable[[], Any]) -> Callable[[], Any]:

@@ -9,6 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from lake.side_by_side import side_by_side
+from lake.termination import TerminatedError
 
 TOLD: ContextVar[str] = ContextVar("told", default="nothing")
 
@@ -37,6 +38,22 @@ def test_an_error_is_raised_once_all_have_ended(spark: SparkSession) -> None:
     with pytest.raises(ValueError, match="no rows"):
         side_by_side(spark, fails, goes_on)
     assert ended == [2]
+
+
+@pytest.mark.timeout(120)
+def test_a_process_that_is_to_end_does_not_wait_for_queries(spark: SparkSession) -> None:
+    begun = threading.Event()
+
+    def goes_on() -> None:
+        begun.set()
+        spark.range(10**15).selectExpr("sum(hash(id))").collect()  # takes days
+
+    def ends() -> None:
+        assert begun.wait(60)
+        raise TerminatedError("the process was ended by SIGTERM")
+
+    with pytest.raises(TerminatedError):
+        side_by_side(spark, ends, goes_on)
 
 
 def test_threads_have_the_properties_and_the_context_of_the_caller(spark: SparkSession) -> None:
