@@ -40,7 +40,8 @@ def raw_vectors(model: str, parameters: EncoderParameters, texts: Sequence[str])
         texts: texts of items, see :func:`models.llm.prompts.item_text`.
 
     Returns:
-        Shape (texts, d). On one thread in MKL's strict mode a row does not depend on the other rows, to the bit.
+        Shape (texts, d). On one thread a row does not depend on the other rows, to the bit; in float32 it needs MKL's
+        strict mode for that.
     """
     return _encoder(shipped(model), parameters).encode([embedding_prompt(text) for text in texts])
 

@@ -2,8 +2,8 @@
 
 They compute by the functions that the jobs' own stages compute by, :func:`udfs.embed.raw_vectors`,
 :class:`models.llm.projection.Projection` and :class:`models.quantize.codebook.Codebook`, none of which lets a row
-depend on the others on one thread in MKL's strict mode. So their results equal the tables' to the bit where a task has
-one core and the processor has that mode.
+depend on the others on one thread, in float32 in MKL's strict mode. So their results equal the tables' to the bit where
+a task has one core and the processor has that mode.
 """
 
 from __future__ import annotations

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import cycle, groupby, islice
+from typing import TypeVar
 
 import torch
+
+T = TypeVar("T")
 
 
 def by_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
@@ -32,9 +35,9 @@ def of_one_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[in
     """Divides sequences into batches of equal lengths, which need no padding.
 
     The last bits of a sequence's states depend on how much padding its batch has, and so on the other sequences of the
-    batch. Without padding they do not, where a product's row does not depend on the number of rows: on one thread
-    (torch divides a batch by its size among several) and in MKL's strict mode (``MKL_CBWR=AUTO,STRICT``) on a processor
-    that has it. There a batch of one gives the same bits as larger ones, in float32 and in bfloat16, as measured.
+    batch. Without padding they do not, where a product's row does not depend on the number of rows: in float32, on one
+    thread (torch divides a batch by its size among several) and in MKL's strict mode (``MKL_CBWR=AUTO,STRICT``) on a
+    processor that has it. In bfloat16 a row does depend on their number, see :func:`filled`.
 
     Args:
         lengths: number of tokens of every sequence.
@@ -44,8 +47,30 @@ def of_one_length(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[in
         Positions in ``lengths``, each position exactly once.
     """
     for length, positions in groupby(sorted(range(len(lengths)), key=lambda i: (lengths[i], i)), lengths.__getitem__):
-        alike, most = list(positions), max(1, batch_tokens // max(length, 1))
+        alike, most = list(positions), most_of_length(length, batch_tokens)
         yield from (alike[start : start + most] for start in range(0, len(alike), most))
+
+
+def most_of_length(length: int, batch_tokens: int) -> int:
+    """How many sequences of one length a batch of :func:`of_one_length` holds at most."""
+    return max(1, batch_tokens // max(length, 1))
+
+
+def filled(batch: Sequence[T], length: int, batch_tokens: int) -> list[T]:
+    """A batch of sequences of one length, repeated until it is as large as such a batch can be.
+
+    A processor's products in bfloat16 round by other blocks for another number of rows (AMX does, as measured). Among
+    batches of one shape a sequence's states are the same to the bit, whatever else stands in them and wherever.
+
+    Args:
+        batch: a batch of :func:`of_one_length`, not empty.
+        length: number of tokens of each sequence.
+        batch_tokens: what the batches were divided by.
+
+    Returns:
+        The batch, followed by the repetitions.
+    """
+    return list(islice(cycle(batch), most_of_length(length, batch_tokens)))
 
 
 def pad(sequences: Sequence[Sequence[int]], padding: int) -> tuple[torch.Tensor, torch.Tensor]:

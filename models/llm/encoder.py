@@ -12,9 +12,12 @@ import torch
 from numpy.typing import NDArray
 
 from models.device import own_device
-from models.llm.batches import of_one_length, pad
+from models.llm.batches import filled, of_one_length, pad
 from models.llm.item_encoder import ItemEncoder, is_aligned
 from models.llm.language_model import load_backbone, load_tokenizer
+
+ONE_SHAPE_TOKENS = 256
+"""Tokens of a batch that is always filled: enough to keep a processor busy, few enough that one text alone is quick."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +114,9 @@ class Encoder:
         Returns:
             Shape (texts, dimension).
         """
-        return _in_batches(texts, self._tokenizer, self._parameters, dimension=self.dimension, encode=self._means)
+        return _in_batches(
+            texts, self._tokenizer, self._parameters, dimension=self.dimension, device=self._device, encode=self._means
+        )
 
     def _means(self, tokens: Sequence[Sequence[int]]) -> torch.Tensor:
         ids, mask = (part.to(self._device) for part in pad(tokens, self._tokenizer.pad_token_id))
@@ -146,7 +151,12 @@ class AlignedEncoder:
             Shape (texts, dimension).
         """
         return _in_batches(
-            texts, self._encoder.tokenizer, self._parameters, dimension=self.dimension, encode=self._unit
+            texts,
+            self._encoder.tokenizer,
+            self._parameters,
+            dimension=self.dimension,
+            device=self._encoder.device,
+            encode=self._unit,
         )
 
     def _unit(self, tokens: Sequence[Sequence[int]]) -> torch.Tensor:
@@ -159,17 +169,24 @@ def _in_batches(
     parameters: EncoderParameters,
     *,
     dimension: int,
+    device: torch.device,
     encode: Callable[[Sequence[Sequence[int]]], torch.Tensor],
 ) -> NDArray[np.float32]:
     """Encodes texts in batches of one length each, so that, on one thread, a vector does not depend on the others.
 
-    A text without tokens is encoded as one padding token.
+    A processor's bfloat16 needs batches of one shape for that, so there each is filled. A text without tokens is
+    encoded as one padding token.
     """
     vectors = np.empty((len(texts), dimension), np.float32)
     if not texts:
         return vectors
     tokens = tokenizer(list(texts), truncation=True, max_length=parameters.max_tokens)["input_ids"]
     tokens = [sequence or [tokenizer.pad_token_id] for sequence in tokens]
-    for batch in of_one_length([len(sequence) for sequence in tokens], parameters.batch_tokens):
-        vectors[batch] = encode([tokens[i] for i in batch]).cpu().numpy()
+    one_shape = device.type == "cpu" and parameters.dtype == "bfloat16"
+    most = min(parameters.batch_tokens, ONE_SHAPE_TOKENS) if one_shape else parameters.batch_tokens
+    for batch in of_one_length([len(sequence) for sequence in tokens], most):
+        sequences = [tokens[i] for i in batch]
+        if one_shape:
+            sequences = filled(sequences, len(sequences[0]), most)
+        vectors[batch] = encode(sequences)[: len(batch)].cpu().numpy()
     return vectors

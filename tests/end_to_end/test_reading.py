@@ -84,7 +84,7 @@ def test_siblings_neighbours_and_buckets_are_those_of_the_codes(reader: Reader, 
     near = rows(reader, f"SELECT item_id, similarity FROM sid_neighbours('{item}', 3) ORDER BY place")
     vectors = world.read("item_embeddings").set_index("item_id")["embedding"]
     assert [name for name, _ in near] == list(mine["neighbours"][:3])
-    assert [round(s, 5) for _, s in near] == [round(float(vectors[item] @ vectors[name]), 5) for name, _ in near]
+    assert [s for _, s in near] == pytest.approx([float(vectors[item] @ vectors[name]) for name, _ in near], abs=1e-6)
     items = world.read("items").set_index("item_id")["category"]
     buckets = {
         prefix: (count, purity)

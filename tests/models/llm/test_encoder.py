@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from models.llm.batches import by_length, of_one_length, pad
+from models.llm.batches import by_length, filled, of_one_length, pad
 from models.llm.encoder import Encoder, EncoderParameters
 from models.llm.language_model import load_language_model, load_tokenizer, locate
 from models.llm.projection import Moments, Projection
@@ -37,6 +37,11 @@ def test_batches_of_one_length_hold_every_sequence_once_and_keep_their_budget() 
     lengths = [3, 7, 3, 50, 3, 7, 0, 3]
     assert list(of_one_length(lengths, 9)) == [[6], [0, 2, 4], [7], [1], [5], [3]]
     assert list(of_one_length([], 9)) == []
+
+
+def test_a_filled_batch_has_one_shape_and_begins_with_its_own_sequences() -> None:
+    assert filled(["a", "b"], 2, 9) == ["a", "b", "a", "b"]
+    assert filled(["a"], 12, 9) == ["a"], "a sequence that is longer than a batch may be"
 
 
 def test_pad_masks_what_it_adds() -> None:
