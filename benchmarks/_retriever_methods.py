@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from benchmarks._cornac import CORNAC, Lists, installed, lists_of
 from benchmarks._fitted_sources import swing_pairs, two_towers
@@ -18,7 +17,7 @@ from benchmarks._retriever_data import END, Log, moment
 from benchmarks._sasrec import SasRecParameters
 from models.retriever.background import Asked, Background
 from models.retriever.candidates import Candidates
-from models.retriever.fusion import Fusion, FusionParameters
+from models.retriever.fusion import Fusion, FusionParameters, chosen_size
 from models.retriever.histories import DAY
 from models.retriever.lessons import Lessons, lessons_of, next_taken
 from models.retriever.pool import Pool
@@ -139,11 +138,14 @@ def learned(log: Log, known: Background, settings: Settings, data: str, *, after
 
 
 def fitted(lessons: Lessons, settings: Settings, *, seed: int) -> Trees:
-    """Fits the product's trees and the baseline's."""
+    """Fits the product's trees and the baseline's; sizes of both are chosen in the same way."""
     trees = take(FusionParameters, settings.retrieve.fusion, seed=seed)
-    fusion = Fusion.fit(lessons.names, lessons.numbers, lessons.taken, lessons.weights, parameters=trees)
-    boosted = HistGradientBoostingClassifier(max_iter=trees.trees, early_stopping=False, random_state=seed)
-    boosted.fit(lessons.numbers[:, _columns(lessons.names)], lessons.taken)
+    weights, late, columns = lessons.weights, lessons.late, lessons.numbers[:, _columns(lessons.names)]
+    size = chosen_size(lessons.numbers, lessons.taken, weights, late, parameters=trees)
+    fusion = Fusion.fit(lessons.names, lessons.numbers, lessons.taken, weights, size=size, parameters=trees)
+    even = np.ones(len(weights))
+    boosted = trees.model(chosen_size(columns, lessons.taken, even, late, parameters=trees))
+    boosted.fit(columns, lessons.taken)
     return Trees(fusion, boosted)
 
 

@@ -20,7 +20,7 @@ class FusionSettings(Section):
     measured: Annotated[bool, NOT_IN_RECIPE]
     negatives: Count
     trees: Count
-    leaves: Annotated[int, Field(ge=2)]
+    leaves: Annotated[list[Annotated[int, Field(ge=2)]], Field(min_length=1)]
     learning_rate: Positive
     min_leaf: Count
     l2: NotNegative

@@ -22,7 +22,7 @@ from lake.artifacts import Artifact
 from lake.periods import Periods, split_periods
 from lake.run import Run
 from models.retriever.background import Background
-from models.retriever.fusion import Fusion, FusionParameters
+from models.retriever.fusion import Fusion, FusionParameters, Size, chosen_size
 from models.retriever.histories import DAY, UserHistories
 from models.retriever.lessons import Lessons, lessons_of
 from models.retriever.pool import Pool
@@ -116,8 +116,9 @@ def moments_of(run: Run, now: int, periods: Periods, sources: Collection[str]) -
 def fit_fusion(run: Run, background: Background, moments: list[int]) -> Fusion | None:
     """Fits the trees on the reference users' candidates at earlier moments; None if that gives nothing to learn.
 
-    With ``retrieve.fusion.measured``, trees that are fitted without the last moment are measured on it first. Driver
-    memory: as :func:`models.retriever.lessons.lessons_of` says.
+    With ``retrieve.fusion.measured``, trees that are fitted without the last moment are measured on it first, and it
+    has no part in the choice of their number and size. Driver memory: as
+    :func:`models.retriever.lessons.lessons_of` says.
 
     Args:
         run: the run.
@@ -138,28 +139,48 @@ def fit_fusion(run: Run, background: Background, moments: list[int]) -> Fusion |
         )
 
     last: Lessons | None = None
+    size: Size | None = None
     if settings.fusion.measured and len(moments) > 1:
         *moments, final = moments
         earlier = background.before(final)
-        trees = fitted(run, lessons(earlier, moments))
+        before = lessons(earlier, moments)
+        size = size_of(run, before)
+        trees = fitted(run, before, size)
         measure_lists(run, background, Retrieval(earlier, parameters, settings.candidates, trees))
         last = lessons(background, [final])
     learned = lessons(background, moments)
     if last is not None and len(last.taken):
         learned = learned.joined(last)
     run.measure("retrieve.lessons", len(learned.taken))
-    trees = fitted(run, learned)
-    if trees is None:
+    size = size or size_of(run, learned)
+    if size is not None:
+        run.measure("retrieve.trees", size.trees)
+        run.measure("retrieve.leaves", size.leaves)
+    trees = fitted(run, learned, size)
+    if trees is None or size is None:
         log.warning("retrieve: the log is too short to fit the fusion; sources are fused by the sum of 1 / (60 + rank)")
     return trees
 
 
-def fitted(run: Run, lessons: Lessons) -> Fusion | None:
-    """The trees of lessons; None if there is nothing to learn."""
-    if not lessons.taken.any() or lessons.taken.all():
+def size_of(run: Run, lessons: Lessons) -> Size | None:
+    """The size of the fusion that is chosen on lessons; None if there is nothing to learn."""
+    if not teaches(lessons):
         return None
     parameters = take(FusionParameters, run.settings.retrieve.fusion)
-    return Fusion.fit(lessons.names, lessons.numbers, lessons.taken, lessons.weights, parameters=parameters)
+    return chosen_size(lessons.numbers, lessons.taken, lessons.weights, lessons.late, parameters=parameters)
+
+
+def fitted(run: Run, lessons: Lessons, size: Size | None) -> Fusion | None:
+    """The trees of lessons; None if there is nothing to learn, or no size was chosen."""
+    if size is None or not teaches(lessons):
+        return None
+    parameters = take(FusionParameters, run.settings.retrieve.fusion)
+    return Fusion.fit(lessons.names, lessons.numbers, lessons.taken, lessons.weights, size=size, parameters=parameters)
+
+
+def teaches(lessons: Lessons) -> bool:
+    """Whether lessons hold candidates that were taken and candidates that were not."""
+    return bool(lessons.taken.any() and not lessons.taken.all())
 
 
 def standing_fusion(

@@ -1,7 +1,8 @@
 """Fusion: one score of a candidate from its scores and ranks in all sources and from the facts, by boosted trees.
 
 The trees are fitted by scikit-learn on what users took next at earlier moments, and kept as plain arrays, so that a
-saved fusion is read without running code of the file.
+saved fusion is read without running code of the file. How many they are and how large is chosen on the latest of these
+moments: a small log bears few small trees, a large one many.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ class FusionParameters:
     """Settings of the boosted trees.
 
     Attributes:
-        trees: number of trees.
-        leaves: most leaves of a tree.
+        trees: most trees.
+        leaves: most leaves of a tree, of which one is chosen.
         learning_rate: shrinkage of each tree.
         min_leaf: fewest candidates in a leaf.
         l2: regularisation of the leaves' values.
@@ -36,11 +37,78 @@ class FusionParameters:
     """
 
     trees: int
-    leaves: int
+    leaves: Sequence[int]
     learning_rate: float
     min_leaf: int
     l2: float
     seed: int
+
+    def model(self, size: Size, **more: Any) -> HistGradientBoostingClassifier:
+        """Trees that are to be fitted.
+
+        Args:
+            size: how many there are, and how large.
+            more: further arguments of scikit-learn's classifier.
+        """
+        return HistGradientBoostingClassifier(
+            max_iter=size.trees,
+            max_leaf_nodes=size.leaves,
+            learning_rate=self.learning_rate,
+            min_samples_leaf=self.min_leaf,
+            l2_regularization=self.l2,
+            random_state=self.seed,
+            **{"early_stopping": False, **more},
+        )
+
+
+@dataclass(frozen=True)
+class Size:
+    """Size of the fusion.
+
+    Attributes:
+        trees: number of trees.
+        leaves: most leaves of a tree.
+    """
+
+    trees: int
+    leaves: int
+
+
+PATIENCE = 20
+"""Trees after which a fit ends that have brought nothing on the later candidates."""
+
+
+def chosen_size(
+    numbers: NDArray[np.float32],
+    taken: NDArray[np.bool_],
+    weights: NDArray[np.float64],
+    late: NDArray[np.bool_],
+    *,
+    parameters: FusionParameters,
+) -> Size:
+    """The size whose trees, fitted on the earlier candidates, have the least log loss on the later ones.
+
+    Args:
+        numbers: numbers of candidates, NaN for none, shape (n, numbers).
+        taken: whether the user took the candidate next, shape (n,).
+        weights: weight of each candidate, shape (n,).
+        late: whether a candidate is one of the later, shape (n,).
+        parameters: settings.
+
+    Returns:
+        The size; all trees with the fewest leaves, if the earlier or the later candidates do not hold both kinds.
+    """
+    if any(taken[part].all() or not taken[part].any() for part in (late, ~late)):
+        return Size(parameters.trees, min(parameters.leaves))
+    later = {"X_val": numbers[late], "y_val": taken[late], "sample_weight_val": weights[late]}
+    losses: dict[Size, float] = {}
+    for leaves in parameters.leaves:
+        stopping = {"early_stopping": True, "n_iter_no_change": PATIENCE, "tol": 0.0, "scoring": "loss"}
+        model = parameters.model(Size(parameters.trees, leaves), **stopping)
+        model.fit(numbers[~late], taken[~late], sample_weight=weights[~late], **later)
+        best = int(np.argmax(model.validation_score_))  # the first score is that of no tree
+        losses[Size(max(best, 1), leaves)] = -float(model.validation_score_[best])
+    return min(losses, key=losses.__getitem__)
 
 
 @dataclass(frozen=True)
@@ -67,6 +135,7 @@ class Fusion:
         taken: NDArray[np.bool_],
         weights: NDArray[np.float64],
         *,
+        size: Size,
         parameters: FusionParameters,
     ) -> Fusion:
         """Fits trees to whether a candidate was taken, by logistic loss.
@@ -76,6 +145,7 @@ class Fusion:
             numbers: numbers of candidates, NaN for none, shape (n, len(names)).
             taken: whether the user took the candidate next, shape (n,).
             weights: weight of each candidate, shape (n,).
+            size: how many trees, and how large.
             parameters: settings.
 
         Raises:
@@ -83,15 +153,7 @@ class Fusion:
         """
         if not taken.any() or taken.all():
             raise ValueError("fusion needs candidates that were taken and candidates that were not")
-        model = HistGradientBoostingClassifier(
-            max_iter=parameters.trees,
-            max_leaf_nodes=parameters.leaves,
-            learning_rate=parameters.learning_rate,
-            min_samples_leaf=parameters.min_leaf,
-            l2_regularization=parameters.l2,
-            early_stopping=False,
-            random_state=parameters.seed,
-        ).fit(numbers, taken, sample_weight=weights)
+        model = parameters.model(size).fit(numbers, taken, sample_weight=weights)
         trees = [tree.nodes for (tree,) in model._predictors]
         start = np.concatenate([[0], np.cumsum([len(tree) for tree in trees])]).astype(np.int64)
         both = np.concatenate(trees)

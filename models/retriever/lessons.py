@@ -24,12 +24,20 @@ class Lessons:
         numbers: shape (n, len(names)).
         taken: whether the user took the candidate on the next day with an event, shape (n,).
         size: number of items that the user took on that day, shape (n,).
+        moment: when they were candidates, in seconds since 1970, shape (n,).
     """
 
     names: tuple[str, ...]
     numbers: NDArray[np.float32]
     taken: NDArray[np.bool_]
     size: NDArray[np.int64]
+    moment: NDArray[np.int64]
+
+    @property
+    def late(self) -> NDArray[np.bool_]:
+        """Whether a candidate is of the last quarter of the moments, at least of the last, shape (n,)."""
+        moments = np.unique(self.moment)
+        return np.isin(self.moment, moments[-max(1, len(moments) // 4) :])
 
     @property
     def weights(self) -> NDArray[np.float64]:
@@ -49,7 +57,7 @@ class Lessons:
         """
         if not len(self.taken):
             return others
-        pairs = ((getattr(self, name), getattr(others, name)) for name in ("numbers", "taken", "size"))
+        pairs = ((getattr(self, name), getattr(others, name)) for name in ("numbers", "taken", "size", "moment"))
         return Lessons(self.names, *(np.concatenate(pair) for pair in pairs))
 
 
@@ -95,7 +103,7 @@ def lessons_of(
         seed: seed of the draws.
     """
     draw = np.random.default_rng(seed)
-    parts: list[tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int64]]] = []
+    parts: list[tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]] = []
     names: tuple[str, ...] = ()
     for moment in moments:
         earlier = background.before(moment)
@@ -108,9 +116,11 @@ def lessons_of(
             user = users[places][candidates.user]
             taken = values_at(truth, user, candidates.item) > 0
             kept = taken | (_place_among(candidates.user, draw.random(len(taken)), ~taken) < negatives)
-            parts.append((numbers[kept], taken[kept], sizes[user][kept]))
+            at = np.full(int(kept.sum()), moment, np.int64)
+            parts.append((numbers[kept], taken[kept], sizes[user][kept], at))
     if not parts:
-        return Lessons((), np.zeros((0, 0), np.float32), np.zeros(0, bool), np.zeros(0, np.int64))
+        none = np.zeros(0, np.int64)
+        return Lessons((), np.zeros((0, 0), np.float32), np.zeros(0, bool), none, none)
     return Lessons(names, *(np.concatenate(own) for own in zip(*parts, strict=True)))
 
 

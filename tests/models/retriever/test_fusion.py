@@ -8,7 +8,7 @@ from models.pairs.two_tower import save_two_tower
 from models.retriever.background import Asked
 from models.retriever.candidates import Candidates, best_by
 from models.retriever.facts import FACTS
-from models.retriever.fusion import Fusion, FusionParameters
+from models.retriever.fusion import Fusion, FusionParameters, Size, chosen_size
 from models.retriever.histories import UserHistories
 from models.retriever.lessons import lessons_of, next_taken
 from models.retriever.pool import Pool
@@ -19,7 +19,8 @@ from tests.models.retriever.networks import catalogue
 from tests.models.retriever.test_sources import with_pairs
 from tests.models.retriever.worlds import DAY, ITEMS, MOMENT, PARAMETERS, USERS, asked, background, events
 
-TREES = FusionParameters(trees=12, leaves=7, learning_rate=0.1, min_leaf=5, l2=0.0, seed=0)
+TREES = FusionParameters(trees=12, leaves=(7,), learning_rate=0.1, min_leaf=5, l2=0.0, seed=0)
+SIZE = Size(trees=12, leaves=7)
 MOST = {"own": 6, "tifu_knn": 8, "cosine": 5, "popular": 4}
 
 
@@ -32,7 +33,7 @@ def drawn(rows=400):
 
 def test_saved_trees_score_as_those_of_scikit_learn(tmp_path):
     numbers, taken, weights = drawn()
-    Fusion.fit(list("abcde"), numbers, taken, weights, parameters=TREES).save(tmp_path)
+    Fusion.fit(list("abcde"), numbers, taken, weights, size=SIZE, parameters=TREES).save(tmp_path)
     own = HistGradientBoostingClassifier(
         max_iter=12, max_leaf_nodes=7, learning_rate=0.1, min_samples_leaf=5, early_stopping=False, random_state=0
     ).fit(numbers, taken, sample_weight=weights)
@@ -44,7 +45,36 @@ def test_saved_trees_score_as_those_of_scikit_learn(tmp_path):
 def test_nothing_to_learn_is_refused():
     numbers, taken, weights = drawn()
     with pytest.raises(ValueError, match="taken"):
-        Fusion.fit(list("abcde"), numbers, np.zeros_like(taken), weights, parameters=TREES)
+        Fusion.fit(list("abcde"), numbers, np.zeros_like(taken), weights, size=SIZE, parameters=TREES)
+
+
+def crossed(rows=6000, *, noise):
+    """Taken where two numbers are on the same side of a half, which a tree of two leaves cannot tell, and by chance."""
+    draw = np.random.default_rng(5)
+    numbers = draw.random((rows, 5)).astype(np.float32)
+    taken = np.where(draw.random(rows) < noise, draw.random(rows) < 0.5, (numbers[:, 0] > 0.5) == (numbers[:, 1] > 0.5))
+    return numbers, taken, np.ones(rows), np.arange(rows) >= rows // 2
+
+
+def test_as_many_and_as_large_trees_are_chosen_as_later_candidates_bear():
+    sizes = replace(TREES, trees=100, leaves=(2, 7))
+    clear = chosen_size(*crossed(noise=0.05), parameters=sizes)
+    assert clear.leaves == 7
+    chance = chosen_size(*crossed(noise=1.0), parameters=sizes)
+    assert chance.trees < 10 < clear.trees
+
+
+def test_the_size_is_chosen_by_the_later_candidates_alone():
+    numbers, taken, weights, late = crossed(noise=0.05)
+    turned = chosen_size(numbers, taken ^ late, weights, late, parameters=replace(TREES, trees=100, leaves=(7,)))
+    assert turned.trees == 1, "what holds early is wrong late"
+
+
+def test_without_both_kinds_among_the_later_candidates_nothing_can_be_chosen():
+    numbers, taken, weights, late = crossed(noise=0.05)
+    sizes = replace(TREES, leaves=(7, 2))
+    assert chosen_size(numbers, taken, weights, np.zeros_like(late), parameters=sizes) == Size(12, 2)
+    assert chosen_size(numbers, taken & ~late, weights, late, parameters=sizes) == Size(12, 2)
 
 
 def test_candidates_are_the_union_with_every_sources_score_and_rank():
@@ -131,7 +161,7 @@ def test_facts_count_what_the_user_took():
 def test_a_saved_retrieval_gives_the_same_lists(tmp_path):
     _, found = lessons()
     of = background()
-    fusion = Fusion.fit(found.names, found.numbers, found.taken, found.weights, parameters=TREES)
+    fusion = Fusion.fit(found.names, found.numbers, found.taken, found.weights, size=SIZE, parameters=TREES)
     retrieval = Retrieval(of, PARAMETERS, MOST, fusion)
     retrieval.save(tmp_path)
     both = []
@@ -158,8 +188,9 @@ def test_joined_lessons_are_those_of_both_moments():
     early = lessons_of(known, [80 * DAY], lambda own: Pool(own, PARAMETERS, MOST), negatives=1000, seed=0)
     both = lessons_of(known, [80 * DAY, MOMENT], lambda own: Pool(own, PARAMETERS, MOST), negatives=1000, seed=0)
     found = early.joined(late)
-    for name in ("numbers", "taken", "size"):
+    for name in ("numbers", "taken", "size", "moment"):
         np.testing.assert_array_equal(getattr(found, name), getattr(both, name))
+    np.testing.assert_array_equal(both.late, both.moment == MOMENT)
 
 
 def test_a_saved_retrieval_holds_the_towers_and_the_retriever_over_tonights_codes(tmp_path):
