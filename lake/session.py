@@ -15,6 +15,7 @@ from lake.environment import defaults, prepare
 from lake.java_messages import start_told
 from lake.surroundings import check_surroundings, folder_of_jars
 from schemas.errors import UserError
+from schemas.files import ROOT
 from schemas.sections import SparkSettings
 
 LAUNCHED = "QARM_LAUNCHED"
@@ -26,6 +27,9 @@ There, the variables of the shell that spark-submit.sh ran in are not set."""
 
 PROCESSES = ("spark.executorEnv", "spark.yarn.appMasterEnv", "spark.kubernetes.driverEnv")
 """What the settings begin with that give environment variables to executors, and to drivers in cluster mode."""
+
+DAEMON = "udfs.daemon"
+"""Module of the process that forks Python workers."""
 
 DELTA_PACKAGE = "io.delta:delta-spark_2.13:4.0.1"
 
@@ -119,9 +123,22 @@ def start_session(name: str, settings: SparkSettings) -> SparkSession:
         spark.conf.set("spark.databricks.delta.snapshotPartitions", str(cores))
         # VACUUM lists files by this many tasks, 10,000 by default: 24 seconds for a table of one file.
         spark.conf.set("spark.sql.sources.parallelPartitionDiscovery.parallelism", str(4 * cores))
+        _fork_ready_workers(spark.sparkContext)
     elif settings.shuffle_partitions:
         spark.conf.set("spark.sql.shuffle.partitions", str(settings.shuffle_partitions))
     return spark
+
+
+def _fork_ready_workers(context: SparkContext) -> None:
+    """Has this machine's Python workers forked by :data:`DAEMON`, unless the user set another one.
+
+    Java must have the code's folder on Python's path, which a session that others started may lack. Executors of a
+    cluster get the code with their first task, too late for it.
+    """
+    jvm: Any = context._jvm
+    paths = (jvm.java.lang.System.getenv("PYTHONPATH") or "").split(os.pathsep)
+    if str(ROOT) in paths:
+        jvm.org.apache.spark.SparkEnv.get().conf().setIfMissing("spark.python.daemon.module", DAEMON)
 
 
 def _hide_loader(context: SparkContext) -> None:

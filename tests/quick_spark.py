@@ -20,7 +20,6 @@ QUICK = {
     # A commit by Hadoop's FileContext starts six processes (readlink, chmod) for each file that it writes.
     "spark.delta.logStore.file.impl": "io.delta.storage.LocalLogStore",
     "spark.databricks.delta.writeChecksumFile.enabled": "false",
-    "spark.python.daemon.module": "tests.worker_daemon",
 }
 """Of the session that the tests share."""
 

@@ -17,6 +17,7 @@ import deltalake
 import pandas as pd
 import psutil
 
+from lake.session import DAEMON
 from schemas.files import ROOT
 from tests.faults.tally import DONE
 from tests.warehouses import copy_folder
@@ -74,6 +75,10 @@ class Started:
         return python_workers(self.process.pid)
 
 
+DAEMONS = {DAEMON, "pyspark.daemon"}
+"""What forks Python workers on the driver's machine, and on executors."""
+
+
 def kill_left() -> None:
     """Kills the nightlies that still run."""
     while AT_WORK:
@@ -88,7 +93,7 @@ def python_workers(pid: int) -> list[psutil.Process]:
     found = []
     for process in _below(pid):
         try:
-            if "pyspark.daemon" in process.cmdline() and "pyspark.daemon" in process.parent().cmdline():  # type: ignore[union-attr]
+            if all(DAEMONS & {*one.cmdline()} for one in (process, process.parent())):  # type: ignore[union-attr]
                 found.append(process)
         except (psutil.NoSuchProcess, AttributeError):
             continue
