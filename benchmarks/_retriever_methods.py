@@ -176,7 +176,7 @@ def scores_of(
     Yields:
         Name of the method, seed (-1 for a method with one result for all seeds), and scores.
     """
-    scores: dict[str, Scores] = {name: source.scores(asked) for name, source in pool.sources.items()}
+    scores = pool.scores(asked)
     for name, own in scores.items():
         if name == "two_tower" or (seed == 0 and name != "generator"):
             yield name, seed if name == "two_tower" else -1, own

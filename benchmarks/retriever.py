@@ -39,7 +39,7 @@ from benchmarks._sasrec import sasrec_scores, train_sasrec
 from models.retriever.background import Asked, Background
 from models.retriever.evaluation import AT, measured, of_groups, part_of, without
 from models.retriever.lessons import next_taken
-from models.retriever.pool import Pool
+from models.retriever.pool import REPEATS, Pool
 from models.retriever.sparse_rows import Scores, best_of_rows
 from schemas.settings import load_settings
 
@@ -54,7 +54,8 @@ def lists(
 ) -> dict[str, NDArray]:
     """Lists of items, of contents, and of both without what the user took before; the most popular fill them up.
 
-    A content's score is the sum of its items' scores.
+    A content's score is the sum of its items' scores. Where hardly any user takes an item again, as on MovieLens, no
+    list of any method holds what the user took before.
 
     Args:
         scores: one row a user.
@@ -66,6 +67,8 @@ def lists(
     dense = scores.toarray() if sparse.issparse(scores) else np.array(scores)
     least = float(dense[dense > 0].min(initial=1.0))
     dense += popular * min(least, 1e-3) * 1e-3
+    if known.repeats < REPEATS:
+        dense[taken.nonzero()] = 0
     contents = int(known.content.max()) + 1
     member = sparse.csr_matrix((np.ones(known.items, np.float32), (np.arange(known.items), known.content)))
     held = {"item": taken, "content": of_groups(taken, known.content, contents)}

@@ -13,10 +13,14 @@ from models.retriever.candidates import Candidates
 from models.retriever.facts import FACTS, Facts
 from models.retriever.source import Source, SourceParameters
 from models.retriever.sources import SOURCES
+from models.retriever.sparse_rows import Scores, without
 
 CELLS = 2**24
 """Users times items of a batch at most, or times reference users if these are more: a source with a score for every
 item, or a likeness to every reference user, has so many numbers in memory."""
+
+REPEATS = 0.005
+"""Where a smaller share of the taken items was taken again, as of films, what a user took is no candidate."""
 
 
 class Pool:
@@ -54,6 +58,18 @@ class Pool:
         """Numbers beside the sources."""
         return Facts(self.background)
 
+    def scores(self, asked: Asked) -> dict[str, Scores]:
+        """Scores of all items by source; 0 for what a user took, where hardly any user takes an item again.
+
+        Args:
+            asked: the users.
+        """
+        found = {name: source.scores(asked) for name, source in self.sources.items()}
+        if self.background.repeats >= REPEATS:
+            return found
+        taken = asked.summed(np.ones(len(asked.histories.item)), self.background.items)
+        return {name: without(own, taken) for name, own in found.items()}
+
     def batches(self, asked: Asked) -> Iterator[tuple[NDArray[np.int64], Candidates, NDArray[np.float32]]]:
         """Candidates of users, a batch of users at a time.
 
@@ -68,7 +84,7 @@ class Pool:
         for start in range(0, len(asked.itself), size):
             users = np.arange(start, min(start + size, len(asked.itself)))
             own = asked.take(users)
-            candidates = Candidates.of({name: source.scores(own) for name, source in self.sources.items()}, self.most)
+            candidates = Candidates.of(self.scores(own), self.most)
             yield users, candidates, self.numbers(own, candidates)
 
     def numbers(self, asked: Asked, candidates: Candidates) -> NDArray[np.float32]:

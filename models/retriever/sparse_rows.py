@@ -61,6 +61,25 @@ def sorted_rows(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
     return matrix
 
 
+def without(scores: Scores, left_out: sparse.csr_matrix) -> Scores:
+    """The scores with 0 for some items.
+
+    Args:
+        scores: shape (users, items).
+        left_out: positive for the items of each user that get 0, shape (users, items).
+    """
+    user, item = left_out.nonzero()
+    if not sparse.issparse(scores):
+        kept = np.array(scores, np.float32)
+        kept[user, item] = 0
+        return kept
+    ones = sparse.csr_matrix((np.ones(len(user), np.float32), (user, item)), left_out.shape)
+    rows = sorted_rows(scores)
+    rest = sparse.csr_matrix(rows - rows.multiply(ones))
+    rest.eliminate_zeros()
+    return rest
+
+
 def unit_rows(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
     """The matrix with rows of length 1; empty rows stay empty."""
     lengths = np.sqrt(np.asarray(matrix.multiply(matrix).sum(1)).ravel())

@@ -11,7 +11,7 @@ from models.retriever.facts import FACTS
 from models.retriever.fusion import Fusion, FusionParameters, Size, chosen_size
 from models.retriever.histories import UserHistories
 from models.retriever.lessons import lessons_of, next_taken
-from models.retriever.pool import Pool
+from models.retriever.pool import REPEATS, Pool
 from models.retriever.retrieval import Retrieval, reciprocal_ranks
 from models.retriever.saved import save_network
 from models.retriever.sparse_rows import values_at
@@ -138,6 +138,29 @@ def test_negatives_are_capped_for_each_user():
     assert few.taken.sum() == everything.taken.sum()
     users = int((np.diff(next_taken(known.histories, ITEMS, MOMENT, 120 * DAY).indptr) > 0).sum())
     assert (~few.taken).sum() == 2 * users
+
+
+def test_what_nobody_takes_again_is_offered_to_nobody_again():
+    log = events(number=150)
+    first = np.unique(log[0] * ITEMS + log[1], return_index=True)[1]
+    once = background(log=[part[first] for part in log])
+    assert once.repeats == 0.0
+    assert background(log=log).repeats > REPEATS
+    for of, again in ((once, False), (background(log=log), True)):
+        pool = Pool(of, PARAMETERS, MOST)
+        (_, candidates, _), *_ = pool.batches(asked(of))
+        taken = values_at(of.taken, candidates.user, candidates.item) > 0
+        assert taken.any() == again
+        assert set(pool.names) == set(Pool(background(), PARAMETERS, MOST).names)
+
+
+def test_repeats_are_the_share_of_the_takings_that_came_back_on_another_day():
+    of = background()
+    own = of.histories
+    days = {}
+    for who, what, when in zip(own.user, own.item, own.time, strict=True):
+        days.setdefault((who, what), set()).add(when // DAY)
+    assert of.repeats == pytest.approx(sum(len(found) > 1 for found in days.values()) / len(days))
 
 
 def test_facts_count_what_the_user_took():

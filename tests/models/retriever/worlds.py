@@ -36,8 +36,8 @@ def events(seed=0, until=MOMENT, number=600):
     return user, item.astype(np.int32), draw.integers(0, until // DAY, number) * DAY + draw.integers(0, DAY, number)
 
 
-def background(seed=0, until=MOMENT, *, moment=MOMENT):
-    user, item, time = events(seed, until)
+def background(seed=0, until=MOMENT, *, moment=MOMENT, log=None):
+    user, item, time = events(seed, until) if log is None else log
     now = np.full(USERS, moment, np.int64)
     histories = UserHistories.of(user, item, time, now=now)
     content = (np.arange(ITEMS) // 2).astype(np.int32)
