@@ -138,19 +138,15 @@ def fit_fusion(run: Run, background: Background, moments: list[int]) -> Fusion |
             seed=fusion.seed,
         )
 
-    last: Lessons | None = None
     size: Size | None = None
     if settings.fusion.measured and len(moments) > 1:
-        *moments, final = moments
+        *before, final = moments
         earlier = background.before(final)
-        before = lessons(earlier, moments)
-        size = size_of(run, before)
-        trees = fitted(run, before, size)
+        learned = lessons(earlier, before)
+        size = size_of(run, learned)
+        trees = fitted(run, learned, size)
         measure_lists(run, background, Retrieval(earlier, parameters, settings.candidates, trees))
-        last = lessons(background, [final])
     learned = lessons(background, moments)
-    if last is not None and len(last.taken):
-        learned = learned.joined(last)
     run.measure("retrieve.lessons", len(learned.taken))
     size = size or size_of(run, learned)
     if size is not None:

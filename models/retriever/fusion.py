@@ -105,10 +105,15 @@ def chosen_size(
     for leaves in parameters.leaves:
         stopping = {"early_stopping": True, "n_iter_no_change": PATIENCE, "tol": 0.0, "scoring": "loss"}
         model = parameters.model(Size(parameters.trees, leaves), **stopping)
-        model.fit(numbers[~late], taken[~late], sample_weight=weights[~late], **later)
+        model.fit(_known(numbers[~late]), taken[~late], sample_weight=weights[~late], **later)
         best = int(np.argmax(model.validation_score_))  # the first score is that of no tree
         losses[Size(max(best, 1), leaves)] = -float(model.validation_score_[best])
     return min(losses, key=losses.__getitem__)
+
+
+def _known(numbers: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The numbers, 0 in columns that hold none, of which scikit-learn makes no bins; no tree asks for them."""
+    return np.where(np.isnan(numbers).all(0), np.float32(0), numbers)
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,7 @@ class Fusion:
         """
         if not taken.any() or taken.all():
             raise ValueError("fusion needs candidates that were taken and candidates that were not")
-        model = parameters.model(size).fit(numbers, taken, sample_weight=weights)
+        model = parameters.model(size).fit(_known(numbers), taken, sample_weight=weights)
         trees = [tree.nodes for (tree,) in model._predictors]
         start = np.concatenate([[0], np.cumsum([len(tree) for tree in trees])]).astype(np.int64)
         both = np.concatenate(trees)

@@ -14,6 +14,9 @@ from models.retriever.histories import DAY, UserHistories
 from models.retriever.pool import Pool
 from models.retriever.sparse_rows import values_at
 
+NO_DAY = int(np.iinfo(np.int64).max)
+"""Stands for the next day of a user who did not come again."""
+
 
 @dataclass(frozen=True)
 class Lessons:
@@ -49,17 +52,6 @@ class Lessons:
         mean = self.size[self.taken].mean() if self.taken.any() else 1.0
         return np.where(self.taken, mean / np.maximum(self.size, 1), 1.0)
 
-    def joined(self, others: Lessons) -> Lessons:
-        """These lessons and further ones of the same sources.
-
-        Args:
-            others: the further ones.
-        """
-        if not len(self.taken):
-            return others
-        pairs = ((getattr(self, name), getattr(others, name)) for name in ("numbers", "taken", "size", "moment"))
-        return Lessons(self.names, *(np.concatenate(pair) for pair in pairs))
-
 
 def next_taken(histories: UserHistories, items: int, moment: int, until: int) -> sparse.csr_matrix:
     """What each user took on the first day with an event at or after a moment, shape (users, items); 1 for taken.
@@ -72,14 +64,44 @@ def next_taken(histories: UserHistories, items: int, moment: int, until: int) ->
     """
     user, day = histories.user, histories.time // int(DAY)
     after = (histories.time >= moment) & (histories.time < until)
-    first = np.full(histories.users, np.iinfo(np.int64).max)
-    np.minimum.at(first, user[after], day[after])
-    chosen = after & (day == first[user])
+    chosen = after & (day == next_days(histories, moment, until)[user])
     shape = (histories.users, items)
     matrix = sparse.csr_matrix((np.ones(int(chosen.sum()), np.float32), (user[chosen], histories.item[chosen])), shape)
     matrix.sum_duplicates()
     matrix.data[:] = 1
     return matrix
+
+
+def next_days(histories: UserHistories, moment: int, until: int) -> NDArray[np.int64]:
+    """The first day of each user with an event at or after a moment, in days since 1970, shape (users,).
+
+    Args:
+        histories: histories that reach beyond the moment.
+        moment: seconds since 1970, the start of a day.
+        until: days that begin at or after this moment are not looked at; a user without another has :data:`NO_DAY`.
+    """
+    after = (histories.time >= moment) & (histories.time < until)
+    first = np.full(histories.users, NO_DAY)
+    np.minimum.at(first, histories.user[after], histories.time[after] // int(DAY))
+    return first
+
+
+def _users_by_moment(
+    histories: UserHistories, moments: Sequence[int], until: int, draw: np.random.Generator
+) -> list[NDArray[np.int64]]:
+    """The users to learn from at each moment: a day that is the next one at several moments counts at one, drawn.
+
+    Otherwise a user who stays away for weeks is learned by heart, and is no news at the moments that the size of the
+    fusion is chosen on.
+    """
+    days = np.stack([next_days(histories, moment, until) for moment in moments])
+    place, user = np.nonzero(days < NO_DAY)
+    order = np.lexsort((draw.random(len(user)), days[place, user], user))
+    place, user = place[order], user[order]
+    day = days[place, user]
+    first = np.ones(len(user), bool)
+    first[1:] = (np.diff(user) != 0) | (np.diff(day) != 0)
+    return [np.sort(user[first & (place == number)]) for number in range(len(moments))]
 
 
 def lessons_of(
@@ -92,7 +114,8 @@ def lessons_of(
 ) -> Lessons:
     """Candidates of the reference users at earlier moments.
 
-    All candidates that were taken are kept, and of the others ``negatives`` for each user and moment, drawn evenly.
+    What a user took on one day is a lesson once. All candidates that were taken are kept, and of the others
+    ``negatives`` for each user and moment, drawn evenly.
     Memory: the kept candidates, about 300 bytes each, and one pool at a time.
 
     Args:
@@ -105,11 +128,12 @@ def lessons_of(
     draw = np.random.default_rng(seed)
     parts: list[tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]] = []
     names: tuple[str, ...] = ()
-    for moment in moments:
+    to_learn_from = _users_by_moment(background.histories, moments, background.moment, draw) if moments else []
+    for moment, chosen in zip(moments, to_learn_from, strict=True):
         earlier = background.before(moment)
         truth = next_taken(background.histories, background.items, moment, background.moment)
         sizes = np.diff(truth.indptr)
-        users = np.flatnonzero((sizes > 0) & (np.diff(earlier.histories.offsets) > 0))
+        users = chosen[np.diff(earlier.histories.offsets)[chosen] > 0]
         pool = pool_of(earlier)
         names = pool.names
         for places, candidates, numbers in pool.batches(Asked(earlier.histories.take(users), users)):

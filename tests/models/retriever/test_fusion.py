@@ -10,7 +10,7 @@ from models.retriever.candidates import Candidates, best_by
 from models.retriever.facts import FACTS
 from models.retriever.fusion import Fusion, FusionParameters, Size, chosen_size
 from models.retriever.histories import UserHistories
-from models.retriever.lessons import lessons_of, next_taken
+from models.retriever.lessons import NO_DAY, lessons_of, next_days, next_taken
 from models.retriever.pool import REPEATS, Pool
 from models.retriever.retrieval import Retrieval, reciprocal_ranks
 from models.retriever.saved import save_network
@@ -68,6 +68,14 @@ def test_the_size_is_chosen_by_the_later_candidates_alone():
     numbers, taken, weights, late = crossed(noise=0.05)
     turned = chosen_size(numbers, taken ^ late, weights, late, parameters=replace(TREES, trees=100, leaves=(7,)))
     assert turned.trees == 1, "what holds early is wrong late"
+
+
+def test_a_number_that_no_candidate_has_is_not_asked_for():
+    numbers, taken, weights, late = crossed(noise=0.05)
+    none = np.where(np.arange(5) == 3, np.nan, numbers).astype(np.float32)
+    size = chosen_size(none, taken, weights, late, parameters=TREES)
+    fusion = Fusion.fit(list("abcde"), none, taken, weights, size=size, parameters=TREES)
+    np.testing.assert_array_equal(fusion.scores(none), fusion.scores(numbers))
 
 
 def test_without_both_kinds_among_the_later_candidates_nothing_can_be_chosen():
@@ -206,14 +214,22 @@ def test_the_best_of_each_user_are_in_order():
     assert rank.tolist() == [1, 2, 1]
 
 
-def test_joined_lessons_are_those_of_both_moments():
-    known, late = lessons()
-    early = lessons_of(known, [80 * DAY], lambda own: Pool(own, PARAMETERS, MOST), negatives=1000, seed=0)
-    both = lessons_of(known, [80 * DAY, MOMENT], lambda own: Pool(own, PARAMETERS, MOST), negatives=1000, seed=0)
-    found = early.joined(late)
-    for name in ("numbers", "taken", "size", "moment"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(both, name))
-    np.testing.assert_array_equal(both.late, both.moment == MOMENT)
+def test_a_day_that_is_the_next_at_two_moments_is_a_lesson_at_one_of_them():
+    known, _ = lessons()
+    moments = [MOMENT - 2 * DAY, MOMENT - DAY, MOMENT]
+    found = lessons_of(known, moments, lambda own: Pool(own, PARAMETERS, MOST), negatives=0, seed=0)
+    days = np.stack([next_days(known.histories, moment, known.moment) for moment in moments])
+    apart = sum(len(np.unique(own[own < NO_DAY])) for own in days.T)
+    assert apart < (days < NO_DAY).sum(), "some users stay away for longer than a day"
+    taken_of = [next_taken(known.histories, ITEMS, moment, known.moment) for moment in moments]
+    at = np.searchsorted(moments, found.moment)
+    most = {moment: taken_of[place].sum() for place, moment in enumerate(moments)}
+    assert all((at == place).sum() <= most[moment] for place, moment in enumerate(moments))
+    visits = {(user, day) for own in days for user, day in enumerate(own) if day < NO_DAY}
+    once = sum(len(set(known.histories.item[(known.histories.user == user) & (known.histories.time // DAY == day)]))
+               for user, day in visits)  # fmt: skip
+    assert 0 < len(found.taken) <= once < sum(most.values())
+    np.testing.assert_array_equal(found.late, found.moment == MOMENT)
 
 
 def test_a_saved_retrieval_holds_the_towers_and_the_retriever_over_tonights_codes(tmp_path):
