@@ -39,7 +39,7 @@ from benchmarks._sasrec import sasrec_scores, train_sasrec
 from models.retriever.background import Asked, Background
 from models.retriever.evaluation import AT, measured, of_groups, part_of, without
 from models.retriever.lessons import next_taken
-from models.retriever.pool import REPEATS, Pool
+from models.retriever.pool import Pool
 from models.retriever.sparse_rows import Scores, best_of_rows
 from schemas.settings import load_settings
 
@@ -50,7 +50,7 @@ COLD = 5
 
 
 def lists(
-    scores: Scores, known: Background, popular: NDArray[np.float32], taken: sparse.csr_matrix
+    scores: Scores, known: Background, popular: NDArray[np.float32], taken: sparse.csr_matrix, *, again: bool
 ) -> dict[str, NDArray]:
     """Lists of items, of contents, and of both without what the user took before; the most popular fill them up.
 
@@ -62,12 +62,13 @@ def lists(
         known: what is known of all users.
         popular: popularity of items, from 0 to 1.
         taken: what each user took before, shape (users, items).
+        again: whether users take items again.
     """
     found = {}
     dense = scores.toarray() if sparse.issparse(scores) else np.array(scores)
     least = float(dense[dense > 0].min(initial=1.0))
     dense += popular * min(least, 1e-3) * 1e-3
-    if known.repeats < REPEATS:
+    if not again:
         dense[taken.nonzero()] = 0
     contents = int(known.content.max()) + 1
     member = sparse.csr_matrix((np.ones(known.items, np.float32), (np.arange(known.items), known.content)))
@@ -132,7 +133,9 @@ def _measured(
                 rows = slice(start, start + len(some))
                 scored.append((name, seed if CORNAC[name].seeded else -1, other.scores(day, rows)))
             for method, of, scores in scored:
-                made.setdefault((method, of), []).append(lists(scores, known, popular, known.taken[some]))
+                made.setdefault((method, of), []).append(
+                    lists(scores, known, popular, known.taken[some], again=pool.are_taken_again)
+                )
     return {key: _of_parts(parts, known, truth[users], known.taken[users]) for key, parts in made.items()}
 
 

@@ -153,7 +153,7 @@ def fit_fusion(run: Run, background: Background, moments: list[int]) -> Fusion |
         run.measure("retrieve.trees", size.trees)
         run.measure("retrieve.leaves", size.leaves)
     trees = fitted(run, learned, size)
-    if trees is None or size is None:
+    if trees is None:
         log.warning("retrieve: the log is too short to fit the fusion; sources are fused by the sum of 1 / (60 + rank)")
     return trees
 

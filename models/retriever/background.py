@@ -76,17 +76,6 @@ class Background:
         matrix.data[:] = 1
         return matrix
 
-    @cached_property
-    def repeats(self) -> float:
-        """Share of the items that a reference user took which the same user took on two days, from 0 to 1."""
-        own = self.histories
-        pair, day = own.user * np.int64(self.items) + own.item, own.time // int(DAY)
-        order = np.lexsort((day, pair))
-        new_pair, new_day = (np.diff(part[order], prepend=part[order[:1]] - 1) != 0 for part in (pair, day))
-        pairs = int(new_pair.sum())
-        again = np.bincount(np.cumsum(new_pair)[~new_pair & new_day] - 1, minlength=pairs) > 0
-        return float(again.sum() / max(pairs, 1))
-
 
 @dataclass(frozen=True)
 class Asked:

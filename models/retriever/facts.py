@@ -97,9 +97,18 @@ class Facts:
         }
         self.sizes = {level: int(group.max(initial=-1)) + 1 for level, group in self.groups.items()}
 
-    @cached_property
+    @property
     def of_items(self) -> NDArray[np.float32]:
         """:data:`OF_ITEM` of each item, shape (items, 8)."""
+        return self._of_everyone[0]
+
+    @property
+    def repeats(self) -> float:
+        """Share of the items that a reference user took which the same user took on two days, from 0 to 1."""
+        return self._of_everyone[1]
+
+    @cached_property
+    def _of_everyone(self) -> tuple[NDArray[np.float32], float]:
         items, own = self.background.items, self.background.histories
         counts = [self.background.popularity(days) for days in SPANS]
         everyone = Takings.of(Asked(own, np.arange(own.users)), self.groups["item"], items)
@@ -113,7 +122,8 @@ class Facts:
         share = (repeated + 0.4) / (holders + 2)
         shares = [counts[-1] / np.maximum(self._sum(level, counts[-1]), 1) for level in ("content", "category")]
         columns = [*(np.log1p(own) for own in counts), np.log1p(holders), share, interval, *shares]
-        return np.stack(columns, 1).astype(np.float32)
+        repeats = float(repeated.sum() / max(holders.sum(), 1))
+        return np.stack(columns, 1).astype(np.float32), repeats
 
     def _sum(self, level: str, counts: NDArray[np.float32]) -> NDArray[np.float64]:
         """The sum of the counts over each item's group, shape (items,)."""

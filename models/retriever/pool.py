@@ -13,7 +13,7 @@ from models.retriever.candidates import Candidates
 from models.retriever.facts import FACTS, Facts
 from models.retriever.source import Source, SourceParameters
 from models.retriever.sources import SOURCES
-from models.retriever.sparse_rows import Scores, without
+from models.retriever.sparse_rows import Scores, zeroed
 
 CELLS = 2**24
 """Users times items of a batch at most, or times reference users if these are more: a source with a score for every
@@ -58,6 +58,11 @@ class Pool:
         """Numbers beside the sources."""
         return Facts(self.background)
 
+    @property
+    def are_taken_again(self) -> bool:
+        """Whether users take items again, as groceries; if not, what a user took is no candidate of that user."""
+        return self.facts.repeats >= REPEATS
+
     def scores(self, asked: Asked) -> dict[str, Scores]:
         """Scores of all items by source; 0 for what a user took, where hardly any user takes an item again.
 
@@ -65,10 +70,10 @@ class Pool:
             asked: the users.
         """
         found = {name: source.scores(asked) for name, source in self.sources.items()}
-        if self.background.repeats >= REPEATS:
+        if self.are_taken_again:
             return found
         taken = asked.summed(np.ones(len(asked.histories.item)), self.background.items)
-        return {name: without(own, taken) for name, own in found.items()}
+        return {name: zeroed(own, taken) for name, own in found.items()}
 
     def batches(self, asked: Asked) -> Iterator[tuple[NDArray[np.int64], Candidates, NDArray[np.float32]]]:
         """Candidates of users, a batch of users at a time.

@@ -61,7 +61,7 @@ def sorted_rows(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
     return matrix
 
 
-def without(scores: Scores, left_out: sparse.csr_matrix) -> Scores:
+def zeroed(scores: Scores, left_out: sparse.csr_matrix) -> Scores:
     """The scores with 0 for some items.
 
     Args:

@@ -40,7 +40,7 @@ def test_python_workers_are_forked_of_a_process_that_has_imported_what_they_need
     assert has_imported
 
 
-def test_a_room_that_cannot_be_imported_stops_no_daemon(
+def test_a_module_that_cannot_be_imported_stops_no_daemon(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(name: str) -> None:

@@ -7,7 +7,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from models.pairs.two_tower import save_two_tower
 from models.retriever.background import Asked
 from models.retriever.candidates import Candidates, best_by
-from models.retriever.facts import FACTS
+from models.retriever.facts import FACTS, Facts
 from models.retriever.fusion import Fusion, FusionParameters, Size, chosen_size
 from models.retriever.histories import UserHistories
 from models.retriever.lessons import NO_DAY, lessons_of, next_days, next_taken
@@ -152,8 +152,8 @@ def test_what_nobody_takes_again_is_offered_to_nobody_again():
     log = events(number=150)
     first = np.unique(log[0] * ITEMS + log[1], return_index=True)[1]
     once = background(log=[part[first] for part in log])
-    assert once.repeats == 0.0
-    assert background(log=log).repeats > REPEATS
+    assert Facts(once).repeats == 0.0
+    assert Facts(background(log=log)).repeats > REPEATS
     for of, again in ((once, False), (background(log=log), True)):
         pool = Pool(of, PARAMETERS, MOST)
         (_, candidates, _), *_ = pool.batches(asked(of))
@@ -168,7 +168,7 @@ def test_repeats_are_the_share_of_the_takings_that_came_back_on_another_day():
     days = {}
     for who, what, when in zip(own.user, own.item, own.time, strict=True):
         days.setdefault((who, what), set()).add(when // DAY)
-    assert of.repeats == pytest.approx(sum(len(found) > 1 for found in days.values()) / len(days))
+    assert Facts(of).repeats == pytest.approx(sum(len(found) > 1 for found in days.values()) / len(days))
 
 
 def test_facts_count_what_the_user_took():
