@@ -27,7 +27,8 @@ class EncoderParameters:
     Attributes:
         layer: hidden state that is averaged: 0 = token embeddings, n = after the n-th layer, -1 = the last.
         max_tokens: largest number of tokens of a text; longer texts are truncated.
-        batch_tokens: largest number of tokens in a forward pass.
+        batch_tokens: largest number of tokens in a forward pass; in bfloat16 on a processor at most
+            :data:`ONE_SHAPE_TOKENS`.
         dtype: ``float32`` or ``bfloat16``.
     """
 
