@@ -19,6 +19,8 @@ HNSW_LINKS = 32
 HNSW_SEARCHED = 128
 PROBED_SHARE = 1 / 64
 LEAST_PROBES = 16
+QUERIES = 256
+"""Rows of a block of queries: a task has some thousand, of which larger blocks would leave more to zeros."""
 
 
 def nearest_others(
@@ -39,7 +41,9 @@ def nearest_others(
     k = min(k, count - 1)
     if k <= 0:
         return np.empty((len(queries), 0), np.int64)
-    found = np.concatenate([_search(block, embeddings, k + 1) for block in same_blocks(queries)])[: len(queries)]
+    found = np.concatenate([_search(block, embeddings, k + 1) for block in same_blocks(queries, QUERIES)])[
+        : len(queries)
+    ]
     others = found != own[:, None]
     # If equal embeddings push a query's own row out of the k + 1, the last one is dropped instead.
     others[others.all(1), -1] = False

@@ -15,10 +15,15 @@ from numpy.typing import NDArray
 ROWS = 1024
 
 
-def same_blocks(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Blocks of 1024 rows, the last one padded with zeros; without rows, one block of zeros."""
-    for start in range(0, max(len(rows), 1), ROWS):
-        block = rows[start : start + ROWS]
-        if len(block) < ROWS:
-            block = np.concatenate([block, np.zeros((ROWS - len(block), *rows.shape[1:]), rows.dtype)])
+def same_blocks(rows: NDArray[Any], size: int = ROWS) -> Iterator[NDArray[Any]]:
+    """Blocks of as many rows, the last one padded with zeros; without rows, one block of zeros.
+
+    Args:
+        rows: shape (n, ...).
+        size: rows of a block.
+    """
+    for start in range(0, max(len(rows), 1), size):
+        block = rows[start : start + size]
+        if len(block) < size:
+            block = np.concatenate([block, np.zeros((size - len(block), *rows.shape[1:]), rows.dtype)])
         yield np.ascontiguousarray(block)

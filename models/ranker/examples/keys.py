@@ -56,11 +56,21 @@ def leading_keys(codes: NDArray[np.int32], levels: int) -> NDArray[np.int64]:
         codes: semantic-ID codes + 1, 0 for none, shape (n, 3).
         levels: number of leading codes.
     """
-    leading = codes[:, :levels].astype(np.int64)
-    key = np.zeros(len(codes), np.int64)
-    for level in range(levels):
-        key = key * (1 << 21) + leading[:, level]
-    return np.where((leading > 0).all(1), key, -1)
+    keys = np.empty(len(codes), np.int64)
+    _join(codes, levels, keys)
+    return keys
+
+
+@compiled()
+def _join(codes, levels, keys):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    for row in range(len(codes)):
+        key = 0
+        for level in range(levels):
+            if codes[row, level] <= 0:
+                key = -1
+                break
+            key = key * (1 << 21) + codes[row, level]
+        keys[row] = key
 
 
 def category_keys(category: NDArray[np.int64]) -> NDArray[np.int64]:

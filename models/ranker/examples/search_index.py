@@ -66,16 +66,22 @@ class SearchIndex:
     @classmethod
     def load(cls, folder: Path) -> SearchIndex:
         """The arrays in a folder, memory-mapped."""
-        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
+        arrays = {name: _mapped(folder / f"{name}.npy") for name in ARRAYS}
         pools: dict[str, dict[str, NDArray[Any]]] = {}
         for file in sorted(folder.glob("pool-*.npy")):
             _, pool, name = file.stem.split("-")
-            pools.setdefault(pool, {})[name] = np.load(file, mmap_mode="r")
+            pools.setdefault(pool, {})[name] = _mapped(file)
         return cls(**arrays, pools=pools)
 
 
 ARRAYS = tuple(one.name for one in fields(SearchIndex) if one.name != "pools")
 """Names of the arrays that every search index has, each a file ``<name>.npy``."""
+
+
+def _mapped(file: Path) -> NDArray[Any]:
+    """A memory-mapped array as a plain one; taking rows of a ``memmap`` runs Python code of its class each time."""
+    array: NDArray[Any] = np.load(file, mmap_mode="r")
+    return array.view(np.ndarray)
 
 
 def pool_file(pool: str, name: str) -> str:
