@@ -66,6 +66,16 @@ class Ledger:
             self._warehouse.append(METRICS, frame_of(spark, rows, METRICS.schema).coalesce(1))
         row = tuple(getattr(run, f.name) for f in dataclasses.fields(run))
         self._warehouse.append(RUNS, frame_of(spark, [row], RUNS.schema).coalesce(1))
+        self._remember(run)
+
+    def _remember(self, run: RunRecord) -> None:
+        """Adds a run to what is known of the table, if its row alone came since."""
+        version = self._warehouse.version(RUNS.name)
+        if self._known is None or version is None or version != self._known[0] + 1:
+            self._known = None
+        else:
+            done = {run.job: run} if run.status == "done" else {}
+            self._known = version, self._known[1] | done
 
     def last_output(self, job: str, used: str, version: str, table: str) -> int | None:
         """The version of a table that a job last wrote while it used a given version of an input.
@@ -128,7 +138,7 @@ class Ledger:
     def last_done(self) -> dict[str, RunRecord]:
         """Each job's newest successful run, by name of the job. Driver memory: one row per job.
 
-        Many jobs of a night ask, and few runs are recorded in between, so the answer is kept for the table's version.
+        Every job of a night asks, so the answer is kept for the table's version, with the runs that are recorded here.
         """
         version = self._warehouse.version(RUNS.name)
         if version is None:
