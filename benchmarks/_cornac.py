@@ -63,7 +63,7 @@ def installed() -> bool:
 
 
 @dataclass(frozen=True)
-class Lists:
+class OthersLists:
     """What one model gave: items and scores of each day's users, shape (users, most)."""
 
     of_day: Mapping[str, tuple[NDArray[np.int32], NDArray[np.float32]]]
@@ -79,7 +79,7 @@ class Lists:
 def lists_of(
     name: str, data: str, log: Log, asked: Mapping[str, NDArray[np.int64]], *, vectors: NDArray[np.float32], seed: int,
     folder: Path,
-) -> Lists:  # fmt: skip
+) -> OthersLists:  # fmt: skip
     """Trains a model on what came before the first day, and gives the lists of all days; what is there is read.
 
     Args:
@@ -114,4 +114,4 @@ def lists_of(
         source.unlink()
     found = np.load(out)
     days = {day: (found[f"items_{moment(day)}"], found[f"scores_{moment(day)}"]) for day in asked}
-    return Lists(days, known.items)
+    return OthersLists(days, known.items)

@@ -10,21 +10,23 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from benchmarks._cornac import CORNAC, Lists, installed, lists_of
+from benchmarks._cornac import CORNAC, OthersLists, installed, lists_of
 from benchmarks._fitted_sources import swing_pairs, two_towers
 from benchmarks._generators import GENERATORS, Trained, alone, content_vectors, trained
 from benchmarks._retriever_data import END, Log, moment
 from benchmarks._sasrec import SasRecParameters
 from models.retriever.background import Asked, Background
 from models.retriever.candidates import Candidates
-from models.retriever.fusion import Fusion, FusionParameters, chosen_size
+from models.retriever.fusion import Fusion, FusionParameters, later_scores
 from models.retriever.histories import DAY
 from models.retriever.lessons import Lessons, lessons_of, next_taken
+from models.retriever.lists import Lists, list_losses
 from models.retriever.pool import Pool
 from models.retriever.retrieval import reciprocal_ranks
 from models.retriever.source import SourceParameters
 from models.retriever.sources.generator import Generator
 from models.retriever.sparse_rows import Scores
+from models.retriever.trees import Size
 from schemas.parameters import take
 from schemas.settings import Settings, load_settings
 
@@ -60,7 +62,7 @@ class Fitted:
     until: int
     known: Background
     generators: Mapping[str, Trained]
-    others: Mapping[str, Lists]
+    others: Mapping[str, OthersLists]
 
 
 def fitted_on(data: str, log: Log, days: Sequence[str], *, seeds: int, folder: Path) -> list[Fitted]:
@@ -138,15 +140,21 @@ def learned(log: Log, known: Background, settings: Settings, data: str, *, after
 
 
 def fitted(lessons: Lessons, settings: Settings, *, seed: int) -> Trees:
-    """Fits the product's trees and the baseline's; sizes of both are chosen in the same way."""
-    trees = take(FusionParameters, settings.retrieve.fusion, seed=seed)
-    weights, late, columns = lessons.weights, lessons.late, lessons.numbers[:, _columns(lessons.names)]
-    size = chosen_size(lessons.numbers, lessons.taken, weights, late, parameters=trees)
-    fusion = Fusion.fit(lessons.names, lessons.numbers, lessons.taken, weights, size=size, parameters=trees)
-    even = np.ones(len(weights))
-    boosted = trees.model(chosen_size(columns, lessons.taken, even, late, parameters=trees))
-    boosted.fit(columns, lessons.taken)
+    """Fits the product's fusion and the baseline's trees, whose size is chosen on the same later lists."""
+    parameters = take(FusionParameters, settings.retrieve.fusion, seed=seed)
+    fusion = Fusion.fit(lessons, parameters)
+    assert fusion is not None, "the log is long enough to learn from"
+    own = replace(lessons, names=FIFTEEN, numbers=lessons.numbers[:, _columns(lessons.names)])
+    boosted = parameters.model(best_size(own, parameters)).fit(own.numbers, own.taken)
     return Trees(fusion, boosted)
+
+
+def best_size(lessons: Lessons, parameters: FusionParameters) -> Size:
+    """The size of trees that orders the later lists best."""
+    later = np.flatnonzero(lessons.late)
+    lists, taken = Lists.of(lessons.list[later]), lessons.taken[later]
+    losses = {size: list_losses(own, taken, lists).mean() for size, own in later_scores(lessons, later, parameters)}
+    return min(losses, key=losses.__getitem__)
 
 
 def _columns(names: Sequence[str]) -> list[int]:
@@ -195,16 +203,18 @@ def scores_of(
     place = np.arange(len(order)) - np.searchsorted(candidates.user[order], candidates.user[order])
     first = order[place < ITS_CANDIDATES]
     yield BOOSTED, seed, table(trees.boosted.predict_proba(numbers[first][:, _columns(pool.names)])[:, 1], first)
-    yield OURS, seed, table(1 / (1 + np.exp(-trees.fusion.scores(numbers))))
+    yield OURS, seed, table(1 / (1 + np.exp(-trees.fusion.scores(numbers, Lists.of(candidates.user)))))
 
 
 OURS, BOOSTED, RANKS = "fused", "boosted", "ranks"
 TITLES: dict[str, str] = {
     "popular": "popular of the last 28 days",
+    "trending": "popular with a half-life of 7 days",
     "own": "own frequency with half-life",
     "tifu_knn": "TIFU-kNN",
     "user_knn": "user kNN",
     "cosine": "item cosine with decay",
+    "ease": "EASE",
     "transitions": "forward transitions",
     "own_kinds": "popular items of the user's kinds",
     "swing": "Swing's neighbours of recent items",

@@ -12,7 +12,7 @@ from schemas.sections import Count, NotNegative, Positive, Section, Share
 
 
 class FusionSettings(Section):
-    """The boosted trees that make one score of a candidate's numbers."""
+    """What makes one score of a candidate's numbers: a linear score and boosted trees."""
 
     moments: Annotated[int, Field(ge=0)]
     days_between: Count
@@ -24,6 +24,7 @@ class FusionSettings(Section):
     learning_rate: Positive
     min_leaf: Count
     l2: NotNegative
+    linear_l2: NotNegative
     seed: int
 
 
@@ -47,8 +48,12 @@ class RetrieveSettings(Section):
     recent_half_life_days: Positive
     transitions_per_item: Count
     min_transitions: Count
+    ease_weight: Positive
+    ease_items: Count
+    ease_per_item: Count
     popular_days: Positive
     popular_items: Count
+    trending_half_life_days: Positive
     beam: Count
     users_per_task: Annotated[Count, HOW_IT_RUNS]
     fusion: FusionSettings

@@ -22,7 +22,7 @@ from lake.artifacts import Artifact
 from lake.periods import Periods, split_periods
 from lake.run import Run
 from models.retriever.background import Background
-from models.retriever.fusion import Fusion, FusionParameters, Size, chosen_size
+from models.retriever.fusion import Fusion, FusionParameters, Mixture
 from models.retriever.histories import DAY, UserHistories
 from models.retriever.lessons import Lessons, lessons_of
 from models.retriever.pool import Pool
@@ -114,10 +114,10 @@ def moments_of(run: Run, now: int, periods: Periods, sources: Collection[str]) -
 
 
 def fit_fusion(run: Run, background: Background, moments: list[int]) -> Fusion | None:
-    """Fits the trees on the reference users' candidates at earlier moments; None if that gives nothing to learn.
+    """Fits the fusion on the reference users' candidates at earlier moments; None if that gives nothing to learn.
 
-    With ``retrieve.fusion.measured``, trees that are fitted without the last moment are measured on it first, and it
-    has no part in the choice of their number and size. Driver memory: as
+    With ``retrieve.fusion.measured``, a fusion that is fitted without the last moment is measured on it first, and that
+    moment has no part in the choice of the mixture. Driver memory: as
     :func:`models.retriever.lessons.lessons_of` says.
 
     Args:
@@ -129,67 +129,45 @@ def fit_fusion(run: Run, background: Background, moments: list[int]) -> Fusion |
     parameters = take(SourceParameters, settings)
 
     def lessons(known: Background, at: list[int]) -> Lessons:
-        fusion = settings.fusion
         return lessons_of(
             known,
             at,
             lambda own: Pool(own, parameters, settings.candidates),
-            negatives=fusion.negatives,
-            seed=fusion.seed,
+            negatives=settings.fusion.negatives,
+            seed=settings.fusion.seed,
         )
 
-    size: Size | None = None
+    of_fusion = take(FusionParameters, settings.fusion)
+    mixture: Mixture | None = None
     if settings.fusion.measured and len(moments) > 1:
         *before, final = moments
         earlier = background.before(final)
-        learned = lessons(earlier, before)
-        size = size_of(run, learned)
-        trees = fitted(run, learned, size)
-        measure_lists(run, background, Retrieval(earlier, parameters, settings.candidates, trees))
+        first = Fusion.fit(lessons(earlier, before), of_fusion)
+        mixture = None if first is None else first.mixture
+        measure_lists(run, background, Retrieval(earlier, parameters, settings.candidates, first))
     learned = lessons(background, moments)
     run.measure("retrieve.lessons", len(learned.taken))
-    size = size or size_of(run, learned)
-    if size is not None:
-        run.measure("retrieve.trees", size.trees)
-        run.measure("retrieve.leaves", size.leaves)
-    trees = fitted(run, learned, size)
-    if trees is None:
+    fusion = Fusion.fit(learned, of_fusion, mixture)
+    if fusion is None:
         log.warning("retrieve: the log is too short to fit the fusion; sources are fused by the sum of 1 / (60 + rank)")
-    return trees
-
-
-def size_of(run: Run, lessons: Lessons) -> Size | None:
-    """The size of the fusion that is chosen on lessons; None if there is nothing to learn."""
-    if not teaches(lessons):
         return None
-    parameters = take(FusionParameters, run.settings.retrieve.fusion)
-    return chosen_size(lessons.numbers, lessons.taken, lessons.weights, lessons.late, parameters=parameters)
-
-
-def fitted(run: Run, lessons: Lessons, size: Size | None) -> Fusion | None:
-    """The trees of lessons; None if there is nothing to learn, or no size was chosen."""
-    if size is None or not teaches(lessons):
-        return None
-    parameters = take(FusionParameters, run.settings.retrieve.fusion)
-    return Fusion.fit(lessons.names, lessons.numbers, lessons.taken, lessons.weights, size=size, parameters=parameters)
-
-
-def teaches(lessons: Lessons) -> bool:
-    """Whether lessons hold candidates that were taken and candidates that were not."""
-    return bool(lessons.taken.any() and not lessons.taken.all())
+    run.measure("retrieve.trees_share", fusion.mixture.share)
+    run.measure("retrieve.trees", fusion.mixture.size.trees)
+    run.measure("retrieve.leaves", fusion.mixture.size.leaves)
+    return fusion
 
 
 def standing_fusion(
     run: Run, recipe: Mapping[str, object], names: tuple[str, ...], moment: int
 ) -> tuple[Fusion, int] | None:
-    """The trees of the last retrieval and the moment they were fitted for, if they are of the same recipe and stand.
+    """The fusion of the last retrieval and the moment it was fitted for, if it is of the same recipe and stands.
 
-    They stand for ``retrieve.fusion.refit_days`` of the log, and never at an earlier moment, of which they would know
-    the future.
+    It stands for ``retrieve.fusion.refit_days`` of the log, and never at an earlier moment, of which it would know the
+    future.
 
     Args:
         run: the run.
-        recipe: what the trees depend on beside the log.
+        recipe: what the fusion depends on beside the log.
         names: names of the numbers that the sources give.
         moment: seconds since 1970.
     """

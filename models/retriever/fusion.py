@@ -1,205 +1,194 @@
-"""Fusion: one score of a candidate from its scores and ranks in all sources and from the facts, by boosted trees.
+"""Fusion: one score of a candidate from its scores and ranks in all sources and from the facts.
 
-The trees are fitted by scikit-learn on what users took next at earlier moments, and kept as plain arrays, so that a
-saved fusion is read without running code of the file. How many they are and how large is chosen on the latest of these
-moments: a small log bears few small trees, a large one many.
+A linear score and boosted trees, both fitted on what users took next at earlier moments, are mixed. How much the trees
+count, how many they are and how large is chosen on the latest of these moments, by how well the mixture orders each
+user's candidates. A small log, on which that cannot be told, is fused by the linear score alone.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
 
-from models.compiled import compiled
+from models.retriever.lessons import Lessons
+from models.retriever.linear import Linear
+from models.retriever.lists import Lists, list_losses
+from models.retriever.trees import Size, TreeParameters, Trees, known
 
-NODES = ("value", "feature", "threshold", "missing_left", "left", "right", "is_leaf")
-OF_SKLEARN = ("value", "feature_idx", "num_threshold", "missing_go_to_left", "left", "right", "is_leaf")
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Shares of the trees in the mixture, of which one is chosen."""
+STEP = 10
+"""Numbers of trees are multiples of it."""
+FEWEST_LISTS = 200
+"""With fewer later lists than this, the losses of two mixtures differ by chance alone."""
+STANDARD_ERRORS = 2.0
+"""What the best of many mixtures must gain over the linear score, in standard errors over the lists."""
+MOST_LISTS = 4_000
+"""Lists that the linear score is fitted on, and lists that a mixture is chosen on, at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class FusionParameters:
-    """Settings of the boosted trees.
+class FusionParameters(TreeParameters):
+    """Settings of the fusion: those of the trees, and of the linear score.
 
     Attributes:
-        trees: most trees.
-        leaves: most leaves of a tree, of which one is chosen.
-        learning_rate: shrinkage of each tree.
-        min_leaf: fewest candidates in a leaf.
-        l2: regularisation of the leaves' values.
-        seed: seed of the bins' sample.
+        linear_l2: weight of the squared weights of the linear score, in lists.
     """
 
-    trees: int
-    leaves: Sequence[int]
-    learning_rate: float
-    min_leaf: int
-    l2: float
-    seed: int
-
-    def model(self, size: Size, **more: Any) -> HistGradientBoostingClassifier:
-        """Trees that are to be fitted.
-
-        Args:
-            size: how many there are, and how large.
-            more: further arguments of scikit-learn's classifier.
-        """
-        return HistGradientBoostingClassifier(
-            max_iter=size.trees,
-            max_leaf_nodes=size.leaves,
-            learning_rate=self.learning_rate,
-            min_samples_leaf=self.min_leaf,
-            l2_regularization=self.l2,
-            random_state=self.seed,
-            **{"early_stopping": False, **more},
-        )
+    linear_l2: float
 
 
 @dataclass(frozen=True)
-class Size:
-    """Size of the fusion.
+class Mixture:
+    """What a fusion is made of.
 
     Attributes:
-        trees: number of trees.
-        leaves: most leaves of a tree.
+        share: share of the trees in the score; 0 if there are none.
+        size: how many trees there are, and how large.
     """
 
-    trees: int
-    leaves: int
+    share: float
+    size: Size
 
 
-PATIENCE = 20
-"""Trees after which a fit ends that have brought nothing on the later candidates."""
+LINEAR = Mixture(0.0, Size(0, 2))
+"""The linear score alone."""
 
 
-def chosen_size(
-    numbers: NDArray[np.float32],
-    taken: NDArray[np.bool_],
-    weights: NDArray[np.float64],
-    late: NDArray[np.bool_],
-    *,
-    parameters: FusionParameters,
-) -> Size:
-    """The size whose trees, fitted on the earlier candidates, have the least log loss on the later ones.
+def later_scores(
+    lessons: Lessons, later: NDArray[np.int64], parameters: TreeParameters
+) -> Iterator[tuple[Size, NDArray[np.float64]]]:
+    """Fits trees of every size on the earlier lessons.
 
     Args:
-        numbers: numbers of candidates, NaN for none, shape (n, numbers).
-        taken: whether the user took the candidate next, shape (n,).
-        weights: weight of each candidate, shape (n,).
-        late: whether a candidate is one of the later, shape (n,).
+        lessons: what is learned from.
+        later: rows of the later lessons that are scored.
+        parameters: settings of the trees.
+
+    Yields:
+        A size, and the scores of the later lessons by trees of this size, shape (later,).
+    """
+    early = ~lessons.late
+    for leaves in parameters.leaves:
+        model = parameters.model(Size(parameters.trees, leaves))
+        model.fit(known(lessons.numbers[early]), lessons.taken[early], sample_weight=lessons.weights[early])
+        for number, scores in enumerate(model.staged_decision_function(lessons.numbers[later]), 1):
+            if number % STEP == 0 or number == parameters.trees:
+                yield Size(number, leaves), scores
+
+
+def chosen_mixture(lessons: Lessons, parameters: FusionParameters) -> Mixture:
+    """The mixture that orders the later lists best if it is fitted on the earlier lessons.
+
+    Args:
+        lessons: what is learned from.
         parameters: settings.
 
     Returns:
-        The size; all trees with the fewest leaves, if the earlier or the later candidates do not hold both kinds.
+        The mixture; :data:`LINEAR` unless the trees make lists better by more than chance would.
     """
-    if any(taken[part].all() or not taken[part].any() for part in (late, ~late)):
-        return Size(parameters.trees, min(parameters.leaves))
-    later = {"X_val": numbers[late], "y_val": taken[late], "sample_weight_val": weights[late]}
-    losses: dict[Size, float] = {}
-    for leaves in parameters.leaves:
-        stopping = {"early_stopping": True, "n_iter_no_change": PATIENCE, "tol": 0.0, "scoring": "loss"}
-        model = parameters.model(Size(parameters.trees, leaves), **stopping)
-        model.fit(_known(numbers[~late]), taken[~late], sample_weight=weights[~late], **later)
-        best = int(np.argmax(model.validation_score_))  # the first score is that of no tree
-        losses[Size(max(best, 1), leaves)] = -float(model.validation_score_[best])
-    return min(losses, key=losses.__getitem__)
+    late = lessons.late
+    number = lessons.list
+    later = np.flatnonzero(late)
+    later = later[Lists.some(number[later], MOST_LISTS)]
+    lists, taken = Lists.of(number[later]), lessons.taken[later]
+    tell = len(list_losses(np.zeros(len(later)), taken, lists))
+    if tell < FEWEST_LISTS or not lessons.taken[~late].any():
+        return LINEAR
+    linear = fit_linear(lessons, parameters, ~late).scores(lessons.numbers[later], lists)
+    alone = list_losses(linear, taken, lists)
+    gains: dict[Mixture, tuple[float, float]] = {LINEAR: (0.0, 0.0)}
+    for size, scores in later_scores(lessons, later, parameters):
+        for share in SHARES[1:]:
+            gain = alone - list_losses(share * scores + (1 - share) * linear, taken, lists)
+            gains[Mixture(share, size)] = float(gain.mean()), float(gain.std() / len(gain) ** 0.5)
+    best = max(gains, key=lambda mixture: gains[mixture][0])
+    mean, error = gains[best]
+    return best if mean > STANDARD_ERRORS * error else LINEAR
 
 
-def _known(numbers: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The numbers, 0 in columns that hold none, of which scikit-learn makes no bins; no tree asks for them."""
-    return np.where(np.isnan(numbers).all(0), np.float32(0), numbers)
+def fit_linear(lessons: Lessons, parameters: FusionParameters, rows: NDArray[np.bool_]) -> Linear:
+    """The linear score, fitted on some of the lessons: at most :data:`MOST_LISTS` of their lists.
+
+    Args:
+        lessons: what is learned from.
+        parameters: settings.
+        rows: whether a lesson may be used, shape (n,).
+    """
+    used = np.flatnonzero(rows)
+    number = lessons.list[used]
+    some = Lists.some(number, MOST_LISTS)
+    used, lists = used[some], Lists.of(number[some])
+    return Linear.fit(lessons.names, lessons.numbers[used], lessons.taken[used], lists, l2=parameters.linear_l2)
 
 
 @dataclass(frozen=True)
 class Fusion:
-    """Fitted trees.
+    """A fitted mixture.
 
     Attributes:
         names: names of the numbers that it reads, in order.
-        base: score before the first tree.
-        start: place of each tree's first node, and at the end the number of nodes, shape (trees + 1,).
-        nodes: arrays of :data:`NODES` by name, shape (nodes,); children count from their tree's first node.
+        mixture: what it is made of.
+        linear: the linear score.
+        trees: the trees; None if their share is 0.
     """
 
     names: tuple[str, ...]
-    base: float
-    start: NDArray[np.int64]
-    nodes: dict[str, NDArray[Any]]
+    mixture: Mixture
+    linear: Linear
+    trees: Trees | None
 
     @classmethod
-    def fit(
-        cls,
-        names: Sequence[str],
-        numbers: NDArray[np.float32],
-        taken: NDArray[np.bool_],
-        weights: NDArray[np.float64],
-        *,
-        size: Size,
-        parameters: FusionParameters,
-    ) -> Fusion:
-        """Fits trees to whether a candidate was taken, by logistic loss.
+    def fit(cls, lessons: Lessons, parameters: FusionParameters, mixture: Mixture | None = None) -> Fusion | None:
+        """Fits a mixture to what was taken.
 
         Args:
-            names: names of the numbers.
-            numbers: numbers of candidates, NaN for none, shape (n, len(names)).
-            taken: whether the user took the candidate next, shape (n,).
-            weights: weight of each candidate, shape (n,).
-            size: how many trees, and how large.
+            lessons: what is learned from.
             parameters: settings.
+            mixture: what the fusion is made of; None to choose it on the later lessons.
 
-        Raises:
-            ValueError: no candidate was taken, or all were.
+        Returns:
+            The fusion; None if there is nothing to learn, as all candidates were taken or none was.
         """
-        if not taken.any() or taken.all():
-            raise ValueError("fusion needs candidates that were taken and candidates that were not")
-        model = parameters.model(size).fit(_known(numbers), taken, sample_weight=weights)
-        trees = [tree.nodes for (tree,) in model._predictors]
-        start = np.concatenate([[0], np.cumsum([len(tree) for tree in trees])]).astype(np.int64)
-        both = np.concatenate(trees)
-        kinds = (np.float64, np.int32, np.float64, np.bool_, np.int32, np.int32, np.bool_)
-        of = zip(NODES, OF_SKLEARN, kinds, strict=True)
-        nodes = {name: np.ascontiguousarray(both[theirs], kind) for name, theirs, kind in of}
-        return cls(tuple(names), float(np.ravel(model._baseline_prediction)[0]), start, nodes)
+        if not lessons.taken.any() or lessons.taken.all():
+            return None
+        mixture = mixture or chosen_mixture(lessons, parameters)
+        linear = fit_linear(lessons, parameters, np.ones(len(lessons.taken), bool))
+        trees = None
+        if mixture.share:
+            trees = Trees.fit(lessons.numbers, lessons.taken, lessons.weights, size=mixture.size, parameters=parameters)
+        return cls(tuple(lessons.names), mixture, linear, trees)
 
-    def scores(self, numbers: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Log-odds of candidates, shape (n,).
+    def scores(self, numbers: NDArray[np.float32], lists: Lists) -> NDArray[np.float64]:
+        """Scores of candidates; within a list they are log-odds, shape (n,).
 
         Args:
             numbers: shape (n, len(names)).
+            lists: the candidates' lists, whole ones.
         """
-        return _walk(numbers, self.base, self.start, *(self.nodes[name] for name in NODES))
+        linear = self.linear.scores(numbers, lists)
+        if self.trees is None:
+            return linear
+        return self.mixture.share * self.trees.scores(numbers) + (1 - self.mixture.share) * linear
 
     def save(self, folder: Path) -> None:
-        """Writes the trees to a folder."""
-        card = {"names": self.names, "base": self.base}
+        """Writes the fusion to a folder."""
+        card = {"names": self.names, "share": self.mixture.share, **asdict(self.mixture.size)}
         (folder / "fusion.json").write_text(json.dumps(card, indent=1), encoding="utf-8")
-        np.savez(folder / "fusion.npz", start=self.start, **self.nodes)
+        arrays = {} if self.trees is None else self.trees.arrays
+        np.savez(folder / "fusion.npz", weights=self.linear.weights, **arrays)
 
     @classmethod
     def load(cls, folder: Path) -> Fusion:
-        """Reads the trees that :meth:`save` wrote."""
+        """Reads the fusion that :meth:`save` wrote."""
         card = json.loads((folder / "fusion.json").read_text(encoding="utf-8"))
         with np.load(folder / "fusion.npz", allow_pickle=False) as stored:
-            nodes = {name: stored[name] for name in NODES}
-            return cls(tuple(card["names"]), card["base"], stored["start"], nodes)
-
-
-@compiled()
-def _walk(numbers, base, start, value, feature, threshold, missing_left, left, right, is_leaf):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202, PLR0917
-    out = np.full(numbers.shape[0], base)
-    for row in range(numbers.shape[0]):
-        for tree in range(start.shape[0] - 1):
-            first = start[tree]
-            node = first
-            while not is_leaf[node]:
-                number = numbers[row, feature[node]]
-                goes_left = missing_left[node] if np.isnan(number) else number <= threshold[node]
-                node = first + (left[node] if goes_left else right[node])
-            out[row] += value[node]
-    return out
+            arrays = dict(stored)
+        mixture = Mixture(card["share"], Size(card["trees"], card["leaves"]))
+        trees = Trees.of(arrays) if mixture.share else None
+        return cls(tuple(card["names"]), mixture, Linear(arrays["weights"]), trees)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ class Lessons:
         taken: whether the user took the candidate on the next day with an event, shape (n,).
         size: number of items that the user took on that day, shape (n,).
         moment: when they were candidates, in seconds since 1970, shape (n,).
+        user: number of the user among the reference users, shape (n,).
     """
 
     names: tuple[str, ...]
@@ -35,6 +37,14 @@ class Lessons:
     taken: NDArray[np.bool_]
     size: NDArray[np.int64]
     moment: NDArray[np.int64]
+    user: NDArray[np.int64]
+
+    @property
+    def list(self) -> NDArray[np.int64]:
+        """Number of the list that a candidate is of, one for each user and moment, from 0, shape (n,)."""
+        pairs = np.stack([self.moment, self.user])
+        numbers: NDArray[np.int64] = np.unique(pairs, axis=1, return_inverse=True)[1].ravel()
+        return numbers
 
     @property
     def late(self) -> NDArray[np.bool_]:
@@ -126,7 +136,7 @@ def lessons_of(
         seed: seed of the draws.
     """
     draw = np.random.default_rng(seed)
-    parts: list[tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.int64], NDArray[np.int64]]] = []
+    parts: list[tuple[NDArray[Any], ...]] = []
     names: tuple[str, ...] = ()
     to_learn_from = _users_by_moment(background.histories, moments, background.moment, draw) if moments else []
     for moment, chosen in zip(moments, to_learn_from, strict=True):
@@ -141,10 +151,10 @@ def lessons_of(
             taken = values_at(truth, user, candidates.item) > 0
             kept = taken | (_place_among(candidates.user, draw.random(len(taken)), ~taken) < negatives)
             at = np.full(int(kept.sum()), moment, np.int64)
-            parts.append((numbers[kept], taken[kept], sizes[user][kept], at))
+            parts.append((numbers[kept], taken[kept], sizes[user][kept], at, user[kept]))
     if not parts:
         none = np.zeros(0, np.int64)
-        return Lessons((), np.zeros((0, 0), np.float32), np.zeros(0, bool), none, none)
+        return Lessons((), np.zeros((0, 0), np.float32), np.zeros(0, bool), none, none, none)
     return Lessons(names, *(np.concatenate(own) for own in zip(*parts, strict=True)))
 
 

@@ -19,13 +19,14 @@ from models.retriever.candidates import Candidates, best_by
 from models.retriever.fusion import Fusion
 from models.retriever.histories import UserHistories
 from models.retriever.items import ItemRule
+from models.retriever.lists import Lists
 from models.retriever.pool import Pool
 from models.retriever.serving import Retriever
 from models.retriever.source import SourceParameters
 from models.retriever.towers import Towers
 from models.retriever.writer import Writer
 
-FORMAT = 1
+FORMAT = 2
 """Raised when a saved retrieval of an earlier version cannot be read."""
 SMOOTHING = 60
 """Added to ranks in reciprocal rank fusion (Cormack et al., SIGIR 2009)."""
@@ -61,7 +62,7 @@ class Retrieval:
         background: what is known of all users.
         parameters: constants of the sources.
         most: number of candidates by source.
-        fusion: the fitted trees; None fuses by the sum of reciprocal ranks.
+        fusion: the fitted fusion; None fuses by the sum of reciprocal ranks.
     """
 
     background: Background
@@ -78,13 +79,13 @@ class Retrieval:
         """The score of each candidate in the fused list, shape (n,).
 
         Raises:
-            ValueError: the trees read other numbers than the sources give.
+            ValueError: the fusion reads other numbers than the sources give.
         """
         if self.fusion is None:
             return reciprocal_ranks(candidates.rank)
         if self.fusion.names != self.pool.names:
             raise ValueError("the fusion was fitted on other sources; fit it again")
-        return self.fusion.scores(numbers)
+        return self.fusion.scores(numbers, Lists.of(candidates.user))
 
     def lists(self, asked: Asked, *, written: int, fused: int) -> Iterator[tuple[NDArray[np.int64], dict[str, Ranked]]]:
         """The lists of users, a batch of users at a time: one of each source, and the fused one under the name "".
@@ -110,7 +111,7 @@ class Retrieval:
         """Writes everything to a folder, where the files of the retriever and of the two towers lie already."""
         own, background = self.background.histories, self.background
         card = {"format": FORMAT, "moment": background.moment, "most": dict(self.most)}
-        card |= {"parameters": asdict(self.parameters), "fused_by": "trees" if self.fusion else "ranks"}
+        card |= {"parameters": asdict(self.parameters), "fused_by": "fusion" if self.fusion else "ranks"}
         if background.writer is not None:
             own_writer = background.writer
             card["writer"] = {"beam": own_writer.beam, "most": own_writer.most, "rule": asdict(own_writer.rule)}
@@ -148,7 +149,7 @@ class Retrieval:
         pairs = sparse.load_npz(folder / "pairs.npz") if (folder / "pairs.npz").exists() else None
         background = Background(card["moment"], content, title, category, histories, pairs)
         background = replace(background, writer=read_writer(folder, card), towers=read_towers(folder, card))
-        fusion = Fusion.load(folder) if card["fused_by"] == "trees" else None
+        fusion = Fusion.load(folder) if card["fused_by"] == "fusion" else None
         return cls(background, SourceParameters(**card["parameters"]), card["most"], fusion)
 
 

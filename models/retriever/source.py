@@ -25,8 +25,12 @@ class SourceParameters:
         recent_half_life_days: ``transitions`` and ``swing``: days after which an event counts half.
         transitions_per_item: ``transitions``: most items that an item leads to.
         min_transitions: ``transitions``: fewest times that an item was followed by another one.
+        ease_weight: ``ease``: L2 weight of the linear model.
+        ease_items: ``ease``: items that the model knows, those with the most users.
+        ease_per_item: ``ease``: most weights that are kept of an item.
         popular_days: ``popular``: days that are counted.
-        popular_items: ``popular``: number of items.
+        popular_items: ``popular`` and ``trending``: number of items.
+        trending_half_life_days: ``trending``: days after which an event counts half.
     """
 
     own_half_life_days: float
@@ -39,8 +43,12 @@ class SourceParameters:
     recent_half_life_days: float
     transitions_per_item: int
     min_transitions: int
+    ease_weight: float
+    ease_items: int
+    ease_per_item: int
     popular_days: float
     popular_items: int
+    trending_half_life_days: float
 
 
 class Source(ABC):

@@ -80,6 +80,20 @@ def zeroed(scores: Scores, left_out: sparse.csr_matrix) -> Scores:
     return rest
 
 
+def same_for_all(values: NDArray[np.float32], most: int, users: int) -> sparse.csr_matrix:
+    """The same row for every user: the highest values above 0.
+
+    Args:
+        values: one value an item, shape (items,).
+        most: number of items.
+        users: number of rows.
+    """
+    best = np.argsort(-values, kind="stable")[:most]
+    best = np.sort(best[values[best] > 0])
+    indptr = np.arange(users + 1) * len(best)
+    return sparse.csr_matrix((np.tile(values[best], users), np.tile(best, users), indptr), shape=(users, len(values)))
+
+
 def unit_rows(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
     """The matrix with rows of length 1; empty rows stay empty."""
     lengths = np.sqrt(np.asarray(matrix.multiply(matrix).sum(1)).ravel())

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-from scipy import sparse
-
 from models.retriever.background import Asked
 from models.retriever.source import Source
-from models.retriever.sparse_rows import Scores
+from models.retriever.sparse_rows import Scores, same_for_all
 
 
 class Popular(Source):
@@ -20,10 +17,4 @@ class Popular(Source):
     def scores(self, asked: Asked) -> Scores:
         """Numbers of events; the most popular items only."""
         counts = self.background.popularity(self.parameters.popular_days)
-        best = np.argsort(-counts, kind="stable")[: self.parameters.popular_items]
-        best = np.sort(best[counts[best] > 0])
-        users = len(asked.itself)
-        indptr = np.arange(users + 1) * len(best)
-        return sparse.csr_matrix(
-            (np.tile(counts[best], users), np.tile(best, users), indptr), shape=(users, self.background.items)
-        )
+        return same_for_all(counts, self.parameters.popular_items, len(asked.itself))

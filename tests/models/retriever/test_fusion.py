@@ -8,81 +8,106 @@ from models.pairs.two_tower import save_two_tower
 from models.retriever.background import Asked
 from models.retriever.candidates import Candidates, best_by
 from models.retriever.facts import FACTS, Facts
-from models.retriever.fusion import Fusion, FusionParameters, Size, chosen_size
+from models.retriever.fusion import FEWEST_LISTS, LINEAR, Fusion, FusionParameters, Mixture, chosen_mixture
 from models.retriever.histories import UserHistories
-from models.retriever.lessons import NO_DAY, lessons_of, next_days, next_taken
+from models.retriever.lessons import NO_DAY, Lessons, lessons_of, next_days, next_taken
+from models.retriever.lists import Lists
 from models.retriever.pool import REPEATS, Pool
 from models.retriever.retrieval import Retrieval, reciprocal_ranks
 from models.retriever.saved import save_network
 from models.retriever.sparse_rows import values_at
+from models.retriever.trees import Size
 from tests.models.retriever.networks import catalogue
 from tests.models.retriever.test_sources import with_pairs
 from tests.models.retriever.worlds import DAY, ITEMS, MOMENT, PARAMETERS, USERS, asked, background, events
 
-TREES = FusionParameters(trees=12, leaves=(7,), learning_rate=0.1, min_leaf=5, l2=0.0, seed=0)
-SIZE = Size(trees=12, leaves=7)
+PLAIN = FusionParameters(trees=12, leaves=(7,), learning_rate=0.1, min_leaf=5, l2=0.0, linear_l2=1.0, seed=0)
+TREES_ALONE = Mixture(1.0, Size(12, 7))
 MOST = {"own": 6, "tifu_knn": 8, "cosine": 5, "popular": 4}
 
 
-def drawn(rows=400):
-    draw = np.random.default_rng(2)
+def learned(rows=6000, *, takes, per_list=10, moments=4):
+    """Lessons of lists of random numbers, in whose columns 0 and 1 the function ``takes`` sees what is taken."""
+    draw = np.random.default_rng(5)
     numbers = draw.random((rows, 5)).astype(np.float32)
-    numbers[draw.random(numbers.shape) < 0.2] = np.nan
-    return numbers, np.nan_to_num(numbers[:, 0]) + draw.random(rows) > 1, draw.random(rows) + 0.5
+    number = np.arange(rows) // per_list
+    moment = np.sort(number % moments)
+    taken = takes(numbers, draw)
+    names = ("score_a", "score_b", "events_7", "item_last", "rank_a")
+    return Lessons(names, numbers, taken, np.ones(rows, np.int64), moment, number)
+
+
+def by_a_number(numbers, draw):
+    return numbers[:, 0] + 0.2 * draw.random(len(numbers)) > 0.9
+
+
+def crossed(numbers, draw):
+    """Where two numbers are on the same side of a half: nothing that a linear score could tell."""
+    return ((numbers[:, 0] > 0.5) == (numbers[:, 1] > 0.5)) & (draw.random(len(numbers)) < 0.9)
+
+
+def by_chance(numbers, draw):
+    return draw.random(len(numbers)) < 0.3
+
+
+def lists_of(lessons):
+    return Lists.of(lessons.list)
 
 
 def test_saved_trees_score_as_those_of_scikit_learn(tmp_path):
-    numbers, taken, weights = drawn()
-    Fusion.fit(list("abcde"), numbers, taken, weights, size=SIZE, parameters=TREES).save(tmp_path)
+    lessons = learned(takes=crossed)
+    lessons.numbers[np.random.default_rng(2).random(lessons.numbers.shape) < 0.2] = np.nan
+    Fusion.fit(lessons, PLAIN, TREES_ALONE).save(tmp_path)
     own = HistGradientBoostingClassifier(
         max_iter=12, max_leaf_nodes=7, learning_rate=0.1, min_samples_leaf=5, early_stopping=False, random_state=0
-    ).fit(numbers, taken, sample_weight=weights)
+    ).fit(lessons.numbers, lessons.taken, sample_weight=lessons.weights)
     fusion = Fusion.load(tmp_path)
-    assert fusion.names == tuple("abcde")
-    np.testing.assert_allclose(fusion.scores(numbers), own.decision_function(numbers), rtol=1e-6, atol=1e-9)
+    assert (fusion.names, fusion.mixture) == (lessons.names, TREES_ALONE)
+    found = fusion.scores(lessons.numbers, lists_of(lessons))
+    np.testing.assert_allclose(found, own.decision_function(lessons.numbers), rtol=1e-6, atol=1e-9)
 
 
-def test_nothing_to_learn_is_refused():
-    numbers, taken, weights = drawn()
-    with pytest.raises(ValueError, match="taken"):
-        Fusion.fit(list("abcde"), numbers, np.zeros_like(taken), weights, size=SIZE, parameters=TREES)
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_saved_mixture_scores_as_before(tmp_path, share):
+    lessons = learned(takes=by_a_number)
+    fusion = Fusion.fit(lessons, PLAIN, Mixture(share, Size(12, 7) if share else Size(0, 2)))
+    fusion.save(tmp_path)
+    again = Fusion.load(tmp_path)
+    assert again.mixture == fusion.mixture
+    scores = [own.scores(lessons.numbers, lists_of(lessons)) for own in (fusion, again)]
+    np.testing.assert_array_equal(*scores)
 
 
-def crossed(rows=6000, *, noise):
-    """Taken where two numbers are on the same side of a half, which a tree of two leaves cannot tell, and by chance."""
-    draw = np.random.default_rng(5)
-    numbers = draw.random((rows, 5)).astype(np.float32)
-    taken = np.where(draw.random(rows) < noise, draw.random(rows) < 0.5, (numbers[:, 0] > 0.5) == (numbers[:, 1] > 0.5))
-    return numbers, taken, np.ones(rows), np.arange(rows) >= rows // 2
+def test_without_both_kinds_there_is_nothing_to_learn():
+    lessons = learned(takes=by_chance)
+    for taken in (np.zeros_like(lessons.taken), np.ones_like(lessons.taken)):
+        assert Fusion.fit(replace(lessons, taken=taken), PLAIN) is None
 
 
-def test_as_many_and_as_large_trees_are_chosen_as_later_candidates_bear():
-    sizes = replace(TREES, trees=100, leaves=(2, 7))
-    clear = chosen_size(*crossed(noise=0.05), parameters=sizes)
-    assert clear.leaves == 7
-    chance = chosen_size(*crossed(noise=1.0), parameters=sizes)
-    assert chance.trees < 10 < clear.trees
+def test_trees_count_as_much_as_later_lists_bear():
+    many = replace(PLAIN, trees=100, leaves=(2, 7))
+    assert chosen_mixture(learned(30_000, takes=crossed), many).share >= 0.75
+    assert chosen_mixture(learned(30_000, takes=crossed), many).size.leaves == 7
+    assert chosen_mixture(learned(30_000, takes=by_chance), many) == LINEAR
 
 
-def test_the_size_is_chosen_by_the_later_candidates_alone():
-    numbers, taken, weights, late = crossed(noise=0.05)
-    turned = chosen_size(numbers, taken ^ late, weights, late, parameters=replace(TREES, trees=100, leaves=(7,)))
-    assert turned.trees == 1, "what holds early is wrong late"
+def test_the_mixture_is_chosen_by_the_later_lists_alone():
+    lessons = learned(30_000, takes=crossed)
+    turned = replace(lessons, taken=lessons.taken ^ lessons.late)
+    assert chosen_mixture(turned, PLAIN).share == 0, "what holds early is wrong late"
+
+
+def test_few_later_lists_leave_the_linear_score_alone():
+    assert chosen_mixture(learned(4 * 10 * (FEWEST_LISTS - 1), takes=crossed), PLAIN) == LINEAR
+    assert chosen_mixture(learned(4 * 10 * (FEWEST_LISTS + 60), takes=crossed), PLAIN) != LINEAR
 
 
 def test_a_number_that_no_candidate_has_is_not_asked_for():
-    numbers, taken, weights, late = crossed(noise=0.05)
-    none = np.where(np.arange(5) == 3, np.nan, numbers).astype(np.float32)
-    size = chosen_size(none, taken, weights, late, parameters=TREES)
-    fusion = Fusion.fit(list("abcde"), none, taken, weights, size=size, parameters=TREES)
-    np.testing.assert_array_equal(fusion.scores(none), fusion.scores(numbers))
-
-
-def test_without_both_kinds_among_the_later_candidates_nothing_can_be_chosen():
-    numbers, taken, weights, late = crossed(noise=0.05)
-    sizes = replace(TREES, leaves=(7, 2))
-    assert chosen_size(numbers, taken, weights, np.zeros_like(late), parameters=sizes) == Size(12, 2)
-    assert chosen_size(numbers, taken & ~late, weights, late, parameters=sizes) == Size(12, 2)
+    lessons = learned(takes=crossed)
+    none = np.where(np.arange(5) == 3, np.nan, lessons.numbers).astype(np.float32)
+    fusion = Fusion.fit(replace(lessons, numbers=none), PLAIN, Mixture(0.5, Size(12, 7)))
+    lists = lists_of(lessons)
+    np.testing.assert_array_equal(fusion.scores(none, lists), fusion.scores(lessons.numbers, lists))
 
 
 def test_candidates_are_the_union_with_every_sources_score_and_rank():
@@ -192,7 +217,7 @@ def test_facts_count_what_the_user_took():
 def test_a_saved_retrieval_gives_the_same_lists(tmp_path):
     _, found = lessons()
     of = background()
-    fusion = Fusion.fit(found.names, found.numbers, found.taken, found.weights, size=SIZE, parameters=TREES)
+    fusion = Fusion.fit(found, PLAIN, Mixture(0.5, Size(12, 7)))
     retrieval = Retrieval(of, PARAMETERS, MOST, fusion)
     retrieval.save(tmp_path)
     both = []

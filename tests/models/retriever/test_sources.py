@@ -122,6 +122,15 @@ def test_popular_counts_recent_events_of_the_most_taken_items():
     np.testing.assert_array_equal(scores("popular"), np.tile(expected, (USERS, 1)))
 
 
+def test_trending_counts_older_events_less():
+    counts = np.zeros(ITEMS)
+    for _, item, age, _ in rows():
+        counts[item] += 0.5 ** (age / PARAMETERS.trending_half_life_days)
+    best = np.argsort(-counts)[: PARAMETERS.popular_items]
+    expected = np.where(np.isin(np.arange(ITEMS), best), counts, 0)
+    np.testing.assert_allclose(scores("trending"), np.tile(expected, (USERS, 1)), rtol=1e-5)
+
+
 def test_cosine_is_the_sum_over_the_users_items():
     taken, weight = np.zeros((USERS, ITEMS)), np.zeros((USERS, ITEMS))
     for user, item, age, _ in rows():
@@ -169,6 +178,26 @@ def test_user_knn_weights_the_nearest_users_by_cosine():
         weights = np.array([-own for own, _ in near])
         expected[user] = weights @ taken[[v for _, v in near]] / weights.sum()
     np.testing.assert_allclose(scores("user_knn"), expected, rtol=1e-4)
+
+
+def test_ease_is_the_ridge_regression_of_each_item_on_the_others():
+    taken = np.zeros((USERS, ITEMS))
+    for user, item, _, _ in rows():
+        taken[user, item] = 1
+    known = np.sort(np.argsort(-taken.sum(0), kind="stable")[: PARAMETERS.ease_items])
+    own = taken[:, known]
+    weights = np.zeros((len(known), len(known)))
+    for target in range(len(known)):
+        others = np.delete(np.arange(len(known)), target)
+        gram = own[:, others].T @ own[:, others] + PARAMETERS.ease_weight * np.eye(len(others))
+        weights[others, target] = np.linalg.solve(gram, own[:, others].T @ own[:, target])
+    kept = np.zeros_like(weights)
+    for item, row in enumerate(weights):
+        best = np.argsort(-np.abs(row))[: PARAMETERS.ease_per_item]
+        kept[item, best] = row[best]
+    expected = np.zeros((USERS, ITEMS))
+    expected[:, known] = np.maximum(own @ kept, 0)
+    np.testing.assert_allclose(scores("ease"), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_transitions_are_shares_of_next_baskets():

@@ -21,8 +21,12 @@ PARAMETERS = SourceParameters(
     recent_half_life_days=15.0,
     transitions_per_item=5,
     min_transitions=1,
+    ease_weight=2.0,
+    ease_items=20,
+    ease_per_item=8,
     popular_days=30.0,
     popular_items=8,
+    trending_half_life_days=5.0,
 )
 
 
