@@ -42,7 +42,7 @@ ITS_CANDIDATES = 500
 
 @dataclass(frozen=True)
 class Trees:
-    """Fitted trees of one seed: those of the product, and those of the baseline, as scikit-learn fits them."""
+    """What is fitted with one seed: the product's fusion, and the baseline's trees, as scikit-learn fits them."""
 
     fusion: Fusion
     boosted: Any
@@ -144,7 +144,8 @@ def fitted(lessons: Lessons, settings: Settings, *, seed: int) -> Trees:
     parameters = take(FusionParameters, settings.retrieve.fusion, seed=seed)
     fusion = Fusion.fit(lessons, parameters)
     assert fusion is not None, "the log is long enough to learn from"
-    own = replace(lessons, names=FIFTEEN, numbers=lessons.numbers[:, _columns(lessons.names)])
+    columns = lessons.numbers[:, _columns(lessons.names)]
+    own = replace(lessons, names=FIFTEEN, numbers=columns, size=np.ones_like(lessons.size))
     boosted = parameters.model(best_size(own, parameters)).fit(own.numbers, own.taken)
     return Trees(fusion, boosted)
 
@@ -203,7 +204,8 @@ def scores_of(
     place = np.arange(len(order)) - np.searchsorted(candidates.user[order], candidates.user[order])
     first = order[place < ITS_CANDIDATES]
     yield BOOSTED, seed, table(trees.boosted.predict_proba(numbers[first][:, _columns(pool.names)])[:, 1], first)
-    yield OURS, seed, table(1 / (1 + np.exp(-trees.fusion.scores(numbers, Lists.of(candidates.user)))))
+    lists = Lists.of(candidates.user)  # shares of a list add up over the items of a content
+    yield OURS, seed, table(lists.shares(trees.fusion.scores(numbers, lists))[0])
 
 
 OURS, BOOSTED, RANKS = "fused", "boosted", "ranks"

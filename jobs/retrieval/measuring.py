@@ -26,7 +26,7 @@ def measure_lists(run: Run, known: Background, earlier: Retrieval) -> None:
     Args:
         run: the run.
         known: what is known now.
-        earlier: a retrieval whose background and trees end before its moment.
+        earlier: a retrieval whose background and fusion end before its moment.
     """
     background = earlier.background
     truth = next_taken(known.histories, known.items, background.moment, known.moment)

@@ -20,7 +20,7 @@ HNSW_SEARCHED = 128
 PROBED_SHARE = 1 / 64
 LEAST_PROBES = 16
 QUERIES = 256
-"""Rows of a block of queries: a task has some thousand, of which larger blocks would leave more to zeros."""
+"""Queries of a block; a task has about a thousand, and larger blocks would be filled up with more zeros."""
 
 
 def nearest_others(

@@ -16,7 +16,7 @@ ROWS = 1024
 
 
 def same_blocks(rows: NDArray[Any], size: int = ROWS) -> Iterator[NDArray[Any]]:
-    """Blocks of as many rows, the last one padded with zeros; without rows, one block of zeros.
+    """Blocks of ``size`` rows, the last one padded with zeros; without rows, one block of zeros.
 
     Args:
         rows: shape (n, ...).

@@ -20,8 +20,8 @@ from models.retriever.linear import Linear
 from models.retriever.lists import Lists, list_losses
 from models.retriever.trees import Size, TreeParameters, Trees, known
 
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Shares of the trees in the mixture, of which one is chosen."""
+SHARES = (0.25, 0.5, 0.75, 1.0)
+"""Shares of the trees in a mixture with trees, of which one is chosen."""
 STEP = 10
 """Numbers of trees are multiples of it."""
 FEWEST_LISTS = 200
@@ -92,19 +92,19 @@ def chosen_mixture(lessons: Lessons, parameters: FusionParameters) -> Mixture:
     Returns:
         The mixture; :data:`LINEAR` unless the trees make lists better by more than chance would.
     """
-    late = lessons.late
-    number = lessons.list
-    later = np.flatnonzero(late)
+    late, number = lessons.late, lessons.list
+    tells = Lists.telling(number, lessons.taken)
+    early = lessons.taken[~late]
+    if len(np.unique(number[late & tells])) < FEWEST_LISTS or not early.any() or early.all():
+        return LINEAR
+    later = np.flatnonzero(late & tells)
     later = later[Lists.some(number[later], MOST_LISTS)]
     lists, taken = Lists.of(number[later]), lessons.taken[later]
-    tell = len(list_losses(np.zeros(len(later)), taken, lists))
-    if tell < FEWEST_LISTS or not lessons.taken[~late].any():
-        return LINEAR
     linear = fit_linear(lessons, parameters, ~late).scores(lessons.numbers[later], lists)
     alone = list_losses(linear, taken, lists)
     gains: dict[Mixture, tuple[float, float]] = {LINEAR: (0.0, 0.0)}
     for size, scores in later_scores(lessons, later, parameters):
-        for share in SHARES[1:]:
+        for share in SHARES:
             gain = alone - list_losses(share * scores + (1 - share) * linear, taken, lists)
             gains[Mixture(share, size)] = float(gain.mean()), float(gain.std() / len(gain) ** 0.5)
     best = max(gains, key=lambda mixture: gains[mixture][0])
@@ -120,10 +120,9 @@ def fit_linear(lessons: Lessons, parameters: FusionParameters, rows: NDArray[np.
         parameters: settings.
         rows: whether a lesson may be used, shape (n,).
     """
-    used = np.flatnonzero(rows)
-    number = lessons.list[used]
-    some = Lists.some(number, MOST_LISTS)
-    used, lists = used[some], Lists.of(number[some])
+    used = np.flatnonzero(rows & Lists.telling(lessons.list, lessons.taken))
+    used = used[Lists.some(lessons.list[used], MOST_LISTS)]
+    lists = Lists.of(lessons.list[used])
     return Linear.fit(lessons.names, lessons.numbers[used], lessons.taken[used], lists, l2=parameters.linear_l2)
 
 

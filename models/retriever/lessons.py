@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,11 +40,12 @@ class Lessons:
     moment: NDArray[np.int64]
     user: NDArray[np.int64]
 
-    @property
+    @cached_property
     def list(self) -> NDArray[np.int64]:
         """Number of the list that a candidate is of, one for each user and moment, from 0, shape (n,)."""
-        pairs = np.stack([self.moment, self.user])
-        numbers: NDArray[np.int64] = np.unique(pairs, axis=1, return_inverse=True)[1].ravel()
+        place = np.unique(self.moment, return_inverse=True)[1]
+        key = place * (int(self.user.max(initial=0)) + 1) + self.user
+        numbers: NDArray[np.int64] = np.unique(key, return_inverse=True)[1]
         return numbers
 
     @property
@@ -101,8 +103,8 @@ def _users_by_moment(
 ) -> list[NDArray[np.int64]]:
     """The users to learn from at each moment: a day that is the next one at several moments counts at one, drawn.
 
-    Otherwise a user who stays away for weeks is learned by heart, and is no news at the moments that the size of the
-    fusion is chosen on.
+    Otherwise a user who stays away for weeks is learned by heart, and is no news at the moments that the mixture of
+    the fusion is chosen on.
     """
     days = np.stack([next_days(histories, moment, until) for moment in moments])
     place, user = np.nonzero(days < NO_DAY)

@@ -25,7 +25,7 @@ class Linear:
     """Weights of numbers and of their logarithms, both in standard deviations of the candidate's list.
 
     A list's mean and deviation are of the candidates themselves, so only differences within a list count, and sources
-    with large and with small scores are alike.
+    with large and with small scores are alike. Those of lessons are of a sample of the candidates not taken.
 
     Attributes:
         weights: weights of each number and of its logarithm, shape (numbers, 2); 0 for ranks.
@@ -57,10 +57,13 @@ class Linear:
         read = [place for place, name in enumerate(names) if not name.startswith(RANK)]
         of_source = np.array([names[place].startswith(SOURCE) for place in read], bool)
         scale = np.repeat(np.where(of_source, 1.0, FACTS_L2**-0.5), 2)
-        columns = _columns(numbers[:, read], lists) * scale
+        columns = np.empty((len(numbers), 2 * len(read)))
+        for place, number in enumerate(read):
+            columns[:, 2 * place : 2 * place + 2] = _columns(numbers[:, number], lists)
+        columns *= scale
         hits = lists.sums(taken.astype(np.float64))
-        share = np.divide(1.0, hits, out=np.zeros_like(hits), where=hits > 0)
-        wanted, tells = taken * lists.spread(share), (hits > 0).astype(np.float64)
+        tells = np.minimum(hits, 1.0)
+        wanted = taken / np.maximum(lists.spread(hits), 1.0)
 
         def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             scores = columns @ weights
@@ -80,13 +83,13 @@ class Linear:
             numbers: shape (n, numbers).
             lists: the candidates' lists, whole ones.
         """
-        read = np.flatnonzero(self.weights.any(1))
-        found: NDArray[np.float64] = _columns(numbers[:, read], lists) @ self.weights[read].ravel()
+        found = np.zeros(len(numbers))
+        for number in np.flatnonzero(self.weights.any(1)):  # one at a time: all columns at once are kilobytes a row
+            found += _columns(numbers[:, number], lists) @ self.weights[number]
         return found
 
 
-def _columns(numbers: NDArray[np.float32], lists: Lists) -> NDArray[np.float64]:
-    """Each number and its logarithm in standard deviations of the list, shape (n, 2 * numbers)."""
-    plain = np.nan_to_num(numbers.astype(np.float64))
-    both = np.stack([plain, np.sign(plain) * np.log1p(np.abs(plain))], axis=2)
-    return lists.standardised(both.reshape(len(numbers), -1))
+def _columns(number: NDArray[np.float32], lists: Lists) -> NDArray[np.float64]:
+    """A number and its logarithm in standard deviations of the list, shape (n, 2)."""
+    plain = np.nan_to_num(number.astype(np.float64))
+    return lists.standardised(np.stack([plain, np.sign(plain) * np.log1p(np.abs(plain))], axis=1))

@@ -35,6 +35,15 @@ class Lists:
         chosen = numbers[np.linspace(0, len(numbers) - 1, min(most, len(numbers))).astype(np.int64)]
         return np.flatnonzero(np.isin(number, chosen))
 
+    @classmethod
+    def telling(cls, number: NDArray[np.int64], taken: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Whether a row is of a list that holds both taken and other candidates, shape (n,)."""
+        lists = cls.of(number)
+        if not len(number):
+            return np.zeros(0, bool)
+        hits = lists.sums(taken.astype(np.float64))
+        return lists.spread(np.where((hits > 0) & (hits < lists.sizes), 1.0, 0.0)) > 0
+
     @property
     def sizes(self) -> NDArray[np.int64]:
         """Number of rows of each list, shape (lists,)."""

@@ -39,13 +39,8 @@ class TreeParameters:
     l2: float
     seed: int
 
-    def model(self, size: Size, **more: Any) -> HistGradientBoostingClassifier:
-        """Trees that are to be fitted.
-
-        Args:
-            size: how many there are, and how large.
-            more: further arguments of scikit-learn's classifier.
-        """
+    def model(self, size: Size) -> HistGradientBoostingClassifier:
+        """Trees that are to be fitted, so many and so large."""
         return HistGradientBoostingClassifier(
             max_iter=size.trees,
             max_leaf_nodes=size.leaves,
@@ -53,7 +48,7 @@ class TreeParameters:
             min_samples_leaf=self.min_leaf,
             l2_regularization=self.l2,
             random_state=self.seed,
-            **{"early_stopping": False, **more},
+            early_stopping=False,
         )
 
 

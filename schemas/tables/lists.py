@@ -26,8 +26,8 @@ RETRIEVED_ITEMS = Contract(
         Column(
             "score",
             "DOUBLE",
-            "Score of the source, comparable within the source alone; of the fused list the log-odds that the user"
-            " takes the item next, or, without fitted trees, the sum of 1 / (60 + rank)",
+            "Score of the source, comparable within the source alone; of the fused list the log-odds among the user's"
+            " candidates, not comparable between users, or, where no fusion is fitted, the sum of 1 / (60 + rank)",
             nullable=False,
         ),
         Column(

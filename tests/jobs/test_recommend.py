@@ -111,12 +111,12 @@ def test_nothing_new_leaves_both_jobs_up_to_date(
     lake.warehouse.overwrite(SEMANTIC_IDS, coded)
     assert state_of(lake, retrieve.JOB, lake.ledger.last_done()["retrieve"]).why == "semantic_ids changed"
     record = run_job(lake, retrieve.JOB, new_run_id())
-    assert record.metrics["retrieve.reused_fusion"] == 1, "the trees stand"
+    assert record.metrics["retrieve.reused_fusion"] == 1, "the fusion stands"
     assert state_of(lake, retrieve.JOB, lake.ledger.last_done()["retrieve"]).why == UP_TO_DATE
 
 
 def test_the_moment_cuts_histories_off(made: tuple[str, pd.DataFrame, pd.DataFrame], spark: SparkSession) -> None:
-    """With as_of before the last day nothing knows of the item that came in it, the fitted trees neither."""
+    """With as_of before the last day nothing knows of the item that came in it, the fitted fusion neither."""
     location, retrieved, _ = made
     assert "i29" in set(retrieved["item_id"])
     lake = lake_of(spark, location, 'retrieve.as_of="2025-04-29T00:00:00Z"')

@@ -11,7 +11,10 @@ from scipy.linalg import lapack
 
 from models.retriever.background import Asked
 from models.retriever.source import Source
-from models.retriever.sparse_rows import Scores
+from models.retriever.sparse_rows import Scores, zeroed
+
+ROWS = 512
+"""Rows or columns of a block of a matrix."""
 
 
 class Ease(Source):
@@ -20,8 +23,11 @@ class Ease(Source):
     With ``P = (X^T X + weight I)^-1`` and the matrix ``X`` of users and items, the weight of an item i for an item j is
     ``-P_ij / P_jj``. A cosine counts two alike items of the user twice; this counts them once.
 
-    Memory: twelve bytes for each pair of the ``ease_items`` most held items while it is fitted, which takes seconds
-    with 5,000 of them; then ``ease_per_item`` weights for each.
+    What the user took has no score, because the user's own row is in the model of a reference user; other sources name
+    it.
+
+    Memory: eight bytes for each pair of the ``ease_items`` most held items while it is fitted, once in every process,
+    which takes a second with 3,000 of them; then ``ease_per_item`` weights for each.
     """
 
     name = "ease"
@@ -40,30 +46,61 @@ class Ease(Source):
         """Weights of items for items, in the order of ``_kept``."""
         if not len(self._kept):
             return sparse.csr_matrix((0, 0), dtype=np.float32)
-        taken = self.background.taken[:, self._kept]
-        gram = np.asarray((taken.T @ taken).toarray(), np.float64)
-        gram[np.diag_indices_from(gram)] += self.parameters.ease_weight
-        upper, _ = lapack.dpotrf(gram.T, overwrite_a=True)  # positive definite by the weight added
-        inverse, _ = lapack.dpotri(upper, overwrite_c=True)
-        weights = -(np.triu(inverse) + np.triu(inverse, 1).T) / np.diag(inverse)
-        np.fill_diagonal(weights, 0)
-        return _largest(weights.astype(np.float32), self.parameters.ease_per_item)
+        taken = sparse.csr_matrix(self.background.taken[:, self._kept], dtype=np.float64)
+        inverse = _inverse(_common_users(taken, self.parameters.ease_weight))
+        blocks = [
+            _largest(inverse[start : start + ROWS] / -np.diag(inverse), start, self.parameters.ease_per_item)
+            for start in range(0, len(inverse), ROWS)
+        ]
+        return sparse.csr_matrix(sparse.vstack(blocks, format="csr"))
 
     def scores(self, asked: Asked) -> Scores:
-        """Sums of weights above 0."""
+        """Sums of weights above 0, of items that the user did not take."""
         items = self.background.items
         own = asked.summed(np.ones(len(asked.histories.item)), items)[:, self._kept]
         own.data[:] = 1
         found = sparse.csr_matrix(own @ self._weights)
         found.data[found.data < 0] = 0
         found.eliminate_zeros()
+        found = sparse.csr_matrix(zeroed(found, own))
         return sparse.csr_matrix((found.data, self._kept[found.indices], found.indptr), (len(asked.itself), items))
 
 
-def _largest(weights: NDArray[np.float32], most: int) -> sparse.csr_matrix:
-    """Each row's weights that are largest without their sign."""
+def _common_users(taken: sparse.csr_matrix, weight: float) -> NDArray[np.float64]:
+    """Numbers of users of each pair of items, with a weight added to each item's own, shape (items, items)."""
+    items = taken.shape[1]
+    common = np.empty((items, items))
+    for start in range(0, items, ROWS):
+        common[:, start : start + ROWS] = taken.T @ taken[:, start : start + ROWS].toarray()
+    common[np.diag_indices(items)] += weight
+    return common
+
+
+def _inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The inverse of a symmetric positive definite matrix, in its place."""
+    factor, failed = lapack.dpotrf(matrix.T, overwrite_a=True)
+    inverse, failed = (factor, failed) if failed else lapack.dpotri(factor, overwrite_c=True)
+    if failed:
+        raise ValueError("the matrix of common users cannot be inverted; raise retrieve.ease_weight")
+    for start in range(0, len(inverse), ROWS):
+        end = min(start + ROWS, len(inverse))
+        corner = np.triu(inverse[start:end, start:end])
+        inverse[start:end, start:end] = corner + np.triu(corner, 1).T
+        inverse[end:, start:end] = inverse[start:end, end:].T
+    return inverse
+
+
+def _largest(weights: NDArray[np.float64], first: int, most: int) -> sparse.csr_matrix:
+    """The weights of some items that are largest without their sign, but for those of items for themselves.
+
+    Args:
+        weights: weights of a block of items for all items, shape (rows, items); changed.
+        first: number of the first of these items.
+        most: weights that are kept of an item.
+    """
+    rows = np.arange(len(weights))
+    weights[rows, first + rows] = 0
     most = min(most, weights.shape[1])
     columns = np.argpartition(-np.abs(weights), most - 1, axis=1)[:, :most]
-    values = np.take_along_axis(weights, columns, 1)
-    indptr = np.arange(len(weights) + 1) * most
-    return sparse.csr_matrix((values.ravel(), columns.ravel(), indptr), weights.shape)
+    values = np.take_along_axis(weights, columns, 1).astype(np.float32)
+    return sparse.csr_matrix((values.ravel(), columns.ravel(), np.arange(len(rows) + 1) * most), weights.shape)

@@ -5,12 +5,14 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from models.pairs.two_tower import save_two_tower
+from models.retriever import fusion as fusion_module
 from models.retriever.background import Asked
 from models.retriever.candidates import Candidates, best_by
 from models.retriever.facts import FACTS, Facts
 from models.retriever.fusion import FEWEST_LISTS, LINEAR, Fusion, FusionParameters, Mixture, chosen_mixture
 from models.retriever.histories import UserHistories
 from models.retriever.lessons import NO_DAY, Lessons, lessons_of, next_days, next_taken
+from models.retriever.linear import Linear
 from models.retriever.lists import Lists
 from models.retriever.pool import REPEATS, Pool
 from models.retriever.retrieval import Retrieval, reciprocal_ranks
@@ -100,6 +102,35 @@ def test_the_mixture_is_chosen_by_the_later_lists_alone():
 def test_few_later_lists_leave_the_linear_score_alone():
     assert chosen_mixture(learned(4 * 10 * (FEWEST_LISTS - 1), takes=crossed), PLAIN) == LINEAR
     assert chosen_mixture(learned(4 * 10 * (FEWEST_LISTS + 60), takes=crossed), PLAIN) != LINEAR
+
+
+def test_lists_that_tell_nothing_do_not_stand_in_for_those_that_do(monkeypatch):
+    lessons = learned(4 * 10 * (FEWEST_LISTS + 60), takes=crossed)
+    none = replace(lessons, taken=np.zeros_like(lessons.taken), user=lessons.user + len(lessons.user))
+    parts = [np.concatenate([getattr(one, name) for one in (lessons, *(9 * [none]))]) for name in
+             ("numbers", "taken", "size", "moment", "user")]  # fmt: skip
+    monkeypatch.setattr(fusion_module, "MOST_LISTS", FEWEST_LISTS + 60)
+    assert chosen_mixture(Lessons(lessons.names, *parts), PLAIN).share > 0
+
+
+def test_earlier_lessons_of_one_kind_leave_the_linear_score_alone():
+    lessons = learned(30_000, takes=crossed)
+    for taken in (lessons.taken & lessons.late, lessons.taken | ~lessons.late):
+        assert chosen_mixture(replace(lessons, taken=taken), PLAIN) == LINEAR
+
+
+def test_a_batch_without_candidates_has_empty_lists():
+    """Two users each hold an item that nobody else took, so the cosine names nothing."""
+    user = np.array([0, 1])
+    log = (user, np.array([3, 7], np.int32), np.full(2, MOMENT - DAY))
+    of = background(log=log)
+    numbers = len(Pool(of, PARAMETERS, {"cosine": 5}).names)
+    fusion = Fusion(Pool(of, PARAMETERS, {"cosine": 5}).names, LINEAR, Linear(np.ones((numbers, 2))), None)
+    retrieval = Retrieval(of, PARAMETERS, {"cosine": 5}, fusion)
+    who = Asked(of.histories.take(user), user)
+    (_, found), *rest = retrieval.lists(who, written=5, fused=5)
+    assert not rest
+    assert all(len(ranked.item) == 0 for ranked in found.values())
 
 
 def test_a_number_that_no_candidate_has_is_not_asked_for():

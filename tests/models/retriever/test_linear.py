@@ -83,3 +83,20 @@ def test_a_users_own_scale_changes_nothing():
     plain = lists.standardised(numbers.astype(float))
     scaled = lists.standardised(numbers * (1.0 + number[:, None]) + number[:, None])
     np.testing.assert_allclose(plain, scaled, atol=1e-4)
+
+
+def test_no_candidates_have_no_scores():
+    none = Lists.of(np.zeros(0, np.int64))
+    assert Linear(np.ones((3, 2))).scores(np.zeros((0, 3), np.float32), none).shape == (0,)
+    assert Lists.telling(np.zeros(0, np.int64), np.zeros(0, bool)).shape == (0,)
+
+
+def test_every_list_counts_the_same():
+    """Two kinds of lists want opposite numbers; more candidates taken of one kind do not make it count more."""
+    numbers, _, number = drawn(200)
+    taken = np.zeros(len(number), bool)
+    for one in range(200):
+        rows = np.flatnonzero(number == one)
+        order = rows[np.argsort(numbers[rows, 0])]
+        taken[order[-1:] if one % 3 else order[:4]] = True
+    assert Linear.fit(NAMES, numbers, taken, Lists.of(number), l2=0.1).weights[0].sum() > 0.2
