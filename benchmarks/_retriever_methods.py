@@ -41,7 +41,7 @@ ITS_CANDIDATES = 500
 
 
 @dataclass(frozen=True)
-class Trees:
+class Learned:
     """What is fitted with one seed: the product's fusion, and the baseline's trees, as scikit-learn fits them."""
 
     fusion: Fusion
@@ -139,7 +139,7 @@ def learned(log: Log, known: Background, settings: Settings, data: str, *, after
     return lessons_of(known, later, lambda own: Pool(own, parameters, most), negatives=negatives, seed=0)
 
 
-def fitted(lessons: Lessons, settings: Settings, *, seed: int) -> Trees:
+def fitted(lessons: Lessons, settings: Settings, *, seed: int) -> Learned:
     """Fits the product's fusion and the baseline's trees, whose size is chosen on the same later lists."""
     parameters = take(FusionParameters, settings.retrieve.fusion, seed=seed)
     fusion = Fusion.fit(lessons, parameters)
@@ -147,7 +147,7 @@ def fitted(lessons: Lessons, settings: Settings, *, seed: int) -> Trees:
     columns = lessons.numbers[:, _columns(lessons.names)]
     own = replace(lessons, names=FIFTEEN, numbers=columns, size=np.ones_like(lessons.size))
     boosted = parameters.model(best_size(own, parameters)).fit(own.numbers, own.taken)
-    return Trees(fusion, boosted)
+    return Learned(fusion, boosted)
 
 
 def best_size(lessons: Lessons, parameters: FusionParameters) -> Size:
@@ -171,13 +171,13 @@ def lone_generators(pool: Pool, fit: Fitted) -> dict[str, Generator]:
 
 
 def scores_of(
-    pool: Pool, trees: Trees, alone_of: Mapping[str, Generator], asked: Asked, *, seed: int
+    pool: Pool, fused: Learned, alone_of: Mapping[str, Generator], asked: Asked, *, seed: int
 ) -> Iterator[tuple[str, int, Scores]]:
     """Scores of every source and of the fused methods with one seed, shape (users, items) each.
 
     Args:
         pool: the sources.
-        trees: fitted trees.
+        fused: what is fitted on lessons.
         alone_of: result of :func:`lone_generators`.
         asked: the users; few enough for a dense matrix of users and items.
         seed: the seed; what has none is scored with seed 0 alone.
@@ -203,9 +203,9 @@ def scores_of(
     order = np.lexsort((-ranks, candidates.user))
     place = np.arange(len(order)) - np.searchsorted(candidates.user[order], candidates.user[order])
     first = order[place < ITS_CANDIDATES]
-    yield BOOSTED, seed, table(trees.boosted.predict_proba(numbers[first][:, _columns(pool.names)])[:, 1], first)
+    yield BOOSTED, seed, table(fused.boosted.predict_proba(numbers[first][:, _columns(pool.names)])[:, 1], first)
     lists = Lists.of(candidates.user)  # shares of a list add up over the items of a content
-    yield OURS, seed, table(lists.shares(trees.fusion.scores(numbers, lists))[0])
+    yield OURS, seed, table(lists.shares(fused.fusion.scores(numbers, lists))[0])
 
 
 OURS, BOOSTED, RANKS = "fused", "boosted", "ranks"
