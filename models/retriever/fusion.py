@@ -56,7 +56,7 @@ class Mixture:
     size: Size
 
 
-LINEAR = Mixture(0.0, Size(0, 2))
+LINEAR = Mixture(0.0, Size(0, 0))
 """The linear score alone."""
 
 

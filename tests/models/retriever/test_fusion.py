@@ -72,7 +72,7 @@ def test_saved_trees_score_as_those_of_scikit_learn(tmp_path):
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_a_saved_mixture_scores_as_before(tmp_path, share):
     lessons = learned(takes=by_a_number)
-    fusion = Fusion.fit(lessons, PLAIN, Mixture(share, Size(12, 7) if share else Size(0, 2)))
+    fusion = Fusion.fit(lessons, PLAIN, Mixture(share, Size(12, 7) if share else Size(0, 0)))
     fusion.save(tmp_path)
     again = Fusion.load(tmp_path)
     assert again.mixture == fusion.mixture
@@ -117,6 +117,13 @@ def test_earlier_lessons_of_one_kind_leave_the_linear_score_alone():
     lessons = learned(30_000, takes=crossed)
     for taken in (lessons.taken & lessons.late, lessons.taken | ~lessons.late):
         assert chosen_mixture(replace(lessons, taken=taken), PLAIN) == LINEAR
+
+
+def test_lists_of_one_kind_each_order_nothing():
+    lessons = learned(100, takes=by_chance)
+    of_one_kind = replace(lessons, taken=lessons.list % 2 == 0)
+    fusion = Fusion.fit(of_one_kind, PLAIN)
+    assert not fusion.scores(lessons.numbers, lists_of(lessons)).any()
 
 
 def test_a_batch_without_candidates_has_empty_lists():
